@@ -1,0 +1,1 @@
+"""Data and decisions about data: no I/O, no Prefect."""

@@ -1,0 +1,120 @@
+"""Argil's wire format: the create request, sent exactly as the seed has it, and the avatar, read tolerantly.
+
+Source: Argil's reference for POST /avatars; later pages name `createdAt` what the seed calls `createAt`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+SUBMISSION_KEY = "submission_id"
+"""The pair in `extras` that is ours: it comes back in every answer and tells whose create an avatar is."""
+
+
+class AvatarStatus(StrEnum):
+    """The statuses that Argil documents. Any other text may come: it is kept, and never an end."""
+
+    NOT_TRAINED = "NOT_TRAINED"
+    TRAINING = "TRAINING"
+    IDLE = "IDLE"
+    TRAINING_FAILED = "TRAINING_FAILED"
+    REFUSED = "REFUSED"
+
+
+ENDS = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
+
+
+class VideoSource(BaseModel):
+    """Where Argil fetches a recording."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+
+
+class CreateAvatar(BaseModel):
+    """The body of POST /avatars: the seed's fields and no other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    dataset_video: Annotated[VideoSource, Field(serialization_alias="datasetVideo")]
+    consent_video: Annotated[VideoSource, Field(serialization_alias="consentVideo")]
+    extras: dict[str, str]
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        return self.model_dump(by_alias=True)
+
+
+def _only(kind: type) -> BeforeValidator:
+    """Read a value of another type than `kind` as absent: no field of an answer but two may be relied on."""
+    return BeforeValidator(lambda value: value if type(value) is kind else None)  # True is no number of pixels
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _strings(value: object) -> dict[str, str]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
+
+
+Text = Annotated[str | None, _only(str)]
+Pixels = Annotated[int | None, _only(int)]
+
+
+class Avatar(BaseModel):
+    """An avatar as Argil tells of it.
+
+    Only `id` and `status` are sure to be there. Everything else may be null, absent, of an unexpected type (then
+    read as absent) or new. `raw` is the whole answer.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    status: str
+    name: Text = None
+    created_at: Annotated[
+        datetime | None,
+        BeforeValidator(_moment),
+        Field(validation_alias=AliasChoices("createAt", "createdAt")),
+    ] = None
+    gestures: Annotated[list[Any], BeforeValidator(lambda v: v if isinstance(v, list) else [])] = []
+    width: Pixels = None
+    height: Pixels = None
+    thumbnail_url: Annotated[Text, Field(validation_alias="thumbnailUrl")] = None
+    cover_image_url: Annotated[Text, Field(validation_alias="coverImageUrl")] = None
+    extras: Annotated[dict[str, str], BeforeValidator(_strings)] = {}
+    orientation: Text = None
+    model: Text = None
+    raw: dict[str, Any]
+
+    @classmethod
+    def read(cls, answer: object) -> Self | None:
+        """Read a decoded JSON answer; None where it is no avatar (no object, no id or no status)."""
+        if not isinstance(answer, dict):
+            return None
+        try:
+            return cls.model_validate({**answer, "raw": answer})
+        except ValidationError:
+            return None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the status is one of Argil's three ends."""
+        return self.status in ENDS
+
+    @property
+    def submission_id(self) -> str | None:
+        """Our correlation key, where the answer carries it."""
+        return self.extras.get(SUBMISSION_KEY)

@@ -1,0 +1,40 @@
+"""A provisioning as the JSON document that the command line prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from models.provisioning import Event, Provisioning, Submission
+
+_FIELDS = (
+    "id",
+    "reference",
+    "name",
+    "status",
+    "avatar_id",
+    "reasons",
+    "submissions",
+    "created_at",
+    "updated_at",
+    "flow_run_id",
+)
+
+
+def document(provisioning: Provisioning, submissions: Sequence[Submission]) -> dict[str, Any]:
+    """Return the document: JSON values only, moments in ISO 8601 UTC, no URL of a recording."""
+    values = provisioning.model_dump(mode="json", exclude={"request", "avatar"})
+    values["name"] = provisioning.name
+    values["submissions"] = [submission.model_dump(mode="json") for submission in submissions]
+    return {field: values[field] for field in _FIELDS}
+
+
+def full_document(
+    provisioning: Provisioning, submissions: Sequence[Submission], events: Sequence[Event]
+) -> dict[str, Any]:
+    """Return the document with its history and what the media check found."""
+    return {
+        **document(provisioning, submissions),
+        "events": [event.model_dump(mode="json") for event in events],
+        "media": provisioning.media,
+    }
