@@ -1,0 +1,1 @@
+"""A faithful Argil API with faults on demand, and sample videos over HTTPS."""
