@@ -1,0 +1,28 @@
+"""Alembic's entry: runs the migrations on the connection it is handed, or on AVATARS_DATABASE_URL."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+
+from models.settings import Settings
+from models.tables import Base
+from store.database import Database
+
+
+def _run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    context.run_migrations()
+
+
+async def _run_from_settings() -> None:
+    database = Database(Settings.load().avatars_database_url.get_secret_value())
+    async with database.writing() as connection:
+        await connection.run_sync(_run)
+    await database.close()
+
+
+if (handed := context.config.attributes.get("connection")) is not None:
+    _run(handed)
+else:
+    asyncio.run(_run_from_settings())

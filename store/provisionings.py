@@ -1,0 +1,278 @@
+"""The ledger: the truth about every provisioning.
+
+Each write is one transaction: a compare-and-set on `version`, the change, and the event that tells of it. A
+driver that read an older version writes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Select, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.clock import Clock
+from models.errors import (
+    ForbiddenTransition,
+    ReferenceConflict,
+    StaleVersion,
+    UnknownProvisioning,
+)
+from models.provisioning import TRANSITIONS, Driver, Event, Provisioning, Status, Submission, SubmissionState
+from models.reason import Reason
+from models.request import ProvisioningRequest
+from models.tables import EventRow, ProvisioningRow, SubmissionRow
+from store import rows
+from store.database import Database
+
+MAX_TEXT = 256
+
+
+class Ledger:
+    """Reads and writes provisionings. Every method raises DatabaseError where the database fails."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self._clock = clock
+
+    # Reading
+
+    async def get(self, key: str) -> Provisioning:
+        """Return the provisioning with this id or reference; raises UnknownProvisioning."""
+        query = select(ProvisioningRow.__table__)
+        async with self.database.reading() as connection:
+            for column in (ProvisioningRow.id, ProvisioningRow.reference):
+                if row := (await connection.execute(query.where(column == key))).one_or_none():
+                    return rows.provisioning(row)
+        raise UnknownProvisioning(key)
+
+    async def newest(self, status: Status | None, limit: int) -> list[Provisioning]:
+        """Return at most `limit` provisionings, of one status or all, newest first."""
+        query: Select[Any] = (
+            select(ProvisioningRow.__table__)
+            .order_by(ProvisioningRow.created_at.desc(), ProvisioningRow.id.desc())
+            .limit(limit)
+        )
+        if status is not None:
+            query = query.where(ProvisioningRow.status == status)
+        async with self.database.reading() as connection:
+            return [rows.provisioning(row) for row in await connection.execute(query)]
+
+    async def events(self, provisioning_id: str) -> list[Event]:
+        """Return everything that happened, oldest first."""
+        query = select(EventRow.__table__).where(EventRow.provisioning_id == provisioning_id).order_by(EventRow.id)
+        async with self.database.reading() as connection:
+            return [rows.event(row) for row in await connection.execute(query)]
+
+    async def submissions(self, provisioning_id: str) -> list[Submission]:
+        """Return every POST of a provisioning, oldest first."""
+        return (await self.submissions_of([provisioning_id]))[provisioning_id]
+
+    async def submissions_of(self, provisioning_ids: Sequence[str]) -> dict[str, list[Submission]]:
+        """Return every POST of each of the provisionings, oldest first, by provisioning id."""
+        query = (
+            select(SubmissionRow.__table__)
+            .where(SubmissionRow.provisioning_id.in_(provisioning_ids))
+            .order_by(SubmissionRow.ordinal)
+        )
+        found: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
+        async with self.database.reading() as connection:
+            for row in await connection.execute(query):
+                found[row.provisioning_id].append(rows.submission(row))
+        return found
+
+    # Opening
+
+    async def open(self, request: ProvisioningRequest, reference: str, driver: Driver) -> tuple[Provisioning, bool]:
+        """Record the request, or attach to what is there under its reference.
+
+        Returns the provisioning and whether it is new. One that is still ACCEPTED takes the URLs given now:
+        the signatures in those recorded earlier may have expired. Raises ReferenceConflict where the
+        reference belongs to another request.
+        """
+        provisioning_id = str(uuid.uuid4())
+        now = self._clock.now()
+        stored = request.model_dump(exclude={"reference"})
+        values = {
+            "id": provisioning_id,
+            "version": 1,
+            "reference": reference,
+            "request": stored,
+            "request_identity": request.identity,
+            "status": Status.ACCEPTED,
+            "reasons": [],
+            "retrains": 0,
+            "submissions": 0,
+            "created_at": now,
+            "updated_at": now,
+            "flow_run_id": driver.flow_run_id,
+        }
+        engine = sqlite if self.database.is_sqlite else postgresql
+        add = engine.insert(ProvisioningRow).values(values).on_conflict_do_nothing()
+        refresh = (
+            update(ProvisioningRow)
+            .where(ProvisioningRow.reference == reference)
+            .where(ProvisioningRow.request_identity == request.identity)
+            .where(ProvisioningRow.status == Status.ACCEPTED)
+            .values(request=stored)
+        )
+        find = select(ProvisioningRow.__table__).where(ProvisioningRow.reference == reference)
+        async with self.database.writing() as connection:
+            is_new = (await connection.execute(add)).rowcount == 1
+            if is_new:
+                await self._tell(
+                    connection, provisioning_id, None, Status.ACCEPTED, driver, "the request was recorded"
+                )
+            else:
+                await connection.execute(refresh)
+            row = (await connection.execute(find)).one()
+        if row.request_identity != request.identity:
+            raise ReferenceConflict(reference, row.id)
+        return rows.provisioning(row), is_new
+
+    # Writing
+
+    async def record(
+        self,
+        seen: Provisioning,
+        driver: Driver,
+        why: str,
+        *,
+        to: Status | None = None,
+        raw_status: str | None = None,
+        reasons: Sequence[Reason] | None = None,
+        **columns: Any,
+    ) -> Provisioning:
+        """Move the provisioning to a status, or (without `to`) note something where it stands.
+
+        Returns it as it is now. Raises ForbiddenTransition, and StaleVersion where another driver wrote
+        since `seen` was read: then nothing is kept.
+        """
+        async with self.database.writing() as connection:
+            return await self._record(
+                connection, seen, driver, why, to=to, raw_status=raw_status, reasons=reasons, **columns
+            )
+
+    async def begin_submission(
+        self, seen: Provisioning, driver: Driver, why: str
+    ) -> tuple[Provisioning, Submission]:
+        """Record the intent to POST, before anything is sent. Raises as `record` does."""
+        submission_id = str(uuid.uuid4())
+        now = self._clock.now()
+        values = {
+            "id": submission_id,
+            "provisioning_id": seen.id,
+            "ordinal": seen.submissions + 1,
+            "state": SubmissionState.PENDING,
+            "created_at": now,
+            "state_at": now,
+        }
+        async with self.database.writing() as connection:
+            moved = await self._record(
+                connection,
+                seen,
+                driver,
+                why,
+                to=Status.SUBMITTING,
+                submission_id=submission_id,
+                reasons=[],
+                submissions=seen.submissions + 1,
+                avatar_id=None,
+                training_since=None,
+            )
+            add = insert(SubmissionRow).values(values).returning(*SubmissionRow.__table__.columns)
+            row = (await connection.execute(add)).one()
+        return moved, rows.submission(row)
+
+    async def settle_submission(
+        self,
+        seen: Provisioning,
+        driver: Driver,
+        why: str,
+        submission: Submission,
+        state: SubmissionState,
+        *,
+        to: Status | None = None,
+        http_status: int | None = None,
+        answer: dict[str, Any] | None = None,
+        avatar_id: str | None = None,
+        **columns: Any,
+    ) -> Provisioning:
+        """Record what became of a POST together with where that leaves the provisioning."""
+        if avatar_id is not None:
+            columns["avatar_id"] = avatar_id
+        settle = (
+            update(SubmissionRow)
+            .where(SubmissionRow.id == submission.id)
+            .values(
+                state=state,
+                http_status=http_status,
+                answer=answer,
+                avatar_id=avatar_id,
+                state_at=self._clock.now(),
+            )
+        )
+        async with self.database.writing() as connection:
+            now = await self._record(connection, seen, driver, why, to=to, submission_id=submission.id, **columns)
+            await connection.execute(settle)
+        return now
+
+    async def _record(
+        self,
+        connection: AsyncConnection,
+        seen: Provisioning,
+        driver: Driver,
+        why: str,
+        *,
+        to: Status | None = None,
+        raw_status: str | None = None,
+        reasons: Sequence[Reason] | None = None,
+        submission_id: str | None = None,
+        **columns: Any,
+    ) -> Provisioning:
+        status = to or seen.status
+        if to is not None and to not in TRANSITIONS[seen.status]:
+            raise ForbiddenTransition(f"provisioning {seen.id}: no way from {seen.status} to {to}")
+        if reasons is not None:
+            columns["reasons"] = [reason.model_dump() for reason in reasons]
+        if raw_status is not None:
+            columns["raw_status"] = raw_status[:MAX_TEXT]
+        change = (
+            update(ProvisioningRow)
+            .where(ProvisioningRow.id == seen.id, ProvisioningRow.version == seen.version)
+            .values(status=status, version=seen.version + 1, updated_at=self._clock.now(), **columns)
+            .returning(*ProvisioningRow.__table__.columns)
+        )
+        row = (await connection.execute(change)).one_or_none()
+        if row is None:
+            raise StaleVersion(f"provisioning {seen.id} was changed by another driver")
+        await self._tell(connection, seen.id, seen.status, status, driver, why, raw_status, submission_id)
+        return rows.provisioning(row)
+
+    async def _tell(
+        self,
+        connection: AsyncConnection,
+        provisioning_id: str,
+        before: Status | None,
+        after: Status,
+        driver: Driver,
+        why: str,
+        raw_status: str | None = None,
+        submission_id: str | None = None,
+    ) -> None:
+        await connection.execute(
+            insert(EventRow).values(
+                provisioning_id=provisioning_id,
+                at=self._clock.now(),
+                actor=driver.actor,
+                from_status=before,
+                to_status=after,
+                why=why,
+                raw_status=raw_status[:MAX_TEXT] if raw_status is not None else None,
+                flow_run_id=driver.flow_run_id,
+                submission_id=submission_id,
+            )
+        )

@@ -1,0 +1,31 @@
+"""Stand-ins that tests pass where the code takes its world from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+
+class FakeClock:
+    """Time that passes only by sleeping, at once; it records every sleep."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+        self.sleeps: list[float] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.time += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+    def jitter(self) -> float:
+        return 1.0
+
+    def pass_(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
