@@ -1,0 +1,1 @@
+"""Prefect flows: order, branch and deadline; no HTTP, SQL or parsing."""

@@ -1,0 +1,95 @@
+"""Drives one provisioning from wherever it stands to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from clients.training_watch import WatchEnd
+from flows.refused import refused
+from flows.training_failed import training_failed
+from models.avatar import AvatarStatus
+from models.errors import DatabaseError, LeaseHeld, OperatorError, StaleVersion
+from models.media import MediaRole
+from models.provisioning import Driver, Provisioning, Status
+from tasks.await_training import await_training
+from tasks.check_recording import check_recording
+from tasks.find_provisioning import find_provisioning
+from tasks.find_submission import find_submission
+from tasks.lease import leased, reclaim
+from tasks.narrate import narrate
+from tasks.publish_outcome import announce, publish_artifact
+from tasks.record_checks import record_checks
+from tasks.record_end import record_end
+from tasks.record_hindrance import record_hindrance
+from tasks.submit_avatar import submit_avatar
+
+Wait = Literal["hold", "none"]
+"""hold: stay until the training ends. none: end after the create; another run sees the avatar through."""
+
+_ANNOUNCED_BY_BRANCH = {Status.TRAINING_FAILED, Status.REFUSED}
+
+
+async def drive(found: Provisioning, driver: Driver, wait: Wait) -> Provisioning:
+    """Return the provisioning at its end, or in TRAINING where this run is not to wait.
+
+    Starts where the ledger says it stands; an ended one comes back at once. Follows another driver while that
+    one lives. Raises OperatorError where it cannot go on; the ledger then holds the reason.
+    """
+    while True:
+        try:
+            return await _drive_as_only_one(found, driver, wait)
+        except (StaleVersion, LeaseHeld):
+            found = await find_provisioning(found.id)  # another driver took over: follow it
+
+
+async def _drive_as_only_one(found: Provisioning, driver: Driver, wait: Wait) -> Provisioning:
+    async with leased(found, driver) as claimed:
+        provisioning = claimed
+        attached_to_end = provisioning.status.is_end
+        while not provisioning.status.is_end:
+            if provisioning.status is Status.TRAINING and wait == "none":
+                return provisioning
+            before = provisioning.status
+            provisioning = await _step(provisioning, driver)
+            if provisioning.status is not before:
+                narrate("%s: %s (provisioning %s)", provisioning.name, provisioning.status, provisioning.id)
+    await publish_artifact(provisioning.id)
+    if not attached_to_end and provisioning.status not in _ANNOUNCED_BY_BRANCH:
+        announce(provisioning)
+    return provisioning
+
+
+async def _step(provisioning: Provisioning, driver: Driver) -> Provisioning:
+    try:
+        match provisioning.status:
+            case Status.ACCEPTED:
+                return await _check_and_submit(provisioning, driver)
+            case Status.SUBMITTING:
+                return await find_submission(provisioning, driver)
+            case _:
+                return await _see_training_through(provisioning, driver)
+    except DatabaseError:
+        raise  # there is nowhere to write
+    except OperatorError as error:
+        await record_hindrance(provisioning.id, error, driver)
+        raise
+
+
+async def _check_and_submit(provisioning: Provisioning, driver: Driver) -> Provisioning:
+    checks = await asyncio.gather(*(check_recording(provisioning, role) for role in MediaRole))
+    checked = await record_checks(provisioning, checks, driver)
+    return checked if checked.status.is_end else await submit_avatar(checked, driver)
+
+
+async def _see_training_through(provisioning: Provisioning, driver: Driver) -> Provisioning:
+    seen, end = await await_training(provisioning, driver)
+    if end is WatchEnd.TIMED_OUT:
+        return await record_end(seen, Status.TIMED_OUT, driver)
+    if end is WatchEnd.VANISHED:
+        return await record_end(seen, Status.VANISHED, driver)
+    if seen.raw_status == AvatarStatus.IDLE:
+        return await record_end(seen, Status.READY, driver)
+    branch = training_failed if seen.raw_status == AvatarStatus.TRAINING_FAILED else refused
+    await branch([seen.id])
+    return await reclaim(seen.id, driver)

@@ -1,0 +1,55 @@
+"""Watches an avatar's training against its stored deadline."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from prefect import task
+
+from clients.training_watch import WatchEnd
+from models.avatar import Avatar, AvatarStatus
+from models.errors import AvatarsError
+from models.provisioning import Driver, Provisioning
+from tasks.narrate import narrate
+from tasks.options import TASK
+from tasks.runtime import runtime
+
+
+@task(**TASK)
+async def await_training(provisioning: Provisioning, driver: Driver) -> tuple[Provisioning, WatchEnd]:
+    """Watch until the training has settled, its deadline has passed, or the avatar is gone.
+
+    Returns the provisioning, still in TRAINING, with Argil's last status, and how the watch ended. The deadline
+    counts from the stored creation time, so a restart does not reset it. Raises ArgilUnauthorized,
+    StaleVersion, DatabaseError.
+    """
+    if provisioning.avatar_id is None or provisioning.training_since is None:
+        raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar")
+    known = set(AvatarStatus)
+    async with runtime() as active:
+        seen = provisioning
+        told: set[str] = set()
+
+        async def note(avatar: Avatar) -> None:
+            nonlocal seen
+            if avatar.status not in known and avatar.status not in told:
+                told.add(avatar.status)
+                narrate(
+                    "Argil says %r, which it does not document: watching on", avatar.status, level=logging.WARNING
+                )
+            else:
+                narrate("Argil says %s of avatar %s", avatar.status, avatar.id)
+            if avatar.status != seen.raw_status or avatar.is_settled:
+                seen = await active.ledger.record(
+                    seen,
+                    driver,
+                    f"Argil says {avatar.status}",
+                    raw_status=avatar.status,
+                    avatar=avatar.raw,
+                )
+
+        timeout = timedelta(seconds=active.settings.avatars_training_timeout_seconds)
+        since = provisioning.training_since
+        watched = await active.watch.until_end(provisioning.avatar_id, since, since + timeout, note)
+    return seen, watched.end

@@ -1,0 +1,73 @@
+"""Holds the lease on a provisioning for as long as its driver works."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from models.errors import DatabaseError, LeaseHeld
+from models.provisioning import Driver, Provisioning
+from tasks.narrate import narrate
+from tasks.runtime import Runtime, runtime
+
+BEATS_PER_LEASE = 3
+LOOK_SECONDS = 1.0
+
+
+async def _beat(active: Runtime, provisioning_id: str, driver: Driver) -> None:
+    """Renew until cancelled or overtaken; a database that fails for a moment costs one beat."""
+    while True:
+        await active.clock.sleep(active.lease.total_seconds() / BEATS_PER_LEASE)
+        try:
+            await active.leases.renew(provisioning_id, driver, active.lease)
+        except DatabaseError as error:
+            narrate("the lease could not be renewed: %s", error, level=logging.WARNING)
+        except LeaseHeld:
+            return  # the version has moved on, so this driver's next write fails
+
+
+async def _claim_or_see_end(active: Runtime, found: Provisioning, driver: Driver) -> tuple[Provisioning, bool]:
+    waited = False
+    while not found.status.is_end:
+        try:
+            return await active.leases.claim(found.id, driver, active.lease), True
+        except LeaseHeld:
+            if not waited:
+                narrate("another run drives provisioning %s: following it", found.id)
+                waited = True
+            await active.clock.sleep(LOOK_SECONDS)
+            found = await active.ledger.get(found.id)
+    return found, False
+
+
+@contextlib.asynccontextmanager
+async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provisioning]:
+    """Become the one driver of a provisioning; yields it as it is then.
+
+    While another driver lives this one follows: it waits until that one ends the provisioning (then it is
+    yielded as it ended) or lets go of its lease. Raises DatabaseError.
+    """
+    async with runtime() as active:
+        claimed, holds = await _claim_or_see_end(active, found, driver)
+        if not holds:
+            yield claimed
+            return
+        beat = asyncio.create_task(_beat(active, claimed.id, driver))
+        try:
+            yield claimed
+        finally:
+            beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+            await active.leases.release(claimed.id, driver)
+
+
+async def reclaim(provisioning_id: str, driver: Driver) -> Provisioning:
+    """Return the provisioning as it is now, to the driver that still holds its lease.
+
+    Raises LeaseHeld where another driver has taken over.
+    """
+    async with runtime() as active:
+        return await active.leases.claim(provisioning_id, driver, active.lease)

@@ -1,0 +1,138 @@
+"""The one place that builds clients and store: one set a process and event loop, shared by all that need it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from clients.argil import ArgilClient
+from clients.media_probe import MediaChecker
+from clients.training_watch import TrainingWatch
+from models.clock import Clock, SystemClock
+from models.settings import Settings
+from store import migration
+from store.database import Database
+from store.leases import Leases
+from store.provisionings import Ledger
+from store.quarantine import Quarantine
+
+LEASE = timedelta(seconds=30)
+"""How long a driver that died keeps others out."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What tasks work with."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    leases: Leases
+    quarantine: Quarantine
+    argil: ArgilClient
+    watch: TrainingWatch
+    media: MediaChecker
+    lease: timedelta
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[tuple[Ledger, Leases, Quarantine]]:
+    """Open the ledger alone, its tables up to date. Raises DatabaseError."""
+    database = Database(settings.avatars_database_url.get_secret_value())
+    try:
+        await migration.prepare(database)
+        yield Ledger(database, clock), Leases(database, clock), Quarantine(database, clock)
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def _closed_after(media: MediaChecker) -> AsyncIterator[MediaChecker]:
+    with media:
+        yield media
+
+
+@contextlib.asynccontextmanager
+async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -> AsyncIterator[Runtime]:
+    """Build a runtime. Raises SettingsError where no API key is set, and DatabaseError."""
+    key = settings.require_api_key()
+    async with (
+        open_store(settings, clock) as (ledger, leases, quarantine),
+        ArgilClient(
+            settings.argil_api_url,
+            key,
+            clock=clock,
+            requests_per_second=settings.avatars_requests_per_second,
+        ) as argil,
+        _closed_after(MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts)) as media,
+    ):
+        yield Runtime(
+            settings=settings,
+            clock=clock,
+            ledger=ledger,
+            leases=leases,
+            quarantine=quarantine,
+            argil=argil,
+            watch=TrainingWatch(
+                argil,
+                clock,
+                floor=settings.avatars_poll_floor_seconds,
+                ceiling=settings.avatars_poll_ceiling_seconds,
+                gone_after=settings.avatars_lookup_grace_seconds,
+            ),
+            media=media,
+            lease=lease,
+        )
+
+
+class _Shared:
+    """A runtime in use on one event loop; the first to come builds it, the last to go closes it."""
+
+    def __init__(self) -> None:
+        self.users = 0
+        self.lock = asyncio.Lock()
+        self.stack = contextlib.AsyncExitStack()
+        self.runtime: Runtime | None = None
+
+
+_shared: dict[asyncio.AbstractEventLoop, _Shared] = {}
+
+
+@contextlib.asynccontextmanager
+async def _in_use() -> AsyncIterator[_Shared]:
+    loop = asyncio.get_running_loop()
+    shared = _shared.setdefault(loop, _Shared())
+    shared.users += 1
+    try:
+        yield shared
+    finally:
+        shared.users -= 1
+        if shared.users == 0:
+            del _shared[loop]
+            await shared.stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def runtime() -> AsyncIterator[Runtime]:
+    """Share this process's runtime, built from the environment at its first use.
+
+    Sharing keeps one request budget and one connection pool a process, however many runs it holds. Raises
+    SettingsError and DatabaseError.
+    """
+    async with _in_use() as shared:
+        async with shared.lock:
+            if shared.runtime is None:
+                built = build(Settings.load(), SystemClock())
+                shared.runtime = await shared.stack.enter_async_context(built)
+        yield shared.runtime
+
+
+@contextlib.asynccontextmanager
+async def sharing(built: Runtime) -> AsyncIterator[None]:
+    """Let everything on this event loop share a runtime that was built by hand."""
+    async with _in_use() as shared:
+        shared.runtime = built
+        yield
