@@ -1,0 +1,65 @@
+"""Where the command line writes: documents to stdout, everything for people around them to stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+
+NARRATION_MARK = "avatars_narration"
+
+PIPE_WIDTH = 150
+"""Columns where there is no terminal to ask: a log or a file can be wide."""
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+
+
+progress = _console(stderr=True)
+result = _console(stderr=False)
+
+
+def say(text: str) -> None:
+    """Tell a person something on stderr."""
+    progress.print(escape(text), style="dim", soft_wrap=True)
+
+
+def print_json(document: object) -> None:
+    """Print the one JSON document of a command."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+class _Narration(logging.Handler):
+    """Passes on what our own code tells of a run, and not what Prefect says around it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, NARRATION_MARK, False):
+            say(record.getMessage() if record.levelno < logging.WARNING else f"! {record.getMessage()}")
+
+
+@contextmanager
+def narrated(title: str) -> Iterator[None]:
+    """Show what runs do while the context is open: a live line on a terminal, plain lines otherwise."""
+    from prefect.logging.configuration import ensure_logging_setup
+
+    ensure_logging_setup()  # it would take our handler away, were it done later
+    handler = _Narration(level=logging.INFO)
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        if progress.is_terminal:
+            with progress.status(escape(title)):
+                yield
+        else:
+            yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)

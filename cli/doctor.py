@@ -1,0 +1,134 @@
+"""`avatars doctor`: what is wrong with settings, key, database, Prefect or time, and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.table import Table
+
+from cli.console import print_json, result
+from clients.argil import ArgilClient
+from models.clock import SystemClock
+from models.errors import AvatarsError, SettingsError
+from models.outcomes import EXIT_OK, EXIT_OPERATOR
+from models.settings import Settings
+from tasks.runtime import open_store
+
+TOLERATED_OFFSET_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `hint` says the way out where it is not well."""
+
+    subject: str
+    well: bool
+    detail: str
+    hint: str = ""
+
+    @classmethod
+    def of(cls, subject: str, error: AvatarsError) -> Finding:
+        """Return the error as a finding."""
+        return cls(subject, well=False, detail=error.message, hint=error.hint)
+
+
+async def _argil(settings: Settings) -> Finding:
+    subject = f"Argil at {settings.argil_api_url}"
+    client = ArgilClient(
+        settings.argil_api_url,
+        settings.require_api_key(),
+        clock=SystemClock(),
+        requests_per_second=settings.avatars_requests_per_second,
+    )
+    async with client:
+        try:
+            offset = await client.clock_offset_seconds()
+        except AvatarsError as error:
+            hint = error.hint or "check ARGIL_API_URL, the network, proxies and SSL_CERT_FILE"
+            return Finding(subject, well=False, detail=error.message, hint=hint)
+    if offset is not None and abs(offset) > TOLERATED_OFFSET_SECONDS:
+        detail = f"answers and takes the key; this machine's clock differs by {offset:.0f} s"
+        return Finding(subject, well=False, detail=detail, hint="set the clock: leases and deadlines count by it")
+    return Finding(subject, well=True, detail="answers and takes the key")
+
+
+async def _database(settings: Settings) -> Finding:
+    subject = "Ledger"
+    try:
+        async with open_store(settings, SystemClock()) as (ledger, _, _), ledger.database.writing():
+            return Finding(subject, well=True, detail=f"{ledger.database.place} can be read and written")
+    except AvatarsError as error:
+        return Finding.of(subject, error)
+
+
+def _certificates() -> Finding:
+    subject = "SSL_CERT_FILE"
+    path = os.environ.get("SSL_CERT_FILE")
+    if path is None:
+        return Finding(subject, well=True, detail="not set: the certificates that come with Python are used")
+    if Path(path).is_file():
+        return Finding(subject, well=True, detail=path)
+    return Finding(subject, well=False, detail=f"{path} is no file", hint="correct it or unset it")
+
+
+def _prefect() -> Finding:
+    from deployments.prefect_server import answers, configured_api
+
+    url = configured_api()
+    if url is None:
+        return Finding("Prefect", well=True, detail="no API is configured: each command starts one on loopback")
+    if answers(url):
+        return Finding("Prefect", well=True, detail=f"the API at {url} is ready")
+    return Finding(
+        "Prefect", well=False, detail=f"no API answers at {url}", hint="start it or correct PREFECT_API_URL"
+    )
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    yield _certificates()
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        yield Finding.of("Settings", error)
+        return
+    yield Finding("Settings", well=True, detail="every setting keeps its rules")
+    try:
+        settings.require_api_key()
+    except SettingsError as error:
+        yield Finding.of("Argil", error)
+    else:
+        yield await _argil(settings)
+    yield await _database(settings)
+    yield _prefect()
+
+
+def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
+    """Look at settings, key, database, Prefect and time; say what is wrong and how to mend it.
+
+    Parameters
+    ----------
+    json
+        Print one JSON array on stdout and nothing else.
+
+    """
+
+    async def look() -> list[Finding]:
+        return [finding async for finding in _findings()]
+
+    findings = asyncio.run(look())
+    if json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        table = Table("", "What", "Found", "What to do", show_lines=True)
+        for one in findings:
+            mark = "[green]ok[/]" if one.well else "[red]bad[/]"
+            table.add_row(mark, escape(one.subject), escape(one.detail), escape(one.hint))
+        result.print(table)
+    return EXIT_OK if all(finding.well for finding in findings) else EXIT_OPERATOR

@@ -1,0 +1,72 @@
+"""The entry of the `avatars` command: its commands, and how errors leave it."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+from rich.markup import escape
+
+from cli import check, demo, doctor, ledger, provision, simulate
+from cli.console import print_json, progress
+from models.errors import AvatarsError, InvalidRequest, OperatorError, RequestError
+from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OPERATOR, EXIT_USAGE
+
+EXIT_INTERRUPTED = 130
+
+app = App(
+    name="avatars",
+    help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
+    version_flags=["--version"],
+    result_action="return_value",
+)
+app.command(demo.demo)
+app.command(provision.provision)
+app.command(provision.resume)
+app.command(check.check)
+app.command(ledger.list_provisionings, name="list")
+app.command(ledger.show)
+app.command(ledger.release)
+app.command(doctor.doctor)
+app.command(simulate.simulate)
+database = App(name="db", help="The ledger's database.")
+database.command(ledger.upgrade_database, name="upgrade")
+app.command(database)
+
+
+def exit_code_of(error: AvatarsError) -> int:
+    """Return the exit code that an error leaves with."""
+    if isinstance(error, RequestError):
+        return EXIT_USAGE
+    return EXIT_OPERATOR if isinstance(error, OperatorError) else EXIT_BATCH_INCOMPLETE
+
+
+def _print_error(error: AvatarsError, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    progress.print(f"[bold red]error[/] {escape(error.message)}", soft_wrap=True)
+    if isinstance(error, InvalidRequest) and len(error.problems) > 1:
+        for field, problem in error.problems:
+            progress.print(f"  - {escape(f'{field}: {problem}')}", soft_wrap=True)
+    if error.hint:
+        progress.print(f"[dim]{escape(error.hint)}[/]", soft_wrap=True)
+
+
+def run(words: list[str]) -> int:
+    """Run one command; returns its exit code, having told of every expected error in one message."""
+    try:
+        code: object = app(words, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return EXIT_USAGE
+    except AvatarsError as error:
+        _print_error(error, as_json="--json" in words)
+        return exit_code_of(error)
+    except KeyboardInterrupt:
+        progress.print("stopped; what was recorded stays: `avatars list`, then `avatars resume ID`")
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,89 @@
+"""The docs say what the code does: tables against code, and every command that they name."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.outcomes import OUTCOMES
+from models.provisioning import TRANSITIONS, Status
+from models.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SETTINGS = {name.upper() for name in Settings.model_fields}
+
+
+def table(text: str, first_column: str) -> list[list[str]]:
+    """Return the rows of the markdown table with this first column."""
+    lines = text.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {first_column} |"))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+    return rows
+
+
+def test_the_readme_tells_each_outcome_as_the_code_does() -> None:
+    told = {row[0]: (int(row[1]), row[2], row[3]) for row in table(README, "Outcome")}
+    assert told == {
+        status: (outcome.exit_code, outcome.meaning, outcome.next_step)
+        for status, outcome in OUTCOMES.items()
+        if status.is_end
+    }
+
+
+def test_the_outcomes_page_tells_each_status_and_transition() -> None:
+    page = (ROOT / "docs/outcomes.md").read_text()
+    events = {row[0]: row[3].strip("`") or None for row in table(page, "Status")}
+    assert events == {status: outcome.event for status, outcome in OUTCOMES.items()}
+    names = {row[0]: row[2] for row in table(page, "Status")}
+    assert all(f'"{OUTCOMES[status].state_name}"' in names[status] for status in Status if status.is_end)
+    ways = {row[0]: {Status(name) for name in row[1].split(", ")} for row in table(page, "From")}
+    assert ways == {status: set(to) for status, to in TRANSITIONS.items() if to}
+
+
+def test_every_setting_is_in_the_readme_with_its_default_and_in_the_example() -> None:
+    rows = {row[0]: row[1] for row in table(README, "Name")}
+    assert set(rows) == SETTINGS
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | float | str):
+            assert rows[name.upper()] == str(field.default)
+    example = (ROOT / ".env.example").read_text()
+    assert set(re.findall(r"^#? ?([A-Z_]+)=", example, re.MULTILINE)) == SETTINGS
+
+
+def test_every_media_code_is_explained_and_no_other() -> None:
+    sources = [*(ROOT / "clients").glob("*.py"), ROOT / "models/media.py"]
+    text = "\n".join(path.read_text() for path in sources)
+    given = set(re.findall(r'MediaRejected\(\s*"([a-z-]+)"', text))
+    given |= set(re.findall(r'yield \(?\s*"([a-z-]+)"', (ROOT / "models/media.py").read_text()))
+    given |= set(re.findall(r'HTTPStatus\.[A-Z_]+: \("([a-z-]+)"', text))
+    given |= {"refused", "quarantined"}
+    assert {row[0] for row in table((ROOT / "docs/media.md").read_text(), "Code")} == given
+
+
+@pytest.mark.parametrize("row", table(README, "Command"), ids=lambda row: row[0])
+def test_every_command_of_the_readme_exists_with_the_options_named(row: list[str]) -> None:
+    words = row[0].strip("`").split()
+    command = [word for word in words[1:3] if word.isalpha() and word.islower()]
+    ran = subprocess.run(
+        [sys.executable, "-m", "cli", *command, "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    for option in re.findall(r"--[a-z-]+", row[0]):
+        assert option in ran.stdout
+
+
+def test_no_file_names_a_package_registry_or_a_secret() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    registries = re.compile("|".join(["py" + r"pi\.org", "pythonho" + "sted", r"registry\.np" + "mjs"]))
+    for name in filter(None, listed.stdout.split("\0")):
+        path = ROOT / name
+        assert path.stat().st_size <= 100_000 or path.name == "requirements.lock", name
+        assert not registries.search(path.read_text(errors="replace")), name
