@@ -19,6 +19,7 @@ app = App(
     help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
     version_flags=["--version"],
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # we say what was kept
 )
 app.command(demo.demo)
 app.command(provision.provision)

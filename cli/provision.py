@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cli.running import see_through
+from cli.running import look_up, see_through
 from models.errors import InvalidRequest
 from models.request import read_request
 
@@ -87,6 +87,8 @@ def resume(provisioning: str, /, *, json: Annotated[bool, Parameter(negative=())
         Print one JSON document on stdout and nothing else.
 
     """
+
+    look_up(provisioning)
 
     async def start() -> State:
         from flows.resume_provisioning import resume_provisioning

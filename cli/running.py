@@ -64,6 +64,11 @@ async def _outcome(settings: Settings, key: str) -> tuple[Provisioning, list[Sub
         return provisioning, await ledger.submissions(provisioning.id)
 
 
+def look_up(key: str) -> None:
+    """Raise UnknownProvisioning at once, before a server is started, where the ledger knows no such key."""
+    asyncio.run(_outcome(Settings.load(), key))
+
+
 def see_through(start: Callable[[], Awaitable[State]], *, key: str | None, title: str, as_json: bool) -> int:
     """Run a flow to its end, print the outcome of its provisioning, and return the exit code.
 

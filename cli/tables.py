@@ -29,13 +29,12 @@ def styled(status: Status) -> str:
 
 
 def print_provisionings(provisionings: Sequence[Provisioning]) -> None:
-    """Print one row each: status, name, avatar, reasons."""
-    table = Table(show_lines=True)
-    for column, style in (("Status", ""), ("Name", ""), ("Avatar at Argil", "dim"), ("Reasons", ""), ("ID", "dim")):
-        table.add_column(column, style=style, overflow="fold")
+    """Print one row each."""
+    table = Table("Status", "Name", "Reasons", show_lines=True)
+    table.add_column("ID", no_wrap=True)  # to be copied
     for one in provisionings:
         reasons = "\n".join(escape(f"{reason.code}: {reason.message}") for reason in one.reasons)
-        table.add_row(styled(one.status), escape(one.name), one.avatar_id or "", reasons, one.id)
+        table.add_row(styled(one.status), escape(one.name), reasons, one.id)
     result.print(table)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import uuid
@@ -139,6 +140,28 @@ def test_a_wrong_key_is_one_clear_message_and_resume_goes_on_once_it_is_mended(
 
 
 @pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+def test_ctrl_c_in_mid_training_keeps_what_was_recorded_and_resume_goes_on_at_once(
+    simulated: ArgilSimulator, videos: MediaHost
+) -> None:
+    process = start(*provision_words(videos, fault="never"), "--reference", "r")
+    told = ""
+    while "Argil says" not in told:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    process.send_signal(signal.SIGINT)
+    stopped = Ran(process)
+    assert stopped.code == 130
+    assert "avatars resume" in stopped.err
+    ran = avatars("resume", "r", "--json", AVATARS_TRAINING_TIMEOUT_SECONDS="0.1")
+    assert (ran.code, ran.document["status"]) == (12, "TIMED_OUT")
+    assert "another run drives" not in ran.err
+    assert len(simulated.world.posts) == 1
+
+
+@pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url", "simulated")
 def test_an_api_that_is_nowhere_is_one_clear_message(videos: MediaHost) -> None:
     ran = avatars(*provision_words(videos), "--json", ARGIL_API_URL="http://127.0.0.1:9/v1")
@@ -243,8 +266,9 @@ def test_doctor_finds_all_well_or_says_what_is_not(simulated: ArgilSimulator) ->
 
 
 def test_an_unknown_provisioning_is_a_clear_error(simulated: ArgilSimulator) -> None:
-    ran = avatars("show", "nobody", "--json")
-    assert (ran.code, ran.document["error"]["code"]) == (2, "request.unknown-provisioning")
+    for command in ("show", "resume"):
+        ran = avatars(command, "nobody", "--json")
+        assert (ran.code, ran.document["error"]["code"]) == (2, "request.unknown-provisioning")
 
 
 def test_db_upgrade_says_where_the_ledger_stands(simulated: ArgilSimulator) -> None:
