@@ -4,13 +4,16 @@ BIN := .venv/bin
 READY := .venv/ready
 SOURCES := models clients store tasks flows deployments cli simulator tests
 
-.PHONY: demo test check lock clean
+.PHONY: demo up test check lock clean
 
 demo: $(READY)  ## every outcome on this machine, against the simulator
 	$(BIN)/avatars demo
 
+up: $(READY)  ## the whole service on this machine, until Ctrl-C
+	$(BIN)/avatars up
+
 test: $(READY)  ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(READY)  ## style, types, import rules, migrations in step with the tables
 	$(BIN)/ruff check $(SOURCES)

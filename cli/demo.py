@@ -134,7 +134,7 @@ def _print(found: list[Provisioning], made: list[int]) -> list[str]:
     surprises = []
     for case, one, count in zip(CASES, found, made, strict=True):
         reasons = [f"{reason.code}: {reason.message}" for reason in one.reasons]
-        told = "\n".join([*reasons, f"→ {OUTCOMES[one.status].next_step.replace('ID', one.id)}"])
+        told = "\n".join([*reasons, f"→ {OUTCOMES[one.status].next_step_of(one.id)}"])
         table.add_row(escape(case.name), styled(one.status), str(count), escape(told))
         if (one.status, count) != (case.expected, case.avatars):
             surprises.append(f"{case.name}: {one.status} with {count} avatars")

@@ -79,7 +79,8 @@ def _certificates() -> Finding:
 
 
 def _prefect() -> Finding:
-    from deployments.prefect_server import answers, configured_api
+    from deployments.prefect_api import configured_api
+    from deployments.prefect_server import answers
 
     url = configured_api()
     if url is None:

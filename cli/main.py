@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from cli import check, demo, doctor, ledger, provision, simulate
+from cli import check, demo, doctor, ledger, provision, service, simulate, up, webhook
 from cli.console import print_json, progress
 from models.errors import AvatarsError, InvalidRequest, OperatorError, RequestError
 from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OPERATOR, EXIT_USAGE
@@ -17,19 +18,24 @@ EXIT_INTERRUPTED = 130
 app = App(
     name="avatars",
     help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
-    version_flags=["--version"],
+    version=lambda: importlib.metadata.version("avatar-provisioner"),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # we say what was kept
 )
 app.command(demo.demo)
+app.command(up.up)
 app.command(provision.provision)
+app.command(provision.enqueue)
 app.command(provision.resume)
 app.command(check.check)
 app.command(ledger.list_provisionings, name="list")
 app.command(ledger.show)
 app.command(ledger.release)
+app.command(service.reconcile)
+app.command(service.deploy)
 app.command(doctor.doctor)
 app.command(simulate.simulate)
+app.command(webhook.webhook)
 database = App(name="db", help="The ledger's database.")
 database.command(ledger.upgrade_database, name="upgrade")
 app.command(database)

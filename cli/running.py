@@ -32,16 +32,17 @@ def ready_to_run(settings: Settings) -> Iterator[None]:
     Raises SettingsError, DatabaseError and PrefectError.
     """
     settings.require_api_key()
-    asyncio.run(_open_once(settings))
+    asyncio.run(open_once(settings))
     for name, value in PREFECT_LOGGING.items():
         os.environ.setdefault(name, value)
-    from deployments.prefect_server import prefect_api
+    from deployments.prefect_api import prefect_api
 
     with prefect_api(say):
         yield
 
 
-async def _open_once(settings: Settings) -> None:
+async def open_once(settings: Settings) -> None:
+    """Open the ledger and close it again, its tables up to date. Raises DatabaseError."""
     async with open_store(settings, SystemClock()):
         pass
 

@@ -49,7 +49,7 @@ def print_outcome(one: Provisioning) -> None:
         result.print(f"  - {escape(f'{reason.code}: {reason.message}')}", soft_wrap=True)
         if reason.hint:
             result.print(f"    {escape(reason.hint)}", style="dim", soft_wrap=True)
-    result.print(f"  next: {escape(outcome.next_step.replace('ID', one.id))}", soft_wrap=True)
+    result.print(f"  next: {escape(outcome.next_step_of(one.id))}", soft_wrap=True)
 
 
 def print_history(events: Sequence[Event], submissions: Sequence[Submission]) -> None:

@@ -1,10 +1,10 @@
-"""The Argil API: create, get and list avatars, with one error for each thing a caller does differently."""
+"""The Argil API: avatars and webhooks, with one error for each thing a caller does differently."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote
@@ -22,11 +22,13 @@ from models.errors import (
     ArgilUnavailable,
     ArgilUnreachable,
     AvatarNotFound,
+    OperatorError,
     OutcomeUnknown,
     PollFailed,
     RequestRefused,
 )
 from models.redaction import redact
+from models.webhook import Webhook
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 TOTAL_SECONDS = 60.0
@@ -38,6 +40,8 @@ ANSWER_CHARACTERS = 500
 
 # No answer for good: a 408 may have been read in part, the others are the operator's to mend.
 _UNDECIDED = frozenset({408, 401, 402, 403, 429})
+# These say that the same request belongs elsewhere; a 302 or 303 may follow upon one that was taken.
+_ELSEWHERE = frozenset({301, 307, 308})
 
 
 class ArgilClient:
@@ -53,7 +57,7 @@ class ArgilClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Prepare the connection pool. SSL_CERT_FILE and proxy variables are honoured."""
-        self._key = api_key
+        self._secrets = {api_key}
         self._clock = clock
         self._throttle = Throttle(requests_per_second, clock)
         self._http = httpx.AsyncClient(
@@ -130,6 +134,41 @@ class ArgilClient:
         date = http_date(answer.headers.get("date", ""))
         return (self._clock.now() - date).total_seconds() if date is not None else None
 
+    async def register_webhook(self, url: str, events: Sequence[str]) -> None:
+        """POST /webhooks: have deliveries of these events sent to a URL; its last part is taken for a secret.
+
+        Argil registers as often as it is asked to: see clients/webhook_registration.py. Raises OperatorError.
+        """
+        self._secrets.add(url.rpartition("/")[2] or url)
+        await self._manage("POST", "/webhooks", {"callbackUrl": url, "events": list(events)})
+
+    async def webhooks(self) -> list[Webhook]:
+        """GET /webhooks: those of the account; what is no webhook in it is left out. Raises OperatorError."""
+        listed = _json(await self._manage("GET", "/webhooks"))
+        if not isinstance(listed, list):
+            raise OperatorError("Argil answered a list of webhooks with something that is no list")
+        return [webhook for item in listed if (webhook := Webhook.read(item)) is not None]
+
+    async def remove_webhook(self, webhook_id: str) -> None:
+        """DELETE /webhooks/{id}. Raises OperatorError."""
+        await self._manage("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
+
+    async def _manage(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Send what a person asked for and may ask for again; raises OperatorError for whatever is no success."""
+        await self._throttle.turn()
+        try:
+            async with asyncio.timeout(TOTAL_SECONDS):
+                answer = await self._http.request(method, path, json=body)
+        except (httpx.RequestError, TimeoutError) as error:
+            raise OperatorError(
+                f"no answer from Argil: {self._told(error)}",
+                hint="`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE; then try again",
+            ) from None
+        if answer.is_success:
+            return answer
+        self._raise_unavailable(answer)
+        raise OperatorError(f"Argil answered {answer.status_code}: {self._text(answer)['message']}")
+
     async def _post(self, request: CreateAvatar) -> Avatar:
         await self._throttle.turn()
         try:
@@ -195,7 +234,7 @@ class ArgilClient:
                 hint="wait, lower AVATARS_REQUESTS_PER_SECOND, then `avatars resume ID`",
                 retry_after_seconds=retry_after,
             )
-        if answer.is_redirect:
+        if status in _ELSEWHERE:
             raise ArgilUnavailable(
                 f"Argil's address answered with a redirect ({status})", hint="correct ARGIL_API_URL"
             )
@@ -222,8 +261,11 @@ class ArgilClient:
         return self._clean(f"{type(error).__name__} {error}".rstrip())[:ANSWER_CHARACTERS]
 
     def _clean(self, text: str) -> str:
-        """Return the text without URL queries and without our key; before any cut, which may leave half a key."""
-        return redact(text).replace(self._key, "…")
+        """Return the text without URL queries and our secrets; before any cut, which may leave half a secret."""
+        text = redact(text)
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
 
 
 def _json(answer: httpx.Response) -> object:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Protocol
 
 from clients.argil import ArgilClient
 from models.avatar import Avatar
@@ -14,6 +17,9 @@ from models.errors import AvatarNotFound, PollFailed
 
 SHARE_OF_AGE = 0.1
 
+Pause = Callable[[float], Awaitable[None]]
+"""Waits so many seconds, or less where something hints that the avatar is worth a look."""
+
 
 class WatchEnd(Enum):
     """Why a watch ended."""
@@ -21,6 +27,8 @@ class WatchEnd(Enum):
     SETTLED = auto()
     TIMED_OUT = auto()
     VANISHED = auto()
+    STILL_TRAINING = auto()
+    """The watcher's own patience ended first."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +44,48 @@ def interval_seconds(age_seconds: float, floor: float, ceiling: float) -> float:
     return min(max(SHARE_OF_AGE * age_seconds, floor), ceiling)
 
 
+class HintSource(Protocol):
+    """Knows sooner than the next look that an avatar is worth one."""
+
+    def watching(self, avatar_id: str) -> AbstractAsyncContextManager[Pause]:
+        """Enter before the first look, yields the pause between two; no hint from then on is lost."""
+
+
+class NoHints:
+    """Every pause lasts to its end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @contextlib.asynccontextmanager
+    async def watching(self, avatar_id: str) -> AsyncIterator[Pause]:  # noqa: ARG002  # HintSource's signature
+        """Yield the clock's sleep."""
+        yield self._clock.sleep
+
+
 class TrainingWatch:
     """Polls by GET; any number of watches may run at once."""
 
     def __init__(
-        self, argil: ArgilClient, clock: Clock, *, floor: float, ceiling: float, gone_after: float
+        self,
+        argil: ArgilClient,
+        clock: Clock,
+        *,
+        floor: float,
+        ceiling: float,
+        gone_after: float,
+        hints: HintSource | None = None,
     ) -> None:
-        """Watch with intervals from `floor` to `ceiling`; 404s for `gone_after` mean gone. All in seconds."""
+        """Watch with intervals from `floor` to `ceiling`; 404s for `gone_after` mean gone. All in seconds.
+
+        A hint cuts an interval short: it moves the next look, and decides nothing.
+        """
         self._argil = argil
         self._clock = clock
         self._floor = floor
         self._ceiling = ceiling
         self._gone_after = timedelta(seconds=gone_after)
+        self._hints = hints or NoHints(clock)
 
     async def until_end(
         self,
@@ -62,6 +100,17 @@ class TrainingWatch:
         at the deadline. `on_change` is awaited with each answer whose status differs from the one before.
         A poll that fails is a missed poll. Raises ArgilUnauthorized.
         """
+        async with self._hints.watching(avatar_id) as pause:
+            return await self._look_until_end(avatar_id, since, deadline, on_change, pause)
+
+    async def _look_until_end(
+        self,
+        avatar_id: str,
+        since: datetime,
+        deadline: datetime,
+        on_change: Callable[[Avatar], Awaitable[None]],
+        pause: Pause,
+    ) -> Watched:
         last: Avatar | None = None
         missing_since: datetime | None = None
         while True:
@@ -88,4 +137,11 @@ class TrainingWatch:
                 return Watched(WatchEnd.TIMED_OUT, last)
             age = (now - since).total_seconds()
             wait = interval_seconds(age, self._floor, self._ceiling) * self._clock.jitter()
-            await self._clock.sleep(min(max(wait, wish), (deadline - now).total_seconds()))
+            await self._wait(pause, wait, wish, (deadline - now).total_seconds())
+
+    async def _wait(self, pause: Pause, interval: float, wish: float, left: float) -> None:
+        """Wait an interval, or longer where Argil wished to be left alone, but not past the deadline."""
+        if left_alone := min(wish, left):
+            await self._clock.sleep(left_alone)  # whatever hints come
+        if (rest := min(interval, left) - left_alone) > 0:
+            await pause(rest)

@@ -1,28 +1,26 @@
-"""The Prefect API that runs report to: the configured one, or one started on loopback for as long as needed."""
+"""A Prefect server on loopback, for as long as it is needed.
+
+Imports no Prefect: what only starts and watches processes stays small.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from deployments.with_parent import child
 from models.errors import PrefectError
 from models.settings import HOME
 
 HOST = "127.0.0.1"
 READY_SECONDS = 120.0
 LOOK_SECONDS = 0.1
-STOP_SECONDS = 15.0
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -45,33 +43,20 @@ def answers(url: str) -> bool:
         return False
 
 
-def configured_api() -> str | None:
-    """Return the URL of the Prefect API that the environment or the profile names, if any."""
-    url: str | None = PREFECT_API_URL.value()
-    return url
-
-
 @contextlib.contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
+def prefect_server(home: Path, port: int = 0) -> Iterator[str]:
     """Run a Prefect server on loopback, its database and log under `home`; yields the URL of its API.
 
-    It ends with the context, and with this process however that ends. Raises PrefectError where it does not
-    become ready.
+    `port` 0 takes a free one. It ends with the context, and with this process however that ends. Raises
+    PrefectError where it does not become ready.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / "server.log"
-    port = _free_port()
+    port = port or _free_port()
     url = f"http://{HOST}:{port}/api"
-    with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            [sys.executable, "-m", "deployments.prefect_process", "--host", HOST, "--port", str(port)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, **QUIET, "PREFECT_HOME": str(home), "PREFECT_API_URL": url},
-            start_new_session=True,  # Ctrl-C is for us: the server must outlive the runs it records
-        )
-    try:
+    environment = {**QUIET, "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
+    words = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
+    with log.open("ab") as output, child(*words, output=output, environment=environment) as process:
         give_up_at = time.monotonic() + READY_SECONDS
         while not answers(url):
             if process.poll() is not None or time.monotonic() > give_up_at:
@@ -80,43 +65,17 @@ def prefect_server(home: Path) -> Iterator[str]:
                 )
             time.sleep(LOOK_SECONDS)
         yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdin:
-            process.stdin.close()
 
 
-@contextlib.contextmanager
-def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
-    """Make a Prefect API usable for the runs of this process; yields its URL.
-
-    Uses the configured one; where none is, starts one and says so. Raises PrefectError where the configured
-    one does not answer.
-    """
-    if (url := configured_api()) is not None:
-        if not answers(url):
-            raise PrefectError(
-                f"no Prefect API answers at {url}",
-                hint="start it, correct PREFECT_API_URL, or unset it to have one started",
-            )
-        yield url
-        return
-    home = Path(os.environ.get("PREFECT_HOME") or HOME.expanduser() / "prefect")
-    say("no Prefect API is configured: starting one on loopback, for as long as this command runs")
-    with prefect_server(home) as url, temporary_settings({PREFECT_API_URL: url}):
-        say(f"Prefect API at {url}")
-        try:
-            yield url
-        finally:
-            send_what_waits()
+def require_answer(url: str) -> None:
+    """Raise PrefectError where no Prefect API is ready there."""
+    if not answers(url):
+        raise PrefectError(
+            f"no Prefect API answers at {url}",
+            hint="start it, correct PREFECT_API_URL, or unset it to have one started",
+        )
 
 
-def send_what_waits() -> None:
-    """Deliver logs and events that still wait in this process, while the server lives."""
-    for worker in (APILogWorker, EventsWorker):
-        worker.drain_all()
+def embedded_home() -> Path:
+    """Return where an embedded server keeps its database and log."""
+    return Path(os.environ.get("PREFECT_HOME") or HOME.expanduser() / "prefect")

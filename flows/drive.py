@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 from clients.training_watch import WatchEnd
 from flows.refused import refused
@@ -24,43 +23,40 @@ from tasks.record_end import record_end
 from tasks.record_hindrance import record_hindrance
 from tasks.submit_avatar import submit_avatar
 
-Wait = Literal["hold", "none"]
-"""hold: stay until the training ends. none: end after the create; another run sees the avatar through."""
-
 _ANNOUNCED_BY_BRANCH = {Status.TRAINING_FAILED, Status.REFUSED}
 
 
-async def drive(found: Provisioning, driver: Driver, wait: Wait) -> Provisioning:
-    """Return the provisioning at its end, or in TRAINING where this run is not to wait.
+async def drive(found: Provisioning, driver: Driver, patience_seconds: float | None = None) -> Provisioning:
+    """Return the provisioning at its end, or in TRAINING where patience ended first (None: it never does).
 
     Starts where the ledger says it stands; an ended one comes back at once. Follows another driver while that
     one lives. Raises OperatorError where it cannot go on; the ledger then holds the reason.
     """
     while True:
         try:
-            return await _drive_as_only_one(found, driver, wait)
+            return await _drive_as_only_one(found, driver, patience_seconds)
         except (StaleVersion, LeaseHeld):
             found = await find_provisioning(found.id)  # another driver took over: follow it
 
 
-async def _drive_as_only_one(found: Provisioning, driver: Driver, wait: Wait) -> Provisioning:
+async def _drive_as_only_one(found: Provisioning, driver: Driver, patience_seconds: float | None) -> Provisioning:
     async with leased(found, driver) as claimed:
         provisioning = claimed
         attached_to_end = provisioning.status.is_end
         while not provisioning.status.is_end:
-            if provisioning.status is Status.TRAINING and wait == "none":
-                return provisioning
             before = provisioning.status
-            provisioning = await _step(provisioning, driver)
+            provisioning = await _step(provisioning, driver, patience_seconds)
             if provisioning.status is not before:
                 narrate("%s: %s (provisioning %s)", provisioning.name, provisioning.status, provisioning.id)
+            elif provisioning.status is Status.TRAINING:
+                return provisioning  # patience ended
     await publish_artifact(provisioning.id)
     if not attached_to_end and provisioning.status not in _ANNOUNCED_BY_BRANCH:
         announce(provisioning)
     return provisioning
 
 
-async def _step(provisioning: Provisioning, driver: Driver) -> Provisioning:
+async def _step(provisioning: Provisioning, driver: Driver, patience_seconds: float | None) -> Provisioning:
     try:
         match provisioning.status:
             case Status.ACCEPTED:
@@ -68,7 +64,7 @@ async def _step(provisioning: Provisioning, driver: Driver) -> Provisioning:
             case Status.SUBMITTING:
                 return await find_submission(provisioning, driver)
             case _:
-                return await _see_training_through(provisioning, driver)
+                return await _see_training_through(provisioning, driver, patience_seconds)
     except DatabaseError:
         raise  # there is nowhere to write
     except OperatorError as error:
@@ -82,8 +78,12 @@ async def _check_and_submit(provisioning: Provisioning, driver: Driver) -> Provi
     return checked if checked.status.is_end else await submit_avatar(checked, driver)
 
 
-async def _see_training_through(provisioning: Provisioning, driver: Driver) -> Provisioning:
-    seen, end = await await_training(provisioning, driver)
+async def _see_training_through(
+    provisioning: Provisioning, driver: Driver, patience_seconds: float | None
+) -> Provisioning:
+    seen, end = await await_training(provisioning, driver, patience_seconds)
+    if end is WatchEnd.STILL_TRAINING:
+        return seen
     if end is WatchEnd.TIMED_OUT:
         return await record_end(seen, Status.TIMED_OUT, driver)
     if end is WatchEnd.VANISHED:

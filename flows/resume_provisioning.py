@@ -5,22 +5,34 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.drive import Wait, drive
+from flows.drive import drive
 from flows.final_state import state_of, state_of_error
 from flows.run_facts import driver
+from flows.waiting import Wait, patience_seconds, suspend
 from models.errors import AvatarsError
+from models.provisioning import Status
 from tasks.find_provisioning import find_provisioning, reopen_provisioning
 from tasks.options import FLOW
 from tasks.runtime import runtime
 
 
 @flow(name="resume-provisioning", flow_run_name="resume {provisioning_id}", **FLOW)
-async def resume_provisioning(provisioning_id: str, wait: Wait = "hold") -> State:
-    """Drive the provisioning with this id or reference on; one that timed out or was cancelled is re-opened."""
+async def resume_provisioning(provisioning_id: str, wait: Wait = "suspend") -> State:
+    """Drive a provisioning on from wherever it stands; one that timed out or was cancelled is re-opened.
+
+    Args:
+        provisioning_id: Its id or reference.
+        wait: suspend: the run sleeps without a process and is resumed when the training ends. hold: its process
+            stays and watches. none: it ends after the create, and reconcile sees the avatar through.
+
+    """
     me = driver("resume-provisioning")
     try:
         async with runtime():
             found = await find_provisioning(provisioning_id)
-            return state_of(await drive(await reopen_provisioning(found, me), me, wait))
+            driven = await drive(await reopen_provisioning(found, me), me, patience_seconds(wait))
     except AvatarsError as error:
         return state_of_error(error)
+    if driven.status is Status.TRAINING and wait == "suspend":
+        await suspend(driven, me)
+    return state_of(driven)

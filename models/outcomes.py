@@ -25,13 +25,17 @@ class Outcome:
     meaning: str
     next_step: str
 
+    def next_step_of(self, provisioning_id: str) -> str:
+        """Return what to do next, in words that can be copied."""
+        return self.next_step.replace("ID", provisioning_id)
+
 
 OUTCOMES: dict[Status, Outcome] = {
     Status.ACCEPTED: Outcome(
         EXIT_OK,
         "Accepted",
         None,
-        "recorded; nothing was sent to Argil",
+        "recorded; Argil holds no avatar of it, as far as is known",
         "mend what the reasons name, then `avatars resume ID`",
     ),
     Status.SUBMITTING: Outcome(

@@ -81,6 +81,10 @@ class SubmissionState(StrEnum):
     """Looked for over the grace period and not found: taken for not taken."""
 
 
+UNSETTLED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
+"""Submissions whose avatar, if there is one, is still to be found."""
+
+
 class Driver(BaseModel):
     """Who writes to the ledger: `actor` for people to read, `id` for the lease, unique per run and attempt."""
 

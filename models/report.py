@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from models.avatar import Avatar
 from models.outcomes import OUTCOMES
@@ -63,7 +64,41 @@ def avatar_report(provisioning: Provisioning, events: Sequence[Event]) -> str:
             for reason in provisioning.reasons
         ]
         lines.append("")
-    lines += ["## What to do next", "", outcome.next_step.replace("ID", provisioning.id), ""]
+    lines += ["## What to do next", "", outcome.next_step_of(provisioning.id), ""]
     lines += ["## Timeline", "", "| When | Status | Why |", "|---|---|---|"]
     lines += [f"| {event.at:%Y-%m-%d %H:%M:%S} | {event.to_status} | {_plain(event.why)} |" for event in events]
     return "\n".join(lines)
+
+
+_NEEDS_A_PERSON = (
+    Status.REFUSED,
+    Status.TRAINING_FAILED,
+    Status.SUBMISSION_FAILED,
+    Status.TIMED_OUT,
+    Status.VANISHED,
+    Status.REJECTED,
+)
+_IN_FLIGHT = (Status.TRAINING, Status.SUBMITTING, Status.ACCEPTED)
+
+
+def fleet_report(
+    counts: Mapping[Status, int], newest: Mapping[Status, Sequence[Provisioning]], now: datetime
+) -> str:
+    """Return markdown: counts, what needs a person and what to do, what is in flight. Free of secrets."""
+    lines = [f"# Avatars, {now:%Y-%m-%d %H:%M} UTC", "", "| Status | Count | Means |", "|---|---|---|"]
+    lines += [f"| {status} | {count} | {OUTCOMES[status].meaning} |" for status, count in counts.items()]
+    for title, statuses in (("Needs a person", _NEEDS_A_PERSON), ("In flight", _IN_FLIGHT)):
+        lines += ["", f"## {title}", ""]
+        listed = [one for status in statuses for one in newest.get(status, ())]
+        if not listed:
+            lines.append("Nothing.")
+            continue
+        lines += ["| Status | Name | Since (UTC) | Why | What to do |", "|---|---|---|---|---|"]
+        lines += [_row(one) for one in listed]
+    return "\n".join(lines)
+
+
+def _row(one: Provisioning) -> str:
+    why = "; ".join(f"{reason.code}: {reason.message}" for reason in one.reasons)
+    to_do = OUTCOMES[one.status].next_step_of(one.id)
+    return f"| {one.status} | {_plain(one.name)} | {one.updated_at:%Y-%m-%d %H:%M} | {_plain(why)} | {to_do} |"

@@ -80,7 +80,12 @@ class ProvisioningRequest(BaseModel):
     Strict: unknown fields are refused. Errors never hold the input, since URLs may carry signatures.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"title": "Request", "description": "One avatar of one person."},
+    )
 
     name: Annotated[
         str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -47,6 +48,13 @@ def _key(key: SecretStr | None) -> SecretStr | None:
     return key if text else None
 
 
+def _webhook_token(token: SecretStr | None) -> SecretStr | None:
+    text = token.get_secret_value() if token else ""
+    if text and not re.fullmatch(r"[A-Za-z0-9_-]{16,256}", text):
+        raise ValueError("must be 16 to 256 letters, digits, - or _")
+    return token if text else None
+
+
 def _database_url(url: str) -> str:
     scheme = url.partition("://")[0]
     if scheme not in {"sqlite+aiosqlite", "postgresql+asyncpg"}:
@@ -62,6 +70,7 @@ LONGEST_SECONDS = 100 * 365 * 86400
 """A hundred years: sums with dates stay dates."""
 
 Seconds = Annotated[float, Field(gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
+ScheduleSeconds = Annotated[float, Field(ge=1, le=LONGEST_SECONDS, allow_inf_nan=False)]
 GraceSeconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS, allow_inf_nan=False)]
 
 
@@ -82,9 +91,14 @@ class Settings(BaseSettings):
     avatars_poll_floor_seconds: Seconds = 5
     avatars_poll_ceiling_seconds: Seconds = 60
     avatars_training_timeout_seconds: Seconds = 21600
+    avatars_hold_seconds: GraceSeconds = 60
     avatars_lookup_grace_seconds: GraceSeconds = 30
     avatars_retrain_limit: Annotated[int, Field(ge=0)] = 0
+    avatars_reconcile_seconds: ScheduleSeconds = 60
+    avatars_pending_seconds: ScheduleSeconds = 60
+    avatars_report_seconds: ScheduleSeconds = 86400
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
+    avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_webhook_token)] = None
 
     @field_validator("avatars_media_allowed_hosts", mode="before")
     @classmethod
@@ -123,3 +137,12 @@ class Settings(BaseSettings):
                 hint="export ARGIL_API_KEY=... or write it into .env; `avatars demo` needs none",
             )
         return self.argil_api_key.get_secret_value()
+
+    def require_webhook_token(self) -> str:
+        """Return the secret part of the receiver's path; raises SettingsError where none is set."""
+        if self.avatars_webhook_token is None:
+            raise SettingsError(
+                "AVATARS_WEBHOOK_TOKEN is not set",
+                hint="make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`",
+            )
+        return self.avatars_webhook_token.get_secret_value()

@@ -146,3 +146,16 @@ class QuarantineRow(Base):
     released_why: Mapped[str | None] = mapped_column(Text)
 
     __table_args__ = (Index("ix_quarantine_etag_size_bytes", "etag", "size_bytes"),)
+
+
+class DeliveryRow(Base):
+    """A webhook delivery: a hint that an avatar is worth a look. Rows are only ever added, their ids grow."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    event: Mapped[str] = mapped_column(Code)
+    avatar_id: Mapped[str] = mapped_column(Text256)
+    body: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

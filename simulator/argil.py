@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from simulator.cutting import Cut, disconnected
+from simulator.deliveries import delivering
 from simulator.scenarios import CHOSEN_BY, Reaction, chosen
 from simulator.validation import Invalid, checked, decoded
 from simulator.world import World
@@ -47,6 +48,11 @@ def create_app(world: World, *, api_key: str) -> Starlette:
     """Return the app that serves `world`: the API under /v1 for who knows the key, /_simulator for anyone."""
     api = _Api(world)
 
+    @contextlib.asynccontextmanager
+    async def alive(_app: Starlette) -> AsyncIterator[None]:
+        async with delivering(world):
+            yield
+
     def keyed(method: str, path: str, endpoint: Endpoint) -> Route:
         async def guard(request: Request) -> Response:
             world.count_request(f"{method} {path}")
@@ -64,12 +70,17 @@ def create_app(world: World, *, api_key: str) -> Starlette:
                     keyed("POST", "/avatars", api.create),
                     keyed("GET", "/avatars", api.list_all),
                     keyed("GET", "/avatars/{id}", api.get),
+                    keyed("POST", "/webhooks", api.add_webhook),
+                    keyed("GET", "/webhooks", api.list_webhooks),
+                    keyed("PUT", "/webhooks/{id}", api.change_webhook),
+                    keyed("DELETE", "/webhooks/{id}", api.remove_webhook),
                 ],
             ),
             Route("/_simulator/requests", api.seen_requests),
             Route("/_simulator/avatars", api.all_avatars),
         ],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, Invalid: _invalid},
+        lifespan=alive,
     )
 
 
@@ -120,6 +131,25 @@ class _Api:
             return Json([])
         return Json([avatar for avatar in self._world.listed() if _has(avatar, wanted)])
 
+    async def add_webhook(self, request: Request) -> Response:
+        """POST /webhooks."""
+        return Json(self._world.webhooks.add(decoded(await request.body())), HTTPStatus.CREATED)
+
+    async def list_webhooks(self, _request: Request) -> Response:
+        """GET /webhooks."""
+        return Json(self._world.webhooks.all())
+
+    async def change_webhook(self, request: Request) -> Response:
+        """PUT /webhooks/{id}."""
+        changed = self._world.webhooks.change(request.path_params["id"], decoded(await request.body()))
+        return error(HTTPStatus.NOT_FOUND, "no such webhook") if changed is None else Json(changed)
+
+    async def remove_webhook(self, request: Request) -> Response:
+        """DELETE /webhooks/{id}."""
+        if not self._world.webhooks.remove(request.path_params["id"]):
+            return error(HTTPStatus.NOT_FOUND, "no such webhook")
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
     async def seen_requests(self, _request: Request) -> Response:
         """GET /_simulator/requests."""
         return Json(self._world.requests())
@@ -147,3 +177,7 @@ def _answer(reaction: Reaction, avatar: dict[str, Any] | None, retry_after_secon
 async def _http_error(_request: Request, exc: Any) -> Response:
     # Starlette's type for handlers forgets that this one is called for HTTPException alone.
     return error(exc.status_code, exc.detail)
+
+
+async def _invalid(_request: Request, exc: Any) -> Response:
+    return error(HTTPStatus.BAD_REQUEST, str(exc))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from typing import Any
 from simulator.avatar import Avatar
 from simulator.scenarios import CREATED, Reaction, Scenario, Timing, stages
 from simulator.validation import CreateArgs
+from simulator.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,12 @@ class World:
         self._began_at = datetime.now(UTC)
         self._lock = threading.Lock()
         self._avatars: dict[str, Avatar] = {}
+        self._in_training: deque[Avatar] = deque()
         self._posts: list[Post] = []
         self._counts: Counter[str] = Counter()
         self._met: Counter[tuple[str, tuple[str, str, str]]] = Counter()
         self._polls: Counter[str] = Counter()
+        self.webhooks = Webhooks()
 
     # What tests and the demo read.
 
@@ -117,6 +120,7 @@ class World:
         )
         with self._lock:
             self._avatars[avatar.id] = avatar
+            self._in_training.append(avatar)
         return avatar.newborn()
 
     def fails_poll(self, avatar_id: str) -> bool:
@@ -143,6 +147,14 @@ class World:
             for avatar in self._snapshot()
             if not avatar.list_hides(self._age(avatar), self.timing)
         ]
+
+    def newly_ended(self) -> list[dict[str, Any]]:
+        """Return each avatar whose training time has passed since this was last asked, but for the vanished."""
+        ended = []
+        with self._lock:
+            while self._in_training and self._age(self._in_training[0]) >= self.timing.training_seconds:
+                ended.append(self._in_training.popleft())
+        return [self._body(avatar) for avatar in ended if not avatar.get_hides(self._age(avatar), self.timing)]
 
     def _snapshot(self) -> list[Avatar]:
         with self._lock:

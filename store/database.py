@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from models.errors import DatabaseError
@@ -69,8 +69,14 @@ class Database:
     """One engine. Every failure of the database comes out as DatabaseError, without the statement."""
 
     def __init__(self, url: str) -> None:
-        """Prepare the engine; nothing is opened yet. `url` is AVATARS_DATABASE_URL."""
-        parsed = make_url(url)
+        """Prepare the engine; nothing is opened yet. `url` is AVATARS_DATABASE_URL. Raises DatabaseError."""
+        try:
+            parsed = make_url(url)
+        except (ArgumentError, ValueError):
+            raise DatabaseError(
+                "AVATARS_DATABASE_URL is no database URL",
+                hint="as sqlite+aiosqlite:////PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME",
+            ) from None
         self.place = parsed.render_as_string(hide_password=True)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # A bounded connect keeps a wrong address from looking like a hang.

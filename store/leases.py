@@ -51,13 +51,20 @@ class Leases:
             raise LeaseHeld(f"another driver works on provisioning {provisioning_id}")
         return rows.provisioning(row)
 
-    async def renew(self, provisioning_id: str, driver: Driver, lease: timedelta) -> None:
-        """Hold the lease for longer; raises LeaseHeld where another driver has taken it."""
+    async def renew(
+        self, provisioning_id: str, driver: Driver, lease: timedelta, *, version: int | None = None
+    ) -> None:
+        """Hold the lease for longer; raises LeaseHeld where another driver has taken it.
+
+        With a version, also where anybody wrote since that version was read, as a person who cancels does.
+        """
         extend = (
             update(ProvisioningRow)
             .where(ProvisioningRow.id == provisioning_id, ProvisioningRow.lease_owner == driver.id)
             .values(lease_expires_at=self._clock.now() + lease)
         )
+        if version is not None:
+            extend = extend.where(ProvisioningRow.version == version)
         async with self._database.writing() as connection:
             if (await connection.execute(extend)).rowcount == 0:
                 raise LeaseHeld(f"another driver took over provisioning {provisioning_id}")

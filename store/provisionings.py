@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, insert, select, update
+from sqlalchemy import Select, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -58,6 +59,37 @@ class Ledger:
         )
         if status is not None:
             query = query.where(ProvisioningRow.status == status)
+        async with self.database.reading() as connection:
+            return [rows.provisioning(row) for row in await connection.execute(query)]
+
+    async def counts(self) -> dict[Status, int]:
+        """Return how many provisionings stand in each status that any stands in."""
+        query = select(ProvisioningRow.status, func.count()).group_by(ProvisioningRow.status)
+        async with self.database.reading() as connection:
+            counted = {Status(status): count for status, count in await connection.execute(query)}
+        return {status: counted[status] for status in Status if status in counted}
+
+    async def unattended(
+        self, status: Status, *, after: str = "", limit: int = 500, untouched_since: datetime | None = None
+    ) -> list[Provisioning]:
+        """Return provisionings in a status that no living driver holds, by id, beginning after an id.
+
+        `untouched_since` leaves out those written to later.
+        """
+        query: Select[Any] = (
+            select(ProvisioningRow.__table__)
+            .where(ProvisioningRow.status == status, ProvisioningRow.id > after)
+            .where(
+                or_(
+                    ProvisioningRow.lease_expires_at.is_(None),
+                    ProvisioningRow.lease_expires_at <= self._clock.now(),
+                )
+            )
+            .order_by(ProvisioningRow.id)
+            .limit(limit)
+        )
+        if untouched_since is not None:
+            query = query.where(ProvisioningRow.updated_at <= untouched_since)
         async with self.database.reading() as connection:
             return [rows.provisioning(row) for row in await connection.execute(query)]
 
@@ -239,7 +271,7 @@ class Ledger:
         if reasons is not None:
             columns["reasons"] = [reason.model_dump() for reason in reasons]
         if raw_status is not None:
-            columns["raw_status"] = raw_status[:MAX_TEXT]
+            raw_status = columns["raw_status"] = _storable(raw_status)
         change = (
             update(ProvisioningRow)
             .where(ProvisioningRow.id == seen.id, ProvisioningRow.version == seen.version)
@@ -271,8 +303,13 @@ class Ledger:
                 from_status=before,
                 to_status=after,
                 why=why,
-                raw_status=raw_status[:MAX_TEXT] if raw_status is not None else None,
+                raw_status=raw_status,
                 flow_run_id=driver.flow_run_id,
                 submission_id=submission_id,
             )
         )
+
+
+def _storable(text: str) -> str:
+    """Return a status from outside as both engines can keep it: no NUL, no lone surrogate, not too long."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]

@@ -17,12 +17,14 @@ from tasks.runtime import runtime
 
 
 @task(**TASK)
-async def await_training(provisioning: Provisioning, driver: Driver) -> tuple[Provisioning, WatchEnd]:
-    """Watch until the training has settled, its deadline has passed, or the avatar is gone.
+async def await_training(
+    provisioning: Provisioning, driver: Driver, patience_seconds: float | None
+) -> tuple[Provisioning, WatchEnd]:
+    """Watch until the training has settled, its deadline has passed, the avatar is gone, or patience ends.
 
     Returns the provisioning, still in TRAINING, with Argil's last status, and how the watch ended. The deadline
-    counts from the stored creation time, so a restart does not reset it. Raises ArgilUnauthorized,
-    StaleVersion, DatabaseError.
+    counts from the stored creation time, so a restart does not reset it. Patience None lasts to the deadline;
+    0 is one look. Raises ArgilUnauthorized, StaleVersion, DatabaseError.
     """
     if provisioning.avatar_id is None or provisioning.training_since is None:
         raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar")
@@ -51,5 +53,10 @@ async def await_training(provisioning: Provisioning, driver: Driver) -> tuple[Pr
 
         timeout = timedelta(seconds=active.settings.avatars_training_timeout_seconds)
         since = provisioning.training_since
-        watched = await active.watch.until_end(provisioning.avatar_id, since, since + timeout, note)
+        deadline = until = since + timeout
+        if patience_seconds is not None:
+            until = min(deadline, active.clock.now() + timedelta(seconds=patience_seconds))
+        watched = await active.watch.until_end(provisioning.avatar_id, since, until, note)
+    if watched.end is WatchEnd.TIMED_OUT and until < deadline:
+        return seen, WatchEnd.STILL_TRAINING
     return seen, watched.end

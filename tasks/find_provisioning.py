@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from prefect import task
 
-from models.provisioning import Driver, Provisioning, Status, SubmissionState
+from models.provisioning import UNSETTLED, Driver, Provisioning, Status
 from tasks.options import TASK
 from tasks.runtime import Runtime, runtime
-
-_UNSETTLED = {SubmissionState.PENDING, SubmissionState.UNKNOWN}
 
 
 async def _where_it_stopped(active: Runtime, found: Provisioning) -> Status:
     if found.avatar_id is not None:
         return Status.TRAINING
     submissions = await active.ledger.submissions(found.id)
-    if any(submission.state in _UNSETTLED for submission in submissions):
+    if any(submission.state in UNSETTLED for submission in submissions):
         return Status.SUBMITTING
     return Status.ACCEPTED
 

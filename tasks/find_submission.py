@@ -9,7 +9,7 @@ from prefect import task
 
 from models.avatar import Avatar
 from models.errors import ArgilUnreachable, AvatarNotFound, PollFailed
-from models.provisioning import Driver, Provisioning, Status, Submission, SubmissionState
+from models.provisioning import UNSETTLED, Driver, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from tasks.narrate import narrate
 from tasks.options import TASK
@@ -37,7 +37,7 @@ async def find_submission(provisioning: Provisioning, driver: Driver) -> Provisi
     """
     async with runtime() as active:
         submissions = await active.ledger.submissions(provisioning.id)
-        last = submissions[-1]
+        last = _open_one(submissions)
         if last.state is SubmissionState.PENDING:
             provisioning = await active.ledger.settle_submission(
                 provisioning,
@@ -47,11 +47,16 @@ async def find_submission(provisioning: Provisioning, driver: Driver) -> Provisi
                 SubmissionState.UNKNOWN,
             )
             submissions = await active.ledger.submissions(provisioning.id)
-            last = submissions[-1]
+            last = _open_one(submissions)
         ours = {submission.id: submission for submission in submissions if submission.state in _OPEN}
         if found := await _look(active, ours, last):
             return await _adopt(active, provisioning, driver, ours, found)
-        return await _give_up(active, provisioning, driver, submissions)
+        return await _give_up(active, provisioning, driver, submissions, last)
+
+
+def _open_one(submissions: list[Submission]) -> Submission:
+    """Return the newest submission that nobody has settled: SUBMITTING is the status of having one."""
+    return next(one for one in reversed(submissions) if one.state in UNSETTLED)
 
 
 async def _look(active: Runtime, ours: dict[str, Submission], last: Submission) -> list[Avatar]:
@@ -100,7 +105,11 @@ async def _adopt(
 
 
 async def _give_up(
-    active: Runtime, provisioning: Provisioning, driver: Driver, submissions: list[Submission]
+    active: Runtime,
+    provisioning: Provisioning,
+    driver: Driver,
+    submissions: list[Submission],
+    last: Submission,
 ) -> Provisioning:
     lost = sum(submission.state is SubmissionState.LOST for submission in submissions) + 1
     why = "no avatar carries the create's key after the grace period: it is taken for lost"
@@ -115,7 +124,7 @@ async def _give_up(
         provisioning,
         driver,
         why,
-        submissions[-1],
+        last,
         SubmissionState.LOST,
         to=Status.ACCEPTED,
         reasons=reasons,

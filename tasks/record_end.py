@@ -14,7 +14,7 @@ from tasks.runtime import Runtime, runtime
 async def end(active: Runtime, seen: Provisioning, driver: Driver, status: Status) -> Provisioning:
     """Move to an end and give its meaning as the reason: Argil itself gives none."""
     outcome = OUTCOMES[status]
-    reason = Reason(code=outcome.event or status, message=outcome.meaning, hint=outcome.next_step)
+    reason = Reason(code=outcome.event or status, message=outcome.meaning, hint=outcome.next_step_of(seen.id))
     reasons = [] if status is Status.READY else [reason]
     return await active.ledger.record(seen, driver, outcome.meaning, to=status, reasons=reasons)
 

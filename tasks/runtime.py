@@ -15,9 +15,11 @@ from models.clock import Clock, SystemClock
 from models.settings import Settings
 from store import migration
 from store.database import Database
+from store.deliveries import Deliveries
 from store.leases import Leases
 from store.provisionings import Ledger
 from store.quarantine import Quarantine
+from tasks.hints import Hints
 
 LEASE = timedelta(seconds=30)
 """How long a driver that died keeps others out."""
@@ -32,6 +34,7 @@ class Runtime:
     ledger: Ledger
     leases: Leases
     quarantine: Quarantine
+    deliveries: Deliveries
     argil: ArgilClient
     watch: TrainingWatch
     media: MediaChecker
@@ -69,12 +72,14 @@ async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -
         ) as argil,
         _closed_after(MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts)) as media,
     ):
+        deliveries = Deliveries(ledger.database, clock)
         yield Runtime(
             settings=settings,
             clock=clock,
             ledger=ledger,
             leases=leases,
             quarantine=quarantine,
+            deliveries=deliveries,
             argil=argil,
             watch=TrainingWatch(
                 argil,
@@ -82,6 +87,7 @@ async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -
                 floor=settings.avatars_poll_floor_seconds,
                 ceiling=settings.avatars_poll_ceiling_seconds,
                 gone_after=settings.avatars_lookup_grace_seconds,
+                hints=Hints(deliveries, clock),
             ),
             media=media,
             lease=lease,

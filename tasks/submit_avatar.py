@@ -58,7 +58,7 @@ async def submit_avatar(provisioning: Provisioning, driver: Driver) -> Provision
         seen, submission = await ledger.begin_submission(provisioning, driver, "a create was recorded")
 
         async def still_ours() -> None:
-            await active.leases.renew(seen.id, driver, active.lease)
+            await active.leases.renew(seen.id, driver, active.lease, version=seen.version)
 
         try:
             avatar = await active.argil.create(create_request(seen.request, submission.id), before_each=still_ours)

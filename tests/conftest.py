@@ -100,7 +100,8 @@ def prefect_api_url(clean_environment: Path) -> Iterator[str]:
     """A real Prefect server, the one that this process and the commands it starts report to."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from deployments.prefect_server import prefect_server, send_what_waits
+    from deployments.prefect_api import send_what_waits
+    from deployments.prefect_server import prefect_server
 
     with (
         prefect_server(clean_environment / "prefect") as url,

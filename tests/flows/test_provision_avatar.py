@@ -297,7 +297,7 @@ async def test_a_run_that_is_not_to_wait_ends_in_training_and_resume_sees_it_thr
 async def test_no_secret_reaches_prefects_api_but_the_requests_own_parameters(
     simulated: ArgilSimulator, videos: MediaHost, clean_environment: Path
 ) -> None:
-    from deployments.prefect_server import send_what_waits
+    from deployments.prefect_api import send_what_waits
 
     faults = ["", "fail", "invalid", "cut-after-create"]
     states = await asyncio.gather(*(run(asked(videos, f"secret {fault}", fault)) for fault in faults))

@@ -1,0 +1,92 @@
+"""Every deployment, once: served by the embedded stack and registered to work pools from the same objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import Flow
+from prefect.deployments.runner import RunnerDeployment
+from prefect.schedules import Interval
+from prefect.types.entrypoint import EntrypointType
+
+from flows.fleet_report import fleet_report
+from flows.provision_avatar import provision_avatar
+from flows.provision_pending import provision_pending
+from flows.reconcile_avatars import reconcile_avatars
+from flows.release_recordings import release_recordings
+from flows.resume_provisioning import resume_provisioning
+from models.settings import Settings
+
+ON_DEMAND = "on-demand"
+SCHEDULED = "scheduled"
+TAG = "avatars"
+
+# A fixed one: by default it is the moment of registering, and registering again would change each schedule.
+_ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One deployment; `every` is the name of the setting with its interval in seconds, None: on demand."""
+
+    flow: Flow[..., Any]
+    description: str
+    every: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The deployment's name, without the flow's."""
+        return SCHEDULED if self.every else ON_DEMAND
+
+
+CATALOG: Sequence[Entry] = (
+    Entry(
+        provision_avatar,
+        "One avatar from two video URLs, all the way to a recorded outcome. The run's final state is named after "
+        "the outcome; its artifact `avatar-<provisioning id>` tells why and what to do next.",
+    ),
+    Entry(
+        resume_provisioning,
+        "One provisioning by id or reference, from wherever it stands: after something was mended, to look again "
+        "at one that timed out, or to start one that was queued with `avatars enqueue`.",
+    ),
+    Entry(release_recordings, "A person's decision to let the videos of a refused avatar in again."),
+    Entry(
+        provision_pending,
+        "Checks and submits what waits in ACCEPTED: queued, or left there until something was mended.",
+        every="avatars_pending_seconds",
+    ),
+    Entry(
+        reconcile_avatars,
+        "Brings further what nobody drives: creates without an answer, trainings that have ended, runs that sleep.",
+        every="avatars_reconcile_seconds",
+    ),
+    Entry(
+        fleet_report, "What is in flight and what needs a person, as one artifact.", every="avatars_report_seconds"
+    ),
+)
+
+
+def deployments(settings: Settings, *, work_pool: str | None = None) -> list[RunnerDeployment]:
+    """Return every deployment, to be served or (with the name of a work pool) registered to it.
+
+    None has a concurrency limit: Prefect's lease on one would end a long run when the server restarts; leases in
+    the ledger keep drivers apart.
+    """
+    return [_deployment(entry, settings, work_pool) for entry in CATALOG]
+
+
+def _deployment(entry: Entry, settings: Settings, work_pool: str | None) -> RunnerDeployment:
+    seconds = getattr(settings, entry.every) if entry.every else None
+    return RunnerDeployment.from_flow(
+        entry.flow,
+        name=entry.name,
+        description=entry.description,
+        tags=[TAG],
+        schedule=Interval(timedelta(seconds=seconds), anchor_date=_ANCHOR) if seconds else None,
+        work_pool_name=work_pool,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )

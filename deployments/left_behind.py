@@ -1,0 +1,74 @@
+"""Runs that a stack left behind: those whose process was ended start again, missed ticks are skipped.
+
+For the runs of the embedded stack alone: those of a work pool belong to its workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import AwaitingRetry, Cancelled, Crashed
+
+from deployments.catalog import TAG
+
+MAX_STARTS = 5
+"""A run that was started so often and died each time is not started again."""
+PAGE = 200
+
+
+async def take_up_dead_runs() -> int:
+    """Set every run that claims to run to start again; call it when no process of the stack lives.
+
+    A run that was being cancelled is Cancelled; one that died MAX_STARTS times is Crashed. Returns how many.
+    """
+    count = 0
+    async with get_client() as client:
+        while runs := await _runs(client, StateType.RUNNING, StateType.PENDING, StateType.CANCELLING):
+            for run in runs:
+                await client.set_flow_run_state(run.id, _next_state(run), force=True)
+                count += 1
+    return count
+
+
+def _next_state(run: FlowRun) -> State:
+    if run.state_type == StateType.CANCELLING:
+        return Cancelled(message="its process was ended")
+    if run.run_count >= MAX_STARTS:
+        return Crashed(message=f"its process was ended, for the {run.run_count}th time")
+    return AwaitingRetry(message="its process was ended: it starts again, from what the ledger tells")
+
+
+async def skip_missed_ticks() -> int:
+    """Delete scheduled ticks whose time has passed: the next one does their work. Returns how many."""
+    missed_before = datetime.now(UTC) - timedelta(seconds=1)
+    count = 0
+    async with get_client() as client:
+        runs = await _runs(client, StateType.SCHEDULED)
+        for run in runs:
+            if run.auto_scheduled and run.expected_start_time and run.expected_start_time < missed_before:
+                await client.delete_flow_run(run.id)
+                count += 1
+    return count
+
+
+async def _runs(client: PrefectClient, *types: StateType) -> list[FlowRun]:
+    found = await client.read_flow_runs(
+        deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
+        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
+        limit=PAGE,
+    )
+    return [run for run in found if run.work_pool_name is None]
+
+
+if __name__ == "__main__":
+    asyncio.run(take_up_dead_runs())

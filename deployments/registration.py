@@ -1,0 +1,27 @@
+"""Registers every deployment to a work pool."""
+
+from __future__ import annotations
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+
+from deployments.catalog import deployments
+from models.errors import PrefectError
+from models.settings import Settings
+
+
+async def register(settings: Settings, work_pool: str) -> list[str]:
+    """Return the names of the deployments, each registered to the work pool. Raises PrefectError."""
+    async with get_client() as client:
+        try:
+            await client.read_work_pool(work_pool)
+        except ObjectNotFound:
+            raise PrefectError(
+                f"there is no work pool {work_pool!r}",
+                hint=f"prefect work-pool create {work_pool} --type process",
+            ) from None
+    names = []
+    for deployment in deployments(settings, work_pool=work_pool):
+        await deployment.aapply()
+        names.append(f"{deployment.flow_name}/{deployment.name}")
+    return names

@@ -1,0 +1,47 @@
+"""`python -m deployments.runner`: registers every deployment and runs what is asked of them, here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+
+from prefect.runner import Runner
+
+from deployments.catalog import deployments
+from deployments.left_behind import skip_missed_ticks, take_up_dead_runs
+from deployments.stack import READY_DESCRIPTOR
+from models.settings import Settings
+
+NAME = "avatars"
+RUNS_AT_ONCE = 4
+"""Each run starts with seconds of CPU and 100 MB; sleeping runs need neither."""
+QUERY_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+async def serve() -> None:
+    """Serve until the process is told to end. Schedules go on: another runner may take over.
+
+    First takes up the runs that an earlier runner left behind, as when it was killed.
+    """
+    if count := await take_up_dead_runs():
+        logger.warning("%d runs left by an earlier runner start again", count)
+    await skip_missed_ticks()
+    runner = Runner(name=NAME, limit=RUNS_AT_ONCE, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
+    for deployment in deployments(Settings.load()):
+        await runner.aadd_deployment(deployment)
+    if descriptor := os.environ.pop(READY_DESCRIPTOR, None):
+        os.write(int(descriptor), b"1")
+        os.close(int(descriptor))
+    running = asyncio.create_task(runner.start())
+    await asyncio.sleep(0)  # by its first pause it has set a handler that stops it badly, in the middle of its loop
+    # Every run has got the same signal and ends by itself; what their ends leave is taken up afterwards.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
+    await running
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,0 +1,37 @@
+"""The flow `reconcile-avatars`: brings further what nobody drives."""
+
+from __future__ import annotations
+
+import asyncio
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from flows.drive_many import drive_many
+from flows.final_state import state_of_error
+from flows.run_facts import driver
+from models.errors import AvatarsError
+from tasks.find_unattended import find_unattended
+from tasks.options import FLOW
+from tasks.runtime import runtime
+from tasks.wake_run import wake_run
+
+
+@flow(name="reconcile-avatars", **FLOW)
+async def reconcile_avatars() -> State:
+    """Settle creates without an answer, resume runs whose training has ended, and drive what has no run.
+
+    Level-triggered: it looks at the ledger and at Argil alone, so a tick that was missed, came twice or overlaps
+    another does no harm.
+    """
+    me = driver("reconcile-avatars")
+    try:
+        async with runtime():
+            found = await find_unattended()
+            woken = await asyncio.gather(*(wake_run(one) for one in found))
+            orphans = [one for one, awake in zip(found, woken, strict=True) if not awake]
+            told = await drive_many(orphans, me, patience_seconds=0)
+    except AvatarsError as error:
+        return state_of_error(error)
+    return Completed(message=f"{sum(woken)} runs resumed; {len(orphans)} driven without a run{told}")
