@@ -1,0 +1,215 @@
+"""Argil's wire format: the create as the seed has it, and the avatar read tolerantly."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from models.avatar import ENDS, Avatar, AvatarStatus, CreateAvatar, VideoSource
+
+# From the seed: POST /avatars, AvatarCreateArgs and its 201.
+SEED_BODY = {"name", "datasetVideo", "consentVideo", "extras"}
+SEED_STATUSES = {"NOT_TRAINED", "TRAINING", "TRAINING_FAILED", "IDLE", "REFUSED"}
+SEED_ANSWER: dict[str, Any] = {
+    "id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "name": "<string>",
+    "actorName": "<string>",
+    "createAt": "2023-11-07T05:31:56Z",
+    "updatedAt": "2023-11-07T05:31:56Z",
+    "gestures": [{"label": "<string>", "slug": "<string>", "startFrame": 123}],
+    "status": "NOT_TRAINED",
+    "width": 123,
+    "height": 456,
+    "thumbnailUrl": "https://a.example/t.jpg",
+    "coverImageUrl": "https://a.example/c.jpg",
+    "extras": {"submission_id": "s-1"},
+    "orientation": "ASPECT_RATIO_16_9",
+    "model": "ARGIL_V1",
+}
+
+# A JSON string may hold half a surrogate pair; Python's decoder hands it on.
+TEXT = st.text(st.characters(), max_size=20)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+DATES = st.sampled_from(["2023-11-07T05:31:56Z", "2023-11-07", "20231107T05", "soon"])
+
+
+def read(**fields: Any) -> Avatar:
+    avatar = Avatar.read({"id": "a-1", "status": "TRAINING", **fields})
+    assert avatar is not None
+    return avatar
+
+
+def create() -> CreateAvatar:
+    return CreateAvatar(
+        name="Ada",
+        dataset_video=VideoSource(url="https://a.example/d.mp4?sig=1"),
+        consent_video=VideoSource(url="https://a.example/c.mp4"),
+        extras={"submission_id": "s-1"},
+    )
+
+
+def test_the_create_has_the_seeds_properties_and_no_other() -> None:
+    body = create().body()
+    assert set(body) == SEED_BODY
+    assert body == {
+        "name": "Ada",
+        "datasetVideo": {"url": "https://a.example/d.mp4?sig=1"},
+        "consentVideo": {"url": "https://a.example/c.mp4"},
+        "extras": {"submission_id": "s-1"},
+    }
+
+
+def test_nothing_can_be_slipped_into_a_create() -> None:
+    with pytest.raises(ValidationError):
+        CreateAvatar.model_validate({**create().model_dump(), "type": "IMAGE"})
+    with pytest.raises(ValidationError):
+        VideoSource.model_validate({"url": "https://a.example", "headers": {}})
+
+
+def test_the_statuses_are_the_seeds() -> None:
+    assert set(AvatarStatus) == SEED_STATUSES
+
+
+def test_the_seeds_answer_is_read_in_full() -> None:
+    avatar = Avatar.read(SEED_ANSWER)
+    assert avatar is not None
+    assert avatar.model_dump() == {
+        "id": SEED_ANSWER["id"],
+        "status": "NOT_TRAINED",
+        "name": "<string>",
+        "created_at": datetime(2023, 11, 7, 5, 31, 56, tzinfo=UTC),
+        "gestures": SEED_ANSWER["gestures"],
+        "width": 123,
+        "height": 456,
+        "thumbnail_url": "https://a.example/t.jpg",
+        "cover_image_url": "https://a.example/c.jpg",
+        "extras": {"submission_id": "s-1"},
+        "orientation": "ASPECT_RATIO_16_9",
+        "model": "ARGIL_V1",
+        "raw": SEED_ANSWER,
+    }
+    assert avatar.submission_id == "s-1"
+
+
+def test_id_and_status_are_all_that_is_needed() -> None:
+    avatar = Avatar.read({"id": "a-1", "status": "IDLE"})
+    assert avatar is not None
+    assert avatar.model_dump(exclude={"id", "status", "raw"}) == {
+        "name": None,
+        "created_at": None,
+        "gestures": [],
+        "width": None,
+        "height": None,
+        "thumbnail_url": None,
+        "cover_image_url": None,
+        "extras": {},
+        "orientation": None,
+        "model": None,
+    }
+    assert avatar.submission_id is None
+
+
+@pytest.mark.parametrize("name", ["createAt", "createdAt"])
+def test_the_creation_time_is_read_under_both_of_its_names(name: str) -> None:
+    assert read(**{name: "2026-01-02T03:04:05Z"}).created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "attribute", "absent"),
+    [
+        ("name", 5, "name", None),
+        ("createAt", "yesterday", "created_at", None),
+        ("createAt", 1700000000, "created_at", None),
+        ("gestures", {"label": "Wave"}, "gestures", []),
+        ("gestures", None, "gestures", []),
+        ("width", "1920", "width", None),
+        ("width", 1920.5, "width", None),
+        ("width", True, "width", None),
+        ("height", [1080], "height", None),
+        ("thumbnailUrl", {}, "thumbnail_url", None),
+        ("coverImageUrl", 0, "cover_image_url", None),
+        ("extras", "submission_id=s-1", "extras", {}),
+        ("extras", None, "extras", {}),
+        ("extras", {"a": "1", "b": 2, "c": None}, "extras", {"a": "1"}),
+        ("orientation", 169, "orientation", None),
+        ("model", ["ARGIL_V1"], "model", None),
+    ],
+)
+def test_a_value_of_another_type_is_read_as_absent_and_kept_raw(
+    field: str, value: object, attribute: str, absent: object
+) -> None:
+    avatar = read(**{field: value})
+    assert getattr(avatar, attribute) == absent
+    assert avatar.raw[field] == value
+
+
+@pytest.mark.parametrize("status", ["QUEUED_FOR_REVIEW", "idle", "", "IDLE "])
+def test_an_unknown_status_is_kept_and_never_an_end(status: str) -> None:
+    avatar = read(status=status)
+    assert avatar.status == status
+    assert not avatar.is_settled
+
+
+@pytest.mark.parametrize("status", AvatarStatus)
+def test_three_statuses_are_ends(status: AvatarStatus) -> None:
+    assert read(status=status.value).is_settled is (status in {"IDLE", "TRAINING_FAILED", "REFUSED"})
+    assert (status in ENDS) is read(status=status.value).is_settled
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [],
+        "IDLE",
+        7,
+        {},
+        {"id": "a-1"},
+        {"status": "IDLE"},
+        {"id": "", "status": "IDLE"},
+        {"id": "x" * 257, "status": "IDLE"},
+        {"id": 7, "status": "IDLE"},
+        {"id": None, "status": "IDLE"},
+        {"id": "a-1", "status": None},
+        {"id": "a-1", "status": 3},
+        [{"id": "a-1", "status": "IDLE"}],
+    ],
+)
+def test_what_has_no_id_and_status_is_no_avatar(answer: object) -> None:
+    assert Avatar.read(answer) is None
+
+
+@settings(deadline=None)
+@given(
+    known=st.fixed_dictionaries(
+        {"id": st.text(min_size=1, max_size=256), "status": TEXT},
+        optional={
+            field: JSON | DATES for field in [*SEED_ANSWER, "createdAt", "raw"] if field not in {"id", "status"}
+        },
+    ),
+    more=st.dictionaries(TEXT, JSON, max_size=3),
+)
+def test_any_object_with_id_and_status_is_an_avatar_and_is_kept_whole(
+    known: dict[str, Any], more: dict[str, Any]
+) -> None:
+    answer = {**more, **known}
+    avatar = Avatar.read(answer)
+    assert avatar is not None
+    assert avatar.raw is answer or repr(avatar.raw) == repr(answer)
+    assert (avatar.id, avatar.status) == (known["id"], known["status"])
+
+
+@settings(deadline=None)
+@given(JSON)
+def test_no_answer_whatever_makes_the_reader_fail(answer: object) -> None:
+    avatar = Avatar.read(answer)
+    assert avatar is None or isinstance(answer, dict)
