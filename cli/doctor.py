@@ -78,7 +78,7 @@ def _certificates() -> Finding:
     return Finding(subject, well=False, detail=f"{path} is no file", hint="correct it or unset it")
 
 
-def _prefect() -> Finding:
+async def _prefect() -> Finding:
     from deployments.prefect_api import configured_api
     from deployments.prefect_server import answers
 
@@ -86,7 +86,18 @@ def _prefect() -> Finding:
     if url is None:
         return Finding("Prefect", well=True, detail="no API is configured: each command starts one on loopback")
     if answers(url):
-        return Finding("Prefect", well=True, detail=f"the API at {url} is ready")
+        from deployments.registration import reconcile_is_scheduled
+
+        if await reconcile_is_scheduled():
+            return Finding(
+                "Prefect", well=True, detail=f"the API at {url} is ready, reconcile-avatars is scheduled"
+            )
+        return Finding(
+            "Prefect",
+            well=False,
+            detail=f"at {url} reconcile-avatars is not scheduled: nothing would resume a run that sleeps",
+            hint="`avatars up` or `avatars deploy --pool NAME`; a paused schedule is resumed in the UI",
+        )
     return Finding(
         "Prefect", well=False, detail=f"no API answers at {url}", hint="start it or correct PREFECT_API_URL"
     )
@@ -107,7 +118,7 @@ async def _findings() -> AsyncIterator[Finding]:
     else:
         yield await _argil(settings)
     yield await _database(settings)
-    yield _prefect()
+    yield await _prefect()
 
 
 def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:

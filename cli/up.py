@@ -1,4 +1,4 @@
-"""`avatars up`: Prefect server, deployments and runner in one foreground process."""
+"""`avatars up`: Prefect server, deployments, runner and webhook receiver in one foreground process."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ def up(*, simulate: bool = False, port: int = DEFAULT_PORT, training_seconds: fl
 
 def _print_addresses(api_url: str, settings: Settings, videos: list[str]) -> None:
     lines = {"Prefect UI": api_url.removesuffix("/api"), "Prefect API": api_url, "Argil": settings.argil_api_url}
+    if settings.avatars_webhook_token is not None:
+        lines["webhooks"] = f"http://127.0.0.1:{settings.avatars_webhook_port}/webhooks/argil/…"
     for label, value in lines.items():
         result.print(f"{label:14}{value}", markup=False, soft_wrap=True)
     for video in videos:

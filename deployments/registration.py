@@ -1,11 +1,12 @@
-"""Registers every deployment to a work pool."""
+"""Registers every deployment to a work pool, and tells whether what wakes sleeping runs is scheduled."""
 
 from __future__ import annotations
 
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from deployments.catalog import deployments
+from deployments.catalog import SCHEDULED, deployments
+from flows.reconcile_avatars import reconcile_avatars
 from models.errors import PrefectError
 from models.settings import Settings
 
@@ -25,3 +26,13 @@ async def register(settings: Settings, work_pool: str) -> list[str]:
         await deployment.aapply()
         names.append(f"{deployment.flow_name}/{deployment.name}")
     return names
+
+
+async def reconcile_is_scheduled() -> bool:
+    """Whether the Prefect API has reconcile-avatars deployed with a schedule that is not paused."""
+    async with get_client() as client:
+        try:
+            found = await client.read_deployment_by_name(f"{reconcile_avatars.name}/{SCHEDULED}")
+        except ObjectNotFound:
+            return False
+    return not found.paused and any(schedule.active for schedule in found.schedules)

@@ -1,17 +1,21 @@
-"""`python -m deployments.runner`: registers every deployment and runs what is asked of them, here."""
+"""`python -m deployments.runner`: registers every deployment, runs what is asked of them, takes webhooks."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
 
 from prefect.runner import Runner
 
 from deployments.catalog import deployments
 from deployments.left_behind import skip_missed_ticks, take_up_dead_runs
+from deployments.prefect_server import HOST
 from deployments.stack import READY_DESCRIPTOR
+from deployments.webhook_door import webhook_door
 from models.settings import Settings
 
 NAME = "avatars"
@@ -31,8 +35,24 @@ async def serve() -> None:
         logger.warning("%d runs left by an earlier runner start again", count)
     await skip_missed_ticks()
     runner = Runner(name=NAME, limit=RUNS_AT_ONCE, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
-    for deployment in deployments(Settings.load()):
+    settings = Settings.load()
+    for deployment in deployments(settings):
         await runner.aadd_deployment(deployment)
+    async with _door(settings):
+        await _run(runner)
+
+
+@contextlib.asynccontextmanager
+async def _door(settings: Settings) -> AsyncIterator[None]:
+    """Keep the webhook receiver open, where there is a token to tell Argil from others."""
+    if settings.avatars_webhook_token is None:
+        yield
+        return
+    async with webhook_door(settings, host=HOST, port=settings.avatars_webhook_port):
+        yield
+
+
+async def _run(runner: Runner) -> None:
     if descriptor := os.environ.pop(READY_DESCRIPTOR, None):
         os.write(int(descriptor), b"1")
         os.close(int(descriptor))

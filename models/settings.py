@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     avatars_reconcile_seconds: ScheduleSeconds = 60
     avatars_pending_seconds: ScheduleSeconds = 60
     avatars_report_seconds: ScheduleSeconds = 86400
+    avatars_webhook_port: Annotated[int, Field(ge=0, le=65535)] = 4201
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
     avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_webhook_token)] = None
 

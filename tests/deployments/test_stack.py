@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -80,6 +81,12 @@ class Api:
         return found
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
 class Up:
     """A running `avatars up --simulate`, its home and what it printed."""
 
@@ -95,6 +102,8 @@ class Up:
             "AVATARS_RECONCILE_SECONDS": "4",
             "AVATARS_PENDING_SECONDS": "4",
             "AVATARS_POLL_FLOOR_SECONDS": "0.2",
+            "AVATARS_WEBHOOK_TOKEN": uuid.uuid4().hex,
+            "AVATARS_WEBHOOK_PORT": str(free_port()),
         }
         words = [sys.executable, "-m", "cli", "up", "--simulate", "--port", "0", "--training-seconds", "5"]
         self.log = (home / "up.log").open("w+")
@@ -199,6 +208,38 @@ def test_what_is_queued_is_provisioned_by_the_schedules_alone(up: Up) -> None:
     for flow in ("provision-pending", "reconcile-avatars"):
         done = [run for run in up.api.runs_of(flow) if run["state_type"] == "COMPLETED" and run["auto_scheduled"]]
         assert len(done) >= 2
+
+
+def test_a_webhook_wakes_a_sleeping_run(up: Up) -> None:
+    """Reconcile is paused meanwhile: nothing else could wake it."""
+    reconcile = up.api.deployment("reconcile-avatars/scheduled")
+    assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": True}).status_code == 204
+    base = f"http://127.0.0.1:{up.environment['AVATARS_WEBHOOK_PORT']}"
+    argil = {"ARGIL_API_URL": up.printed(r"^Argil +(\S+)"), "ARGIL_API_KEY": "simulator-key"}
+    words = [sys.executable, "-m", "cli", "webhook", "register", "--url", base]
+    subprocess.run(words, env={**up.environment, **argil}, check=True, capture_output=True)
+    created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Joan")})
+    run_id = created.json()["id"]
+    assert up.api.end_of(run_id)["name"] == "Ready"
+    assert "Suspended" in [state["name"] for state in up.api.states(run_id)]
+    assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": False}).status_code == 204
+
+
+def test_doctor_tells_whether_anything_would_resume_a_sleeping_run(up: Up) -> None:
+    reconcile = up.api.deployment("reconcile-avatars/scheduled")
+
+    def doctor() -> tuple[bool, str]:
+        words = [sys.executable, "-m", "cli", "doctor", "--json"]
+        ran = subprocess.run(words, env=up.environment, capture_output=True, text=True, check=False)
+        [prefect] = [finding for finding in json.loads(ran.stdout) if finding["subject"] == "Prefect"]
+        return prefect["well"], prefect["detail"]
+
+    assert doctor()[0]
+    assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": True}).status_code == 204
+    well, detail = doctor()
+    assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": False}).status_code == 204
+    assert not well
+    assert "nothing would resume a run that sleeps" in detail
 
 
 def test_the_fleet_report_is_one_artifact(up: Up) -> None:
