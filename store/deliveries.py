@@ -91,7 +91,7 @@ class Deliveries:
             .where(ProvisioningRow.avatar_id == avatar_id, ProvisioningRow.status == Status.TRAINING)
             .where(
                 or_(
-                    ProvisioningRow.lease_expires_at.is_(None),
+                    ProvisioningRow.lease_owner.is_(None),
                     ProvisioningRow.lease_expires_at <= self._clock.now(),
                 )
             )

@@ -13,6 +13,8 @@ from models.tables import ProvisioningRow
 from store import rows
 from store.database import Database
 
+LINGER = timedelta(seconds=10)
+
 
 class Leases:
     """Claims, renews and gives back. Every method raises DatabaseError where the database fails."""
@@ -70,11 +72,14 @@ class Leases:
                 raise LeaseHeld(f"another driver took over provisioning {provisioning_id}")
 
     async def release(self, provisioning_id: str, driver: Driver) -> None:
-        """Give the lease back, if it is still held."""
+        """Give the lease back, if it is still held: anybody may claim it at once.
+
+        For LINGER more nobody finds it unattended, so that a run that suspends itself may first do so.
+        """
         give = (
             update(ProvisioningRow)
             .where(ProvisioningRow.id == provisioning_id, ProvisioningRow.lease_owner == driver.id)
-            .values(lease_owner=None, lease_expires_at=None)
+            .values(lease_owner=None, lease_expires_at=self._clock.now() + LINGER)
         )
         async with self._database.writing() as connection:
             await connection.execute(give)
