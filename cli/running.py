@@ -65,6 +65,16 @@ async def _outcome(settings: Settings, key: str) -> tuple[Provisioning, list[Sub
         return provisioning, await ledger.submissions(provisioning.id)
 
 
+async def _with_id(error: AvatarsError, settings: Settings, key: str) -> AvatarsError:
+    """Name the provisioning in the error's way out, where it got as far as the ledger."""
+    try:
+        provisioning, _ = await _outcome(settings, key)
+    except AvatarsError:
+        return error
+    error.hint = error.hint.replace("avatars resume ID", f"avatars resume {provisioning.id}")
+    return error
+
+
 def look_up(key: str) -> None:
     """Raise UnknownProvisioning at once, before a server is started, where the ledger knows no such key."""
     asyncio.run(_outcome(Settings.load(), key))
@@ -81,9 +91,10 @@ def see_through(start: Callable[[], Awaitable[State]], *, key: str | None, title
 
         async def run() -> tuple[Provisioning, list[Submission]]:
             state = await start()
+            reference = key or str(state.state_details.flow_run_id)
             if (error := await error_of(state)) is not None:
-                raise error
-            return await _outcome(settings, key or str(state.state_details.flow_run_id))
+                raise await _with_id(error, settings, reference)
+            return await _outcome(settings, reference)
 
         with narrated(title):
             provisioning, submissions = asyncio.run(run())

@@ -135,6 +135,8 @@ def test_a_wrong_key_is_one_clear_message_and_resume_goes_on_once_it_is_mended(
     assert wrong.code == 3
     assert "refuses the API key" in wrong.err
     assert wrong.out == ""
+    [stopped] = avatars("list", "--json").document
+    assert f"`avatars resume {stopped['id']}`" in wrong.err
     resumed = avatars("resume", "r", "--json")
     assert (resumed.code, resumed.document["status"]) == (0, "READY")
 
