@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -42,48 +43,51 @@ def _pairs(extras: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _request(
-    name: str, dataset_video: str, consent_video: str, extra: tuple[str, ...], reference: str | None
-) -> ProvisioningRequest:
-    return read_request(
-        {
-            "name": name,
-            "dataset_video": dataset_video,
-            "consent_video": consent_video,
-            "extras": _pairs(extra),
-            "reference": reference,
-        }
-    )
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RequestWords:
+    """A request as it is typed."""
+
+    name: str
+    """The avatar's name at Argil, 1 to 256 characters."""
+
+    dataset_video: str
+    """HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB."""
+
+    consent_video: str
+    """HTTPS URL of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
+
+    extra: tuple[str, ...] = ()
+    """KEY=VALUE kept with the avatar at Argil; repeat it for more, up to 9."""
+
+    reference: str | None = None
+    """Your own key: the same reference never creates twice."""
+
+    def read(self) -> ProvisioningRequest:
+        """Return the request; raises InvalidRequest."""
+        return read_request(
+            {
+                "name": self.name,
+                "dataset_video": self.dataset_video,
+                "consent_video": self.consent_video,
+                "extras": _pairs(self.extra),
+                "reference": self.reference,
+            }
+        )
 
 
-def provision(
-    *,
-    name: str,
-    dataset_video: str,
-    consent_video: str,
-    extra: tuple[str, ...] = (),
-    reference: str | None = None,
-    json: Json = False,
-) -> int:
+def provision(words: RequestWords, *, json: Json = False) -> int:
     """Provision one avatar and wait for its outcome.
 
     Parameters
     ----------
-    name
-        The avatar's name at Argil, 1 to 256 characters.
-    dataset_video
-        HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB.
-    consent_video
-        HTTPS URL of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB.
-    extra
-        KEY=VALUE kept with the avatar at Argil; repeat it for more, up to 9.
-    reference
-        Your own key: the same reference never creates twice.
+    words
+        The request as it was typed.
     json
         Print one JSON document on stdout and nothing else.
 
     """
-    request = _request(name, dataset_video, consent_video, extra, reference)
+    request = words.read()
 
     async def start() -> State:
         from flows.provision_avatar import provision_avatar
@@ -91,42 +95,26 @@ def provision(
         state: State = await provision_avatar(request, wait="hold", return_state=True)
         return state
 
-    return see_through(start, key=reference or None, title=f"provisioning {name}", as_json=json)
+    return see_through(start, key=request.reference, title=f"provisioning {request.name}", as_json=json)
 
 
-def enqueue(
-    *,
-    name: str,
-    dataset_video: str,
-    consent_video: str,
-    extra: tuple[str, ...] = (),
-    reference: str | None = None,
-    json: Json = False,
-) -> int:
+def enqueue(words: RequestWords, *, json: Json = False) -> int:
     """Record a request and return at once; the schedule `provision-pending` takes it up.
 
     Parameters
     ----------
-    name
-        The avatar's name at Argil, 1 to 256 characters.
-    dataset_video
-        HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB.
-    consent_video
-        HTTPS URL of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB.
-    extra
-        KEY=VALUE kept with the avatar at Argil; repeat it for more, up to 9.
-    reference
-        Your own key: the same reference never creates twice.
+    words
+        The request as it was typed.
     json
         Print one JSON document on stdout and nothing else.
 
     """
-    request = _request(name, dataset_video, consent_video, extra, reference)
+    request = words.read()
 
     async def record() -> tuple[Provisioning, list[Submission]]:
         async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
             driver = Driver(actor="enqueue", id=str(uuid.uuid4()))
-            provisioning, _ = await ledger.open(request, reference or str(uuid.uuid4()), driver)
+            provisioning, _ = await ledger.open(request, request.reference or str(uuid.uuid4()), driver)
             return provisioning, await ledger.submissions(provisioning.id)
 
     provisioning, submissions = asyncio.run(record())

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 from cli.console import result, say
-from cli.running import open_once
 from cli.simulated import simulated
 from models.errors import PrefectError
 from models.outcomes import EXIT_OK
 from models.settings import Settings
-from simulator.videos import SAMPLES, sample
 
 DEFAULT_PORT = 4200
 LOOK_SECONDS = 1.0
@@ -41,12 +40,13 @@ def up(*, simulate: bool = False, port: int = DEFAULT_PORT, training_seconds: fl
         if simulate:
             world = stack.enter_context(simulated(training_seconds=training_seconds))
             os.environ.update(world.environment)
-            for name in SAMPLES:
-                sample(name, world.videos)
+            if code := _in_a_process("simulator.videos", str(world.videos)):
+                return code
             videos = [world.media.url(name) for name in ("dataset.mp4", "consent.mp4")]
         settings = Settings.load()
         settings.require_api_key()
-        asyncio.run(open_once(settings))
+        if code := _in_a_process("cli", "db", "upgrade"):
+            return code
         from deployments.stack import embedded_stack
 
         running = stack.enter_context(embedded_stack(say, port))
@@ -56,6 +56,11 @@ def up(*, simulate: bool = False, port: int = DEFAULT_PORT, training_seconds: fl
                 raise PrefectError(f"the runner ended with {running.runner.returncode}", hint="start it again")
         say("ending")
     return EXIT_OK
+
+
+def _in_a_process(*words: str) -> int:
+    """Run a module to its end and return its exit code: this process stays small for as long as it watches."""
+    return subprocess.run([sys.executable, "-m", *words], stdout=sys.stderr.fileno(), check=False).returncode  # noqa: S603  # our own interpreter and module
 
 
 def _print_addresses(api_url: str, settings: Settings, videos: list[str]) -> None:

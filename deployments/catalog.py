@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
 from prefect.schedules import Interval
 from prefect.types.entrypoint import EntrypointType
 
@@ -36,10 +37,20 @@ class Entry:
     description: str
     every: str | None = None
 
-    @property
-    def name(self) -> str:
-        """The deployment's name, without the flow's."""
-        return SCHEDULED if self.every else ON_DEMAND
+    def words(self, settings: Settings) -> dict[str, Any]:
+        """Return what Prefect is told of the deployment, whoever runs it.
+
+        No concurrency limit: Prefect's lease on one would end a long run when the server restarts; leases in the
+        ledger keep drivers apart.
+        """
+        seconds = getattr(settings, self.every) if self.every else None
+        return {
+            "name": SCHEDULED if self.every else ON_DEMAND,
+            "description": self.description,
+            "tags": [TAG],
+            "schedule": Interval(timedelta(seconds=seconds), anchor_date=_ANCHOR) if seconds else None,
+            "entrypoint_type": EntrypointType.MODULE_PATH,
+        }
 
 
 CATALOG: Sequence[Entry] = (
@@ -70,23 +81,15 @@ CATALOG: Sequence[Entry] = (
 )
 
 
-def deployments(settings: Settings, *, work_pool: str | None = None) -> list[RunnerDeployment]:
-    """Return every deployment, to be served or (with the name of a work pool) registered to it.
+def deployments(settings: Settings, work_pool: str) -> list[RunnerDeployment]:
+    """Return every deployment, to be registered to a work pool."""
+    return [
+        RunnerDeployment.from_flow(entry.flow, work_pool_name=work_pool, **entry.words(settings))
+        for entry in CATALOG
+    ]
 
-    None has a concurrency limit: Prefect's lease on one would end a long run when the server restarts; leases in
-    the ledger keep drivers apart.
-    """
-    return [_deployment(entry, settings, work_pool) for entry in CATALOG]
 
-
-def _deployment(entry: Entry, settings: Settings, work_pool: str | None) -> RunnerDeployment:
-    seconds = getattr(settings, entry.every) if entry.every else None
-    return RunnerDeployment.from_flow(
-        entry.flow,
-        name=entry.name,
-        description=entry.description,
-        tags=[TAG],
-        schedule=Interval(timedelta(seconds=seconds), anchor_date=_ANCHOR) if seconds else None,
-        work_pool_name=work_pool,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-    )
+async def serve_by(runner: Runner, settings: Settings) -> None:
+    """Register every deployment, its runs to be taken up by the runner."""
+    for entry in CATALOG:
+        await runner.aadd_flow(entry.flow, **entry.words(settings))

@@ -22,7 +22,7 @@ async def register(settings: Settings, work_pool: str) -> list[str]:
                 hint=f"prefect work-pool create {work_pool} --type process",
             ) from None
     names = []
-    for deployment in deployments(settings, work_pool=work_pool):
+    for deployment in deployments(settings, work_pool):
         await deployment.aapply()
         names.append(f"{deployment.flow_name}/{deployment.name}")
     return names

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 
 from prefect.runner import Runner
 
-from deployments.catalog import deployments
+from deployments.catalog import serve_by
 from deployments.left_behind import skip_missed_ticks, take_up_dead_runs
 from deployments.prefect_server import HOST
+from deployments.preloaded import start_runs_preloaded
 from deployments.stack import READY_DESCRIPTOR
 from deployments.webhook_door import webhook_door
 from models.settings import Settings
@@ -34,10 +35,10 @@ async def serve() -> None:
     if count := await take_up_dead_runs():
         logger.warning("%d runs left by an earlier runner start again", count)
     await skip_missed_ticks()
+    start_runs_preloaded()
     runner = Runner(name=NAME, limit=RUNS_AT_ONCE, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
     settings = Settings.load()
-    for deployment in deployments(settings):
-        await runner.aadd_deployment(deployment)
+    await serve_by(runner, settings)
     async with _door(settings):
         await _run(runner)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -15,7 +13,7 @@ from models.errors import AvatarsError
 from tasks.find_unattended import find_unattended
 from tasks.options import FLOW
 from tasks.runtime import runtime
-from tasks.wake_run import wake_run
+from tasks.wake_runs import wake_runs
 
 
 @flow(name="reconcile-avatars", **FLOW)
@@ -29,9 +27,8 @@ async def reconcile_avatars() -> State:
     try:
         async with runtime():
             found = await find_unattended()
-            woken = await asyncio.gather(*(wake_run(one) for one in found))
-            orphans = [one for one, awake in zip(found, woken, strict=True) if not awake]
+            orphans = await wake_runs(found)
             told = await drive_many(orphans, me, patience_seconds=0)
     except AvatarsError as error:
         return state_of_error(error)
-    return Completed(message=f"{sum(woken)} runs resumed; {len(orphans)} driven without a run{told}")
+    return Completed(message=f"{len(found) - len(orphans)} runs resumed; {len(orphans)} driven without a run{told}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -117,3 +118,7 @@ SAMPLES: dict[str, Recipe] = {
     "sound-only.mp4": partial(make_video, seconds=75, picture=False, sound=True),
     "page.mp4": make_page,
 }
+
+if __name__ == "__main__":
+    for each in SAMPLES:
+        sample(each, Path(sys.argv[1]))

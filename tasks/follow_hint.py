@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clients.training_news import look_at
 from tasks.runtime import runtime
-from tasks.wake_run import wake_run
+from tasks.wake_runs import wake_runs
 
 
 async def follow_hint(avatar_id: str) -> None:
@@ -20,4 +20,4 @@ async def follow_hint(avatar_id: str) -> None:
             return
         avatar = (await look_at(active.argil, [avatar_id])).get(avatar_id)
         if avatar is not None and avatar.is_settled:
-            await wake_run.fn(provisioning)
+            await wake_runs.fn([provisioning])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import httpx
@@ -15,6 +15,7 @@ from clients.argil import ArgilClient
 from clients.training_watch import TrainingWatch, Watched, WatchEnd
 from models.avatar import Avatar
 from models.errors import DatabaseError
+from models.provisioning import Provisioning
 from models.webhook import Delivery
 from simulator.server import ArgilSimulator
 from store.database import Database
@@ -324,15 +325,15 @@ class Waking:
     def __init__(self) -> None:
         self.woken: list[str] = []
 
-    async def fn(self, provisioning: object) -> bool:
-        self.woken.append(getattr(provisioning, "id", ""))
-        return True
+    async def fn(self, found: Sequence[Provisioning]) -> list[Provisioning]:
+        self.woken.extend(one.id for one in found)
+        return []
 
 
 @pytest.fixture
 def waking(monkeypatch: pytest.MonkeyPatch) -> Waking:
     waking = Waking()
-    monkeypatch.setattr(module, "wake_run", waking)
+    monkeypatch.setattr(module, "wake_runs", waking)
     return waking
 
 

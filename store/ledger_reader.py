@@ -1,0 +1,99 @@
+"""What the ledger tells: provisionings by key, status and age, with their events and submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, or_, select
+
+from models.clock import Clock
+from models.errors import UnknownProvisioning
+from models.provisioning import Event, Provisioning, Status, Submission
+from models.tables import EventRow, ProvisioningRow, SubmissionRow
+from store import rows
+from store.database import Database
+
+
+class LedgerReader:
+    """Reads provisionings. Every method raises DatabaseError where the database fails."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self._clock = clock
+
+    async def get(self, key: str) -> Provisioning:
+        """Return the provisioning with this id or reference; raises UnknownProvisioning."""
+        query = select(ProvisioningRow.__table__)
+        async with self.database.reading() as connection:
+            for column in (ProvisioningRow.id, ProvisioningRow.reference):
+                if row := (await connection.execute(query.where(column == key))).one_or_none():
+                    return rows.provisioning(row)
+        raise UnknownProvisioning(key)
+
+    async def newest(self, status: Status | None, limit: int) -> list[Provisioning]:
+        """Return at most `limit` provisionings, of one status or all, newest first."""
+        query: Select[Any] = (
+            select(ProvisioningRow.__table__)
+            .order_by(ProvisioningRow.created_at.desc(), ProvisioningRow.id.desc())
+            .limit(limit)
+        )
+        if status is not None:
+            query = query.where(ProvisioningRow.status == status)
+        async with self.database.reading() as connection:
+            return [rows.provisioning(row) for row in await connection.execute(query)]
+
+    async def counts(self) -> dict[Status, int]:
+        """Return how many provisionings stand in each status that any stands in."""
+        query = select(ProvisioningRow.status, func.count()).group_by(ProvisioningRow.status)
+        async with self.database.reading() as connection:
+            counted = {Status(status): count for status, count in await connection.execute(query)}
+        return {status: counted[status] for status in Status if status in counted}
+
+    async def unattended(
+        self, status: Status, *, after: str = "", limit: int = 500, untouched_since: datetime | None = None
+    ) -> list[Provisioning]:
+        """Return provisionings in a status that no living driver holds, by id, beginning after an id.
+
+        `untouched_since` leaves out those written to later.
+        """
+        query: Select[Any] = (
+            select(ProvisioningRow.__table__)
+            .where(ProvisioningRow.status == status, ProvisioningRow.id > after)
+            .where(
+                or_(
+                    ProvisioningRow.lease_expires_at.is_(None),
+                    ProvisioningRow.lease_expires_at <= self._clock.now(),
+                )
+            )
+            .order_by(ProvisioningRow.id)
+            .limit(limit)
+        )
+        if untouched_since is not None:
+            query = query.where(ProvisioningRow.updated_at <= untouched_since)
+        async with self.database.reading() as connection:
+            return [rows.provisioning(row) for row in await connection.execute(query)]
+
+    async def events(self, provisioning_id: str) -> list[Event]:
+        """Return everything that happened, oldest first."""
+        query = select(EventRow.__table__).where(EventRow.provisioning_id == provisioning_id).order_by(EventRow.id)
+        async with self.database.reading() as connection:
+            return [rows.event(row) for row in await connection.execute(query)]
+
+    async def submissions(self, provisioning_id: str) -> list[Submission]:
+        """Return every POST of a provisioning, oldest first."""
+        return (await self.submissions_of([provisioning_id]))[provisioning_id]
+
+    async def submissions_of(self, provisioning_ids: Sequence[str]) -> dict[str, list[Submission]]:
+        """Return every POST of each of the provisionings, oldest first, by provisioning id."""
+        query = (
+            select(SubmissionRow.__table__)
+            .where(SubmissionRow.provisioning_id.in_(provisioning_ids))
+            .order_by(SubmissionRow.ordinal)
+        )
+        found: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
+        async with self.database.reading() as connection:
+            for row in await connection.execute(query):
+                found[row.provisioning_id].append(rows.submission(row))
+        return found
