@@ -13,7 +13,7 @@ up: $(READY)  ## the whole service on this machine, until Ctrl-C
 	$(BIN)/avatars up
 
 test: $(READY)  ## all tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types, import rules, migrations in step with the tables
 	$(BIN)/ruff check $(SOURCES)

@@ -16,8 +16,9 @@ from rich.table import Table
 from cli.console import print_json, result
 from clients.argil import ArgilClient
 from models.clock import SystemClock
-from models.errors import AvatarsError, SettingsError
+from models.errors import AvatarsError, PrefectError, SettingsError
 from models.outcomes import EXIT_OK, EXIT_OPERATOR
+from models.redaction import redact_url
 from models.settings import Settings
 from tasks.runtime import open_store
 
@@ -79,27 +80,25 @@ def _certificates() -> Finding:
 
 
 async def _prefect() -> Finding:
-    from deployments.prefect_api import configured_api
-    from deployments.prefect_server import answers
+    from deployments.prefect_access import configured_api, embedded_password, require_access
 
-    url = configured_api()
-    if url is None:
-        return Finding("Prefect", well=True, detail="no API is configured: each command starts one on loopback")
-    if answers(url):
-        from deployments.registration import reconcile_is_scheduled
+    try:
+        if (url := configured_api()) is None:
+            embedded_password()
+            return Finding("Prefect", well=True, detail="no API is configured: each command starts one on loopback")
+        require_access(url)
+    except PrefectError as error:
+        return Finding.of("Prefect", error)
+    from deployments.registration import reconcile_is_scheduled
 
-        if await reconcile_is_scheduled():
-            return Finding(
-                "Prefect", well=True, detail=f"the API at {url} is ready, reconcile-avatars is scheduled"
-            )
-        return Finding(
-            "Prefect",
-            well=False,
-            detail=f"at {url} reconcile-avatars is not scheduled: nothing would resume a run that sleeps",
-            hint="`avatars up` or `avatars deploy --pool NAME`; a paused schedule is resumed in the UI",
-        )
+    shown = redact_url(url)
+    if await reconcile_is_scheduled():
+        return Finding("Prefect", well=True, detail=f"the API at {shown} is ready, reconcile-avatars is scheduled")
     return Finding(
-        "Prefect", well=False, detail=f"no API answers at {url}", hint="start it or correct PREFECT_API_URL"
+        "Prefect",
+        well=False,
+        detail=f"at {shown} reconcile-avatars is not scheduled: nothing would resume a run that sleeps",
+        hint="`avatars up` or `avatars deploy --pool NAME`; a paused schedule is resumed in the UI",
     )
 
 

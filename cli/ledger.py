@@ -1,4 +1,4 @@
-"""`avatars list`, `show`, `release` and `db upgrade`: what the ledger tells, without Prefect."""
+"""`avatars list`, `show` and `release`: what the ledger tells, without Prefect."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from models.document import document, full_document
 from models.outcomes import EXIT_OK
 from models.provisioning import Status
 from models.settings import Settings
-from store import migration
-from store.database import Database
 from tasks.runtime import open_store
 
 Json = Annotated[bool, Parameter(negative=())]
@@ -101,19 +99,4 @@ def release(provisioning: str, /, *, why: str) -> int:
         result.print(f"released {identity}", markup=False, soft_wrap=True)
     if not released:
         say("nothing of this provisioning is in quarantine")
-    return EXIT_OK
-
-
-def upgrade_database() -> int:
-    """Create or upgrade the ledger's tables."""
-
-    async def upgrade() -> str | None:
-        database = Database(Settings.load().avatars_database_url.get_secret_value())
-        try:
-            await migration.upgrade(database)
-            return (await migration.revision(database))[0]
-        finally:
-            await database.close()
-
-    result.print(f"the ledger is at revision {asyncio.run(upgrade())}")
     return EXIT_OK

@@ -8,7 +8,6 @@ import sys
 from cyclopts import App, CycloptsError
 from rich.markup import escape
 
-from cli import check, demo, doctor, ledger, provision, service, simulate, up, webhook
 from cli.console import print_json, progress
 from models.errors import AvatarsError, InvalidRequest, OperatorError, RequestError
 from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OPERATOR, EXIT_USAGE
@@ -22,23 +21,27 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # we say what was kept
 )
-app.command(demo.demo)
-app.command(up.up)
-app.command(provision.provision)
-app.command(provision.enqueue)
-app.command(provision.resume)
-app.command(check.check)
-app.command(ledger.list_provisionings, name="list")
-app.command(ledger.show)
-app.command(ledger.release)
-app.command(service.reconcile)
-app.command(service.deploy)
-app.command(doctor.doctor)
-app.command(simulate.simulate)
-app.command(webhook.webhook)
-database = App(name="db", help="The ledger's database.")
-database.command(ledger.upgrade_database, name="upgrade")
-app.command(database)
+# By their names: a command imports what it needs, and `up`, which only watches, stays small.
+for _name, _where in {
+    "demo": "cli.demo:demo",
+    "up": "cli.up:up",
+    "provision": "cli.provision:provision",
+    "enqueue": "cli.provision:enqueue",
+    "resume": "cli.provision:resume",
+    "cancel": "cli.cancel:cancel",
+    "check": "cli.check:check",
+    "list": "cli.ledger:list_provisionings",
+    "show": "cli.ledger:show",
+    "release": "cli.ledger:release",
+    "reconcile": "cli.service:reconcile",
+    "deploy": "cli.service:deploy",
+    "doctor": "cli.doctor:doctor",
+    "simulate": "cli.simulate:simulate",
+    "webhook": "cli.webhook:webhook",
+    "automations": "cli.automations:automations",
+    "db": "cli.db:db",
+}.items():
+    app.command(_where, name=_name)
 
 
 def exit_code_of(error: AvatarsError) -> int:

@@ -9,6 +9,7 @@ from cli.console import narrated, print_json, result, say
 from cli.running import error_of, ready_to_run
 from models.errors import PrefectError
 from models.outcomes import EXIT_OK
+from models.redaction import redact_url
 from models.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,12 +52,13 @@ def deploy(*, pool: str) -> int:
         The name of the work pool; its workers need this project installed, and its settings.
 
     """
-    from deployments.prefect_api import configured_api
+    from deployments.prefect_access import configured_api, require_access
     from deployments.registration import register
 
     if (url := configured_api()) is None:
         raise PrefectError("no Prefect API is configured", hint="set PREFECT_API_URL; `avatars up` needs none")
+    require_access(url)
     for name in asyncio.run(register(Settings.load(), pool)):
         result.print(name, markup=False)
-    say(f"registered at {url} for the work pool {pool!r}")
+    say(f"registered at {redact_url(url)} for the work pool {pool!r}")
     return EXIT_OK

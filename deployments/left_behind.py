@@ -16,36 +16,26 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.states import AwaitingRetry, Cancelled, Crashed
+from prefect.client.schemas.objects import FlowRun, StateType
 
 from deployments.catalog import TAG
+from tasks.dead_runs import state_after_death
 
-MAX_STARTS = 5
-"""A run that was started so often and died each time is not started again."""
 PAGE = 200
 
 
 async def take_up_dead_runs() -> int:
     """Set every run that claims to run to start again; call it when no process of the stack lives.
 
-    A run that was being cancelled is Cancelled; one that died MAX_STARTS times is Crashed. Returns how many.
+    Returns how many.
     """
     count = 0
     async with get_client() as client:
         while runs := await _runs(client, StateType.RUNNING, StateType.PENDING, StateType.CANCELLING):
             for run in runs:
-                await client.set_flow_run_state(run.id, _next_state(run), force=True)
+                await client.set_flow_run_state(run.id, state_after_death(run), force=True)
                 count += 1
     return count
-
-
-def _next_state(run: FlowRun) -> State:
-    if run.state_type == StateType.CANCELLING:
-        return Cancelled(message="its process was ended")
-    if run.run_count >= MAX_STARTS:
-        return Crashed(message=f"its process was ended, for the {run.run_count}th time")
-    return AwaitingRetry(message="its process was ended: it starts again, from what the ledger tells")
 
 
 async def skip_missed_ticks() -> int:

@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterator
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from deployments.prefect_server import embedded_home, prefect_server, require_answer
-
-
-def configured_api() -> str | None:
-    """Return the URL of the Prefect API that the environment or the profile names, if any."""
-    url: str | None = PREFECT_API_URL.value()
-    return url
+from deployments.prefect_access import configured_api, embedded_password, require_access
+from deployments.prefect_server import embedded_home, prefect_server
 
 
 @contextlib.contextmanager
@@ -23,19 +18,21 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
     """Make a Prefect API usable for the runs of this process; yields its URL.
 
     Uses the configured one; where none is, starts one and says so. Raises PrefectError where the configured
-    one does not answer.
+    one does not answer, or not us.
     """
     if (url := configured_api()) is not None:
-        require_answer(url)
+        require_access(url)
         yield url
         return
     say("no Prefect API is configured: starting one on loopback, for as long as this command runs")
-    with prefect_server(embedded_home()) as url, temporary_settings({PREFECT_API_URL: url}):
+    password = embedded_password()
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(prefect_server(embedded_home(), password=password)).url
+        own = password.get(PREFECT_API_AUTH_STRING.name)
+        stack.enter_context(temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: own}))
         say(f"Prefect API at {url}")
-        try:
-            yield url
-        finally:
-            send_what_waits()
+        stack.callback(send_what_waits)
+        yield url
 
 
 def send_what_waits() -> None:

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import runpy
 import sys
+import warnings
 from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -51,6 +52,8 @@ def _run(environment: Mapping[str, str]) -> None:
     """Be what a runner starts: Prefect's engine, told by the environment which run it is for."""
     os.environ.update(environment)
     sys.argv = ["prefect.engine"]
+    # That it is imported already is the point; without this each run would tell so on the terminal.
+    warnings.filterwarnings("ignore", message="'prefect.engine' found in sys.modules", category=RuntimeWarning)
     try:
         runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
     finally:

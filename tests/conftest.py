@@ -104,12 +104,12 @@ def prefect_api_url(clean_environment: Path) -> Iterator[str]:
     from deployments.prefect_server import prefect_server
 
     with (
-        prefect_server(clean_environment / "prefect") as url,
-        temporary_settings({PREFECT_API_URL: url}),
+        prefect_server(clean_environment / "prefect") as server,
+        temporary_settings({PREFECT_API_URL: server.url}),
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setenv("PREFECT_API_URL", url)
-        yield url
+        patch.setenv("PREFECT_API_URL", server.url)
+        yield server.url
         send_what_waits()
 
 

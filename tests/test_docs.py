@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from cli.main import run
 from models.outcomes import OUTCOMES
 from models.provisioning import TRANSITIONS, Status
 from models.settings import Settings
@@ -49,6 +49,18 @@ def test_the_outcomes_page_tells_each_status_and_transition() -> None:
     assert ways == {status: set(to) for status, to in TRANSITIONS.items() if to}
 
 
+def test_the_automations_page_tells_each_event_and_each_automation() -> None:
+    from deployments.automations import automations
+    from deployments.notices import NOTICES
+
+    page = (ROOT / "docs/automations.md").read_text()
+    outcomes = {outcome.event for outcome in OUTCOMES.values() if outcome.event}
+    assert {row[0].strip("`") for row in table(page, "Event")} == outcomes | {notice.event for notice in NOTICES}
+    told = {row[0]: row[1] for row in table(page, "Automation")}
+    assert list(told) == [one.name for one in automations(None)]
+    assert all(f"`{notice.event}`" in told[f"avatars: notify when {notice.when}"] for notice in NOTICES)
+
+
 def test_every_setting_is_in_the_readme_with_its_default_and_in_the_example() -> None:
     rows = {row[0]: row[1] for row in table(README, "Name")}
     assert set(rows) == SETTINGS
@@ -70,14 +82,16 @@ def test_every_media_code_is_explained_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("row", table(README, "Command"), ids=lambda row: row[0])
-def test_every_command_of_the_readme_exists_with_the_options_named(row: list[str]) -> None:
+def test_every_command_of_the_readme_exists_with_the_options_named(
+    row: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     words = row[0].strip("`").split()
     command = [word for word in words[1:3] if word.isalpha() and word.islower()]
-    ran = subprocess.run(
-        [sys.executable, "-m", "cli", *command, "--help"], capture_output=True, text=True, timeout=60, check=True
-    )
+    assert run([*command, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert f"Usage: avatars {' '.join(command)}" in told
     for option in re.findall(r"--[a-z-]+", row[0]):
-        assert option in ran.stdout
+        assert option in told
 
 
 def test_no_file_names_a_package_registry_or_a_secret() -> None:
