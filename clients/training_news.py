@@ -1,28 +1,22 @@
-"""Looks once at many avatars: one list call where that is cheaper, a GET for each that the list does not show."""
+"""Looks once at many avatars: a list of the account shows most, a GET each shows the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from clients.argil import ArgilClient
 from models.avatar import Avatar
 from models.errors import AvatarNotFound, PollFailed
 
-FEW = 5
-"""Up to so many avatars a GET each is cheaper than a list of the whole account."""
 
-
-async def look_at(argil: ArgilClient, avatar_ids: Collection[str]) -> dict[str, Avatar | None]:
+async def look_at(
+    argil: ArgilClient, avatar_ids: Collection[str], listed: Iterable[Avatar] = ()
+) -> dict[str, Avatar | None]:
     """Return what Argil says of each avatar now; None: it answers 404; left out: the look failed.
 
-    Raises ArgilUnauthorized.
+    `listed` is what a list call has just shown. Raises ArgilUnauthorized.
     """
-    found: dict[str, Avatar | None] = {}
-    if len(avatar_ids) > FEW:
-        try:
-            found = {avatar.id: avatar for avatar in await argil.list_private() if avatar.id in avatar_ids}
-        except (PollFailed, AvatarNotFound):
-            found = {}  # a slow or failing list costs its own saving, nothing more
+    found: dict[str, Avatar | None] = {avatar.id: avatar for avatar in listed if avatar.id in avatar_ids}
     for avatar_id in avatar_ids:
         if avatar_id not in found:
             try:
@@ -32,3 +26,14 @@ async def look_at(argil: ArgilClient, avatar_ids: Collection[str]) -> dict[str, 
             except PollFailed:
                 continue
     return found
+
+
+async def list_account(argil: ArgilClient) -> list[Avatar]:
+    """Return the account's avatars, none where the list fails: that costs its own saving, nothing more.
+
+    Raises ArgilUnauthorized.
+    """
+    try:
+        return await argil.list_private()
+    except (PollFailed, AvatarNotFound):
+        return []

@@ -12,6 +12,7 @@ from flows.run_facts import driver
 from models.errors import AvatarsError
 from tasks.find_unattended import find_pending
 from tasks.options import FLOW
+from tasks.record_cancellations import record_cancellations
 from tasks.runtime import runtime
 
 
@@ -21,6 +22,7 @@ async def provision_pending() -> State:
     me = driver("provision-pending")
     try:
         async with runtime():
+            await record_cancellations(me)  # what was cancelled before its create must not be created
             found = await find_pending()
             told = await drive_many(found, me, patience_seconds=0)
     except AvatarsError as error:

@@ -12,8 +12,9 @@ from flows.run_facts import driver
 from models.errors import AvatarsError
 from tasks.find_unattended import find_unattended
 from tasks.options import FLOW
+from tasks.record_cancellations import record_cancellations
 from tasks.runtime import runtime
-from tasks.wake_runs import wake_runs
+from tasks.wake_runs import wake_runs, wake_sleepers
 
 
 @flow(name="reconcile-avatars", **FLOW)
@@ -26,9 +27,14 @@ async def reconcile_avatars() -> State:
     me = driver("reconcile-avatars")
     try:
         async with runtime():
-            found = await find_unattended()
+            cancelled = await record_cancellations(me)
+            found = await find_unattended(me)
             orphans = await wake_runs(found)
+            late = await wake_sleepers()
             told = await drive_many(orphans, me, patience_seconds=0)
     except AvatarsError as error:
         return state_of_error(error)
-    return Completed(message=f"{len(found) - len(orphans)} runs resumed; {len(orphans)} driven without a run{told}")
+    resumed = len(found) - len(orphans) + late
+    return Completed(
+        message=f"{resumed} runs resumed; {len(orphans)} driven without a run; {cancelled} cancelled{told}"
+    )

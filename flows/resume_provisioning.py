@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.drive import drive
 from flows.final_state import state_of, state_of_error
 from flows.run_facts import driver
-from flows.waiting import Wait, patience_seconds, suspend
+from flows.waiting import Wait, patience_seconds, suspend, was_woken
 from models.errors import AvatarsError
 from models.provisioning import Status
 from tasks.find_provisioning import find_provisioning, reopen_provisioning
@@ -30,7 +30,9 @@ async def resume_provisioning(provisioning_id: str, wait: Wait = "suspend") -> S
     try:
         async with runtime():
             found = await find_provisioning(provisioning_id)
-            driven = await drive(await reopen_provisioning(found, me), me, patience_seconds(wait))
+            if not await was_woken():  # what ended while it slept is to be told, not re-opened
+                found = await reopen_provisioning(found, me)
+            driven = await drive(found, me, patience_seconds(wait))
     except AvatarsError as error:
         return state_of_error(error)
     if driven.status is Status.TRAINING and wait == "suspend":

@@ -14,6 +14,7 @@ from prefect.utilities.engine import propose_state
 
 from models.provisioning import Driver, Provisioning
 from models.settings import Settings
+from tasks.runtime import runtime
 
 Wait = Literal["suspend", "hold", "none"]
 """suspend: sleep without a process. hold: stay and watch. none: end after the create."""
@@ -33,6 +34,12 @@ def patience_seconds(wait: str) -> float | None:
     return None
 
 
+async def was_woken() -> bool:
+    """Whether this run has slept before: then it begins anew only to tell what came of it."""
+    async with runtime() as active:
+        return await active.sleepers.has(str(flow_run.id))
+
+
 async def suspend(provisioning: Provisioning, driver: Driver) -> NoReturn:
     """Put this run to sleep without a process; resumed, it starts from the top and attaches to the provisioning.
 
@@ -47,6 +54,8 @@ async def suspend(provisioning: Provisioning, driver: Driver) -> NoReturn:
     )
     # A key of its own each time: a run that was resumed too early may sleep again.
     state: State = Suspended(message=message, pause_key=driver.id)
+    async with runtime() as active:
+        await active.sleepers.add(str(flow_run.id), provisioning.id)
     async with get_client() as client:
         accepted = await propose_state(client, state, flow_run_id=flow_run.id)
     raise Pause(state=accepted)

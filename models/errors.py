@@ -4,7 +4,8 @@ AvatarsError
 ├── RequestError                the caller's input; exit code 2
 │   ├── InvalidRequest          fields break a rule (every problem is listed)
 │   ├── ReferenceConflict       the reference is taken by another request
-│   └── UnknownProvisioning     no such id or reference
+│   ├── UnknownProvisioning     no such id or reference
+│   └── NothingToCancel         it has ended otherwise
 ├── OperatorError               mended outside the request, then resumed; exit code 3
 │   ├── SettingsError           environment or .env
 │   ├── DatabaseError           the ledger cannot be opened, read or written
@@ -209,6 +210,12 @@ class MediaRejected(AvatarsError):
     def __init__(self, rule: str, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.rule = rule
+
+
+class NothingToCancel(RequestError):
+    """It has ended otherwise."""
+
+    code = "request.nothing-to-cancel"
 
 
 class LedgerConflict(AvatarsError):

@@ -146,6 +146,8 @@ class Provisioning(BaseModel):
     flow_run_id: str | None
     avatar: dict[str, Any] | None
     media: dict[str, Any] | None
+    lease_owner: str | None
+    """The driver that holds the lease, or held it when it died; None: given back."""
 
     @property
     def name(self) -> str:

@@ -84,7 +84,7 @@ class ProvisioningRow(Base):
     training_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    flow_run_id: Mapped[str | None] = mapped_column(Id)
+    flow_run_id: Mapped[str | None] = mapped_column(Id, index=True)
     avatar: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     media: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     lease_owner: Mapped[str | None] = mapped_column(Text256)
@@ -111,6 +111,27 @@ class SubmissionRow(Base):
     __table_args__ = (
         UniqueConstraint("provisioning_id", "ordinal", name="uq_submissions_provisioning_id_ordinal"),
     )
+
+
+class DuplicateRow(Base):
+    """An avatar at Argil beyond the one of its provisioning: paid for, not used, reported once."""
+
+    __tablename__ = "duplicates"
+
+    avatar_id: Mapped[str] = mapped_column(Text256, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
+    submission_id: Mapped[str] = mapped_column(Id)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SleeperRow(Base):
+    """A Prefect run that suspended itself over a provisioning, until it has ended."""
+
+    __tablename__ = "sleepers"
+
+    flow_run_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class EventRow(Base):

@@ -8,7 +8,7 @@ from sqlalchemy import or_, update
 
 from models.clock import Clock
 from models.errors import LeaseHeld
-from models.provisioning import Driver, Provisioning
+from models.provisioning import Driver, Provisioning, Status
 from models.tables import ProvisioningRow
 from store import rows
 from store.database import Database
@@ -56,20 +56,21 @@ class Leases:
     async def renew(
         self, provisioning_id: str, driver: Driver, lease: timedelta, *, version: int | None = None
     ) -> None:
-        """Hold the lease for longer; raises LeaseHeld where another driver has taken it.
+        """Hold the lease for longer; raises LeaseHeld where another driver has taken it, or a person cancelled.
 
         With a version, also where anybody wrote since that version was read, as a person who cancels does.
         """
         extend = (
             update(ProvisioningRow)
             .where(ProvisioningRow.id == provisioning_id, ProvisioningRow.lease_owner == driver.id)
+            .where(ProvisioningRow.status != Status.CANCELLED)
             .values(lease_expires_at=self._clock.now() + lease)
         )
         if version is not None:
             extend = extend.where(ProvisioningRow.version == version)
         async with self._database.writing() as connection:
             if (await connection.execute(extend)).rowcount == 0:
-                raise LeaseHeld(f"another driver took over provisioning {provisioning_id}")
+                raise LeaseHeld(f"provisioning {provisioning_id} was taken over, or cancelled")
 
     async def release(self, provisioning_id: str, driver: Driver) -> None:
         """Give the lease back, if it is still held: anybody may claim it at once.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
@@ -41,8 +40,7 @@ class LedgerReader:
         )
         if status is not None:
             query = query.where(ProvisioningRow.status == status)
-        async with self.database.reading() as connection:
-            return [rows.provisioning(row) for row in await connection.execute(query)]
+        return await self._found(query)
 
     async def counts(self) -> dict[Status, int]:
         """Return how many provisionings stand in each status that any stands in."""
@@ -51,13 +49,8 @@ class LedgerReader:
             counted = {Status(status): count for status, count in await connection.execute(query)}
         return {status: counted[status] for status in Status if status in counted}
 
-    async def unattended(
-        self, status: Status, *, after: str = "", limit: int = 500, untouched_since: datetime | None = None
-    ) -> list[Provisioning]:
-        """Return provisionings in a status that no living driver holds, by id, beginning after an id.
-
-        `untouched_since` leaves out those written to later.
-        """
+    async def unattended(self, status: Status, *, after: str = "", limit: int = 500) -> list[Provisioning]:
+        """Return provisionings in a status that no living driver holds, by id, beginning after an id."""
         query: Select[Any] = (
             select(ProvisioningRow.__table__)
             .where(ProvisioningRow.status == status, ProvisioningRow.id > after)
@@ -70,10 +63,7 @@ class LedgerReader:
             .order_by(ProvisioningRow.id)
             .limit(limit)
         )
-        if untouched_since is not None:
-            query = query.where(ProvisioningRow.updated_at <= untouched_since)
-        async with self.database.reading() as connection:
-            return [rows.provisioning(row) for row in await connection.execute(query)]
+        return await self._found(query)
 
     async def events(self, provisioning_id: str) -> list[Event]:
         """Return everything that happened, oldest first."""
@@ -97,3 +87,19 @@ class LedgerReader:
             for row in await connection.execute(query):
                 found[row.provisioning_id].append(rows.submission(row))
         return found
+
+    async def of_submissions(self, submission_ids: Sequence[str]) -> list[Provisioning]:
+        """Return the provisionings that any of these submissions belongs to."""
+        theirs = select(SubmissionRow.provisioning_id).where(SubmissionRow.id.in_(submission_ids))
+        return await self._found(select(ProvisioningRow.__table__).where(ProvisioningRow.id.in_(theirs)))
+
+    async def open_of_runs(self, flow_run_ids: Sequence[str]) -> list[Provisioning]:
+        """Return the provisionings without an end that one of these Prefect runs drives, or drove last."""
+        is_open = ProvisioningRow.status.in_([status for status in Status if not status.is_end])
+        return await self._found(
+            select(ProvisioningRow.__table__).where(ProvisioningRow.flow_run_id.in_(flow_run_ids), is_open)
+        )
+
+    async def _found(self, query: Select[Any]) -> list[Provisioning]:
+        async with self.database.reading() as connection:
+            return [rows.provisioning(row) for row in await connection.execute(query)]

@@ -22,7 +22,7 @@ from models.errors import (
 from models.provisioning import TRANSITIONS, Driver, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
-from models.tables import EventRow, ProvisioningRow, SubmissionRow
+from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
 from store import rows
 from store.ledger_reader import LedgerReader
 
@@ -163,6 +163,29 @@ class Ledger(LedgerReader):
             now = await self._record(connection, seen, driver, why, to=to, submission_id=submission.id, **columns)
             await connection.execute(settle)
         return now
+
+    async def note_duplicate(
+        self, provisioning: Provisioning, driver: Driver, submission_id: str, avatar_id: str, why: str
+    ) -> bool:
+        """Record that Argil holds another avatar of a provisioning; returns whether that is new.
+
+        It changes nothing of the provisioning itself, so whoever drives it is not disturbed.
+        """
+        engine = sqlite if self.database.is_sqlite else postgresql
+        values = {
+            "avatar_id": avatar_id,
+            "provisioning_id": provisioning.id,
+            "submission_id": submission_id,
+            "at": self._clock.now(),
+        }
+        add = engine.insert(DuplicateRow).values(values).on_conflict_do_nothing()
+        async with self.database.writing() as connection:
+            is_new = (await connection.execute(add)).rowcount == 1
+            if is_new:
+                stands = select(ProvisioningRow.status).where(ProvisioningRow.id == provisioning.id)
+                status = Status((await connection.execute(stands.with_for_update())).scalar_one())
+                await self._tell(connection, provisioning.id, status, status, driver, why, None, submission_id)
+        return is_new
 
     async def _record(
         self,

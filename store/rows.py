@@ -30,6 +30,7 @@ def provisioning(row: Row[Any]) -> Provisioning:
         flow_run_id=row.flow_run_id,
         avatar=row.avatar,
         media=row.media,
+        lease_owner=row.lease_owner,
     )
 
 

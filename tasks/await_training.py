@@ -11,6 +11,7 @@ from clients.training_watch import WatchEnd
 from models.avatar import Avatar, AvatarStatus
 from models.errors import AvatarsError
 from models.provisioning import Driver, Provisioning
+from tasks.lease import unless_taken_away
 from tasks.narrate import narrate
 from tasks.options import TASK
 from tasks.runtime import runtime
@@ -24,7 +25,7 @@ async def await_training(
 
     Returns the provisioning, still in TRAINING, with Argil's last status, and how the watch ended. The deadline
     counts from the stored creation time, so a restart does not reset it. Patience None lasts to the deadline;
-    0 is one look. Raises ArgilUnauthorized, StaleVersion, DatabaseError.
+    0 is one look. Raises ArgilUnauthorized, LeaseHeld, StaleVersion, DatabaseError.
     """
     if provisioning.avatar_id is None or provisioning.training_since is None:
         raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar")
@@ -56,7 +57,8 @@ async def await_training(
         deadline = until = since + timeout
         if patience_seconds is not None:
             until = min(deadline, active.clock.now() + timedelta(seconds=patience_seconds))
-        watched = await active.watch.until_end(provisioning.avatar_id, since, until, note)
+        watching = active.watch.until_end(provisioning.avatar_id, since, until, note)
+        watched = await unless_taken_away(active, provisioning.id, watching)
     if watched.end is WatchEnd.TIMED_OUT and until < deadline:
         return seen, WatchEnd.STILL_TRAINING
     return seen, watched.end

@@ -13,6 +13,7 @@ from models.provisioning import UNSETTLED, Driver, Provisioning, Status, Submiss
 from models.reason import Reason
 from tasks.narrate import narrate
 from tasks.options import TASK
+from tasks.report_duplicate import report_duplicate
 from tasks.runtime import Runtime, runtime
 from tasks.submit_avatar import take
 
@@ -98,9 +99,7 @@ async def _adopt(
     narrate("%s", why)
     adopted = await take(active, provisioning, driver, submission, first, why)
     for other in others:
-        why = f"duplicate at Argil: avatar {other.id} ({other.status}) carries a key of this provisioning too"
-        narrate("%s", why, level=logging.ERROR)
-        adopted = await active.ledger.record(adopted, driver, why)
+        await report_duplicate(active, adopted, driver, other)
     return adopted
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 from models.errors import DatabaseError, LeaseHeld
 from models.provisioning import Driver, Provisioning
@@ -14,6 +15,7 @@ from tasks.runtime import Runtime, runtime
 
 BEATS_PER_LEASE = 3
 LOOK_SECONDS = 1.0
+Result = TypeVar("Result")
 
 
 async def _beat(active: Runtime, provisioning_id: str, driver: Driver) -> None:
@@ -25,6 +27,7 @@ async def _beat(active: Runtime, provisioning_id: str, driver: Driver) -> None:
         except DatabaseError as error:
             narrate("the lease could not be renewed: %s", error, level=logging.WARNING)
         except LeaseHeld:
+            active.taken_away[provisioning_id].set()
             return  # the version has moved on, so this driver's next write fails
 
 
@@ -54,6 +57,7 @@ async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provision
         if not holds:
             yield claimed
             return
+        active.taken_away[claimed.id] = asyncio.Event()
         beat = asyncio.create_task(_beat(active, claimed.id, driver))
         try:
             yield claimed
@@ -61,6 +65,7 @@ async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provision
             beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
+            del active.taken_away[claimed.id]
             await active.leases.release(claimed.id, driver)
 
 
@@ -71,3 +76,20 @@ async def reclaim(provisioning_id: str, driver: Driver) -> Provisioning:
     """
     async with runtime() as active:
         return await active.leases.claim(provisioning_id, driver, active.lease)
+
+
+async def unless_taken_away(active: Runtime, provisioning_id: str, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what the work returns; raises LeaseHeld, the work cancelled, once its driver has lost its lease."""
+    if (taken_away := active.taken_away.get(provisioning_id)) is None:
+        return await work
+    working = asyncio.ensure_future(work)
+    losing = asyncio.ensure_future(taken_away.wait())
+    try:
+        await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise LeaseHeld(f"provisioning {provisioning_id} was taken over, or cancelled")
+        return working.result()
+    finally:
+        for one in (working, losing):
+            one.cancel()
+        await asyncio.gather(working, losing, return_exceptions=True)

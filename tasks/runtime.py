@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from clients.argil import ArgilClient
@@ -19,6 +19,7 @@ from store.deliveries import Deliveries
 from store.leases import Leases
 from store.provisionings import Ledger
 from store.quarantine import Quarantine
+from store.sleepers import Sleepers
 from tasks.hints import Hints
 
 LEASE = timedelta(seconds=30)
@@ -35,10 +36,13 @@ class Runtime:
     leases: Leases
     quarantine: Quarantine
     deliveries: Deliveries
+    sleepers: Sleepers
     argil: ArgilClient
     watch: TrainingWatch
     media: MediaChecker
     lease: timedelta
+    taken_away: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By the id of each provisioning driven here: set when its driver may write nothing any more."""
 
 
 @contextlib.asynccontextmanager
@@ -80,6 +84,7 @@ async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -
             leases=leases,
             quarantine=quarantine,
             deliveries=deliveries,
+            sleepers=Sleepers(ledger.database, clock),
             argil=argil,
             watch=TrainingWatch(
                 argil,

@@ -57,6 +57,7 @@ def provisioning(status: Status = Status.READY, *, name: str = "Ada", **changes:
         "flow_run_id": None,
         "avatar": None,
         "media": None,
+        "lease_owner": None,
     }
     return Provisioning(**{**fields, **changes})
 

@@ -137,7 +137,11 @@ class Desk:
 
     async def submitted(self, scenario: str = "", **changes: Any) -> Provisioning:
         """Return one whose create was sent."""
-        return await submit_avatar.fn(await self.accepted(scenario, **changes), self.driver)
+        return await self.submitted_from(await self.accepted(scenario, **changes))
+
+    async def submitted_from(self, accepted: Provisioning) -> Provisioning:
+        """Return it after its create was sent, or sent again."""
+        return await submit_avatar.fn(accepted, self.driver)
 
     async def trained(self, scenario: str, raw_status: str) -> Provisioning:
         """Return one in TRAINING, of which Argil has said `raw_status` since."""
