@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SOURCES := models clients store tasks flows deployments cli simulator tests
 
-.PHONY: demo up test check lock clean
+.PHONY: demo up test system chaos check lock clean
 
 demo: $(READY)  ## every outcome on this machine, against the simulator
 	$(BIN)/avatars demo
@@ -12,8 +12,14 @@ demo: $(READY)  ## every outcome on this machine, against the simulator
 up: $(READY)  ## the whole service on this machine, until Ctrl-C
 	$(BIN)/avatars up
 
-test: $(READY)  ## all tests
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## all tests but those of whole systems
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not system"
+
+system: $(READY)  ## stacks, workers and their deaths, as processes: 10 minutes and more
+	$(BIN)/pytest -m system
+
+chaos: $(READY)  ## a thousand crashes in process and thirty real kills, counted: 20 minutes and more
+	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadfile tests/chaos
 
 check: $(READY)  ## style, types, import rules, migrations in step with the tables
 	$(BIN)/ruff check $(SOURCES)

@@ -38,7 +38,7 @@ def until(what: Callable[[], Answer | None], told: str) -> Answer:
 
 
 class Api:
-    """Prefect's API as a caller uses it; what the server answers with 503 is asked again."""
+    """Prefect's API as a caller uses it; what a busy server leaves without an answer is asked again."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=3))
@@ -48,7 +48,10 @@ class Api:
 
     def call(self, method: str, path: str, body: object = None) -> httpx.Response:
         def ask() -> httpx.Response | None:
-            response = self._http.request(method, path, json=body)
+            try:
+                response = self._http.request(method, path, json=body)
+            except httpx.TransportError:  # a busy server; run creation has its idempotency key
+                return None
             return None if response.status_code == 503 else response
 
         return until(ask, path)

@@ -22,7 +22,7 @@ import pytest
 
 from tests.stack import Api, Up, until
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(240)]
 
 USER, PASSWORD = "reader", "canary-password"
 AUTH = f"{USER}:{PASSWORD}"

@@ -19,7 +19,7 @@ from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator, running_argil
 from tests.stack import Api, until
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(300)]
 
 TRAINING_SECONDS = 6.0
 

@@ -1,0 +1,51 @@
+"""How much chaos there was, and what it cost: added up over all tests and workers, told in the end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+LONG = os.environ.get("AVATARS_CHAOS") == "long"
+"""Whether this is the long form (`make chaos`); read before the tests' environment is cleaned."""
+LEAST_CRASH_POINTS = 1000
+KEY = "chaos"
+"""Under which a test's counts travel with its report, from a worker to who started it."""
+
+
+@dataclass
+class Counts:
+    """Crash points: processes that were killed at a point chosen for it, each with its recovery judged."""
+
+    crash_points: int = 0
+    kills: int = 0
+    """Real processes that were killed with SIGKILL."""
+    lost: int = 0
+    duplicated: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add another's counts."""
+        for name, count in asdict(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
+    @property
+    def told(self) -> str:
+        kills = f", kills {self.kills}" if self.kills else ""
+        return f"crash points {self.crash_points}{kills}, lost {self.lost}, duplicated {self.duplicated}"
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether nothing was lost or made twice, in as many crashes as the long form must reach."""
+        return self.lost == self.duplicated == 0 and self.crash_points >= LEAST_CRASH_POINTS
+
+
+TOTAL = Counts()
+
+
+def reported(properties: list[tuple[str, Any]]) -> Counts:
+    """Return the counts that a test's report brings along."""
+    total = Counts()
+    for key, value in properties:
+        if key == KEY:
+            total.add(Counts(**value))
+    return total
