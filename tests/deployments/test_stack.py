@@ -13,7 +13,7 @@ import pytest
 
 from tests.stack import Up, until
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")
