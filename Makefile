@@ -13,7 +13,7 @@ up: $(READY)  ## the whole service on this machine, until Ctrl-C
 	$(BIN)/avatars up
 
 test: $(READY)  ## all tests but those of whole systems
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not system"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system"
 
 system: $(READY)  ## stacks, workers and their deaths, as processes: 10 minutes and more
 	$(BIN)/pytest -m system

@@ -33,6 +33,7 @@ QUIET = {
 
 
 ORIGINS = ("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS")
+DATABASES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 PORT_HINT = "choose another one with --port; 0 takes a free one"
 NO_PASSWORD: Mapping[str, str] = MappingProxyType({})
 
@@ -67,6 +68,14 @@ def _origins(port: int) -> dict[str, str]:
     return {ORIGINS[0]: ",".join(f"http://{host}:{port}" for host in (HOST, "localhost"))}
 
 
+def _database(home: Path) -> dict[str, str]:
+    """Let the server's SQLite database take many writers, unless another database is configured for it."""
+    if any(name in os.environ for name in DATABASES):
+        return {}
+    # A string, not an import: SQLAlchemy belongs to the server's process, and this one stays small.
+    return {DATABASES[0]: f"sqlite+aiosqlite:///{home / 'prefect.db'}?plugin=avatars-many-writers"}
+
+
 def _is_ready(url: str) -> bool:
     """Whether a Prefect API is ready there, which it tells to anyone. No proxy is asked: it is on loopback."""
     try:
@@ -86,7 +95,8 @@ def prefect_server(home: Path, port: int = 0, *, password: Mapping[str, str] = N
     log = home / "server.log"
     port = claimed_port(port, hint=PORT_HINT)  # whoever else has it might answer in our server's place
     url = f"http://{HOST}:{port}/api"
-    environment = {**QUIET, **_origins(port), **password, "PREFECT_HOME": str(home), "PREFECT_API_URL": url}
+    own = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url, **_database(home)}
+    environment = {**QUIET, **_origins(port), **password, **own}
     words = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
     with log.open("ab") as output, child(*words, output=output, environment=environment) as process:
         give_up_at = time.monotonic() + READY_SECONDS
