@@ -46,9 +46,11 @@ async def serve() -> None:
     if count := await take_up_dead_runs():
         logger.warning("%d runs left by an earlier runner start again", count)
     await skip_missed_ticks()
+    settings = Settings.load()
+    if "avatars_hold_seconds" not in settings.model_fields_set:
+        os.environ["AVATARS_HOLD_SECONDS"] = "0"  # who holds takes the turn of others, of which there are few here
     start_runs_preloaded()
     runner = Runner(name=NAME, limit=RUNS_AT_ONCE, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
-    settings = Settings.load()
     await serve_by(runner, settings)
     async with _door(settings) as url:
         await _run(runner, url or "")

@@ -98,7 +98,6 @@ class Up:
         self.environment = {
             **own,
             "HOME": str(home),
-            "AVATARS_HOLD_SECONDS": "0",
             "AVATARS_RECONCILE_SECONDS": "4",
             "AVATARS_PENDING_SECONDS": "4",
             "AVATARS_POLL_FLOOR_SECONDS": "0.2",
