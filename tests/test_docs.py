@@ -101,3 +101,15 @@ def test_no_file_names_a_package_registry_or_a_secret() -> None:
         path = ROOT / name
         assert path.stat().st_size <= 100_000 or path.name == "requirements.lock", name
         assert not registries.search(path.read_text(errors="replace")), name
+
+
+def test_each_guarantee_names_a_test_that_exists() -> None:
+    page = (ROOT / "docs/guarantees.md").read_text()
+    there = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 15
+    assert named <= there
