@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import httpx
 from prefect.client.orchestration import get_client
@@ -11,14 +12,19 @@ from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_CLIENT_MAX_RETRIES,
+    PREFECT_HOME,
     PREFECT_SERVER_API_AUTH_STRING,
+    PREFECT_SERVER_DATABASE_CONNECTION_URL,
     temporary_settings,
 )
 
+from deployments.prefect_server import embedded_home
 from models.errors import PrefectError
 from models.redaction import redact, redact_url
 
 TIMEOUT = httpx.Timeout(30, connect=5)
+PLUGIN = "avatars-many-writers"
+"""The name under which pyproject.toml registers deployments/prefect_sqlite.py."""
 REFUSALS = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
 
 
@@ -74,12 +80,26 @@ def embedded_password() -> dict[str, str]:
     return dict.fromkeys((PREFECT_SERVER_API_AUTH_STRING.name, PREFECT_API_AUTH_STRING.name), server)
 
 
+def embedded_database(home: Path) -> dict[str, str]:
+    """Return the setting by which the SQLite database of a server that we start takes many writers.
+
+    That is the one configured, or else one under the server's home; none where another engine is configured.
+    """
+    default = "sqlite+aiosqlite:///{}/prefect.db"
+    url: str = PREFECT_SERVER_DATABASE_CONNECTION_URL.value()
+    if url == default.format(PREFECT_HOME.value()):
+        url = default.format(home)
+    if not url.startswith("sqlite") or "?" in url:
+        return {}
+    return {PREFECT_SERVER_DATABASE_CONNECTION_URL.name: f"{url}?plugin={PLUGIN}"}
+
+
 def _access() -> dict[str, object]:
     try:
         if url := configured_api():
             require_access(url)
-            return {"url": url, "password": {}}
-        return {"url": None, "password": embedded_password()}
+            return {"url": url, "password": {}, "database": {}}
+        return {"url": None, "password": embedded_password(), "database": embedded_database(embedded_home())}
     except PrefectError as error:
         return {"message": error.message, "hint": error.hint}
 

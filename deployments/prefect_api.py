@@ -9,7 +9,7 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from deployments.prefect_access import configured_api, embedded_password, require_access
+from deployments.prefect_access import configured_api, embedded_database, embedded_password, require_access
 from deployments.prefect_server import embedded_home, prefect_server
 
 
@@ -27,7 +27,9 @@ def prefect_api(say: Callable[[str], None]) -> Iterator[str]:
     say("no Prefect API is configured: starting one on loopback, for as long as this command runs")
     password = embedded_password()
     with contextlib.ExitStack() as stack:
-        url = stack.enter_context(prefect_server(embedded_home(), password=password)).url
+        home = embedded_home()
+        server = stack.enter_context(prefect_server(home, database=embedded_database(home), password=password))
+        url = server.url
         own = password.get(PREFECT_API_AUTH_STRING.name)
         stack.enter_context(temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: own}))
         say(f"Prefect API at {url}")

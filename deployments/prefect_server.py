@@ -33,7 +33,6 @@ QUIET = {
 
 
 ORIGINS = ("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS")
-DATABASES = ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL")
 PORT_HINT = "choose another one with --port; 0 takes a free one"
 NO_PASSWORD: Mapping[str, str] = MappingProxyType({})
 
@@ -68,14 +67,6 @@ def _origins(port: int) -> dict[str, str]:
     return {ORIGINS[0]: ",".join(f"http://{host}:{port}" for host in (HOST, "localhost"))}
 
 
-def _database(home: Path) -> dict[str, str]:
-    """Let the server's SQLite database take many writers, unless another database is configured for it."""
-    if any(name in os.environ for name in DATABASES):
-        return {}
-    # A string, not an import: SQLAlchemy belongs to the server's process, and this one stays small.
-    return {DATABASES[0]: f"sqlite+aiosqlite:///{home / 'prefect.db'}?plugin=avatars-many-writers"}
-
-
 def _is_ready(url: str) -> bool:
     """Whether a Prefect API is ready there, which it tells to anyone. No proxy is asked: it is on loopback."""
     try:
@@ -85,18 +76,21 @@ def _is_ready(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def prefect_server(home: Path, port: int = 0, *, password: Mapping[str, str] = NO_PASSWORD) -> Iterator[Server]:
+def prefect_server(
+    home: Path, port: int = 0, *, database: Mapping[str, str], password: Mapping[str, str] = NO_PASSWORD
+) -> Iterator[Server]:
     """Run a Prefect server on loopback, its database and log under `home`.
 
-    `port` 0 takes a free one, `password` is that of `embedded_password`. It ends with the context, and with this
-    process however that ends. Raises SettingsError (the port), and PrefectError where it does not become ready.
+    `port` 0 takes a free one, `database` and `password` are those of deployments/prefect_access.py. It ends with
+    the context, and with this process however that ends. Raises SettingsError (the port), and PrefectError where
+    it does not become ready.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / "server.log"
     port = claimed_port(port, hint=PORT_HINT)  # whoever else has it might answer in our server's place
     url = f"http://{HOST}:{port}/api"
-    own = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url, **_database(home)}
-    environment = {**QUIET, **_origins(port), **password, **own}
+    own = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
+    environment = {**QUIET, **_origins(port), **password, **database, **own}
     words = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
     with log.open("ab") as output, child(*words, output=output, environment=environment) as process:
         give_up_at = time.monotonic() + READY_SECONDS

@@ -57,14 +57,14 @@ def embedded_stack(say: Callable[[str], None], port: int) -> Iterator[Stack]:
     """
     with contextlib.ExitStack() as stack:
         processes: dict[str, subprocess.Popen[bytes]] = {}
-        configured, password = _access()
+        configured, password, database = _access()
         if configured:
             url = configured
         else:
             home = embedded_home()
             stack.enter_context(_alone_in(home))
             say("no Prefect API is configured: starting one on loopback")
-            server = stack.enter_context(prefect_server(home, port, password=password))
+            server = stack.enter_context(prefect_server(home, port, database=database, password=password))
             url, processes["Prefect server"] = server.url, server.process
         # Prefect's API keeps what runs tell; here only what stands in the way of all of them is of use.
         told = {"PREFECT_API_URL": url, **password, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
@@ -108,8 +108,8 @@ def _runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[byte
         yield runner, line.decode().strip() or None
 
 
-def _access() -> tuple[str | None, dict[str, str]]:
-    """Return the URL of the configured Prefect API, if any, and the password of one that we would start.
+def _access() -> tuple[str | None, dict[str, str], dict[str, str]]:
+    """Return the URL of the configured Prefect API, if any, and password and database of one that we would start.
 
     Raises PrefectError where the configured one does not answer, or not us.
     """
@@ -121,7 +121,7 @@ def _access() -> tuple[str | None, dict[str, str]]:
     told = json.loads(answer.stdout)
     if "message" in told:
         raise PrefectError(told["message"], hint=told["hint"])
-    return told["url"], told["password"]
+    return told["url"], told["password"], told["database"]
 
 
 def _take_up_what_was_ended(environment: dict[str, str], processes: Mapping[str, subprocess.Popen[bytes]]) -> None:

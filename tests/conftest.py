@@ -100,11 +100,13 @@ def prefect_api_url(clean_environment: Path) -> Iterator[str]:
     """A real Prefect server, the one that this process and the commands it starts report to."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
+    from deployments.prefect_access import embedded_database
     from deployments.prefect_api import send_what_waits
     from deployments.prefect_server import prefect_server
 
+    home = clean_environment / "prefect"
     with (
-        prefect_server(clean_environment / "prefect") as server,
+        prefect_server(home, database=embedded_database(home)) as server,
         temporary_settings({PREFECT_API_URL: server.url}),
         pytest.MonkeyPatch.context() as patch,
     ):

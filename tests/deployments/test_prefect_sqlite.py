@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
@@ -29,3 +30,22 @@ async def test_runs_begun_and_moved_all_at_once_are_each_taken_at_the_first_try(
 
         answers = Counter(await asyncio.gather(*(begin_and_move() for _ in range(AT_ONCE))))
     assert answers == {(201, 201): AT_ONCE}
+
+
+@pytest.mark.parametrize(
+    ("configured", "taken"),
+    [
+        (None, "sqlite+aiosqlite:////there/prefect.db?plugin=avatars-many-writers"),
+        ("sqlite+aiosqlite:////own/p.db", "sqlite+aiosqlite:////own/p.db?plugin=avatars-many-writers"),
+        ("sqlite+aiosqlite:////own/p.db?mode=rw", None),
+        ("postgresql+asyncpg://prefect@localhost/prefect", None),
+    ],
+)
+def test_a_database_that_is_configured_is_kept(configured: str | None, taken: str | None) -> None:
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL, temporary_settings
+
+    from deployments.prefect_access import embedded_database
+
+    with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: configured} if configured else {}):
+        settings = embedded_database(Path("/there"))
+    assert settings.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") == taken
