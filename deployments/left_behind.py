@@ -17,21 +17,23 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.catalog import TAG
 from tasks.dead_runs import state_after_death
 
+DEAD = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.CRASHED)
 PAGE = 200
 
 
 async def take_up_dead_runs() -> int:
-    """Set every run that claims to run to start again; call it when no process of the stack lives.
+    """Set every run that claims to run, or could just say that it was ended, to start again; return how many.
 
-    Returns how many.
+    Call it when no process of the stack lives.
     """
     count = 0
     async with get_client() as client:
-        while runs := await _runs(client, StateType.RUNNING, StateType.PENDING, StateType.CANCELLING):
+        while runs := [run for run in await _runs(client, *DEAD) if state_after_death(run).type != run.state_type]:
             for run in runs:
                 await client.set_flow_run_state(run.id, state_after_death(run), force=True)
                 count += 1
@@ -55,6 +57,7 @@ async def _runs(client: PrefectClient, *types: StateType) -> list[FlowRun]:
     found = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
         flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
+        sort=FlowRunSort.START_TIME_DESC,
         limit=PAGE,
     )
     return [run for run in found if run.work_pool_name is None]
