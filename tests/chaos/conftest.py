@@ -67,15 +67,18 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let the long form fail where it was not enough."""
-    if _tells(session.config) and not TOTAL.is_enough and session.exitstatus == pytest.ExitCode.OK:
+    if _tells(session.config) and TOTAL.missing and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell the counts of the long form."""
+    """Tell the counts of the long form, and why it failed where its tests did not."""
     if _tells(config):
-        terminalreporter.section("chaos", green=TOTAL.is_enough, red=not TOTAL.is_enough)
+        is_enough = not TOTAL.missing
+        terminalreporter.section("chaos", green=is_enough, red=not is_enough)
         terminalreporter.line(TOTAL.told)
+        if not is_enough:
+            terminalreporter.line(f"chaos failed: {'; '.join(TOTAL.missing)}", red=True)
 
 
 def _tells(config: pytest.Config) -> bool:

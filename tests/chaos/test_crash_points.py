@@ -12,10 +12,10 @@ import pytest
 
 from models.provisioning import Status
 from tests.chaos.audit import Verdict, audit, is_settled
-from tests.chaos.counts import LONG, Counts
+from tests.chaos.counts import LONG, TIMEOUT_SECONDS, Counts
 from tests.chaos.world import LEASE_SECONDS, TICKS, Work, World, provision
 
-pytestmark = pytest.mark.usefixtures("in_turns")
+pytestmark = [pytest.mark.usefixtures("in_turns"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 STRIDE = 1 if LONG else 12
 """One of so many points is a crash point."""

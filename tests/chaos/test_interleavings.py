@@ -23,11 +23,11 @@ from hypothesis.stateful import (
 from models.request import ProvisioningRequest
 from tests.chaos.audit import audit, is_settled
 from tests.chaos.conductor import Process
-from tests.chaos.counts import LONG
+from tests.chaos.counts import LONG, TIMEOUT_SECONDS
 from tests.chaos.line import FAULTS, Fault
 from tests.chaos.world import GRACE_SECONDS, LAG_SECONDS, TICKS, Work, World, cancel, provision, resume
 
-pytestmark = pytest.mark.usefixtures("in_turns")
+pytestmark = [pytest.mark.usefixtures("in_turns"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 EXAMPLES, STEPS = (400, 80) if LONG else (25, 40)
 MOST_ALIVE = 5
