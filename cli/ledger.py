@@ -14,6 +14,7 @@ from models.clock import SystemClock
 from models.document import document, full_document
 from models.outcomes import EXIT_OK
 from models.provisioning import Status
+from models.resolution import resolutions
 from models.settings import Settings
 from tasks.runtime import open_store
 
@@ -51,7 +52,7 @@ def list_provisionings(*, status: Status | None = None, limit: int = DEFAULT_LIM
 
 
 def show(provisioning: str, /, *, json: Json = False) -> int:
-    """Show one provisioning with everything that happened to it.
+    """Show one provisioning with everything that happened to it, and what became of each create.
 
     Parameters
     ----------
@@ -67,11 +68,12 @@ def show(provisioning: str, /, *, json: Json = False) -> int:
             one = await ledger.get(provisioning)
             events = await ledger.events(one.id)
             submissions = await ledger.submissions(one.id)
+            resolved = resolutions(submissions, events, await ledger.duplicates(one.id))
         if json:
-            print_json(full_document(one, submissions, events))
+            print_json(full_document(one, submissions, events, resolved))
         else:
             print_outcome(one)
-            print_history(events, submissions)
+            print_history(events, submissions, resolved)
 
     asyncio.run(read())
     return EXIT_OK

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.console import result
 from models.outcomes import OUTCOMES
 from models.provisioning import Event, Provisioning, Status, Submission
+from models.resolution import Resolution, Resolved
 
 _STYLES = {
     Status.READY: "green",
@@ -21,6 +22,7 @@ _STYLES = {
     Status.REFUSED: "red",
     Status.VANISHED: "red",
 }
+_TROUBLE = {Resolution.LOST: "yellow", Resolution.UNKNOWN: "yellow", Resolution.DUPLICATE: "red"}
 
 
 def styled(status: Status) -> str:
@@ -52,15 +54,20 @@ def print_outcome(one: Provisioning) -> None:
     result.print(f"  next: {escape(outcome.next_step_of(one.id))}", soft_wrap=True)
 
 
-def print_history(events: Sequence[Event], submissions: Sequence[Submission]) -> None:
-    """Print everything that happened, and every create that was recorded."""
+def print_history(
+    events: Sequence[Event], submissions: Sequence[Submission], resolved: Mapping[str, Resolved]
+) -> None:
+    """Print everything that happened, and what became of every create that was recorded."""
     table = Table("When (UTC)", "Status", "Who", "Why", title="History", title_justify="left")
     for event in events:
         table.add_row(f"{event.at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, escape(event.why))
     result.print(table)
     if submissions:
-        sent = Table("#", "State", "Avatar", "Recorded (UTC)", "Submission", title="Creates", title_justify="left")
+        sent = Table("#", "State", "How it was resolved", title="Creates", title_justify="left")
+        for column in ("Avatar", "Submission"):
+            sent.add_column(column, overflow="fold")  # to be copied
         for one in submissions:
-            recorded = f"{one.created_at:%Y-%m-%d %H:%M:%S}"
-            sent.add_row(str(one.ordinal), one.state, one.avatar_id or "", recorded, one.id)
+            became = resolved[one.id]
+            told = f"[{_TROUBLE.get(became.kind, 'default')}]{escape(became.told)}[/]"
+            sent.add_row(str(one.ordinal), one.state, told, escape(one.avatar_id or ""), one.id)
         result.print(sent)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.provisioning import Event, Provisioning, Submission
+from models.resolution import Resolved
 
 _FIELDS = (
     "id",
@@ -30,11 +31,18 @@ def document(provisioning: Provisioning, submissions: Sequence[Submission]) -> d
 
 
 def full_document(
-    provisioning: Provisioning, submissions: Sequence[Submission], events: Sequence[Event]
+    provisioning: Provisioning,
+    submissions: Sequence[Submission],
+    events: Sequence[Event],
+    resolved: Mapping[str, Resolved],
 ) -> dict[str, Any]:
-    """Return the document with its history and what the media check found."""
+    """Return the document with its history, what became of each create, and what the media check found."""
+    told = document(provisioning, submissions)
+    for one in told["submissions"]:
+        became = resolved[one["id"]]
+        one |= {"resolution": became.kind, "resolved": became.told, "duplicates": list(became.duplicates)}
     return {
-        **document(provisioning, submissions),
+        **told,
         "events": [event.model_dump(mode="json") for event in events],
         "media": provisioning.media,
     }

@@ -110,6 +110,16 @@ class Submission(BaseModel):
     state_at: datetime
 
 
+class Duplicate(BaseModel):
+    """An avatar at Argil beyond the one that its provisioning kept: told of, and left alone."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    avatar_id: str
+    submission_id: str
+    at: datetime
+
+
 class Event(BaseModel):
     """Something that happened to a provisioning; never changed once written."""
 

@@ -9,8 +9,8 @@ from sqlalchemy import Select, func, or_, select
 
 from models.clock import Clock
 from models.errors import UnknownProvisioning
-from models.provisioning import Event, Provisioning, Status, Submission
-from models.tables import EventRow, ProvisioningRow, SubmissionRow
+from models.provisioning import Duplicate, Event, Provisioning, Status, Submission
+from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
 from store import rows
 from store.database import Database
 
@@ -87,6 +87,16 @@ class LedgerReader:
             for row in await connection.execute(query):
                 found[row.provisioning_id].append(rows.submission(row))
         return found
+
+    async def duplicates(self, provisioning_id: str) -> list[Duplicate]:
+        """Return the avatars at Argil beyond the one that was kept, oldest first."""
+        query = (
+            select(DuplicateRow.__table__)
+            .where(DuplicateRow.provisioning_id == provisioning_id)
+            .order_by(DuplicateRow.at)
+        )
+        async with self.database.reading() as connection:
+            return [rows.duplicate(row) for row in await connection.execute(query)]
 
     async def of_submissions(self, submission_ids: Sequence[str]) -> list[Provisioning]:
         """Return the provisionings that any of these submissions belongs to."""

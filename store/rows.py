@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from models.provisioning import Event, Provisioning, Status, Submission
+from models.provisioning import Duplicate, Event, Provisioning, Status, Submission
 from models.reason import Reason
 from models.request import ProvisioningRequest
 
@@ -37,6 +37,11 @@ def provisioning(row: Row[Any]) -> Provisioning:
 def submission(row: Row[Any]) -> Submission:
     """Read a row of `submissions`."""
     return Submission.model_validate(row)
+
+
+def duplicate(row: Row[Any]) -> Duplicate:
+    """Read a row of `duplicates`."""
+    return Duplicate.model_validate(row)
 
 
 def event(row: Row[Any]) -> Event:

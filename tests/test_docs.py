@@ -11,6 +11,7 @@ import pytest
 from cli.main import run
 from models.outcomes import OUTCOMES
 from models.provisioning import TRANSITIONS, Status
+from models.resolution import Resolution
 from models.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,7 @@ def test_the_outcomes_page_tells_each_status_and_transition() -> None:
     assert all(f'"{OUTCOMES[status].state_name}"' in names[status] for status in Status if status.is_end)
     ways = {row[0]: {Status(name) for name in row[1].split(", ")} for row in table(page, "From")}
     assert ways == {status: set(to) for status, to in TRANSITIONS.items() if to}
+    assert [row[0] for row in table(page, "Resolution")] == list(Resolution)
 
 
 def test_the_automations_page_tells_each_event_and_each_automation() -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.provisioning import TRANSITIONS, Event, Provisioning, Status, Submission, SubmissionState
-from tests.chaos.world import MANY, World
+from store.ledger_reader import LedgerReader
+
+MANY = 1000
 
 WITH_AVATAR = {Status.READY, Status.TRAINING_FAILED, Status.REFUSED, Status.TIMED_OUT, Status.VANISHED}
 
@@ -25,22 +28,22 @@ class Verdict:
         return bool(self.lost or self.duplicated or self.other)
 
 
-async def is_settled(world: World) -> bool:
+async def is_settled(ledger: LedgerReader) -> bool:
     """Whether every provisioning has its end, or waits for its operator with a reason."""
-    return all(_is_settled(one) for one in await world.reader.newest(None, MANY))
+    return all(_is_settled(one) for one in await ledger.newest(None, MANY))
 
 
-async def audit(world: World) -> Verdict:
-    """Judge a world in which nothing is in flight any more."""
+async def audit(ledger: LedgerReader, account: Iterable[dict[str, Any]]) -> Verdict:
+    """Judge a ledger in which nothing is in flight any more, and every avatar at the simulator."""
     verdict = Verdict()
     made: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for avatar in world.account.avatars:
+    for avatar in account:
         made[avatar["name"]].append(avatar)
-    found = await world.reader.newest(None, MANY)
-    submissions = await world.reader.submissions_of([one.id for one in found])
+    found = await ledger.newest(None, MANY)
+    submissions = await ledger.submissions_of([one.id for one in found])
     for one in found:
         _judge(verdict, one, submissions[one.id], made.pop(one.name, []))
-        _read_events(verdict, one, await world.reader.events(one.id))
+        _read_events(verdict, one, await ledger.events(one.id))
     for name, avatars in made.items():
         verdict.lost.append(f"{name}: {len(avatars)} avatars that the ledger knows nothing of")
     return verdict

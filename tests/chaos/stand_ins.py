@@ -176,13 +176,25 @@ def _plain(decorated: Any, *args: Any, **options: Any) -> Any:
     return decorated.fn(*args, **options)
 
 
+def without_prefect(patch: pytest.MonkeyPatch) -> None:
+    """Let flows and tasks be the plain functions that they are made of, and nothing be a run."""
+    patch.setattr(prefect.Task, "__call__", _plain)
+    patch.setattr(prefect.Flow, "__call__", _plain)
+    for name, stand_in in {
+        "get_client": NoRuns,
+        "emit_event": lambda **_: None,
+        "acreate_markdown_artifact": _nothing,
+    }.items():
+        for module in [one for key, one in sys.modules.items() if key.startswith("tasks.") and hasattr(one, name)]:
+            patch.setattr(module, name, stand_in)
+
+
 def install(patch: pytest.MonkeyPatch) -> None:
     """Put all of them in place."""
+    without_prefect(patch)
     patch.setattr("uuid.uuid4", next_id)
     patch.setattr("aiosqlite.core.Thread", NoThread)
     patch.setattr("aiosqlite.core.SimpleQueue", AtOnce)
-    patch.setattr(prefect.Task, "__call__", _plain)
-    patch.setattr(prefect.Flow, "__call__", _plain)
     patch.setattr("store.migration.prepare", _nothing)  # each world copies a ledger that has its tables
     for name, stand_in in {
         "ArgilClient": _client,
@@ -192,10 +204,3 @@ def install(patch: pytest.MonkeyPatch) -> None:
         "_in_use": _in_use,
     }.items():
         patch.setattr(f"tasks.runtime.{name}", stand_in)
-    for name, stand_in in {
-        "get_client": NoRuns,
-        "emit_event": lambda **_: None,
-        "acreate_markdown_artifact": _nothing,
-    }.items():
-        for module in [one for key, one in sys.modules.items() if key.startswith("tasks.") and hasattr(one, name)]:
-            patch.setattr(module, name, stand_in)

@@ -96,7 +96,7 @@ async def by_schedule(world: World, _work: Work) -> None:
     """Recover by nothing but the two schedules."""
     for _ in range(MOST_TICKS):
         await world.tick()
-        if await is_settled(world):
+        if await is_settled(world.reader):
             break
     await world.tick()  # what timed out too soon is re-opened
 
@@ -120,7 +120,12 @@ def live(ledger: Path, plot: Plot, kill_after: tuple[int, ...] = (), recover: Re
                 if statuses == [plot.end] or Status.ACCEPTED not in statuses:
                     break
                 await world.finish(work)  # it waits for its operator, who asks again
-            return Life(world.conductor.points, world.conductor.deaths, statuses, await audit(world))
+            return Life(
+                world.conductor.points,
+                world.conductor.deaths,
+                statuses,
+                await audit(world.reader, world.account.avatars),
+            )
         finally:
             await world.close()
 

@@ -177,10 +177,10 @@ class Interleavings(RuleBasedStateMachine):
         await self.world.conductor.run(*self.world.alive)
         for _ in range(MOST_TICKS):
             await self.world.tick()
-            if await is_settled(self.world):
+            if await is_settled(self.world.reader):
                 break
         await self.world.tick()  # what came late is noted
-        verdict = await audit(self.world)
+        verdict = await audit(self.world.reader, self.world.account.avatars)
         verdict.duplicated = [each for each in verdict.duplicated if not self.is_hidden(each.split()[0])]
         assert not verdict, verdict
 

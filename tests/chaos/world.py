@@ -27,6 +27,7 @@ from store.ledger_reader import LedgerReader
 from tasks import runtime
 from tasks.cancel import cancel as end
 from tasks.find_provisioning import find_provisioning, reopen_provisioning
+from tests.chaos.audit import MANY
 from tests.chaos.conductor import IDS, Conductor, Killed, Process
 from tests.chaos.line import Fault, Line
 from tests.chaos.stand_ins import ConductedClock, SharedDatabase
@@ -38,7 +39,6 @@ GRACE_SECONDS = 10.0
 LAG_SECONDS = 4.0
 LEASE_SECONDS = runtime.LEASE.total_seconds()
 TICK_SECONDS = 60.0
-MANY = 1000
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
