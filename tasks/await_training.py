@@ -58,7 +58,7 @@ async def await_training(
         if patience_seconds is not None:
             until = min(deadline, active.clock.now() + timedelta(seconds=patience_seconds))
         watching = active.watch.until_end(provisioning.avatar_id, since, until, note)
-        watched = await unless_taken_away(active, provisioning.id, watching)
+        watched = await unless_taken_away(active, provisioning.id, driver, watching)
     if watched.end is WatchEnd.TIMED_OUT and until < deadline:
         return seen, WatchEnd.STILL_TRAINING
     return seen, watched.end

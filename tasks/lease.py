@@ -27,7 +27,7 @@ async def _beat(active: Runtime, provisioning_id: str, driver: Driver) -> None:
         except DatabaseError as error:
             narrate("the lease could not be renewed: %s", error, level=logging.WARNING)
         except LeaseHeld:
-            active.taken_away[provisioning_id].set()
+            active.taken_away[provisioning_id, driver.id].set()
             return  # the version has moved on, so this driver's next write fails
 
 
@@ -57,7 +57,7 @@ async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provision
         if not holds:
             yield claimed
             return
-        active.taken_away[claimed.id] = asyncio.Event()
+        active.taken_away[claimed.id, driver.id] = asyncio.Event()
         beat = asyncio.create_task(_beat(active, claimed.id, driver))
         try:
             yield claimed
@@ -65,7 +65,7 @@ async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provision
             beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
-            del active.taken_away[claimed.id]
+            del active.taken_away[claimed.id, driver.id]
             await active.leases.release(claimed.id, driver)
 
 
@@ -78,9 +78,11 @@ async def reclaim(provisioning_id: str, driver: Driver) -> Provisioning:
         return await active.leases.claim(provisioning_id, driver, active.lease)
 
 
-async def unless_taken_away(active: Runtime, provisioning_id: str, work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_taken_away(
+    active: Runtime, provisioning_id: str, driver: Driver, work: Coroutine[Any, Any, Result]
+) -> Result:
     """Return what the work returns; raises LeaseHeld, the work cancelled, once its driver has lost its lease."""
-    if (taken_away := active.taken_away.get(provisioning_id)) is None:
+    if (taken_away := active.taken_away.get((provisioning_id, driver.id))) is None:
         return await work
     working = asyncio.ensure_future(work)
     losing = asyncio.ensure_future(taken_away.wait())

@@ -41,8 +41,11 @@ class Runtime:
     watch: TrainingWatch
     media: MediaChecker
     lease: timedelta
-    taken_away: dict[str, asyncio.Event] = field(default_factory=dict)
-    """By the id of each provisioning driven here: set when its driver may write nothing any more."""
+    taken_away: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
+    """By the ids of each provisioning driven here and of its driver: set when that one may write nothing any more.
+
+    A driver may be overtaken by another one of the same process.
+    """
 
 
 @contextlib.asynccontextmanager

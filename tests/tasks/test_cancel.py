@@ -77,7 +77,7 @@ async def test_an_avatar_whose_answer_came_after_the_cancel_is_found(desk: Desk,
 async def test_a_watch_ends_once_its_driver_may_not_write_any_more(desk: Desk) -> None:
     submitted = await desk.submitted("never")
     taken_away = asyncio.Event()
-    desk.active.taken_away[submitted.id] = taken_away
+    desk.active.taken_away[submitted.id, desk.driver.id] = taken_away
     taken_away.set()
     with pytest.raises(LeaseHeld):
         await await_training.fn(submitted, desk.driver, None)
@@ -87,9 +87,9 @@ async def test_work_that_ends_first_tells_its_result(desk: Desk) -> None:
     async def work() -> str:
         return "done"
 
-    desk.active.taken_away["x"] = asyncio.Event()
-    assert await unless_taken_away(desk.active, "x", work()) == "done"
-    assert await unless_taken_away(desk.active, "nobody holds it", work()) == "done"
+    desk.active.taken_away["x", desk.driver.id] = asyncio.Event()
+    assert await unless_taken_away(desk.active, "x", desk.driver, work()) == "done"
+    assert await unless_taken_away(desk.active, "nobody holds it", desk.driver, work()) == "done"
 
 
 async def test_the_heart_of_a_cancelled_one_stops_and_tells_its_driver(
@@ -108,6 +108,6 @@ async def test_the_heart_of_a_cancelled_one_stops_and_tells_its_driver(
     opened, _ = await desk.active.ledger.open(desk.request, "ada-1", desk.driver)
     async with leased(opened, desk.driver) as claimed:
         await cancelled(desk, claimed)
-        await asyncio.wait_for(desk.active.taken_away[claimed.id].wait(), 20)
+        await asyncio.wait_for(desk.active.taken_away[claimed.id, desk.driver.id].wait(), 20)
     assert renewed.is_set()
-    assert claimed.id not in desk.active.taken_away
+    assert desk.active.taken_away == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from datetime import timedelta
 
@@ -200,6 +201,24 @@ async def test_a_heart_that_was_overtaken_stops_and_leaves_the_lease_to_its_hold
         with pytest.raises(LeaseHeld):
             await reclaim(opened.id, driver)
     await active.leases.renew(opened.id, other, LEASE)
+
+
+async def test_a_driver_that_was_overtaken_in_its_own_process_ends_alone(
+    active: Runtime, opened: Provisioning, driver: Driver, other: Driver, clock: StillClock
+) -> None:
+    before = asyncio.all_tasks()
+    async with contextlib.AsyncExitStack() as first:
+        await first.enter_async_context(leased(opened, driver))
+        [beating] = asyncio.all_tasks() - before
+        clock.pass_(LEASE_SECONDS)  # as where its coroutine was held up
+        async with leased(opened, other):
+            await clock.start_beat()
+            await asyncio.wait([beating])
+            assert active.taken_away[opened.id, driver.id].is_set()
+            assert not active.taken_away[opened.id, other.id].is_set()
+            await first.aclose()
+            assert not await is_free(active, opened)
+    assert active.taken_away == {}
 
 
 class OnceFailing(Leases):
