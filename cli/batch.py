@@ -21,6 +21,7 @@ from rich.table import Table
 from cli.console import narrated, print_json, progress, result, say
 from cli.running import error_of, ready_to_run
 from cli.tables import styled
+from clients.manifest_file import load_manifest
 from models.batch import RowResult, Tally, results_text
 from models.errors import AvatarsError, InvalidManifest
 from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OK
@@ -62,15 +63,14 @@ def batch(
         Print one JSON document on stdout and nothing else.
 
     """
-    from tasks.read_manifest import load_manifest
-
     path = results or _beside(manifest)
     if path.suffix.lower() not in {".csv", ".json"}:
         raise InvalidManifest(
             f"nothing tells the format of the results file {path}", hint="end it in .csv or .json"
         )
-    load_manifest(manifest)  # what cannot be read is told at once, before a server is started
     settings = Settings.load()
+    # What cannot be read is told at once, before a server is started.
+    load_manifest(manifest, allowed_hosts=settings.avatars_media_allowed_hosts)
     followed: list[Tally] = []
     with ready_to_run(settings), _followed(followed):
         from flows.batch import onlooker

@@ -17,7 +17,7 @@ from models.errors import AvatarsError, InvalidManifest
 from models.manifest import ManifestRow, read_rows
 from tasks.options import FLOW
 from tasks.publish_batch import shown
-from tasks.read_manifest import read_manifest_of
+from tasks.read_manifest import read_manifest
 from tasks.runtime import runtime
 
 AT_ONCE = 20
@@ -72,4 +72,4 @@ async def provision_batch(
 async def _rows(manifest: str | None, rows: list[Any] | None) -> list[ManifestRow]:
     if (manifest is None) == (rows is None):
         raise InvalidManifest("give either a manifest or rows", hint="a path or https URL, or a list of requests")
-    return read_rows(rows) if rows is not None else await read_manifest_of(manifest or "")
+    return read_rows(rows) if rows is not None else await read_manifest(manifest or "")

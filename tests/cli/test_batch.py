@@ -81,6 +81,7 @@ def test_good_rows_are_ready_bad_ones_are_told_by_line_and_the_results_lie_besid
         (str(one["line"]), one["status"]) for one in ran.document["rows"]
     ]
     assert "rows settled" in ran.err
+    assert "INFO" not in ran.err
 
     mended = [one for one in rows if one[0] in {"Ada", "Grace"}]
     again = batch(str(manifest(tmp_path, mended)), "--results", str(tmp_path / "out.json"))
