@@ -26,6 +26,7 @@ for _name, _where in {
     "demo": "cli.demo:demo",
     "up": "cli.up:up",
     "provision": "cli.provision:provision",
+    "batch": "cli.batch:batch",
     "enqueue": "cli.provision:enqueue",
     "resume": "cli.provision:resume",
     "cancel": "cli.cancel:cancel",

@@ -15,6 +15,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.fleet_report import fleet_report
 from flows.provision_avatar import provision_avatar
+from flows.provision_batch import provision_batch
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from flows.release_recordings import release_recordings
@@ -58,6 +59,11 @@ CATALOG: Sequence[Entry] = (
         provision_avatar,
         "One avatar from two video URLs, all the way to a recorded outcome. The run's final state is named after "
         "the outcome; its artifact `avatar-<provisioning id>` tells why and what to do next.",
+    ),
+    Entry(
+        provision_batch,
+        "Every row of a manifest (CSV, JSONL or YAML), thousands in one run. The same manifest again attaches "
+        "and goes on; the artifact `batch-<run id>` tells of each row.",
     ),
     Entry(
         resume_provisioning,

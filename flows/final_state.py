@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Cancelled, Completed, Failed
 
+from models.batch import Tally
 from models.errors import AvatarsError
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
@@ -22,6 +23,16 @@ def state_of(provisioning: Provisioning) -> State:
     if reasons:
         parts.append(reasons)
     return _TYPES.get(provisioning.status, Failed)(name=outcome.state_name, message=". ".join(parts))
+
+
+def state_of_batch(tally: Tally, *, dry_run: bool) -> State:
+    """Return Completed if every row is READY (dry: would go) or trains, else Failed by the tally's name."""
+    if dry_run and tally.all_would_go:
+        return Completed(name="Checked", message=f"nothing was sent: {tally.told}")
+    name = tally.state_name
+    message = f"{tally.total} rows: {tally.told}"
+    is_done = name in {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
+    return Completed(name=name, message=message) if is_done else Failed(name=name, message=message)
 
 
 def state_of_error(error: AvatarsError) -> State:

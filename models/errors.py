@@ -4,6 +4,7 @@ AvatarsError
 ├── RequestError                the caller's input; exit code 2
 │   ├── InvalidRequest          fields break a rule (every problem is listed)
 │   ├── ReferenceConflict       the reference is taken by another request
+│   ├── InvalidManifest         a manifest cannot be read as a whole; nothing of it was sent
 │   ├── UnknownProvisioning     no such id or reference
 │   └── NothingToCancel         it has ended otherwise
 ├── OperatorError               mended outside the request, then resumed; exit code 3
@@ -73,6 +74,12 @@ class InvalidRequest(RequestError):
     def __init__(self, problems: list[tuple[str, str]], *, hint: str = "") -> None:
         super().__init__("; ".join(f"{field}: {rule}" for field, rule in problems), hint=hint)
         self.problems = problems
+
+
+class InvalidManifest(RequestError):
+    """A manifest cannot be read as a whole, so no row of it may be trusted; nothing was sent."""
+
+    code = "request.manifest"
 
 
 class ReferenceConflict(RequestError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from models.errors import DatabaseError, LeaseHeld
@@ -31,7 +31,9 @@ async def _beat(active: Runtime, provisioning_id: str, driver: Driver) -> None:
             return  # the version has moved on, so this driver's next write fails
 
 
-async def _claim_or_see_end(active: Runtime, found: Provisioning, driver: Driver) -> tuple[Provisioning, bool]:
+async def _claim_or_see_end(
+    active: Runtime, found: Provisioning, driver: Driver, on_follow: Callable[[], None] | None
+) -> tuple[Provisioning, bool]:
     waited = False
     while not found.status.is_end:
         try:
@@ -39,6 +41,8 @@ async def _claim_or_see_end(active: Runtime, found: Provisioning, driver: Driver
         except LeaseHeld:
             if not waited:
                 narrate("another run drives provisioning %s: following it", found.id)
+                if on_follow is not None:
+                    on_follow()
                 waited = True
             await active.clock.sleep(LOOK_SECONDS)
             found = await active.ledger.get(found.id)
@@ -46,14 +50,16 @@ async def _claim_or_see_end(active: Runtime, found: Provisioning, driver: Driver
 
 
 @contextlib.asynccontextmanager
-async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provisioning]:
+async def leased(
+    found: Provisioning, driver: Driver, *, on_follow: Callable[[], None] | None = None
+) -> AsyncIterator[Provisioning]:
     """Become the one driver of a provisioning; yields it as it is then.
 
     While another driver lives this one follows: it waits until that one ends the provisioning (then it is
-    yielded as it ended) or lets go of its lease. Raises DatabaseError.
+    yielded as it ended) or lets go of its lease; `on_follow` is called where that begins. Raises DatabaseError.
     """
     async with runtime() as active:
-        claimed, holds = await _claim_or_see_end(active, found, driver)
+        claimed, holds = await _claim_or_see_end(active, found, driver, on_follow)
         if not holds:
             yield claimed
             return

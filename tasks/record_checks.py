@@ -18,6 +18,12 @@ from tasks.runtime import runtime
 QUARANTINED = ".quarantined"
 
 
+def binding(checks: Sequence[RecordingCheck], level: str) -> list[Reason]:
+    """Return the reasons that stop a request at a level of AVATARS_MEDIA_CHECK; the quarantine's always do."""
+    reasons = [reason for check in checks for reason in check.reasons]
+    return reasons if level == "strict" else [one for one in reasons if one.code.endswith(QUARANTINED)]
+
+
 @task(**TASK)
 async def record_checks(
     provisioning: Provisioning, checks: Sequence[RecordingCheck], driver: Driver
@@ -33,9 +39,8 @@ async def record_checks(
     media = {check.role.value: check.facts for check in checks}
     async with runtime() as active:
         level = active.settings.avatars_media_check
-        binding = reasons if level == "strict" else [r for r in reasons if r.code.endswith(QUARANTINED)]
-        if binding:
-            every = [*binding, *unreachable]
+        if stopping := binding(checks, level):
+            every = [*stopping, *unreachable]
             why = _listed("its inputs break rules", every)
             return await active.ledger.record(
                 provisioning, driver, why, to=Status.REJECTED, reasons=every, media=media
