@@ -66,7 +66,10 @@ async def leased(found: Provisioning, driver: Driver) -> AsyncIterator[Provision
             with contextlib.suppress(asyncio.CancelledError):
                 await beat
             del active.taken_away[claimed.id]
-            await active.leases.release(claimed.id, driver)
+            try:
+                await active.leases.release(claimed.id, driver)
+            except DatabaseError as error:  # it says no more than what went wrong before, if anything did
+                narrate("the lease was not given back and runs out by itself: %s", error, level=logging.WARNING)
 
 
 async def reclaim(provisioning_id: str, driver: Driver) -> Provisioning:
