@@ -63,7 +63,8 @@ async def _argil(settings: Settings) -> Finding:
 async def _database(settings: Settings) -> Finding:
     subject = "Ledger"
     try:
-        async with open_store(settings, SystemClock()) as (ledger, _, _), ledger.database.writing():
+        async with open_store(settings, SystemClock()) as (ledger, _, _):
+            await ledger.try_writing()
             return Finding(subject, well=True, detail=f"{ledger.database.place} can be read and written")
     except AvatarsError as error:
         return Finding.of(subject, error)

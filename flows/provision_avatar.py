@@ -36,8 +36,8 @@ async def provision_avatar(request: ProvisioningRequest, wait: Wait = "suspend")
         async with runtime():
             found = await open_provisioning(request, request.reference or str(flow_run.id), me)
             driven = await drive(found, me, patience_seconds(wait))
+        if driven.status is Status.TRAINING and wait == "suspend":
+            await suspend(driven, me)
     except AvatarsError as error:
         return state_of_error(error)
-    if driven.status is Status.TRAINING and wait == "suspend":
-        await suspend(driven, me)
     return state_of(driven)

@@ -33,8 +33,8 @@ async def resume_provisioning(provisioning_id: str, wait: Wait = "suspend") -> S
             if not await was_woken():  # what ended while it slept is to be told, not re-opened
                 found = await reopen_provisioning(found, me)
             driven = await drive(found, me, patience_seconds(wait))
+        if driven.status is Status.TRAINING and wait == "suspend":
+            await suspend(driven, me)
     except AvatarsError as error:
         return state_of_error(error)
-    if driven.status is Status.TRAINING and wait == "suspend":
-        await suspend(driven, me)
     return state_of(driven)

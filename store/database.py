@@ -5,47 +5,69 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from sqlalchemy import event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import DatabaseError
 from models.settings import HOME
+from store.failures import file_replaced, translated
 
 BUSY_SECONDS = 30
+"""How long a writer waits for a lock that another holds; then that is a DatabaseError."""
 CONNECT_SECONDS = 10
 WRITES = "avatars_writes"
 
-_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _PRAGMAS = (
-    f"busy_timeout = {BUSY_SECONDS * 1000}",
+    "busy_timeout = {busy}",
     "journal_mode = WAL",
     "synchronous = FULL",  # a create that is paid for must survive a power cut
     "foreign_keys = ON",
 )
+_OPENED = "avatars_opened"
 
 
-def _tune_sqlite(engine: AsyncEngine) -> None:
+def _tune_postgresql(engine: AsyncEngine) -> None:
+    """Let nobody wait for ever behind a row that a forgotten session has locked."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}")
+        cursor.close()
+        connection.commit()  # or the first rollback takes it back
+
+
+def _tune_sqlite(engine: AsyncEngine, file: str | None) -> None:
     """Take transactions into our own hands: sqlite3 opens them late and would upgrade a read to a write,
     which fails at once under WAL where another process wrote in between.
     """
 
     @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, _record: Any) -> None:
+    def connect(connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_OPENED] = _identity(file)
         connection.isolation_level = None
         cursor = connection.cursor()
         try:
             for pragma in _PRAGMAS:
-                cursor.execute(f"PRAGMA {pragma}")
+                cursor.execute(f"PRAGMA {pragma.format(busy=int(BUSY_SECONDS * 1000))}")
         except BaseException:
             connection.close()  # the pool forgets it, and its thread would live on
             raise
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        now = _identity(file)
+        if file and now is None:
+            raise file_replaced(file)  # opening it anew would make an empty one
+        if now != record.info[_OPENED]:
+            raise DisconnectionError  # the pool opens the file that is there now
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
@@ -53,16 +75,13 @@ def _tune_sqlite(engine: AsyncEngine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-@contextlib.contextmanager
-def _translated(place: str) -> Iterator[None]:
+def _identity(file: str | None) -> tuple[int, int] | None:
+    """Return which file is at the path of the ledger now; None where there is none, or nothing to compare."""
     try:
-        yield
-    except _FAILURES as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        raise DatabaseError(
-            f"the ledger at {place} failed: {str(cause) or type(cause).__name__}",
-            hint="check AVATARS_DATABASE_URL, that the database runs, and free space and rights; then resume",
-        ) from None  # the statement's parameters hold URLs
+        stat = Path(file).stat() if file else None
+    except FileNotFoundError:
+        return None
+    return (stat.st_dev, stat.st_ino) if stat else None
 
 
 class Database:
@@ -77,23 +96,27 @@ class Database:
                 "AVATARS_DATABASE_URL is no database URL",
                 hint="as sqlite+aiosqlite:////PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME",
             ) from None
-        self.place = parsed.render_as_string(hide_password=True)
+        self.place = parsed.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # A bounded connect keeps a wrong address from looking like a hang.
         arguments = {"timeout": BUSY_SECONDS if self.is_sqlite else CONNECT_SECONDS}
         self.engine = create_async_engine(
             parsed, hide_parameters=True, pool_pre_ping=not self.is_sqlite, connect_args=arguments
         )
+        named = parsed.database if self.is_sqlite else None
+        is_path = named is not None and named != ":memory:" and not named.startswith("file:")
+        self._file = named if is_path else None
         if self.is_sqlite:
-            _tune_sqlite(self.engine)
-        self._file = parsed.database if self.is_sqlite else None
+            _tune_sqlite(self.engine, self._file)
+        else:
+            _tune_postgresql(self.engine)
         # SQLite has one writer; waiting here is fair and cheap, waiting inside SQLite polls.
         self._one_writer = asyncio.Lock() if self.is_sqlite else contextlib.nullcontext()
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that only reads. Raises DatabaseError."""
-        with _translated(self.place):
+        with translated(self.place):
             async with self.engine.begin() as connection:
                 yield connection
 
@@ -101,14 +124,17 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; commits on leaving, rolls back on any exception.
 
-        Raises DatabaseError.
+        Raises DatabaseError, also where SQLite's file is no longer the one that was opened: what is written
+        into a deleted file is lost without a word.
         """
         async with self._one_writer:
-            with _translated(self.place):
+            with translated(self.place):
                 async with self.engine.connect() as connection:
                     await connection.execution_options(**{WRITES: True})
                     async with connection.begin():
                         yield connection
+                        if self._file and connection.info[_OPENED] != _identity(self._file):
+                            raise file_replaced(self._file)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -123,7 +149,7 @@ class Database:
         if not self._file:
             return
         home = HOME.expanduser()
-        with _translated(self.place):
+        with translated(self.place):
             if Path(self._file).is_relative_to(home):
                 home.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self._file, timeout=BUSY_SECONDS)) as connection:

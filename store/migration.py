@@ -40,6 +40,9 @@ async def upgrade(database: Database) -> None:
     Two at once are safe on SQLite (the second waits for the first). Raises DatabaseError.
     """
     database.make_file()
+    current, head = await revision(database)
+    if current == head:
+        return  # without a lock: a ledger that is busy, or cannot be written, can be read all the same
     async with database.writing() as connection:
         await connection.run_sync(_upgrade)
 

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import false, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -186,6 +186,12 @@ class Ledger(LedgerReader):
                 status = Status((await connection.execute(stands.with_for_update())).scalar_one())
                 await self._tell(connection, provisioning.id, status, status, driver, why, None, submission_id)
         return is_new
+
+    async def try_writing(self) -> None:
+        """Do as every write does, and change nothing: raises DatabaseError where the ledger can only be read."""
+        nothing = update(ProvisioningRow).where(false()).values(version=0)
+        async with self.database.writing() as connection:
+            await connection.execute(nothing)
 
     async def _record(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -124,3 +125,42 @@ async def test_an_error_of_the_database_never_holds_the_values_of_the_statement(
         await Ledger(database, clock).open(request_of_ada, "ada-1", driver)
     assert "canary" not in f"{caught.value!r} {caught.value.__context__!r}"
     await database.close()
+
+
+async def test_an_error_of_the_database_never_holds_the_values_of_the_row(database: Database) -> None:
+    """PostgreSQL tells the whole row in a line of its own."""
+    with pytest.raises(DatabaseError, match="the ledger at") as caught:
+        async with database.writing() as connection:
+            await connection.execute(text("INSERT INTO provisionings (id, reference) VALUES ('x', 'canary')"))
+    assert "canary" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+async def test_the_place_of_a_ledger_is_told_without_password_and_query() -> None:
+    database = Database("postgresql+asyncpg://ada:canary@h/ledger?passfile=canary&host=/tmp")
+    assert database.place == "postgresql+asyncpg://ada:***@h/ledger"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_nothing_is_written_into_a_file_that_was_replaced_and_the_new_one_is_taken_up(
+    database: Database, tmp_path: Path, request_of_ada: ProvisioningRequest, driver: Driver, clock: FakeClock
+) -> None:
+    """As a restored backup is: SQLite itself writes on into the deleted file, without a word."""
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as whole:
+        whole.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole.close()
+    backup = shutil.copyfile(path, tmp_path / "backup.db")
+
+    async def write_and_replace() -> None:
+        async with database.writing() as connection:
+            await connection.execute(text("UPDATE provisionings SET version = 2"))
+            backup.replace(path)
+
+    with pytest.raises(DatabaseError, match="replaced while in use"):
+        await write_and_replace()
+    ledger = Ledger(database, clock)
+    assert (await ledger.open(request_of_ada, "ada-1", driver))[1]
+    with sqlite3.connect(path) as new:
+        assert new.execute("SELECT count(*) FROM provisionings").fetchone() == (1,)
+    new.close()
