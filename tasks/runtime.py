@@ -43,6 +43,9 @@ class Runtime:
     lease: timedelta
     taken_away: dict[str, asyncio.Event] = field(default_factory=dict)
     """By the id of each provisioning driven here: set when its driver may write nothing any more."""
+    held: dict[str, set[str]] = field(default_factory=dict)
+    """By the id of each driver here: the provisionings whose leases its heart renews."""
+    hearts: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager
