@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from sqlalchemy import or_, update
@@ -14,6 +15,8 @@ from store import rows
 from store.database import Database
 
 LINGER = timedelta(seconds=10)
+PAGE = 500
+"""Leases renewed by one statement."""
 
 
 class Leases:
@@ -71,6 +74,24 @@ class Leases:
         async with self._database.writing() as connection:
             if (await connection.execute(extend)).rowcount == 0:
                 raise LeaseHeld(f"provisioning {provisioning_id} was taken over, or cancelled")
+
+    async def renew_all(
+        self, provisioning_ids: Collection[str], driver: Driver, lease: timedelta
+    ) -> frozenset[str]:
+        """Hold many leases for longer, in one transaction; returns those that were taken over, or cancelled."""
+        asked, kept = list(provisioning_ids), set()
+        async with self._database.writing() as connection:
+            for start in range(0, len(asked), PAGE):
+                extend = (
+                    update(ProvisioningRow)
+                    .where(ProvisioningRow.id.in_(asked[start : start + PAGE]))
+                    .where(ProvisioningRow.lease_owner == driver.id)
+                    .where(ProvisioningRow.status != Status.CANCELLED)
+                    .values(lease_expires_at=self._clock.now() + lease)
+                    .returning(ProvisioningRow.id)
+                )
+                kept |= set((await connection.execute(extend)).scalars())
+        return frozenset(asked) - kept
 
     async def release(self, provisioning_id: str, driver: Driver) -> None:
         """Give the lease back, if it is still held: anybody may claim it at once.

@@ -18,17 +18,42 @@ LOOK_SECONDS = 1.0
 Result = TypeVar("Result")
 
 
-async def _beat(active: Runtime, provisioning_id: str, driver: Driver) -> None:
-    """Renew until cancelled or overtaken; a database that fails for a moment costs one beat."""
-    while True:
+async def _beat(active: Runtime, held: set[str], driver: Driver) -> None:
+    """Renew all that a driver holds until it holds nothing; a database that fails for a moment costs one beat."""
+    while held:
         await active.clock.sleep(active.lease.total_seconds() / BEATS_PER_LEASE)
         try:
-            await active.leases.renew(provisioning_id, driver, active.lease)
+            lost = await active.leases.renew_all(held, driver, active.lease)
         except DatabaseError as error:
-            narrate("the lease could not be renewed: %s", error, level=logging.WARNING)
-        except LeaseHeld:
-            active.taken_away[provisioning_id, driver.id].set()
-            return  # the version has moved on, so this driver's next write fails
+            narrate("the leases could not be renewed: %s", error, level=logging.WARNING)
+            continue
+        for provisioning_id in lost & held:
+            held.discard(provisioning_id)
+            active.taken_away[
+                provisioning_id, driver.id
+            ].set()  # the version has moved on: its driver's next write fails
+
+
+@contextlib.asynccontextmanager
+async def _beating(active: Runtime, provisioning_id: str, driver: Driver) -> AsyncIterator[None]:
+    """Renew the lease while the context is open, together with all others of this driver: it may have thousands."""
+    held = active.held.get(driver.id)
+    if not held:
+        held = active.held[driver.id] = {provisioning_id}
+        active.hearts[driver.id] = asyncio.create_task(_beat(active, held, driver))
+    held.add(provisioning_id)
+    active.taken_away[provisioning_id, driver.id] = asyncio.Event()
+    try:
+        yield
+    finally:
+        held.discard(provisioning_id)
+        del active.taken_away[provisioning_id, driver.id]
+        if not held and active.held.get(driver.id) is held:
+            del active.held[driver.id]
+            heart = active.hearts.pop(driver.id)
+            heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heart
 
 
 async def _claim_or_see_end(
@@ -63,15 +88,10 @@ async def leased(
         if not holds:
             yield claimed
             return
-        active.taken_away[claimed.id, driver.id] = asyncio.Event()
-        beat = asyncio.create_task(_beat(active, claimed.id, driver))
         try:
-            yield claimed
+            async with _beating(active, claimed.id, driver):
+                yield claimed
         finally:
-            beat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beat
-            del active.taken_away[claimed.id, driver.id]
             try:
                 await active.leases.release(claimed.id, driver)
             except DatabaseError as error:  # it says no more than what went wrong before, if anything did

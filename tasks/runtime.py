@@ -46,6 +46,9 @@ class Runtime:
 
     A driver may be overtaken by another one of the same process.
     """
+    held: dict[str, set[str]] = field(default_factory=dict)
+    """By the id of each driver here: the provisionings whose leases its heart renews."""
+    hearts: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager

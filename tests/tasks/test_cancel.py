@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -96,15 +97,15 @@ async def test_the_heart_of_a_cancelled_one_stops_and_tells_its_driver(
     desk: Desk, clock: EventfulClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     renewed = asyncio.Event()
-    renew = Leases.renew
+    renew_all = Leases.renew_all
 
-    async def seen(self: Leases, *args: object, **options: object) -> None:
+    async def seen(self: Leases, *args: Any) -> frozenset[str]:
         try:
-            await renew(self, *args, **options)  # type: ignore[arg-type]  # passed on as they came
+            return await renew_all(self, *args)
         finally:
             renewed.set()
 
-    monkeypatch.setattr(Leases, "renew", seen)
+    monkeypatch.setattr(Leases, "renew_all", seen)
     opened, _ = await desk.active.ledger.open(desk.request, "ada-1", desk.driver)
     async with leased(opened, desk.driver) as claimed:
         await cancelled(desk, claimed)

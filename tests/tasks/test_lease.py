@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections.abc import Collection
 from datetime import timedelta
 
 import pytest
@@ -221,18 +222,45 @@ async def test_a_driver_that_was_overtaken_in_its_own_process_ends_alone(
     assert active.taken_away == {}
 
 
+async def test_one_heart_beats_for_all_that_a_driver_holds_and_tells_the_one_that_was_taken(
+    active: Runtime,
+    request_of_ada: ProvisioningRequest,
+    driver: Driver,
+    other: Driver,
+    clock: StillClock,
+) -> None:
+    opened = [(await active.ledger.open(request_of_ada, f"ada-{n}", driver))[0] for n in range(3)]
+    before = asyncio.all_tasks()
+    async with leased(opened[0], driver), leased(opened[1], driver):
+        async with leased(opened[2], driver):
+            assert len(asyncio.all_tasks() - before) == 1
+            await clock.beat()
+        clock.pass_(LEASE_SECONDS)
+        await active.leases.claim(opened[1].id, other, LEASE)
+        await clock.beat()
+        assert active.taken_away[opened[1].id, driver.id].is_set()
+        assert not active.taken_away[opened[0].id, driver.id].is_set()
+        assert await is_free(active, opened[2])
+        for _ in range(BEATS_PER_LEASE):
+            await clock.beat()
+        assert not await is_free(active, opened[0])
+    assert asyncio.all_tasks() - before == set()
+    assert (active.held, active.hearts, active.taken_away) == ({}, {}, {})
+    await active.leases.renew(opened[1].id, other, LEASE)
+
+
 class OnceFailing(Leases):
     """Leases whose first renewal meets a database that is busy."""
 
     failures = 0
 
-    async def renew(
-        self, provisioning_id: str, driver: Driver, lease: timedelta, *, version: int | None = None
-    ) -> None:
+    async def renew_all(
+        self, provisioning_ids: Collection[str], driver: Driver, lease: timedelta
+    ) -> frozenset[str]:
         if self.failures == 0:
             self.failures += 1
             raise DatabaseError("database is locked")
-        await super().renew(provisioning_id, driver, lease, version=version)
+        return await super().renew_all(provisioning_ids, driver, lease)
 
 
 async def test_a_database_that_fails_for_a_moment_costs_one_beat(
