@@ -274,10 +274,10 @@ def _https(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
             f"{whence}{redact_url(str(joined))} is no https URL",
             hint="give the https URL of the file itself",
         )
-    if joined.userinfo or joined.port == 0:
+    if joined.userinfo or (joined.port is not None and joined.port <= 0):
         raise MediaRejected(
             "bad-url",
-            f"{redact_url(str(joined))} holds a user name or password, or port 0",
+            f"{redact_url(str(joined))} holds a user name or password, or no port that there is",
             hint="give a URL without them; a presigned URL lets Argil in",
         )
     return joined
