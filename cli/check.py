@@ -31,13 +31,15 @@ def check(url: str, /, *, role: MediaRole, json: Annotated[bool, Parameter(negat
 
     """
     check_url(url)
-    with MediaChecker(allowed_hosts=Settings.load().avatars_media_allowed_hosts) as media:
+    settings = Settings.load()
+    with MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts, demands=settings.media_demands) as media:
         report = asyncio.run(media.check(url, role))
     passed = not report.reasons
     if json:
         found = report.model_dump(mode="json")
         reasons = [reason.model_dump() for reason in report.reasons]
-        print_json({**found, "passed": passed, "reasons": reasons})
+        warnings = [warning.model_dump() for warning in report.warnings]
+        print_json({**found, "passed": passed, "reasons": reasons, "warnings": warnings})
     else:
         _print(report)
     return EXIT_OK if passed else EXIT_USAGE
@@ -49,7 +51,8 @@ def _print(report: MediaReport) -> None:
         result.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Rule: it must be", "Found", "What to do", show_lines=True)
     for row in report.checks:
-        mark = "[green]pass[/]" if row.passed else "[red]fail[/]"
+        broken = "[red]fail[/]" if row.binding else "[yellow]warn[/]"
+        mark = "[green]pass[/]" if row.passed else broken
         table.add_row(mark, escape(row.rule), escape(row.seen), "" if row.passed else escape(row.hint))
     result.print(table)
 

@@ -13,7 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Collection, Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpcore
@@ -23,6 +23,14 @@ from models.errors import MediaRejected
 
 # The only block from which public IPv6 addresses are given out; all others are reserved or local.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
+# Public by their number, and yet no host on the internet: protocol assignments (Oracle's metadata service is one),
+# relays of 6to4, Azure's metadata service, documentation. Python's own table lacks them, or did until lately.
+_NO_HOSTS = (
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv4Network("168.63.129.16/32"),
+    IPv6Network("3fff::/20"),
+)
 # IPv4 addresses as a network with IPv6 alone writes them (RFC 6052): as public as the IPv4 address inside.
 _NAT64 = IPv6Network("64:ff9b::/96")
 # The name does not exist, or has no address: no later attempt would differ.
@@ -39,7 +47,7 @@ def is_public(address: str) -> bool:
         ip = inside
     elif isinstance(ip, IPv6Address) and ip not in _GLOBAL_UNICAST:
         return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or any(ip in network for network in _NO_HOSTS))
 
 
 def _embedded(ip: IPv6Address) -> IPv4Address | None:

@@ -86,7 +86,7 @@ def find_layout(file: SeekableBytes, size: int) -> Layout:
         if box.end > size:
             raise cut_off(f"its last {box.end - size:,} bytes are missing")
         if box.kind == b"ftyp":
-            container = _container(_body(file, box, 1024))
+            container = _container(body(file, box, 1024))
         elif box.kind == b"moov":
             if box.end - box.start > MAX_INDEX_BYTES:
                 raise unreadable(f"its index claims {box.end - box.start:,} bytes")
@@ -106,7 +106,7 @@ def read_index(file: SeekableBytes, moov: Box) -> Index:
         fragmented = fragmented or box.kind == b"mvex"
         if box.kind == b"trak":
             inside = boxes(file, box.body, min(box.end, moov.end))
-            tracks.update(_track(_body(file, inner, 256)) for inner in inside if inner.kind == b"tkhd")
+            tracks.update(_track(body(file, inner, 256)) for inner in inside if inner.kind == b"tkhd")
     return Index(tracks, fragmented)
 
 
@@ -120,21 +120,24 @@ def boxes(file: SeekableBytes, start: int, end: int) -> Iterator[Box]:
             return
         file.seek(start)
         header = file.read(_LONG_HEADER.size)
+        if len(header) < _HEADER.size:
+            return  # a box inside another one that claims more than there is
         length, kind = _HEADER.unpack_from(header)
-        body = start + _HEADER.size
+        inside = start + _HEADER.size
         if length == 1 and len(header) == _LONG_HEADER.size:
             _, kind, length = _LONG_HEADER.unpack(header)
-            body = start + _LONG_HEADER.size
+            inside = start + _LONG_HEADER.size
         elif length == 0:
             length = end - start
-        if length < body - start:
+        if length < inside - start:
             raise unreadable(f"one of its boxes claims a length of {length}")
-        yield Box(kind, start, body, start + length)
+        yield Box(kind, start, inside, start + length)
         start += length
     raise unreadable(f"it has more than {MAX_BOXES} boxes in a row")
 
 
-def _body(file: SeekableBytes, box: Box, limit: int) -> bytes:
+def body(file: SeekableBytes, box: Box, limit: int) -> bytes:
+    """Return what is in the box, up to a limit and to what is here of the file."""
     file.seek(box.body)
     return file.read(min(box.end - box.body, limit))
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
 import httpx
 
+from clients.refusals import AZURE_CODE, READ_BYTES, refusal
 from clients.retry import backoff_seconds, retry_after_seconds
 from models.errors import MediaRejected, MediaUnreachable
 from models.media import MIB
@@ -27,14 +29,6 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 # "Not now" rather than "no".
 _TRY_AGAIN = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _REDIRECTS = {301, 302, 303, 307, 308}
-_LOGIN_HINT = "a presigned URL may have expired, or the file is not public: open it in a private browser window"
-_GONE_HINT = "look for a typo in the URL; the file may have been moved or deleted"
-_REFUSALS: dict[int, tuple[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: ("forbidden", _LOGIN_HINT),
-    HTTPStatus.FORBIDDEN: ("forbidden", _LOGIN_HINT),
-    HTTPStatus.NOT_FOUND: ("not-found", _GONE_HINT),
-    HTTPStatus.GONE: ("not-found", _GONE_HINT),
-}
 
 
 @dataclass(frozen=True)
@@ -109,6 +103,14 @@ class RangeRequests:
     def etag(self) -> str | None:
         """The ETag of the first answer."""
         return self._version.etag if self._version else None
+
+    def allow(self, size: int, pieces: int) -> None:
+        """Raise the budget by what `size` bytes in so many requests cost, with room for attempts that fail."""
+        self._limits = replace(
+            self._limits,
+            bytes=self._limits.bytes + 2 * size,
+            requests=self._limits.requests + self._limits.attempts * pieces,
+        )
 
     def ask(self, start: int, end: int) -> Part | httpx.Response:
         """Return the bytes from `start` to `end` (fewer only at the file's end).
@@ -216,17 +218,26 @@ class RangeRequests:
     def _no(self, response: httpx.Response) -> Exception:
         """Return what an answer that is neither 200 nor 206 amounts to."""
         status = response.status_code
-        # Not the host's own phrase: a host can write anything there, also the query it was asked with.
-        answered = f"{status} {httpx.codes.get_reason_phrase(status)}".strip()
         if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             if self._version is not None:
                 return self._changed()
             return MediaRejected("empty-file", f"{self.shown} is empty", hint="see whether the upload was finished")
         if status in _TRY_AGAIN or not response.is_client_error:
             wish = retry_after_seconds(response.headers.get("retry-after"), datetime.now(UTC))
-            return NoAnswer(answered, retry_after_seconds=wish)
-        rule, hint = _REFUSALS.get(status, ("refused", "open it in a private browser window"))
-        return MediaRejected(rule, f"{self.shown} answered {answered}", hint=hint)
+            # Not the host's own phrase: a host can write anything there, also the query it was asked with.
+            phrase = httpx.codes.get_reason_phrase(status)
+            return NoAnswer(f"{status} {phrase}".strip(), retry_after_seconds=wish)
+        return refusal(self.shown, status, response.headers.get(AZURE_CODE, ""), self._beginning(response))
+
+    def _beginning(self, response: httpx.Response) -> bytes:
+        """Return the first bytes of a body, as many as came."""
+        data = bytearray()
+        with contextlib.suppress(NoAnswer):
+            for chunk in self.chunks(response):
+                data += chunk
+                if len(data) >= READ_BYTES:
+                    break
+        return bytes(data[:READ_BYTES])
 
     def _pause(self, seconds: float) -> None:
         if self._monotonic() + seconds >= self._deadline:
@@ -262,6 +273,12 @@ def _https(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
             "not-https",
             f"{whence}{redact_url(str(joined))} is no https URL",
             hint="give the https URL of the file itself",
+        )
+    if joined.userinfo or (joined.port is not None and joined.port <= 0):
+        raise MediaRejected(
+            "bad-url",
+            f"{redact_url(str(joined))} holds a user name or password, or no port that there is",
+            hint="give a URL without them; a presigned URL lets Argil in",
         )
     return joined
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tempfile
@@ -14,13 +15,14 @@ import httpx
 
 from clients.range_requests import DEFAULT_LIMITS, FetchLimits, NoAnswer, Part, RangeRequests, content_length
 from models.errors import MediaRejected
-from models.media import SMALLER_FILE_HINT
+from models.media import MIB, SMALLER_FILE_HINT
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK_BYTES = 4096
 READ_AHEAD_BYTES = 64 * 1024
+PIECE_BYTES = 4 * MIB
 
 
 class _Store(Protocol):
@@ -31,6 +33,8 @@ class _Store(Protocol):
     def fetch(self, start: int, end: int) -> None: ...
 
     def held(self, start: int, end: int) -> bytes: ...
+
+    def pieces(self) -> Iterator[bytes]: ...
 
 
 class RemoteFile(io.RawIOBase):
@@ -101,6 +105,16 @@ class RemoteFile(io.RawIOBase):
         """Have the bytes from `start` to `end` here, with one request for each gap."""
         self._store.fetch(start, min(end, self.size))
 
+    def sha256(self) -> str:
+        """Read the whole file, what is not here yet in pieces that are not kept; returns its SHA-256 in hex.
+
+        The byte budget of ranges does not count here; the time budget does.
+        """
+        digest = hashlib.sha256()
+        for piece in self._store.pieces():
+            digest.update(piece)
+        return digest.hexdigest()
+
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Fill the buffer from the position on, and return how many bytes it got."""
         view = memoryview(buffer).cast("B")
@@ -151,11 +165,25 @@ class _Blocks:
 
     def fetch(self, start: int, end: int) -> None:
         for first, last in self._gaps(start // BLOCK_BYTES, -(-end // BLOCK_BYTES)):
-            answer = self._asked.ask(first * BLOCK_BYTES, min(last * BLOCK_BYTES, self.size))
-            if not isinstance(answer, Part):
-                answer.close()
-                raise self._asked.unreachable("it answered a range once and not again")
-            self._keep(first, answer.data)
+            self._keep(first, self._ask(first * BLOCK_BYTES, min(last * BLOCK_BYTES, self.size)))
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the whole file, asking for what is not here."""
+        starts = range(0, self.size, PIECE_BYTES)
+        self._asked.allow(self.size, len(starts))
+        for start in starts:
+            end = min(start + PIECE_BYTES, self.size)
+            held = self.held(start, end)
+            yield held
+            if start + len(held) < end:
+                yield self._ask(start + len(held), end)
+
+    def _ask(self, start: int, end: int) -> bytes:
+        answer = self._asked.ask(start, end)
+        if isinstance(answer, Part):
+            return answer.data
+        answer.close()
+        raise self._asked.unreachable("it answered a range once and not again")
 
     def held(self, start: int, end: int) -> bytes:
         """Return what is here of `start` to `end`, up to the first gap."""
@@ -203,6 +231,12 @@ class _Download:
         end = min(end, self._received)
         self._file.seek(start)
         return self._file.read(max(end - start, 0))
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the whole file, received to its end."""
+        self.fetch(0, self.size)
+        for start in range(0, self.size, PIECE_BYTES):
+            yield self.held(start, min(start + PIECE_BYTES, self.size))
 
     def _receive(self, end: int | None) -> int:
         """Receive up to `end`, None for all there is, and return how many bytes are here then."""

@@ -6,9 +6,10 @@ read in two ways the wider one holds here: a video is refused only if it breaks 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,6 +24,9 @@ MIB = 1024**2
 
 # Containers round a track to whole frames and audio packets, and a player shows 59.5 s as 1:00.
 DURATION_TOLERANCE_SECONDS = 0.5
+
+Level = Literal["strict", "warn", "off"]
+"""What a broken rule leads to: a rejection, a warning, nothing."""
 
 # Of a check: the code without its role, the rule, what was seen, whether it passed, the hint.
 _Row = tuple[str, str, str, bool, str]
@@ -42,7 +46,8 @@ class MediaFacts(BaseModel):
 
     `width` and `height` are pixels as displayed, after rotation. `container` is "mp4" or "mov" by the brand that
     the file itself declares, else that brand. `duration_seconds` is that of the longest video track, None where
-    the index does not tell. `etag` is the host's, if it gave one.
+    the file does not tell. `etag` is the host's, if it gave one; `sha256` is that of the whole file, where it was
+    asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,6 +61,24 @@ class MediaFacts(BaseModel):
     frame_rate: float | None = None
     has_audio: bool
     etag: str | None = None
+    sha256: str | None = None
+
+
+class Demands(BaseModel):
+    """What an operator decides: how much a missing audio track counts, and how long a presigned URL must last."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset_audio: Level = "warn"
+    consent_audio: Level = "strict"
+    url_margin_seconds: float = 3600
+
+    def audio(self, role: MediaRole) -> Level:
+        """Return what it means that a recording has no audio track."""
+        return self.dataset_audio if role is MediaRole.DATASET else self.consent_audio
+
+
+DEFAULT_DEMANDS = Demands()
 
 
 class PixelBounds(BaseModel):
@@ -98,7 +121,8 @@ RULES: Mapping[MediaRole, MediaRules] = MappingProxyType(
 class Check(BaseModel):
     """One rule held against one recording: a row of the table that a person reads.
 
-    `rule` goes on from "must be", `seen` is what there is; `code` is the violation's, whether it is one or not.
+    `rule` goes on from "must be", `seen` is what there is; `code` is the violation's, whether it is one or not. One
+    that is not `binding` warns only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,6 +132,7 @@ class Check(BaseModel):
     seen: str
     passed: bool
     hint: str
+    binding: bool = True
 
 
 class MediaReport(BaseModel):
@@ -130,13 +155,33 @@ class MediaReport(BaseModel):
         """One reason for each broken rule; empty: nothing speaks against the recording."""
         return reasons(self.checks, self.role)
 
+    @property
+    def warnings(self) -> list[Reason]:
+        """One for each rule that is broken and does not bind."""
+        return reasons(self.checks, self.role, binding=False)
 
-def checks(facts: MediaFacts, role: MediaRole) -> list[Check]:
+
+def checks(facts: MediaFacts, role: MediaRole, demands: Demands = DEFAULT_DEMANDS) -> list[Check]:
     """Hold every rule of `role` against the facts. The rules about the picture need a video track to be held."""
-    return [
+    held = [
         Check(code=f"{role}.{name}", rule=rule, seen=seen, passed=passed, hint=hint)
         for name, rule, seen, passed, hint in _rows(facts, RULES[role])
     ]
+    if (audio := demands.audio(role)) != "off":
+        held.append(_audio_check(role, present=facts.has_audio, binding=audio == "strict"))
+    return held
+
+
+def _audio_check(role: MediaRole, *, present: bool, binding: bool) -> Check:
+    heard = "the voice is learned from it" if role is MediaRole.DATASET else "the consent must be heard"
+    return Check(
+        code=f"{role}.no-audio",
+        rule="a file with an audio track",
+        seen="an audio track" if present else "no audio track",
+        passed=present,
+        binding=binding,
+        hint=f"record it with sound: {heard}",
+    )
 
 
 def _rows(facts: MediaFacts, rules: MediaRules) -> Iterator[_Row]:
@@ -166,7 +211,7 @@ def _duration_rows(seconds: float | None, rules: MediaRules) -> Iterator[_Row]:
         yield (
             "unknown-duration",
             "of known duration",
-            "its index does not tell, as in a fragmented file",
+            "neither its index nor its fragments tell",
             False,
             "rewrite it without loss: ffmpeg -i IN -c copy -movflags +faststart OUT.mp4",
         )
@@ -220,12 +265,12 @@ def rejection(error: MediaRejected, role: MediaRole) -> Check:
     )
 
 
-def reasons(rows: tuple[Check, ...] | list[Check], role: MediaRole) -> list[Reason]:
-    """Return a reason for each check that failed."""
+def reasons(rows: Iterable[Check], role: MediaRole, *, binding: bool = True) -> list[Reason]:
+    """Return a reason for each check that failed, of those that bind or of those that warn."""
     return [
         Reason(code=row.code, message=f"the {role} video must be {row.rule}; seen: {row.seen}", hint=row.hint)
         for row in rows
-        if not row.passed
+        if not row.passed and row.binding is binding
     ]
 
 

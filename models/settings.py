@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.errors import SettingsError
+from models.media import Demands, Level
 
 HOME = Path("~/.avatars")
 """Where the embedded databases live."""
@@ -86,8 +87,12 @@ class Settings(BaseSettings):
     avatars_database_url: Annotated[
         SecretStr, AfterValidator(lambda url: SecretStr(_database_url(url.get_secret_value())))
     ] = Field(default_factory=lambda: SecretStr(_default_database_url()))
-    avatars_media_check: Literal["strict", "warn", "off"] = "strict"
+    avatars_media_check: Level = "strict"
     avatars_media_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    avatars_media_dataset_audio: Level = "warn"
+    avatars_media_consent_audio: Level = "strict"
+    avatars_media_url_margin_seconds: GraceSeconds = 3600
+    avatars_consent_sha256: bool = True
     avatars_poll_floor_seconds: Seconds = 5
     avatars_poll_ceiling_seconds: Seconds = 60
     avatars_training_timeout_seconds: Seconds = 21600
@@ -129,6 +134,15 @@ class Settings(BaseSettings):
                 hint="raise the ceiling or lower the floor",
             )
         return settings
+
+    @property
+    def media_demands(self) -> Demands:
+        """What the operator decides about recordings."""
+        return Demands(
+            dataset_audio=self.avatars_media_dataset_audio,
+            consent_audio=self.avatars_media_consent_audio,
+            url_margin_seconds=self.avatars_media_url_margin_seconds,
+        )
 
     def require_api_key(self) -> str:
         """Return the API key; raises SettingsError where none is set."""

@@ -102,7 +102,7 @@ class _Noting:
 
 @contextlib.contextmanager
 def running_media_host(directory: Path, port: int = 0) -> Iterator[MediaHost]:
-    """Serve `directory` while the context is open, with a certificate for 127.0.0.1 and localhost.
+    """Serve `directory` while the context is open. Its certificate is for 127.0.0.1, localhost, allowed.localhost.
 
     `port` 0 takes a free one. Raises OSError where the port is taken.
     """
@@ -110,7 +110,9 @@ def running_media_host(directory: Path, port: int = 0) -> Iterator[MediaHost]:
     with tempfile.TemporaryDirectory(prefix="media-host-") as secrets:
         ca_file, certificate = Path(secrets, "ca.pem"), Path(secrets, "host.pem")
         authority.cert_pem.write_to_path(ca_file)
-        authority.issue_cert(HOST, "localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
+        authority.issue_cert(HOST, "localhost", "allowed.localhost").private_key_and_cert_chain_pem.write_to_path(
+            certificate
+        )
         requests: list[Asked] = []
         with serving(media_app(directory, requests), port=port, certificate=certificate) as base_url:
             yield MediaHost(base_url, ca_file, requests)

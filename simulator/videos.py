@@ -113,7 +113,7 @@ SAMPLES: dict[str, Recipe] = {
     "dataset-fragmented.mp4": partial(make_video, seconds=75, movflags="frag_keyframe+empty_moov"),
     "dataset-1.4gb.mp4": make_huge,
     "consent.mp4": partial(make_video, seconds=12, sound=True),
-    "consent-45s.mp4": partial(make_video, seconds=45),
+    "consent-45s.mp4": partial(make_video, seconds=45, sound=True),
     "matroska.mp4": partial(make_video, seconds=75, container="matroska"),
     "sound-only.mp4": partial(make_video, seconds=75, picture=False, sound=True),
     "page.mp4": make_page,

@@ -19,11 +19,13 @@ from tasks.runtime import Runtime, runtime
 class RecordingCheck(BaseModel):
     """What a check found: why the recording may not be used, and the facts where they could be read.
 
-    `unreachable` says why nothing could be learned: no rule is broken then, and a later check may do better.
+    `warnings` are rules that it breaks and that do not bind. `unreachable` says why nothing could be learned: no
+    rule is broken then, and a later check may do better.
     """
 
     role: MediaRole
     reasons: list[Reason] = []
+    warnings: list[Reason] = []
     facts: dict[str, Any] | None = None
     unreachable: Reason | None = None
 
@@ -66,4 +68,6 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
             return RecordingCheck(role=role, reasons=report.reasons)
         content = Recording(known.identity, facts.etag, facts.size_bytes)
         reasons = [*await _quarantined(active, role, content), *report.reasons]
-        return RecordingCheck(role=role, reasons=reasons, facts=facts.model_dump(mode="json"))
+        return RecordingCheck(
+            role=role, reasons=reasons, warnings=report.warnings, facts=facts.model_dump(mode="json")
+        )

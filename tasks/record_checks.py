@@ -30,11 +30,12 @@ async def record_checks(
 ) -> Provisioning:
     """Return the provisioning REJECTED with every reason, or still ACCEPTED with the facts noted.
 
-    With AVATARS_MEDIA_CHECK=warn broken media rules are noted only; the quarantine holds all the same. Raises
-    MediaUnreachable where no rule is known to be broken and a host gave no usable answer, StaleVersion,
-    DatabaseError.
+    Warnings, and with AVATARS_MEDIA_CHECK=warn broken media rules, are noted only; the quarantine holds all the
+    same. Raises MediaUnreachable where no rule is known to be broken and a host gave no usable answer,
+    StaleVersion, DatabaseError.
     """
     reasons = [reason for check in checks for reason in check.reasons]
+    warnings = [warning for check in checks for warning in check.warnings]
     unreachable = [check.unreachable for check in checks if check.unreachable is not None]
     media = {check.role.value: check.facts for check in checks}
     async with runtime() as active:
@@ -50,6 +51,9 @@ async def record_checks(
         why = "both recordings were checked" if level != "off" else "the media check is off"
         if found := [*reasons, *unreachable]:
             why = _listed("found, and not enforced (AVATARS_MEDIA_CHECK=warn)", found)
+        if warnings:
+            why = f"{why}; {_listed('to be seen to', warnings)}"
+        if found or warnings:
             narrate("%s", why, level=logging.WARNING)
         return await active.ledger.record(provisioning, driver, why, reasons=[], media=media)
 

@@ -12,6 +12,7 @@ from clients.argil import ArgilClient
 from clients.media_probe import MediaChecker
 from clients.training_watch import TrainingWatch
 from models.clock import Clock, SystemClock
+from models.media import MediaRole
 from models.settings import Settings
 from store import migration
 from store.database import Database
@@ -80,7 +81,14 @@ async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -
             clock=clock,
             requests_per_second=settings.avatars_requests_per_second,
         ) as argil,
-        _closed_after(MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts)) as media,
+        _closed_after(
+            MediaChecker(
+                allowed_hosts=settings.avatars_media_allowed_hosts,
+                demands=settings.media_demands,
+                sha256_of={MediaRole.CONSENT} if settings.avatars_consent_sha256 else (),
+                now=clock.now,
+            )
+        ) as media,
     ):
         deliveries = Deliveries(ledger.database, clock)
         yield Runtime(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import ssl
 import struct
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from clients.address_guard import GuardedTransport
 from clients.media_probe import FIRST_FRAME_BYTES, MediaChecker, MediaProbe, probe
 from clients.range_requests import FetchLimits
 from models.errors import MediaRejected, MediaUnreachable
-from models.media import RULES, MediaReport, MediaRole
+from models.media import MIB, RULES, MediaReport, MediaRole
 from simulator.media_host import MediaHost
 from simulator.videos import HUGE_BYTES, SAMPLES, make_video, sample
 
@@ -72,7 +73,7 @@ def rule_against(data: bytes) -> str:
         ("dataset-40s.mp4", DATASET, ["dataset.too-short"]),
         ("dataset-310s.mp4", DATASET, ["dataset.too-long"]),
         ("dataset-small.mp4", DATASET, ["dataset.too-small"]),
-        ("dataset-fragmented.mp4", DATASET, ["dataset.unknown-duration"]),
+        ("dataset-fragmented.mp4", DATASET, []),
         ("consent.mp4", CONSENT, []),
         ("consent-45s.mp4", CONSENT, ["consent.too-long"]),
         ("dataset.mp4", CONSENT, ["consent.too-long"]),
@@ -112,6 +113,7 @@ async def test_the_facts_of_a_video(checker: MediaChecker, media_host: MediaHost
         "duration_seconds": 75.0,
         "frame_rate": 1.0,
         "has_audio": True,
+        "sha256": None,
     }
     assert report.facts.etag
     assert (report.requests, report.bytes_fetched) == (1, path.stat().st_size)
@@ -289,7 +291,10 @@ async def test_every_rule_is_shown_and_not_only_broken_ones(
         "too-long": True,
         "too-small": False,
         "too-large": True,
+        "no-audio": False,
     }
+    assert [reason.code for reason in report.reasons] == ["dataset.too-small"]
+    assert [warning.code for warning in report.warnings] == ["dataset.no-audio"]
 
 
 @pytest.mark.parametrize(
@@ -328,6 +333,37 @@ async def test_limits_are_the_checkers(media_host: MediaHost, trusting: ssl.SSLC
     with MediaChecker(allowed_hosts={"127.0.0.1"}, ssl_context=trusting, limits=FetchLimits(requests=2)) as stingy:
         report = await stingy.check(media_host.url("dataset-1.4gb.mp4"), DATASET)
     assert [reason.code for reason in report.reasons] == ["dataset.scattered"]
+
+
+@pytest.mark.parametrize("prefix", ["", "no-ranges/"])
+@pytest.mark.parametrize("name", ["consent.mp4", "large-consent.mp4"])
+async def test_a_consent_is_read_whole_for_its_digest(
+    prefix: str, name: str, media_host: MediaHost, trusting: ssl.SSLContext, samples: Path
+) -> None:
+    data = sample("consent.mp4", samples).read_bytes() + struct.pack(">I4s", 9 * MIB, b"free").ljust(9 * MIB, b"x")
+    if name == "large-consent.mp4":
+        (samples / name).write_bytes(data)
+    with MediaChecker(allowed_hosts={"127.0.0.1"}, sha256_of={CONSENT}, ssl_context=trusting) as digesting:
+        report = await digesting.check(media_host.url(prefix + name), CONSENT)
+        dataset = await digesting.check(media_host.url(prefix + name), DATASET)
+    whole = (samples / name).read_bytes()
+    assert report.facts is not None
+    assert report.facts.sha256 == hashlib.sha256(whole).hexdigest()
+    assert report.bytes_fetched == len(whole)
+    assert dataset.facts is not None
+    assert dataset.facts.sha256 is None
+
+
+async def test_a_consent_that_is_too_big_is_not_read_for_its_digest(
+    media_host: MediaHost, trusting: ssl.SSLContext, samples: Path
+) -> None:
+    sample("dataset-1.4gb.mp4", samples)
+    with MediaChecker(allowed_hosts={"127.0.0.1"}, sha256_of={CONSENT}, ssl_context=trusting) as digesting:
+        report = await digesting.check(media_host.url("dataset-1.4gb.mp4"), CONSENT)
+    assert report.facts is not None
+    assert report.facts.sha256 is None
+    assert report.bytes_fetched is not None
+    assert report.bytes_fetched < MIB
 
 
 async def test_many_checks_run_at_once(checker: MediaChecker, media_host: MediaHost, samples: Path) -> None:

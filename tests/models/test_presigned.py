@@ -1,0 +1,82 @@
+"""Until when a presigned URL is valid, for each object store's form."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from models.media import MediaRole
+from models.presigned import expiry_check, expiry_of
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+EPOCH = int(NOON.timestamp())
+BASE = "https://store.example/bucket/ada.mp4?"
+
+
+def policy(*ends: object) -> str:
+    statements = [{"Resource": "*", "Condition": {"DateLessThan": {"AWS:EpochTime": end}}} for end in ends]
+    text = base64.b64encode(json.dumps({"Statement": statements}).encode()).decode()
+    return text.translate(str.maketrans("+=/", "-_~"))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261123T110000Z&X-Amz-Expires=3600&X-Amz-Signature=s", NOON),
+        ("x-amz-date=20261123T110000Z&x-amz-expires=3600", NOON),
+        ("X-Goog-Date=20261123T110000Z&X-Goog-Expires=3600&X-Goog-Signature=s", NOON),
+        (f"AWSAccessKeyId=K&Expires={EPOCH}&Signature=s", NOON),
+        (f"GoogleAccessId=me%40project&Expires={EPOCH}&Signature=s", NOON),
+        (f"OSSAccessKeyId=K&Expires={EPOCH}&Signature=s", NOON),
+        (f"Expires={EPOCH}&Signature=s&Key-Pair-Id=K", NOON),
+        (f"Policy={policy(EPOCH)}&Signature=s&Key-Pair-Id=K", NOON),
+        (f"Policy={policy(EPOCH + 60, EPOCH)}&Signature=s&Key-Pair-Id=K", NOON),
+        ("sv=2024-11-04&se=2026-11-23T12%3A00%3A00Z&sp=r&sig=s", NOON),
+        ("se=2026-11-23T12:00Z&sig=s", NOON),
+        ("se=2026-11-23&sig=s", NOON.replace(hour=0)),
+        ("", None),
+        (f"Expires={EPOCH}", None),
+        ("se=2026-11-23", None),
+        ("se=tomorrow&sig=s", None),
+        ("X-Amz-Date=20261123T110000Z", None),
+        ("X-Amz-Date=yesterday&X-Amz-Expires=3600", None),
+        ("X-Amz-Date=20261123T110000Z&X-Amz-Expires=-1", None),
+        (f"X-Amz-Date=20261123T110000Z&X-Amz-Expires={'9' * 18}", None),
+        (f"AWSAccessKeyId=K&Expires={'9' * 400}&Signature=s", None),
+        ("Policy=%00&Key-Pair-Id=K", None),
+        (f"Policy={policy('soon')}&Key-Pair-Id=K", None),
+        (f"Policy={policy(None)}&Key-Pair-Id=K", None),
+        ("&".join("a=1" for _ in range(1000)), None),
+    ],
+)
+def test_each_form_tells_its_end(query: str, expected: datetime | None) -> None:
+    assert expiry_of(BASE + query) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "passed", "told"),
+    [
+        (timedelta(seconds=-30), "consent.url-expired", False, "30 seconds ago"),
+        (timedelta(days=-2), "consent.url-expired", False, "2 days ago"),
+        (timedelta(0), "consent.url-expired", False, "0 seconds ago"),
+        (timedelta(seconds=1), "consent.url-expires-soon", False, "in 1 second"),
+        (timedelta(minutes=59, seconds=59), "consent.url-expires-soon", False, "in 59 minutes"),
+        (timedelta(hours=1), "consent.url-expires-soon", True, "in 1 hour"),
+        (timedelta(days=7), "consent.url-expires-soon", True, "in 7 days"),
+    ],
+)
+def test_the_time_left_is_told(left: timedelta, code: str, told: str, *, passed: bool) -> None:
+    url = f"{BASE}AWSAccessKeyId=K&Expires={int((NOON + left).timestamp())}&Signature=CANARY"
+    check = expiry_check(url, MediaRole.CONSENT, now=NOON, margin_seconds=3600)
+    assert check is not None
+    assert (check.code, check.passed) == (code, passed)
+    assert told in check.seen
+    assert check.binding is (code == "consent.url-expired")
+    assert "CANARY" not in check.model_dump_json()
+
+
+def test_a_url_that_tells_no_end_has_none_to_hold() -> None:
+    assert expiry_check(BASE, MediaRole.DATASET, now=NOON, margin_seconds=3600) is None
