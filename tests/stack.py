@@ -27,9 +27,9 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 Answer = TypeVar("Answer")
 
 
-def until(what: Callable[[], Answer | None], told: str) -> Answer:
+def until(what: Callable[[], Answer | None], told: str, patience_seconds: float = PATIENCE_SECONDS) -> Answer:
     """Ask until there is an answer; the deadline bounds a failure, it measures nothing."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + patience_seconds
     while time.monotonic() < give_up_at:
         if (answer := what()) is not None:
             return answer
