@@ -34,6 +34,8 @@ for _name, _where in {
     "list": "cli.ledger:list_provisionings",
     "show": "cli.ledger:show",
     "release": "cli.ledger:release",
+    "evidence": "cli.evidence:evidence",
+    "forget": "cli.evidence:forget",
     "reconcile": "cli.service:reconcile",
     "deploy": "cli.service:deploy",
     "doctor": "cli.doctor:doctor",

@@ -6,7 +6,9 @@ AvatarsError
 │   ├── ReferenceConflict       the reference is taken by another request
 │   ├── InvalidManifest         a manifest cannot be read as a whole; nothing of it was sent
 │   ├── UnknownProvisioning     no such id or reference
-│   └── NothingToCancel         it has ended otherwise
+│   ├── NothingToCancel         it has ended otherwise
+│   ├── StillInFlight           it cannot be forgotten yet
+│   └── Forgotten               its person was forgotten: it cannot go on
 ├── OperatorError               mended outside the request, then resumed; exit code 3
 │   ├── SettingsError           environment or .env
 │   ├── DatabaseError           the ledger cannot be opened, read or written
@@ -223,6 +225,25 @@ class NothingToCancel(RequestError):
     """It has ended otherwise."""
 
     code = "request.nothing-to-cancel"
+
+
+class StillInFlight(RequestError):
+    """A provisioning cannot be forgotten before it has ended."""
+
+    code = "request.in-flight"
+
+
+class Forgotten(RequestError):
+    """The person of this provisioning was forgotten: there is nothing left to go on with."""
+
+    code = "request.forgotten"
+
+    def __init__(self, provisioning_id: str) -> None:
+        super().__init__(
+            f"provisioning {provisioning_id} was forgotten: its name, URLs and extras are gone",
+            hint="provision again under a new reference",
+        )
+        self.provisioning_id = provisioning_id
 
 
 class LedgerConflict(AvatarsError):

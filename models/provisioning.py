@@ -158,6 +158,8 @@ class Provisioning(BaseModel):
     media: dict[str, Any] | None
     lease_owner: str | None
     """The driver that holds the lease, or held it when it died; None: given back."""
+    forgotten_at: datetime | None = None
+    """When name, URLs and extras were removed: since then nothing about it changes."""
 
     @property
     def name(self) -> str:

@@ -89,6 +89,7 @@ class ProvisioningRow(Base):
     media: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     lease_owner: Mapped[str | None] = mapped_column(Text256)
     lease_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     __table_args__ = (Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),)
 
@@ -113,6 +114,22 @@ class SubmissionRow(Base):
     )
 
 
+class EvidenceRow(Base):
+    """What a submission is made of; rows are only ever added, which triggers of the database hold."""
+
+    __tablename__ = "evidence"
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
+    submission_id: Mapped[str] = mapped_column(Id, ForeignKey("submissions.id"), unique=True)
+    reference: Mapped[str] = mapped_column(Text256)
+    actor: Mapped[str] = mapped_column(Text256)
+    flow_run_id: Mapped[str | None] = mapped_column(Id)
+    dataset: Mapped[dict[str, Any]] = mapped_column(JSON)
+    consent: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class DuplicateRow(Base):
     """An avatar at Argil beyond the one of its provisioning: paid for, not used, reported once."""
 
@@ -135,7 +152,7 @@ class SleeperRow(Base):
 
 
 class EventRow(Base):
-    """Something that happened; rows are only ever added."""
+    """Something that happened; rows are only ever added, and lose their words where a person is forgotten."""
 
     __tablename__ = "events"
 

@@ -50,10 +50,14 @@ class LedgerReader:
         return {status: counted[status] for status in Status if status in counted}
 
     async def unattended(self, status: Status, *, after: str = "", limit: int = 500) -> list[Provisioning]:
-        """Return provisionings in a status that no living driver holds, by id, beginning after an id."""
+        """Return provisionings in a status that no living driver holds, by id, beginning after an id.
+
+        Forgotten ones are left out: nothing about them changes any more.
+        """
         query: Select[Any] = (
             select(ProvisioningRow.__table__)
             .where(ProvisioningRow.status == status, ProvisioningRow.id > after)
+            .where(ProvisioningRow.forgotten_at.is_(None))
             .where(
                 or_(
                     ProvisioningRow.lease_expires_at.is_(None),

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.errors import (
     ForbiddenTransition,
+    Forgotten,
     ReferenceConflict,
     StaleVersion,
 )
@@ -24,6 +25,7 @@ from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
 from store import rows
+from store.evidence import insertion
 from store.ledger_reader import LedgerReader
 
 MAX_TEXT = 256
@@ -92,7 +94,7 @@ class Ledger(LedgerReader):
     ) -> Provisioning:
         """Move the provisioning to a status, or (without `to`) note something where it stands.
 
-        Returns it as it is now. Raises ForbiddenTransition, and StaleVersion where another driver wrote
+        Returns it as it is now. Raises ForbiddenTransition, Forgotten, and StaleVersion where another driver wrote
         since `seen` was read: then nothing is kept.
         """
         async with self.database.writing() as connection:
@@ -103,7 +105,7 @@ class Ledger(LedgerReader):
     async def begin_submission(
         self, seen: Provisioning, driver: Driver, why: str
     ) -> tuple[Provisioning, Submission]:
-        """Record the intent to POST, before anything is sent. Raises as `record` does."""
+        """Record the intent to POST with its evidence, before anything is sent. Raises as `record` does."""
         submission_id = str(uuid.uuid4())
         now = self._clock.now()
         values = {
@@ -129,6 +131,7 @@ class Ledger(LedgerReader):
             )
             add = insert(SubmissionRow).values(values).returning(*SubmissionRow.__table__.columns)
             row = (await connection.execute(add)).one()
+            await connection.execute(insertion(seen, submission_id, driver, now))
         return moved, rows.submission(row)
 
     async def settle_submission(
@@ -207,6 +210,8 @@ class Ledger(LedgerReader):
         **columns: Any,
     ) -> Provisioning:
         status = to or seen.status
+        if seen.forgotten_at is not None:
+            raise Forgotten(seen.id)
         if to is not None and to not in TRANSITIONS[seen.status]:
             raise ForbiddenTransition(f"provisioning {seen.id}: no way from {seen.status} to {to}")
         if reasons is not None:

@@ -31,6 +31,7 @@ def provisioning(row: Row[Any]) -> Provisioning:
         avatar=row.avatar,
         media=row.media,
         lease_owner=row.lease_owner,
+        forgotten_at=row.forgotten_at,
     )
 
 

@@ -42,14 +42,16 @@ async def _compare(
 ) -> None:
     known = {submission.avatar_id for submission in submissions}
     seen = provisioning
+    # Of a person who was forgotten only duplicates are told: they are still to be deleted at Argil.
+    follows = seen.status is Status.CANCELLED and seen.forgotten_at is None
     try:
         for submission in submissions:
             for avatar in ours.get(submission.id, ()):
-                if avatar.id not in known and seen.status is Status.CANCELLED and seen.avatar_id is None:
+                if avatar.id not in known and follows and seen.avatar_id is None:
                     seen = await _note_late(active, seen, submission, avatar, driver)
                 elif avatar.id not in known:
                     await report_duplicate(active, seen, driver, avatar)
-                elif seen.status is Status.CANCELLED and avatar.status != seen.raw_status:
+                elif follows and avatar.status != seen.raw_status:
                     seen = await active.ledger.record(
                         seen, driver, f"Argil says {avatar.status}", raw_status=avatar.status, avatar=avatar.raw
                     )
