@@ -194,6 +194,27 @@ async def test_a_lease_keeps_others_out_until_it_ends(
         await leases.renew(accepted.id, driver, LEASE)
 
 
+async def test_many_leases_are_renewed_at_once_and_those_that_were_lost_are_told(
+    ledger: Ledger,
+    leases: Leases,
+    request_of_ada: ProvisioningRequest,
+    driver: Driver,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("store.leases.PAGE", 2)
+    opened = [(await ledger.open(request_of_ada, f"ada-{n}", driver))[0] for n in range(5)]
+    for one in opened[:4]:
+        await leases.claim(one.id, driver, LEASE)
+    await leases.claim(opened[4].id, another_driver(), LEASE)
+    clock.pass_(20)
+    lost = await leases.renew_all([one.id for one in opened], driver, LEASE)
+    assert lost == {opened[4].id}
+    clock.pass_(20)
+    with pytest.raises(LeaseHeld):
+        await leases.claim(opened[3].id, another_driver(), LEASE)
+
+
 async def test_a_lease_given_back_is_free_at_once(leases: Leases, accepted: Provisioning, driver: Driver) -> None:
     await leases.claim(accepted.id, driver, LEASE)
     await leases.release(accepted.id, driver)
