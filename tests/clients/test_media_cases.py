@@ -57,8 +57,8 @@ def fragmented(seconds: int = 75, *, movflags: str = FRAGMENTS, container: str =
     return lambda: recorded(seconds, movflags=movflags, container=container, keyframes=2, sound=sound)
 
 
-def without_first_frame() -> bytes:
-    data = recorded(movflags="faststart")
+def without_first_frame(movflags: str = "faststart") -> bytes:
+    data = recorded(movflags=movflags)
     start = data.index(b"mdat") + 4
     return data[:start] + bytes(3000) + data[start + 3000 :]
 
@@ -185,6 +185,7 @@ CASES = [
     ),
     # Broken
     Case("a first frame of zeros", without_first_frame, ("unreadable",)),
+    Case("a first frame of zeros in a fragment", lambda: without_first_frame(FRAGMENTS), ("unreadable",)),
     Case("cut off behind its index", lambda: recorded(movflags="faststart")[:-200], ("cut-off",)),
     Case("cut off before its index", lambda: (data := recorded())[: data.index(b"moov") - 100], ("cut-off",)),
     Case("cut off in its index", cut_in_index, ("cut-off",)),

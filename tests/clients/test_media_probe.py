@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import ssl
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -22,8 +24,23 @@ from models.errors import MediaRejected, MediaUnreachable
 from models.media import MIB, RULES, MediaReport, MediaRole
 from simulator.media_host import MediaHost
 from simulator.videos import HUGE_BYTES, SAMPLES, make_video, sample
+from tests.clients.recordings import recorded
 
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
+TIME_BOXES = {
+    b"moof",
+    b"mdhd",
+    b"trex",
+    b"mfhd",
+    b"traf",
+    b"tfhd",
+    b"tfdt",
+    b"trun",
+    b"sidx",
+    b"mfra",
+    b"tfra",
+    b"mfro",
+}
 QUERY = "?X-Amz-Signature=CANARY"
 KIB = 1024
 
@@ -273,6 +290,46 @@ def test_no_damage_to_a_file_brings_the_probe_down(changes: list[tuple[int, byte
         probe_bytes(bytes(data))
     except MediaRejected as rejected:
         assert rejected.rule  # noqa: PT017  # the only error there may be
+
+
+FRAGMENTED = st.sampled_from(
+    ["frag_keyframe+empty_moov", "frag_keyframe+empty_moov+skip_trailer", "dash+global_sidx"]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    movflags=FRAGMENTED,
+    changes=st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4),
+    kept=st.floats(0.5, 1) | st.just(1.0),
+)
+def test_no_damage_to_fragments_brings_the_probe_down(
+    movflags: str, changes: list[tuple[float, bytes]], kept: float
+) -> None:
+    whole = recorded(12, movflags=movflags, keyframes=2)
+    boxes = [at for at in range(len(whole) - 8) if whole[at : at + 4] in TIME_BOXES]
+    data = bytearray(whole)
+    for where, piece in changes:
+        at = boxes[int(where * (len(boxes) - 1))] + int(where * 1000) % 24 - 4
+        data[at : at + len(piece)] = piece
+    try:
+        probe_bytes(bytes(data[: int(kept * len(data))]))
+    except MediaRejected as rejected:
+        assert rejected.rule  # noqa: PT017  # the only error there may be
+
+
+def test_a_picture_larger_than_any_camera_takes_is_not_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "huge.mp4"
+    path.write_bytes(recorded(61, width=8192, height=8192, step=60, sound=0))
+    script = (
+        "import resource, sys; from pathlib import Path; from tests.clients.test_media_probe import probe_bytes;"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak();"
+        "facts = probe_bytes(Path(sys.argv[1]).read_bytes()).facts; print(facts.width, peak() - before)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    width, grown_kib = map(int, ran.stdout.split())
+    assert width == 8192
+    assert grown_kib < 100 * 1024  # decoded it would be 300 MB
 
 
 # The checker

@@ -150,3 +150,13 @@ async def test_who_was_overtaken_records_no_check(desk: Desk, clock: EventfulClo
     with pytest.raises(StaleVersion):
         await record_checks.fn(accepted, both(("too-short",)), desk.driver)
     assert (await desk.now(accepted)).status is Status.ACCEPTED
+
+
+@pytest.mark.parametrize("changes", [STRICT, WARN])
+async def test_warnings_are_told_and_reject_nothing(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    warned = both()
+    warned[0] = warned[0].model_copy(update={"warnings": [reason("dataset.no-audio")]})
+    checked = await record_checks.fn(await desk.accepted(), warned, desk.driver)
+    assert (checked.status, checked.reasons) == (Status.ACCEPTED, [])
+    assert "dataset.no-audio" in (await desk.whys(checked))[-1]
+    assert [record for record in caplog.records if record.levelno == logging.WARNING]
