@@ -15,7 +15,7 @@ up: $(READY)  ## the whole service on this machine, until Ctrl-C
 test: $(READY)  ## all tests but those of whole systems
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system"
 
-system: $(READY)  ## stacks, workers and their deaths, as processes: 10 minutes and more
+system: $(READY)  ## the demo, batches, races, stacks, workers and their deaths, as processes: 15 minutes and more
 	$(BIN)/pytest -m system
 
 chaos: $(READY)  ## a thousand crashes in process and thirty real kills, counted: 20 minutes and more

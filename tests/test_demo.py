@@ -23,6 +23,7 @@ def run(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.system
 @pytest.mark.timeout(300)
 def test_the_demo_shows_every_outcome_and_the_ledger_keeps_it(tmp_path: Path) -> None:
     demo = run(tmp_path, "demo")

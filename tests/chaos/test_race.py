@@ -41,7 +41,7 @@ EXPECTED = (
     "the create was sent and got no answer",
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def race(database_url: str, argil: ArgilSimulator, references: list[str], home: 
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("in_flight", [40, pytest.param(200, marks=pytest.mark.system)])
+@pytest.mark.parametrize("in_flight", [40, 200])
 async def test_two_reconcilers_and_two_runners_race_for_what_is_in_flight(
     database: Database,
     database_url: str,

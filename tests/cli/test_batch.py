@@ -18,6 +18,7 @@ import pytest
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
 
+pytestmark = pytest.mark.system
 SECRETS = ("canary-api-key", "canary-signature", "Traceback")
 
 

@@ -46,3 +46,4 @@ async def test_a_dead_run_starts_again_but_not_for_ever(starts: int, state: Stat
         assert found is not None
         assert found.name == after
         assert await take_up_dead_runs() == 0
+        await client.delete_deployment(deployment)  # `avatars doctor` counts those with our tag
