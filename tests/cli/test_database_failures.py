@@ -50,7 +50,8 @@ def test_what_can_only_be_read_is_told_and_doctor_says_so(read_only: str, videos
     assert "make it writable" in refused.err
     assert "mode=ro" not in refused.err
     ill = avatars("doctor", "--json", **environment)
-    assert [finding["subject"] for finding in ill.document if not finding["well"]] == ["Ledger"]
+    well = {finding["subject"]: finding["well"] for finding in ill.document}
+    assert well["Ledger"] is False  # Prefect's own depends on what other tests have registered at their server
 
 
 @pytest.mark.prefect
