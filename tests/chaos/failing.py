@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import os
 import sqlite3
@@ -45,7 +46,7 @@ def fill(disk: Path) -> None:
 
 
 @dataclass
-class Failing:
+class Failing(abc.ABC):
     """A database, the driver's way to it, and what its next failure says."""
 
     url: str
@@ -54,13 +55,13 @@ class Failing:
     server: PostgresServer | None = None
     says: str = ""
 
+    @abc.abstractmethod
     async def begin(self) -> None:
         """Fail from now on."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def mend(self) -> None:
         """Be well again."""
-        raise NotImplementedError
 
     @property
     def path(self) -> Path:

@@ -11,44 +11,18 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
+from tests.commands import Ran, avatars, start
 
 pytestmark = pytest.mark.system
-SECRETS = ("canary-api-key", "canary-signature", "Traceback")
-
-
-class Ran:
-    """A command that has ended."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.out, self.err = process.communicate(timeout=110)
-        self.code = process.returncode
-        for secret in SECRETS:
-            assert secret not in self.out + self.err
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-def start(*words: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", "batch", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
 
 
 def batch(*words: str, **environment: str) -> Ran:
-    return Ran(start(*words, **environment))
+    return avatars("batch", *words, **environment)
 
 
 def row(videos: MediaHost, name: str, fault: str = "", dataset: str = "dataset.mp4") -> list[str]:
@@ -185,7 +159,7 @@ def test_killed_in_the_middle_and_started_again_every_row_has_one_avatar(
     faults = ["", "", "cut-after-create", "error-after-create", "fail"]
     rows = [row(videos, f"row {number}", faults[number % len(faults)]) for number in range(40)]
     path = str(manifest(tmp_path, rows))
-    process = start(path, "--concurrency", "5", AVATARS_REQUESTS_PER_SECOND="20")
+    process = start("batch", path, "--concurrency", "5", AVATARS_REQUESTS_PER_SECOND="20")
     give_up_at = time.monotonic() + 60
     while len(simulated.world.avatars) < 15:
         assert process.poll() is None

