@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 OURS = ("ARGIL_", "AVATARS_", "PREFECT_")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what needs a Prefect server share one process, and so one server, and begin first; the rest goes by file."""
+    with_prefect = {item for item in items if "prefect_api_url" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item not in with_prefect)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("prefect" if item in with_prefect else str(item.path)))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> Iterator[Path]:
     """No test sees this machine's own settings, nor writes to its home."""

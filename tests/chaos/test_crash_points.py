@@ -17,7 +17,7 @@ from tests.chaos.world import LEASE_SECONDS, TICKS, Work, World, provision
 
 pytestmark = [pytest.mark.usefixtures("in_turns"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
-STRIDE = 1 if LONG else 12
+STRIDE = 1 if LONG else 20
 """One of so many points is a crash point."""
 SECOND_STRIDE = 4
 SECONDS_EACH = 3

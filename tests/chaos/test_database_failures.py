@@ -299,6 +299,7 @@ asyncio.run(go())
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("table", ["events", "submissions"])
 @pytest.mark.parametrize(
     "kind", [SqliteLocked, pytest.param(PostgresLocked, marks=pytest.mark.postgres)], indirect=True

@@ -15,6 +15,8 @@ from deployments.automations import DEAD_RUNS, PREFIX
 
 NOTICE = f"{PREFIX}notify when refused"
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture
 def fresh(prefect_api_url: str) -> Iterator[None]:

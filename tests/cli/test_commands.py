@@ -14,6 +14,7 @@ from simulator.server import ArgilSimulator
 from tests.commands import Ran, avatars, provision_words, start
 
 
+@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_each_outcome_has_its_exit_code_and_its_document(
@@ -63,6 +64,7 @@ def test_each_outcome_has_its_exit_code_and_its_document(
     assert "Argil created avatar" in avatars("show", ran["READY"].document["id"]).out
 
 
+@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_the_same_reference_reports_the_first_outcome_and_another_request_is_a_conflict(
@@ -78,6 +80,7 @@ def test_the_same_reference_reports_the_first_outcome_and_another_request_is_a_c
     assert len(simulated.world.posts) == 1
 
 
+@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_a_wrong_key_is_one_clear_message_and_resume_goes_on_once_it_is_mended(
@@ -93,6 +96,7 @@ def test_a_wrong_key_is_one_clear_message_and_resume_goes_on_once_it_is_mended(
     assert (resumed.code, resumed.document["status"]) == (0, "READY")
 
 
+@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_ctrl_c_in_mid_training_keeps_what_was_recorded_and_resume_goes_on_at_once(
@@ -115,6 +119,7 @@ def test_ctrl_c_in_mid_training_keeps_what_was_recorded_and_resume_goes_on_at_on
     assert len(simulated.world.posts) == 1
 
 
+@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url", "simulated")
 def test_an_api_that_is_nowhere_is_one_clear_message(videos: MediaHost) -> None:
@@ -206,6 +211,7 @@ def test_a_private_address_is_not_read(videos: MediaHost, clean_environment: Pat
     assert len(videos.requests) == before
 
 
+@pytest.mark.system
 def test_doctor_finds_all_well_or_says_what_is_not(
     simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

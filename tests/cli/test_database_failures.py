@@ -40,6 +40,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.system
 def test_what_can_only_be_read_is_told_and_doctor_says_so(read_only: str, videos: MediaHost) -> None:
     environment = {"AVATARS_DATABASE_URL": read_only}
     assert [one["name"] for one in avatars("list", "--json", **environment).document] == ["Ada"]
@@ -54,6 +55,7 @@ def test_what_can_only_be_read_is_told_and_doctor_says_so(read_only: str, videos
     assert well["Ledger"] is False  # Prefect's own depends on what other tests have registered at their server
 
 
+@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_provision_on_a_ledger_that_can_only_be_read_is_one_clear_message_and_sends_nothing(
@@ -84,6 +86,7 @@ def test_a_lock_that_is_held_for_longer_than_a_writer_waits_is_one_clear_message
     assert simulated.world.posts == []
 
 
+@pytest.mark.system
 @pytest.mark.postgres
 @pytest.mark.usefixtures("simulated")
 def test_a_postgresql_that_only_reads_is_one_clear_message_without_password_or_query(

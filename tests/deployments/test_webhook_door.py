@@ -74,6 +74,7 @@ async def test_a_held_training_whose_next_look_is_an_hour_away_is_seen_to_end_at
         print(f"\nnoticed {noticed:.2f} s after the end of the training")  # noqa: T201  # a measurement
 
 
+@pytest.mark.system
 async def test_of_a_thousand_deliveries_forged_repeated_and_lying_every_avatar_ends_as_argil_says(
     simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
