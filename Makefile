@@ -13,13 +13,13 @@ up: $(READY)  ## the whole service on this machine, until Ctrl-C
 	$(BIN)/avatars up
 
 test: $(READY)  ## all tests but those of whole systems
-	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not system"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system"
 
 system: $(READY)  ## the demo, batches, races, stacks, workers and their deaths, as processes: 15 minutes and more
 	$(BIN)/pytest -m system
 
 chaos: $(READY)  ## a thousand crashes in process and thirty real kills, counted: 20 minutes and more
-	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/chaos
+	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/chaos
 
 check: $(READY)  ## style, types, import rules, migrations in step with the tables
 	$(BIN)/ruff check $(SOURCES)

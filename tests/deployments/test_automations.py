@@ -44,7 +44,7 @@ LOOK_SECONDS = 0.3
 NAMES = {f"{PREFIX}notify when {notice.when}" for notice in NOTICES} | {DEAD_RUNS}
 TOLD = [status for status, outcome in OUTCOMES.items() if outcome.event and status is not Status.READY]
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.system]
 Answer = TypeVar("Answer")
 
 

@@ -7,7 +7,9 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,9 +70,26 @@ def test_what_is_queued_is_provisioned_by_the_schedules_alone(up: Up) -> None:
     assert queued["status"] == "ACCEPTED"
 
     until(lambda: up.status_of("grace") == "READY" or None, "the schedules")
-    for flow in ("provision-pending", "reconcile-avatars"):
+
+
+@pytest.mark.parametrize(
+    ("flow", "setting"),
+    [("provision-pending", "AVATARS_PENDING_SECONDS"), ("reconcile-avatars", "AVATARS_RECONCILE_SECONDS")],
+)
+def test_a_schedule_fires_again_after_its_interval(up: Up, flow: str, setting: str) -> None:
+    every = timedelta(seconds=float(up.environment[setting]))
+
+    def firings() -> list[dict[str, Any]] | None:
         done = [run for run in up.api.runs_of(flow) if run["state_type"] == "COMPLETED" and run["auto_scheduled"]]
-        assert len(done) >= 2
+        return done if len({run["expected_start_time"] for run in done}) >= 2 else None
+
+    due = set()
+    for run in until(firings, f"two firings of {flow}"):
+        due.add(datetime.fromisoformat(run["expected_start_time"]))
+        assert datetime.fromisoformat(run["start_time"]) >= datetime.fromisoformat(run["expected_start_time"])
+    first, second, *_ = sorted(due)
+    assert second - first >= every
+    assert (second - first) % every == timedelta(0)
 
 
 def test_a_webhook_wakes_a_sleeping_run(up: Up) -> None:
