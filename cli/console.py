@@ -8,9 +8,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
+
+from models.redaction import redact, redact_json
 
 NARRATION_MARK = "avatars_narration"
 
@@ -18,11 +22,21 @@ PIPE_WIDTH = 150
 """Columns where there is no terminal to ask: a log or a file can be wide."""
 
 
+class _RedactedConsole(Console):
+    """Prints no secret, in no cell of any table: rich makes every text that it prints by `render_str`."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return the text as rich renders it, and where a secret is in it, redacted and plain."""
+        rendered = super().render_str(text, **options)
+        redacted = redact(rendered.plain)
+        return rendered if redacted == rendered.plain else Text(redacted)
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(line_buffering=True)  # what `avatars up` prints is read while it runs
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+    return _RedactedConsole(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
 
 
 progress = _console(stderr=True)
@@ -36,7 +50,7 @@ def say(text: str) -> None:
 
 def print_json(document: object) -> None:
     """Print the one JSON document of a command."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.write(json.dumps(redact_json(document), indent=2) + "\n")
 
 
 class _Narration(logging.Handler):

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import print_json, result
+from cli.running import find_key
 from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.errors import AvatarsError, PrefectError, SettingsError
@@ -40,11 +41,11 @@ class Finding:
         return cls(subject, well=False, detail=error.message, hint=error.hint)
 
 
-async def _argil(settings: Settings) -> Finding:
+async def _argil(settings: Settings, key: str) -> Finding:
     subject = f"Argil at {settings.argil_api_url}"
     client = ArgilClient(
         settings.argil_api_url,
-        settings.require_api_key(),
+        key,
         clock=SystemClock(),
         requests_per_second=settings.avatars_requests_per_second,
     )
@@ -103,20 +104,17 @@ async def _prefect() -> Finding:
     )
 
 
-async def _findings() -> AsyncIterator[Finding]:
-    yield _certificates()
+def _key(settings: Settings) -> str | Finding:
+    """Return the API key, or why there is none."""
     try:
-        settings = Settings.load()
-    except SettingsError as error:
-        yield Finding.of("Settings", error)
-        return
+        return find_key(settings)
+    except (SettingsError, PrefectError) as error:
+        return Finding.of("Argil", error)
+
+
+async def _findings(settings: Settings, key: str | Finding) -> AsyncIterator[Finding]:
     yield Finding("Settings", well=True, detail="every setting keeps its rules")
-    try:
-        settings.require_api_key()
-    except SettingsError as error:
-        yield Finding.of("Argil", error)
-    else:
-        yield await _argil(settings)
+    yield key if isinstance(key, Finding) else await _argil(settings, key)
     yield await _database(settings)
     yield await _prefect()
 
@@ -130,11 +128,18 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
         Print one JSON array on stdout and nothing else.
 
     """
+    findings = [_certificates()]
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        findings.append(Finding.of("Settings", error))
+    else:
+        key = _key(settings)
 
-    async def look() -> list[Finding]:
-        return [finding async for finding in _findings()]
+        async def look() -> list[Finding]:
+            return [finding async for finding in _findings(settings, key)]
 
-    findings = asyncio.run(look())
+        findings += asyncio.run(look())
     if json:
         print_json([asdict(finding) for finding in findings])
     else:

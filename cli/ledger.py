@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from cli.console import print_json, result, say
 from cli.tables import print_history, print_outcome, print_provisionings
 from models.clock import SystemClock
 from models.document import document, full_document
+from models.errors import InvalidRequest
 from models.outcomes import EXIT_OK
 from models.provisioning import Status
 from models.resolution import resolutions
@@ -20,35 +23,72 @@ from tasks.runtime import open_store
 
 Json = Annotated[bool, Parameter(negative=())]
 DEFAULT_LIMIT = 200
+MAX_LIMIT = 10_000
 
 
-def list_provisionings(*, status: Status | None = None, limit: int = DEFAULT_LIMIT, json: Json = False) -> int:
-    """List provisionings, newest first.
+def list_provisionings(
+    *,
+    status: Annotated[list[Status] | None, Parameter(negative=())] = None,
+    since: str | None = None,
+    until: str | None = None,
+    after: str | None = None,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_LIMIT))] = DEFAULT_LIMIT,
+    json: Json = False,
+) -> int:
+    """List provisionings, newest first, a page at a time.
 
     Parameters
     ----------
     status
-        Only those that stand there.
+        Only those that stand there; may be given several times.
+    since
+        Only those created at or after this: a day, or a moment in ISO 8601; UTC where no zone is given.
+    until
+        Only those created before this.
+    after
+        The id of the last one of the page before: go on from there.
     limit
-        At most this many.
+        At most this many, the size of a page.
     json
         Print one JSON array on stdout and nothing else.
 
     """
+    created_since, created_until = _moment("since", since), _moment("until", until)
 
     async def read() -> None:
         async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-            found = await ledger.newest(status, limit)
-            submissions = await ledger.submissions_of([one.id for one in found])
+            found = await ledger.page(
+                limit + 1,
+                statuses=status or (),
+                since=created_since,
+                until=created_until,
+                after=await ledger.get(after) if after else None,
+            )
+            page = found[:limit]
+            submissions = await ledger.submissions_of([one.id for one in page])
         if json:
-            print_json([document(one, submissions[one.id]) for one in found])
+            print_json([document(one, submissions[one.id]) for one in page])
         else:
-            print_provisionings(found)
-            if len(found) == limit:
-                say(f"only the newest {limit} are shown: --limit shows more")
+            print_provisionings(page)
+        if len(found) > limit:
+            options = [f"--status {one}" for one in status or ()]
+            options += [f"--{name} {value}" for name, value in (("since", since), ("until", until)) if value]
+            told = " ".join(["avatars list", *options, f"--limit {limit}", f"--after {page[-1].id}"])
+            say(f"there are more: {told}")
 
     asyncio.run(read())
     return EXIT_OK
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    try:
+        moment = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidRequest(
+            [(option, f"{text!r} is neither a day nor a moment")],
+            hint="as 2026-11-23, 2026-11-23T09:00 or 2026-11-23T09:00+01:00; UTC where no zone is given",
+        ) from None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def show(provisioning: str, /, *, json: Json = False) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, CycloptsPanel
 from rich.markup import escape
 
 from cli.console import print_json, progress
 from models.errors import AvatarsError, InvalidRequest, OperatorError, RequestError
 from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OPERATOR, EXIT_USAGE
+from models.redaction import redact
+from tasks.redacted_output import redact_output
 
 EXIT_INTERRUPTED = 130
 
@@ -20,6 +22,7 @@ app = App(
     version=lambda: importlib.metadata.version("avatar-provisioner"),
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # we say what was kept
+    error_formatter=lambda error: CycloptsPanel(redact(str(error))),  # it repeats what was typed
 )
 # By their names: a command imports what it needs, and `up`, which only watches, stays small.
 for _name, _where in {
@@ -38,8 +41,10 @@ for _name, _where in {
     "forget": "cli.evidence:forget",
     "reconcile": "cli.service:reconcile",
     "deploy": "cli.service:deploy",
+    "credentials": "cli.credentials:credentials",
     "doctor": "cli.doctor:doctor",
     "simulate": "cli.simulate:simulate",
+    "archive": "cli.archive:archive",
     "webhook": "cli.webhook:webhook",
     "automations": "cli.automations:automations",
     "db": "cli.db:db",
@@ -82,4 +87,5 @@ def run(words: list[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process."""
+    redact_output()
     sys.exit(run(sys.argv[1:]))

@@ -16,6 +16,7 @@ from models.errors import AvatarsError
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Submission
 from models.settings import Settings
+from tasks.api_key import api_key
 from tasks.runtime import open_store
 
 if TYPE_CHECKING:
@@ -31,14 +32,39 @@ def ready_to_run(settings: Settings) -> Iterator[None]:
 
     Raises SettingsError, DatabaseError and PrefectError.
     """
-    settings.require_api_key()
+    require_way_to_key(settings)
     asyncio.run(open_once(settings))
     for name, value in PREFECT_LOGGING.items():
         os.environ.setdefault(name, value)
     from deployments.prefect_api import prefect_api
 
     with prefect_api(say):
+        asyncio.run(api_key(settings))
         yield
+
+
+def require_way_to_key(settings: Settings) -> None:
+    """Raise SettingsError at once, before a server is started, where there can be no API key."""
+    if settings.argil_api_key is not None:
+        return
+    from deployments.prefect_access import may_keep_blocks
+
+    if not settings.avatars_credentials_block or not may_keep_blocks():
+        settings.require_api_key()
+
+
+def find_key(settings: Settings) -> str:
+    """Return the API key for who needs no run; where it may be in a Prefect that is not running, starts one to ask.
+
+    Raises SettingsError and PrefectError.
+    """
+    require_way_to_key(settings)
+    if settings.argil_api_key is not None:
+        return settings.require_api_key()
+    from deployments.prefect_api import prefect_api
+
+    with prefect_api(say):
+        return asyncio.run(api_key(settings))
 
 
 async def open_once(settings: Settings) -> None:

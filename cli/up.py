@@ -56,7 +56,6 @@ def up(
     with contextlib.ExitStack() as stack:
         videos = stack.enter_context(_simulated_world(training_seconds, home)) if simulate else []
         settings = Settings.load()
-        settings.require_api_key()
         from deployments.prefect_server import claimed_port
         from deployments.stack import WEBHOOK_PORT_HINT, embedded_stack
 
@@ -64,7 +63,7 @@ def up(
             claimed_port(settings.avatars_webhook_port, hint=WEBHOOK_PORT_HINT)
         if code := _in_a_process("cli", "db", "upgrade"):
             return code
-        running = stack.enter_context(embedded_stack(say, port))
+        running = stack.enter_context(embedded_stack(say, port, settings))
         if simulate and (code := _in_a_process("cli", "webhook", "register", "--url", running.webhook_url or "")):
             return code
         _print_addresses(running, settings, videos)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import print_json, result, say
+from cli.running import find_key
 from clients.argil import ArgilClient
 from clients.webhook_registration import register_once, remove_all
 from models.clock import SystemClock
@@ -24,10 +25,12 @@ webhook = App(name="webhook", help="Have Argil tell when a training ends.")
 
 
 def _asked(question: Callable[[ArgilClient], Awaitable[T]], settings: Settings) -> T:
+    key = find_key(settings)
+
     async def ask() -> T:
         async with ArgilClient(
             settings.argil_api_url,
-            settings.require_api_key(),
+            key,
             clock=SystemClock(),
             requests_per_second=settings.avatars_requests_per_second,
         ) as argil:

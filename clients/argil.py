@@ -6,13 +6,14 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
 from clients.retry import backoff_seconds, http_date, retry_after_seconds
-from clients.throttle import Throttle
+from clients.throttle import Budget, Throttle
 from models.avatar import Avatar, CreateAvatar
 from models.clock import Clock
 from models.errors import (
@@ -54,18 +55,24 @@ class ArgilClient:
         *,
         clock: Clock,
         requests_per_second: float,
+        budget: Budget | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Prepare the connection pool. SSL_CERT_FILE and proxy variables are honoured."""
+        """Prepare the connection pool. SSL_CERT_FILE and proxy variables are honoured.
+
+        `budget` is what all processes together may send. A 429 with Retry-After holds every request of this client.
+        """
         self._secrets = {api_key}
         self._clock = clock
-        self._throttle = Throttle(requests_per_second, clock)
+        self._throttle = Throttle(requests_per_second, clock, budget=budget)
         self._http = httpx.AsyncClient(
             base_url=api_url,
             headers={"x-api-key": api_key, "user-agent": "avatar-provisioner"},
             timeout=TIMEOUT,
             transport=transport,
         )
+        # None are kept: one that is not ASCII would make every later request fail.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,6 +96,7 @@ class ArgilClient:
         give_up_at = self._clock.monotonic() + CREATE_BUDGET_SECONDS
         failures = 0
         while True:
+            await self._throttle.turn()
             if before_each is not None:
                 await before_each()
             try:
@@ -170,7 +178,6 @@ class ArgilClient:
         raise OperatorError(f"Argil answered {answer.status_code}: {self._text(answer)['message']}")
 
     async def _post(self, request: CreateAvatar) -> Avatar:
-        await self._throttle.turn()
         try:
             async with asyncio.timeout(TOTAL_SECONDS):
                 answer = await self._http.post("/avatars", json=request.body())
@@ -246,13 +253,18 @@ class ArgilClient:
         )
 
     def _retry_after(self, answer: httpx.Response) -> float | None:
-        return retry_after_seconds(answer.headers.get("retry-after"), self._clock.now())
+        seconds = retry_after_seconds(answer.headers.get("retry-after"), self._clock.now())
+        if seconds is not None and answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            self._throttle.hold(seconds)  # it is said to the account, not to one request
+        return seconds
 
     def _text(self, answer: httpx.Response) -> dict[str, Any]:
         """Return what an error answer says as {code, message}, without URL queries and without our key."""
         body = _json(answer)
         fields = body if isinstance(body, dict) else {}
-        message = self._clean(str(fields.get("message") or answer.text or answer.reason_phrase))
+        message = self._clean(
+            str(fields.get("message") or answer.content.decode(errors="replace") or answer.reason_phrase)
+        )
         code = fields.get("code")
         return {"code": code if isinstance(code, int) else None, "message": message[:ANSWER_CHARACTERS]}
 

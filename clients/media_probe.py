@@ -19,6 +19,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from clients.address_guard import GuardedTransport, Resolver
+from clients.ffmpeg_memory import bound_memory
 from clients.mp4_boxes import Box, Index, Track, cut_off, find_layout, read_index, unreadable
 from clients.mp4_fragments import first_fragment, fragmented_seconds
 from clients.range_requests import DEFAULT_LIMITS, FetchLimits
@@ -34,12 +35,16 @@ FIRST_FRAME_BYTES = 128 * 1024
 # A frame of more than 8K takes more memory than a check may.
 MAX_FRAME_PIXELS = 8192 * 4320
 MDAT_HEADER_BYTES = 16
+# Real files have a handful; each costs memory, and a look at every fragment.
+MAX_TRACKS = 32
 CHECKS_AT_ONCE = 8
 _NOW = SystemClock().now
 # What a link to a sharing service comes to, where it is not the file's own.
 _ON_A_PAGE = {"not-a-video", "wrong-container", "forbidden", "not-found", "refused"}
 # A still picture that players show for the file.
 _COVER = Disposition.attached_pic
+
+bound_memory()
 
 
 class MediaProbe(NamedTuple):
@@ -102,13 +107,18 @@ def _facts(file: RemoteFile) -> MediaFacts:
     first = first_fragment(file, layout.moov, file.size) if index.fragmented else None
     file.seek(0)
     # Of a fragmented file the demuxer sees no more than one fragment: the next table may be here in part.
-    source = file if first is None else io.BytesIO(file.read(first.end + MDAT_HEADER_BYTES))
+    # What is here bounds what is read: a file that claims to be of any size asks for as much memory.
+    end = first and min(first.end + MDAT_HEADER_BYTES, file.bytes_fetched)
+    source = file if end is None else io.BytesIO(file.read(end))
     try:
         with av.open(
             source,
             "r",
             format="mov",  # no other demuxer: some read playlists, and open what these name
-            container_options={"enable_drefs": "0"},  # nor tracks that lie in other files
+            container_options={
+                "enable_drefs": "0",  # nor tracks that lie in other files
+                "max_streams": str(MAX_TRACKS),
+            },
             options={"max_pixels": str(MAX_FRAME_PIXELS), "threads": "1"},
             metadata_errors="replace",
         ) as container:

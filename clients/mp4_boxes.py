@@ -99,14 +99,19 @@ def find_layout(file: SeekableBytes, size: int) -> Layout:
 
 
 def read_index(file: SeekableBytes, moov: Box) -> Index:
-    """Read the headers of the index's tracks. Raises MediaRejected for lengths that cannot be."""
+    """Read the headers of the index's tracks. Raises MediaRejected for lengths and numbers that cannot be."""
     tracks: dict[int, Track] = {}
-    fragmented = False
+    fragmented = nameless = False
     for box in boxes(file, moov.body, moov.end):
         fragmented = fragmented or box.kind == b"mvex"
         if box.kind == b"trak":
             inside = boxes(file, box.body, min(box.end, moov.end))
-            tracks.update(_track(body(file, inner, 256)) for inner in inside if inner.kind == b"tkhd")
+            found = dict(_track(body(file, inner, 256)) for inner in inside if inner.kind == b"tkhd")
+            nameless = nameless or min(found, default=0) <= 0
+            tracks.update(found)
+    if fragmented and nameless:
+        # FFmpeg counts to a billion at each run of frames then.
+        raise unreadable("one of its tracks has no number")
     return Index(tracks, fragmented)
 
 

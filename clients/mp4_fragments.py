@@ -64,7 +64,7 @@ def fragmented_seconds(file: FetchedFile, moov: Box, size: int, track: int) -> f
             for start, stop in spans(file, box, track, times.frame):
                 begin = start if begin is None else begin
                 end = stop if end is None else max(end, stop)
-    return None if begin is None or end is None else (end - begin) / times.timescale
+    return None if begin is None or end is None or end < begin else (end - begin) / times.timescale
 
 
 def _indexed_seconds(file: FetchedFile, moov: Box, first: Box, size: int, track: int) -> float | None:
@@ -94,7 +94,11 @@ def _near_the_end(file: FetchedFile, first: Box, size: int, track: int) -> int:
                 offset = last_random_access(file, mfra, track)
                 return offset if offset is not None and first.start <= offset < size else first.start
     at = len(data)
-    while (at := data.rfind(b"moof", 4, at)) >= 0:
+    # Who goes on from there looks at no more: a tail of nothing but fragments would be walked thousands of times.
+    for _ in range(MAX_FRAGMENTS):
+        at = data.rfind(b"moof", 4, at)
+        if at < 0:
+            break
         if _tells_of_track(file, tail + at - 4, size, track):
             return tail + at - 4
     return first.start

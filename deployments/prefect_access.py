@@ -25,6 +25,8 @@ from models.redaction import redact, redact_url
 TIMEOUT = httpx.Timeout(30, connect=5)
 PLUGIN = "avatars-many-writers"
 """The name under which pyproject.toml registers deployments/prefect_sqlite.py."""
+DATABASE = "sqlite+aiosqlite:///{}/prefect.db"
+"""Prefect's own default, for a home."""
 REFUSALS = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
 
 
@@ -80,15 +82,20 @@ def embedded_password() -> dict[str, str]:
     return dict.fromkeys((PREFECT_SERVER_API_AUTH_STRING.name, PREFECT_API_AUTH_STRING.name), server)
 
 
+def may_keep_blocks() -> bool:
+    """Whether the Prefect API that runs report to may hold a block: it is configured, or has run here before."""
+    own = PREFECT_SERVER_DATABASE_CONNECTION_URL.value() != DATABASE.format(PREFECT_HOME.value())
+    return configured_api() is not None or own or (embedded_home() / "prefect.db").exists()
+
+
 def embedded_database(home: Path) -> dict[str, str]:
     """Return the setting by which the SQLite database of a server that we start takes many writers.
 
     That is the one configured, or else one under the server's home; none where another engine is configured.
     """
-    default = "sqlite+aiosqlite:///{}/prefect.db"
     url: str = PREFECT_SERVER_DATABASE_CONNECTION_URL.value()
-    if url == default.format(PREFECT_HOME.value()):
-        url = default.format(home)
+    if url == DATABASE.format(PREFECT_HOME.value()):
+        url = DATABASE.format(home)
     if not url.startswith("sqlite") or "?" in url:
         return {}
     return {PREFECT_SERVER_DATABASE_CONNECTION_URL.name: f"{url}?plugin={PLUGIN}"}
@@ -98,8 +105,13 @@ def _access() -> dict[str, object]:
     try:
         if url := configured_api():
             require_access(url)
-            return {"url": url, "password": {}, "database": {}}
-        return {"url": None, "password": embedded_password(), "database": embedded_database(embedded_home())}
+            return {"url": url, "password": {}, "database": {}, "blocks": True}
+        return {
+            "url": None,
+            "password": embedded_password(),
+            "database": embedded_database(embedded_home()),
+            "blocks": may_keep_blocks(),
+        }
     except PrefectError as error:
         return {"message": error.message, "hint": error.hint}
 

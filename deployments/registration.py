@@ -9,10 +9,14 @@ from deployments.catalog import SCHEDULED, deployments
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import PrefectError
 from models.settings import Settings
+from tasks.credentials import ArgilCredentials
 
 
 async def register(settings: Settings, work_pool: str) -> list[str]:
-    """Return the names of the deployments, each registered to the work pool. Raises PrefectError."""
+    """Return the names of the deployments, each registered to the work pool, and the type of block for the key.
+
+    Raises PrefectError.
+    """
     async with get_client() as client:
         try:
             await client.read_work_pool(work_pool)
@@ -21,6 +25,7 @@ async def register(settings: Settings, work_pool: str) -> list[str]:
                 f"there is no work pool {work_pool!r}",
                 hint=f"prefect work-pool create {work_pool} --type process",
             ) from None
+    await ArgilCredentials.aregister_type_and_schema()
     names = []
     for deployment in deployments(settings, work_pool):
         await deployment.aapply()

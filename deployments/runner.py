@@ -21,6 +21,8 @@ from deployments.stack import READY_DESCRIPTOR, WEBHOOK_PORT_HINT
 from deployments.webhook_door import webhook_door
 from models.errors import AvatarsError
 from models.settings import Settings
+from tasks.api_key import api_key
+from tasks.credentials import ArgilCredentials
 
 NAME = "avatars"
 RUNS_AT_ONCE = 4
@@ -47,6 +49,8 @@ async def serve() -> None:
         logger.warning("%d runs left by an earlier runner start again", count)
     await skip_missed_ticks()
     settings = Settings.load()
+    await api_key(settings)  # said here once, not by each run
+    await ArgilCredentials.aregister_type_and_schema()
     if "avatars_hold_seconds" not in settings.model_fields_set:
         os.environ["AVATARS_HOLD_SECONDS"] = "0"  # who holds takes the turn of others, of which there are few here
     start_runs_preloaded()

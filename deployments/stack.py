@@ -19,6 +19,7 @@ from pathlib import Path
 from deployments.prefect_server import embedded_home, prefect_server
 from deployments.with_parent import child
 from models.errors import PrefectError
+from models.settings import Settings
 
 READY_SECONDS = 120.0
 LEFT_BEHIND_SECONDS = 60.0
@@ -47,17 +48,19 @@ class Stack:
 
 
 @contextlib.contextmanager
-def embedded_stack(say: Callable[[str], None], port: int) -> Iterator[Stack]:
+def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) -> Iterator[Stack]:
     """Run the stack while the context is open; it is ready when it is yielded.
 
     Afterwards no process of it is left, and no run that claims to run: those it ended start again with the next
     stack, from what the ledger tells. One stack a Prefect API; for more machines there are work pools. `port` is
-    that of a Prefect server, started where none is configured. Raises SettingsError where that is taken, and
-    PrefectError where the stack does not become ready.
+    that of a Prefect server, started where none is configured. Raises SettingsError where that is taken or there
+    can be no API key, and PrefectError where the stack does not become ready.
     """
     with contextlib.ExitStack() as stack:
         processes: dict[str, subprocess.Popen[bytes]] = {}
-        configured, password, database = _access()
+        configured, password, database, may_keep_blocks = _access()
+        if not settings.avatars_credentials_block or not may_keep_blocks:
+            settings.require_api_key()
         if configured:
             url = configured
         else:
@@ -108,8 +111,9 @@ def _runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[byte
         yield runner, line.decode().strip() or None
 
 
-def _access() -> tuple[str | None, dict[str, str], dict[str, str]]:
-    """Return the URL of the configured Prefect API, if any, and password and database of one that we would start.
+def _access() -> tuple[str | None, dict[str, str], dict[str, str], bool]:
+    """Return the URL of the configured Prefect API, if any, password and database of one that we would start, and
+    whether either may keep a block.
 
     Raises PrefectError where the configured one does not answer, or not us.
     """
@@ -121,7 +125,7 @@ def _access() -> tuple[str | None, dict[str, str], dict[str, str]]:
     told = json.loads(answer.stdout)
     if "message" in told:
         raise PrefectError(told["message"], hint=told["hint"])
-    return told["url"], told["password"], told["database"]
+    return told["url"], told["password"], told["database"], told["blocks"]
 
 
 def _take_up_what_was_ended(environment: dict[str, str], processes: Mapping[str, subprocess.Popen[bytes]]) -> None:

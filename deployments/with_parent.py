@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
+from tasks.redacted_output import redact_output
+
 STOP_SECONDS = 5.0
 
 
@@ -60,6 +62,7 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 if __name__ == "__main__":
+    redact_output()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.argv = sys.argv[1:]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

@@ -54,7 +54,7 @@ class Batch:
         self.patience_seconds = patience_seconds
         self.dry_run = dry_run
         self.turns = asyncio.Semaphore(concurrency)
-        self.branches = Branches()
+        self.branches = Branches(active.clock)
         self.tally = Tally(rows, active.clock.monotonic())
         self.stopped_by: OperatorError | None = None
         """What an operator must mend before any further row can be begun."""

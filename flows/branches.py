@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 
 from flows.manner import Branch
+from models.clock import Clock
 
 GATHER_SECONDS = 2.0
 """How long the first to take a branch waits for others."""
@@ -14,9 +15,10 @@ GATHER_SECONDS = 2.0
 class Branches:
     """Gathers who takes a branch; made inside of a flow, whose subflows they then are."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         # Who takes a branch does so from inside of a task run, under which its subflow does not belong.
         self._context = contextvars.copy_context()
+        self._clock = clock
         self._gathered: dict[Branch, tuple[list[str], asyncio.Task[None]]] = {}
         self._one_at_a_time = asyncio.Lock()
 
@@ -33,7 +35,7 @@ class Branches:
 
     async def _call(self, branch: Branch, ids: list[str]) -> None:
         try:
-            await asyncio.sleep(GATHER_SECONDS)
+            await self._clock.sleep(GATHER_SECONDS)
             await self._one_at_a_time.acquire()
         finally:
             del self._gathered[branch]  # who comes from here on is of the next call

@@ -11,6 +11,7 @@ from models.errors import AvatarsError
 from tasks.options import FLOW
 from tasks.publish_fleet import publish_fleet
 from tasks.runtime import runtime
+from tasks.skip_overdue import skip_overdue
 
 
 @flow(name="fleet-report", **FLOW)
@@ -18,6 +19,7 @@ async def fleet_report() -> State:
     """Publish the artifact `avatar-fleet`: counts by status, what is in flight, what needs a person."""
     try:
         async with runtime():
+            await skip_overdue()
             return Completed(message=await publish_fleet())
     except AvatarsError as error:
         return state_of_error(error)

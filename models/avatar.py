@@ -9,7 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from models.redaction import redact
 
 SUBMISSION_KEY = "submission_id"
 """The pair in `extras` that is ours: it comes back in every answer and tells whose create an avatar is."""
@@ -68,6 +70,19 @@ def _strings(value: object) -> dict[str, str]:
     return {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
 
 
+def storable(text: str) -> str:
+    """Return the text with a question mark for what no database takes: NUL, and halves of a character."""
+    return text.encode(errors="replace").decode().replace("\x00", "?")
+
+
+def plain(text: str) -> str:
+    """Return an id as it is; raises ValueError for one that no URL and no database takes."""
+    if text != storable(text):
+        raise ValueError("it holds what is no character")
+    return text
+
+
+PlainId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(plain)]
 Text = Annotated[str | None, _only(str)]
 Pixels = Annotated[int | None, _only(int)]
 
@@ -81,8 +96,8 @@ class Avatar(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: Annotated[str, Field(min_length=1, max_length=256)]
-    status: str
+    id: PlainId
+    status: Annotated[str, AfterValidator(redact), AfterValidator(storable)]  # recorded and told as it is
     name: Text = None
     created_at: Annotated[
         datetime | None,

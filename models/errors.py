@@ -12,6 +12,7 @@ AvatarsError
 ├── OperatorError               mended outside the request, then resumed; exit code 3
 │   ├── SettingsError           environment or .env
 │   ├── DatabaseError           the ledger cannot be opened, read or written
+│   ├── ArchiveFailed           the file of an archive cannot be written or read; the ledger keeps what it holds
 │   ├── PrefectError            no Prefect API can be reached or started
 │   ├── MediaUnreachable        a video host gave no answer, so nothing is known about the video
 │   └── ArgilUnavailable        Argil surely took nothing
@@ -37,6 +38,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.redaction import redact
+
 
 def _rebuild(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict[str, Any]) -> AvatarsError:
     error = cls.__new__(cls, *args)
@@ -47,15 +50,15 @@ def _rebuild(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict[str, A
 class AvatarsError(Exception):
     """Root of all errors of this project.
 
-    `message` says what is wrong and `hint` the way out; both are free of secrets. `code` is stable.
+    `message` says what is wrong and `hint` the way out; both are redacted here. `code` is stable.
     """
 
     code = "error"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling: the default calls `cls(*args)`, which loses keyword-only fields."""
@@ -90,8 +93,9 @@ class ReferenceConflict(RequestError):
     code = "request.reference-conflict"
 
     def __init__(self, reference: str, provisioning_id: str) -> None:
+        shown = redact(reference)
         super().__init__(
-            f"reference {reference!r} already belongs to provisioning {provisioning_id} with another request",
+            f"reference {shown!r} already belongs to provisioning {provisioning_id} with another request",
             hint="use a new reference, or send the same name, videos and extras as the first time",
         )
         self.reference = reference
@@ -104,7 +108,7 @@ class UnknownProvisioning(RequestError):
     code = "request.unknown-provisioning"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"no provisioning has the id or reference {key!r}", hint="see `avatars list`")
+        super().__init__(f"no provisioning has the id or reference {redact(key)!r}", hint="see `avatars list`")
         self.key = key
 
 
@@ -124,6 +128,12 @@ class DatabaseError(OperatorError):
     """The ledger's database cannot be opened, read or written."""
 
     code = "database"
+
+
+class ArchiveFailed(OperatorError):
+    """The file of an archive cannot be written or read; what is not whole in it stays in the ledger."""
+
+    code = "archive"
 
 
 class PrefectError(OperatorError):

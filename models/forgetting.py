@@ -15,6 +15,8 @@ class Remains(BaseModel):
 
     avatar_ids: list[str]
     flow_run_ids: list[str]
+    archives: list[str] = []
+    """What the ledger tells of archives that hold events of it."""
 
     @property
     def steps(self) -> list[str]:
@@ -29,6 +31,11 @@ class Remains(BaseModel):
             steps.append(
                 "in Prefect: parameters, names of runs and artifacts remain until they are deleted there "
                 f"(`prefect flow-run delete ID`): {', '.join(self.flow_run_ids)}"
+            )
+        if self.archives:
+            steps.append(
+                "in archives: its events keep their words, and may name more runs, until the lines with its id are "
+                f"removed there: {'; '.join(self.archives)}"
             )
         steps.append("the recordings are where you keep them; logs and backups of yours keep what they hold")
         return steps

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
+from models.avatar import storable
 from models.errors import InvalidManifest, InvalidRequest
-from models.manifest_text import READERS, RawRow
+from models.manifest_text import MAX_ROWS, READERS, SPLIT_HINT, RawRow
 from models.reason import Reason
 from models.redaction import redact, redact_url
 from models.request import ProvisioningRequest, read_request
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_ROWS = 100_000
 COLUMNS = ("name", "dataset_video", "consent_video", "extras", "reference")
+SHOWN_LINES = 10
+"""Of the other rows that have the same reference."""
 DERIVED = "row-"
 """Begins the reference of a row that has none of its own."""
 DERIVED_DIGITS = 40
@@ -75,12 +78,12 @@ def read_manifest(data: bytes, form: str) -> list[ManifestRow]:
 
 def read_rows(rows: Iterable[object]) -> list[ManifestRow]:
     """Check rows that came as a list; a row's line is its place in it, from 1. Raises InvalidManifest for none."""
-    raws = [
+    raws = (
         RawRow(number, row, [])
         if isinstance(row, Mapping)
         else RawRow(number, {}, [("row", "must be an object with the columns as its keys")])
         for number, row in enumerate(rows, 1)
-    ]
+    )
     return _checked(raws, "row")
 
 
@@ -88,11 +91,13 @@ def too_large() -> InvalidManifest:
     """Return the error for a manifest past the bounds."""
     return InvalidManifest(
         f"the manifest is larger than {MAX_BYTES // 1024 // 1024} MiB or {MAX_ROWS:,} rows",
-        hint="split it: each part is a batch of its own",
+        hint=SPLIT_HINT,
     )
 
 
-def _checked(raws: Sequence[RawRow], unit: str) -> list[ManifestRow]:
+def _checked(written: Iterable[RawRow], unit: str) -> list[ManifestRow]:
+    # No further than needed: a file of nothing but line ends has millions of rows.
+    raws = list(islice(written, MAX_ROWS + 1))
     if not raws:
         raise InvalidManifest("the manifest holds no rows", hint="give one row for each avatar")
     if len(raws) > MAX_ROWS:
@@ -123,8 +128,9 @@ def _row(raw: RawRow, unit: str) -> ManifestRow:
     except InvalidRequest as error:
         told += [one for one in error.problems if one[0].partition(".")[0] not in blamed]
     written, name = known.get("reference"), known.get("name")
-    reference = redact(written) if isinstance(written, str) else ""
-    shown = redact(name)[:256] if isinstance(name, str) else ""
+    # JSON may hold halves of a character, which nobody can print.
+    reference = storable(redact(written)) if isinstance(written, str) else ""
+    shown = storable(redact(name))[:256] if isinstance(name, str) else ""
     if request is None or told:
         problems = [_reason(raw.line, unit, column, rule) for column, rule in told]
         return ManifestRow(raw.line, reference[:256], shown, None, problems)
@@ -136,19 +142,21 @@ def _reason(line: int, unit: str, column: str, rule: str) -> Reason:
     base = column.partition(".")[0]
     hint = _HINTS.get(base, "leave the column out, or look for a typo in its name")
     code = base if base in COLUMNS else "form"
-    return Reason(code=f"row.{code}", message=f"{unit} {line}, {column}: {rule}", hint=hint)
+    return Reason(code=f"row.{code}", message=storable(f"{unit} {line}, {column}: {rule}"), hint=hint)
 
 
 def _unless_twice(row: ManifestRow, lines: Sequence[int], unit: str) -> ManifestRow:
     """Return the row with a problem where another one has its reference: nobody knows which of them is meant."""
     if len(lines) < 2:  # noqa: PLR2004  # itself and another
         return row
-    others = ", ".join(f"{unit} {line}" for line in lines if line != row.line)
+    named = [f"{unit} {line}" for line in lines[: SHOWN_LINES + 1] if line != row.line][:SHOWN_LINES]
+    more = len(lines) - 1 - len(named)
+    others = f"{', '.join(named)} and {more:,} more" if more else ", ".join(named)
     if row.request is not None and row.reference.startswith(DERIVED):
         rule = f"asks for the same avatar as {others}: name, videos and extras are equal"
         hint = "take one of them out, or give each a reference of its own to have two avatars"
     else:
-        rule = f"is also the reference of {others}; it is {row.reference!r}"
+        rule = f"is also the reference of {others}; it is {redact(row.reference)!r}"
         hint = "give each row a reference of its own, or take the surplus one out"
     problem = Reason(code="row.duplicate", message=f"{unit} {row.line}, reference: {rule}", hint=hint)
-    return ManifestRow(row.line, row.reference, row.name, None, [*row.problems, problem])
+    return ManifestRow(row.line, redact(row.reference), row.name, None, [*row.problems, problem])

@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 
 from models.errors import InvalidManifest
 from models.redaction import redact
 
+MAX_ROWS = 100_000
+SPLIT_HINT = "split it: each part is a batch of its own"
 MAX_DEPTH = 10
+MAX_BITS = 256
 EXTRAS = "extras"
 PAIR = "extras."
 """Begins the name of a CSV column with one pair of extras: `extras.team`."""
@@ -22,6 +26,7 @@ _PLAIN = (*_REQUIRED, EXTRAS, "reference")
 _CSV_HINT = f"begin with a line of column names: {','.join(_PLAIN[:3])}, and if needed reference, {PAIR}KEY"
 # libyaml's is ten times as fast, and comes with most builds of PyYAML.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Name = TypeVar("Name", bound=Hashable)
 
 
 class RawRow(NamedTuple):
@@ -32,12 +37,11 @@ class RawRow(NamedTuple):
     problems: list[tuple[str, str]]
 
 
-def read_csv(text: str) -> list[RawRow]:
+def read_csv(text: str) -> Iterator[RawRow]:
     """Read comma, semicolon or tab separated values under a line of column names, which may stand in any order."""
     header_line = text.lstrip("\r\n").partition("\n")[0]
     delimiter = max(",;\t", key=header_line.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[RawRow] = []
     columns: list[str] | None = None
     line = 1
     try:
@@ -48,20 +52,18 @@ def read_csv(text: str) -> list[RawRow]:
             if columns is None:
                 columns = _header([cell.strip() for cell in cells])
             else:
-                rows.append(_csv_row(begins, columns, cells))
+                yield _csv_row(begins, columns, cells)
     except csv.Error as error:
         raise InvalidManifest(
             f"the manifest is no CSV from line {line} on: {error}", hint="look for a quote that is not closed there"
         ) from None
-    return rows
 
 
 def _header(columns: list[str]) -> list[str]:
     unknown = [c for c in columns if c not in _PLAIN and not (c.startswith(PAIR) and len(c) > len(PAIR))]
     problems = [f"{redact(column)!r} is no column of a manifest" for column in unknown]
     problems += [f"the column {column!r} is missing" for column in _REQUIRED if column not in columns]
-    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
-    problems += [f"the column {redact(column)!r} stands there twice" for column in twice]
+    problems += [f"the column {redact(column)!r} stands there twice" for column in _twice(columns)]
     if problems:
         raise InvalidManifest(f"line of column names: {'; '.join(problems)}", hint=_CSV_HINT)
     return columns
@@ -101,11 +103,10 @@ def _object(cell: str, problems: list[tuple[str, str]]) -> dict[Any, Any]:
     return found
 
 
-def read_jsonl(text: str) -> list[RawRow]:
+def read_jsonl(text: str) -> Iterator[RawRow]:
     """Read one JSON object a line; empty lines are left out."""
-    rows = []
     # Not splitlines: it breaks at characters that may stand inside a JSON text.
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         if not line.strip():
             continue
         problems: list[tuple[str, str]] = []
@@ -119,18 +120,15 @@ def read_jsonl(text: str) -> list[RawRow]:
             problems = [("row", f"is no JSON{at}: write one object a line")]
         if not isinstance(values, dict):
             values, problems = {}, [("row", "must be a JSON object with the columns as its keys")]
-        rows.append(RawRow(number, values, problems))
-    return rows
+        yield RawRow(number, values, problems)
 
 
 def _json(text: str, on_twice: Callable[[str], None]) -> object:
     """Read JSON; raises ValueError. Python would take the last of two equal keys without a word."""
 
     def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [key for key, _ in found]
-        for key in dict.fromkeys(names):
-            if names.count(key) > 1:
-                on_twice(redact(key))
+        for key in _twice(key for key, _ in found):
+            on_twice(redact(key))
         return dict(found)
 
     try:
@@ -139,7 +137,12 @@ def _json(text: str, on_twice: Callable[[str], None]) -> object:
         raise ValueError("it nests too deep") from None
 
 
-def read_yaml(text: str) -> list[RawRow]:
+def _twice(names: Iterable[Name]) -> list[Name]:
+    """Return the names that stand there more than once, in their order."""
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def read_yaml(text: str) -> Iterator[RawRow]:
     """Read a list of mappings. Nothing in it can name a Python object."""
     loader = None
     try:
@@ -147,10 +150,11 @@ def read_yaml(text: str) -> list[RawRow]:
         loader = _LOADER(text)
         root = loader.get_single_node()
         if root is None:
-            return []
+            return
         if not isinstance(root, yaml.SequenceNode):
             raise InvalidManifest("the manifest is no list of rows", hint="begin each row with `- name: ...`")
-        return [_yaml_row(loader, node) for node in root.value]
+        for node in root.value:
+            yield _yaml_row(loader, node)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -164,9 +168,15 @@ def read_yaml(text: str) -> list[RawRow]:
 
 
 def _refuse_deep(text: str) -> None:
-    """Raise InvalidManifest for what nests deeper than any row: libyaml's loader would overrun its stack."""
-    depth = 0
+    """Raise InvalidManifest for what nests deeper than any row: libyaml's loader would overrun its stack.
+
+    And for more rows than a manifest may have, each of which would take a kilobyte as nodes.
+    """
+    depth = rows = 0
     for event in yaml.parse(text, Loader=_LOADER):
+        rows += depth == 1 and isinstance(event, yaml.NodeEvent)
+        if rows > MAX_ROWS:
+            raise InvalidManifest(f"the manifest has more than {MAX_ROWS:,} rows", hint=SPLIT_HINT)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -190,8 +200,9 @@ def _yaml_row(loader: Any, node: yaml.Node) -> RawRow:
             problems.append((redact(str(key)), "stands there twice"))
         if isinstance(value_node, yaml.MappingNode):
             names = [_key(loader, name) for name, _ in value_node.value]
-            twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-            problems += [(f"{key}.{redact(str(name))}", "stands there twice") for name in twice]
+            problems += [
+                (f"{redact(str(key))}.{redact(str(name))}", "stands there twice") for name in _twice(names)
+            ]
             values[key] = {n: _scalar(loader, v) for n, (_, v) in zip(names, value_node.value, strict=True)}
         else:
             values[key] = _scalar(loader, value_node)
@@ -203,13 +214,16 @@ def _key(loader: Any, node: yaml.Node) -> Any:
 
 
 def _scalar(loader: Any, node: yaml.Node) -> Any:
-    """Return a single value; what is none stays a node, which no column takes."""
+    """Return a single value, as text where it is not what it says it is; what is none stays a node."""
     if not isinstance(node, yaml.ScalarNode):
         return node
     try:
-        return loader.construct_object(node)
-    except ValueError:  # a date that no calendar has
+        value = loader.construct_object(node)
+    # A date that no calendar has; what a tag like !!int or !!timestamp does not fit; a float past all floats.
+    except (ValueError, LookupError, AttributeError, OverflowError):
         return node.value
+    # Python reads hexadecimal numbers of any length, and refuses to write them.
+    return node.value if isinstance(value, int) and value.bit_length() > MAX_BITS else value
 
 
-READERS: dict[str, Callable[[str], list[RawRow]]] = {"csv": read_csv, "jsonl": read_jsonl, "yaml": read_yaml}
+READERS: dict[str, Callable[[str], Iterator[RawRow]]] = {"csv": read_csv, "jsonl": read_jsonl, "yaml": read_yaml}

@@ -73,7 +73,7 @@ def _policy_ends(policy: str) -> list[int]:
     try:
         statements = json.loads(base64.b64decode(plain, validate=True))["Statement"]
         return [int(one["Condition"]["DateLessThan"]["AWS:EpochTime"]) for one in statements]
-    except (binascii.Error, ValueError, LookupError, TypeError, RecursionError):
+    except (binascii.Error, ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return []
 
 

@@ -65,6 +65,9 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.VANISHED: frozenset(),
 }
 
+SETTLED = frozenset(status for status, ways in TRANSITIONS.items() if not ways)
+"""Ends for good; TIMED_OUT and CANCELLED may be re-opened."""
+
 
 class SubmissionState(StrEnum):
     """What became of one POST."""
@@ -121,7 +124,7 @@ class Duplicate(BaseModel):
 
 
 class Event(BaseModel):
-    """Something that happened to a provisioning; never changed once written."""
+    """Something that happened to a provisioning; never changed once written, but moved to an archive in time."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 

@@ -19,7 +19,7 @@ from pydantic import (
 
 from models.avatar import SUBMISSION_KEY
 from models.errors import InvalidRequest
-from models.redaction import redact, redact_url
+from models.redaction import looks_secret, redact, redact_url
 
 MAX_EXTRAS = 9
 """Argil's schema allows ten pairs; one is ours (the correlation key)."""
@@ -27,6 +27,7 @@ MAX_EXTRA_CHARACTERS = 256
 ADVISED_EXTRAS = 5
 """The prose beside Argil's schema says five in all; more are sent, with a warning."""
 SHOWN_CHARACTERS = 60
+SHOWN_BITS = 256
 # What stands here is taken for a URL however malformed: a signature is one in "example.com/a.mp4?sig=1", too.
 _URL_FIELDS = {("dataset_video",), ("consent_video",)}
 
@@ -51,6 +52,12 @@ def _https_url(url: str) -> str:
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("must not hold a NUL character")
+    return text
+
+
+def _shown_anywhere(text: str) -> str:
+    if looks_secret(text):
+        raise ValueError("must hold no secret, as a URL with a query: it is shown to everyone")
     return text
 
 
@@ -97,6 +104,7 @@ class ProvisioningRequest(BaseModel):
             examples=["Ada Lovelace"],
         ),
         AfterValidator(_storable),
+        AfterValidator(_shown_anywhere),
     ]
     dataset_video: Annotated[
         HttpsUrl,
@@ -127,7 +135,10 @@ class ProvisioningRequest(BaseModel):
         AfterValidator(_leaves_our_key_alone),
     ] = {}
     reference: Annotated[
-        Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_storable)] | None,
+        Annotated[
+            str, Field(min_length=1, max_length=256), AfterValidator(_storable), AfterValidator(_shown_anywhere)
+        ]
+        | None,
         BeforeValidator(_empty_as_none),
         Field(
             title="Reference",
@@ -188,6 +199,8 @@ def read_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
 
 def _problem(rule: str, value: object, redacted: Callable[[str], str]) -> str:
     rule = rule.removeprefix("Value error, ")
+    if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
+        return f"{rule}; it is a number of {value.bit_length():,} bits"
     if value is None or isinstance(value, int | float):
         return f"{rule}; it is {value}"
     if not isinstance(value, str):

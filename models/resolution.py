@@ -17,6 +17,8 @@ class Resolution(StrEnum):
     ANSWERED = "answered"
     NOT_TAKEN = "not-taken"
     """Argil surely took nothing."""
+    TAKEN = "taken"
+    """Argil made its avatar; whether it answered so is told by events that were archived."""
     ADOPTED = "adopted"
     """It got no answer, and its avatar was found by its key."""
     LOST = "lost"
@@ -71,6 +73,8 @@ def _settled(one: Submission, later: Submission | None, events: Sequence[Event])
             status = f" ({one.http_status})" if one.http_status else ""
             return Resolution.NOT_TAKEN, f"Argil surely took nothing{status}"
         case SubmissionState.TAKEN:
+            if not events or events[0].to_status is not Status.SUBMITTING:
+                return Resolution.TAKEN, "Argil made its avatar; its history was archived"
             return (
                 (Resolution.ANSWERED, "answered")
                 if _at_once(events)

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.errors import SettingsError
 from models.media import Demands, Level
+from models.redaction import withhold
 
 HOME = Path("~/.avatars")
 """Where the embedded databases live."""
@@ -42,7 +43,8 @@ def _api_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _key(key: SecretStr | None) -> SecretStr | None:
+def valid_key(key: SecretStr | None) -> SecretStr | None:
+    """Return an API key as it may be sent in a header, None for an empty one; raises ValueError."""
     text = key.get_secret_value() if key else ""
     if text.strip() != text or not text.isprintable() or not text.isascii():
         raise ValueError("must be printable ASCII without white space around it")
@@ -54,6 +56,12 @@ def _webhook_token(token: SecretStr | None) -> SecretStr | None:
     if text and not re.fullmatch(r"[A-Za-z0-9_-]{16,256}", text):
         raise ValueError("must be 16 to 256 letters, digits, - or _")
     return token if text else None
+
+
+def _block(place: str) -> str:
+    if place and not re.fullmatch(r"[a-z0-9-]+/[^/\s]+", place):
+        raise ValueError("must be TYPE-SLUG/NAME, as argil-credentials/argil or secret/argil-api-key")
+    return place
 
 
 def _database_url(url: str) -> str:
@@ -82,8 +90,9 @@ class Settings(BaseSettings):
         env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True
     )
 
-    argil_api_key: Annotated[SecretStr | None, AfterValidator(_key)] = None
+    argil_api_key: Annotated[SecretStr | None, AfterValidator(valid_key)] = None
     argil_api_url: Annotated[str, AfterValidator(_api_url)] = "https://api.argil.ai/v1"
+    avatars_credentials_block: Annotated[str, AfterValidator(_block)] = "argil-credentials/argil"
     avatars_database_url: Annotated[
         SecretStr, AfterValidator(lambda url: SecretStr(_database_url(url.get_secret_value())))
     ] = Field(default_factory=lambda: SecretStr(_default_database_url()))
@@ -116,7 +125,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the environment and .env.
+        """Read the environment and .env; from then on no output of this process holds the secrets among them.
 
         Raises SettingsError that lists every setting that breaks a rule.
         """
@@ -133,6 +142,9 @@ class Settings(BaseSettings):
                 "AVATARS_POLL_CEILING_SECONDS is below AVATARS_POLL_FLOOR_SECONDS",
                 hint="raise the ceiling or lower the floor",
             )
+        for secret in (settings.argil_api_key, settings.avatars_webhook_token):
+            if secret is not None:
+                withhold(secret.get_secret_value())
         return settings
 
     @property
@@ -145,11 +157,13 @@ class Settings(BaseSettings):
         )
 
     def require_api_key(self) -> str:
-        """Return the API key; raises SettingsError where none is set."""
+        """Return the API key of the environment; raises SettingsError, with both ways out, where none is set."""
         if self.argil_api_key is None:
+            block = self.avatars_credentials_block
             raise SettingsError(
-                "ARGIL_API_KEY is not set",
-                hint="export ARGIL_API_KEY=... or write it into .env; `avatars demo` needs none",
+                "ARGIL_API_KEY is not set" + (f", and no Prefect block {block!r} was found" if block else ""),
+                hint="export ARGIL_API_KEY=... or write it into .env; or store it in Prefect with `avatars "
+                "credentials`, at the PREFECT_API_URL that runs report to; `avatars demo` needs none",
             )
         return self.argil_api_key.get_secret_value()
 

@@ -17,9 +17,12 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
+
+from models.redaction import redact, redact_json
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -44,6 +47,32 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class RedactedJson(TypeDecorator[Any]):
+    """JSON that is stored without secrets."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
+        """Redact every text in it."""
+        return redact_json(value)
+
+
+class RedactedText(TypeDecorator[str]):
+    """Text that is stored without secrets."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # as above
+        """Redact it."""
+        return None if value is None else redact(value)
+
+
+IN_FLIGHT = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
+"""What is open. SQLite uses an index of a part of a table only where the query names the part in the same words."""
+TIMED_OUT = text("status = 'TIMED_OUT'")
+
 # SQLite numbers rows by itself only in a column of the exact type INTEGER.
 Counter = BigInteger().with_variant(Integer(), "sqlite")
 Id = String(36)
@@ -66,7 +95,10 @@ class Base(DeclarativeBase):
 
 
 class ProvisioningRow(Base):
-    """One avatar asked for: where it stands now. `version` grows with every write of status or lease owner."""
+    """One avatar asked for: where it stands now. `version` grows with every write of status or lease owner.
+
+    `request` is the one column of the ledger that holds URLs whole: the create needs them.
+    """
 
     __tablename__ = "provisionings"
 
@@ -78,20 +110,37 @@ class ProvisioningRow(Base):
     status: Mapped[str] = mapped_column(Code)
     avatar_id: Mapped[str | None] = mapped_column(Text256, index=True)
     raw_status: Mapped[str | None] = mapped_column(Text256)
-    reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(RedactedJson)
     retrains: Mapped[int]
     submissions: Mapped[int]
     training_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    flow_run_id: Mapped[str | None] = mapped_column(Id, index=True)
-    avatar: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    media: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    flow_run_id: Mapped[str | None] = mapped_column(Id)
+    avatar: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
+    media: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
     lease_owner: Mapped[str | None] = mapped_column(Text256)
     lease_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    __table_args__ = (Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),)
+    # PostgreSQL writes into every index at each change of status: those that serve few rows hold no others.
+    __table_args__ = (
+        Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
+        Index(
+            "ix_provisionings_in_flight_flow_run_id",
+            "flow_run_id",
+            sqlite_where=IN_FLIGHT,
+            postgresql_where=IN_FLIGHT,
+        ),
+        Index(
+            "ix_provisionings_timed_out_updated_at_id",
+            "status",
+            "updated_at",
+            "id",
+            sqlite_where=TIMED_OUT,
+            postgresql_where=TIMED_OUT,
+        ),
+    )
 
 
 class SubmissionRow(Base):
@@ -105,7 +154,7 @@ class SubmissionRow(Base):
     state: Mapped[str] = mapped_column(Code)
     avatar_id: Mapped[str | None] = mapped_column(Text256)
     http_status: Mapped[int | None]
-    answer: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    answer: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     state_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -125,8 +174,8 @@ class EvidenceRow(Base):
     reference: Mapped[str] = mapped_column(Text256)
     actor: Mapped[str] = mapped_column(Text256)
     flow_run_id: Mapped[str | None] = mapped_column(Id)
-    dataset: Mapped[dict[str, Any]] = mapped_column(JSON)
-    consent: Mapped[dict[str, Any]] = mapped_column(JSON)
+    dataset: Mapped[dict[str, Any]] = mapped_column(RedactedJson)
+    consent: Mapped[dict[str, Any]] = mapped_column(RedactedJson)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -152,7 +201,7 @@ class SleeperRow(Base):
 
 
 class EventRow(Base):
-    """Something that happened; rows are only ever added, and lose their words where a person is forgotten."""
+    """Something that happened; rows are added, or moved to an archive; forgetting a person blanks words."""
 
     __tablename__ = "events"
 
@@ -162,7 +211,7 @@ class EventRow(Base):
     actor: Mapped[str] = mapped_column(Text256)
     from_status: Mapped[str | None] = mapped_column(Code)
     to_status: Mapped[str] = mapped_column(Code)
-    why: Mapped[str] = mapped_column(Text)
+    why: Mapped[str] = mapped_column(RedactedText)
     raw_status: Mapped[str | None] = mapped_column(Text256)
     flow_run_id: Mapped[str | None] = mapped_column(Id)
     submission_id: Mapped[str | None] = mapped_column(Id)
@@ -181,19 +230,19 @@ class QuarantineRow(Base):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    released_why: Mapped[str | None] = mapped_column(Text)
+    released_why: Mapped[str | None] = mapped_column(RedactedText)
 
     __table_args__ = (Index("ix_quarantine_etag_size_bytes", "etag", "size_bytes"),)
 
 
 class DeliveryRow(Base):
-    """A webhook delivery: a hint that an avatar is worth a look. Rows are only ever added, their ids grow."""
+    """A webhook delivery: a hint that an avatar is worth a look. The newest stays for good, so that ids grow."""
 
     __tablename__ = "deliveries"
 
     id: Mapped[int] = mapped_column(Counter, primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     event: Mapped[str] = mapped_column(Code)
-    avatar_id: Mapped[str] = mapped_column(Text256)
-    body: Mapped[str] = mapped_column(Text)
+    avatar_id: Mapped[str] = mapped_column(Text256, index=True)
+    body: Mapped[str] = mapped_column(RedactedText)
     at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from models.avatar import PlainId, storable
 from models.errors import InvalidRequest
 from models.redaction import redact, redact_url
 from models.settings import is_loopback
@@ -28,7 +29,7 @@ KEPT_CHARACTERS = 4000
 
 # What every URL and database takes: no white space, control characters or surrogates.
 _PLAIN = re.compile(r"[!-~]{1,256}")
-_ESCAPED_SLASH = re.compile(r"\\+/")
+_ESCAPED_SLASH = re.compile(r"(?<!\\)\\+/")
 _TOKEN = re.compile(rf"({PATH})[^/?#]+")
 
 
@@ -73,8 +74,8 @@ class Webhook(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: Annotated[str, Field(min_length=1, max_length=256)]
-    url: Annotated[str, Field(validation_alias="callbackUrl")]
+    id: PlainId
+    url: Annotated[str, AfterValidator(storable), Field(validation_alias="callbackUrl")]
     events: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
 
     @classmethod
@@ -94,8 +95,8 @@ def receiver_url(base: str) -> str:
     try:
         parts = urlsplit(base)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise InvalidRequest([("url", f"is no URL: {error}")]) from None
+    except ValueError:  # its words may quote a password
+        raise InvalidRequest([("url", "is no URL")]) from None
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise InvalidRequest([("url", "must begin with https://: plain http would show the token to the network")])
     if not host or not _PLAIN.fullmatch(base) or set(base) & set("@?#"):

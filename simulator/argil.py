@@ -109,6 +109,9 @@ class _Api:
             # Nobody waits for a caller who has hung up.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(disconnected(request.receive), world.timing.slow_seconds)
+        if reaction.echoes:
+            said = f"cannot take {raw.decode()} with {dict(request.headers)}"
+            return error(reaction.status or HTTPStatus.BAD_REQUEST, said)
         return _answer(reaction, avatar, world.timing.retry_after_seconds)
 
     async def get(self, request: Request) -> Response:

@@ -46,6 +46,8 @@ class Reaction:
     retry_after: bool = False
     slow: bool = False
     garbled: bool = False
+    echoes: bool = False
+    """The message repeats the request, headers and all."""
 
 
 CREATED = Reaction(HTTPStatus.CREATED, creates=True)
@@ -107,6 +109,11 @@ SCENARIOS = {
             Reaction(HTTPStatus.SERVICE_UNAVAILABLE, first=2),
         ),
         Scenario("invalid", "every POST gets 422", Reaction(HTTPStatus.UNPROCESSABLE_ENTITY)),
+        Scenario(
+            "echo",
+            "every POST gets 400 with a message that repeats its body and headers, key and all",
+            Reaction(HTTPStatus.BAD_REQUEST, echoes=True),
+        ),
         Scenario("payment-required", "every POST gets 402", Reaction(HTTPStatus.PAYMENT_REQUIRED)),
         Scenario(
             "error-after-create",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
@@ -17,6 +16,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from models.errors import DatabaseError
 from models.settings import HOME
 from store.failures import file_replaced, translated
+from store.group_commit import GroupCommit
+from store.sqlite_connection import BEGIN_WRITING, SqliteConnection
 
 BUSY_SECONDS = 30
 """How long a writer waits for a lock that another holds; then that is a DatabaseError."""
@@ -51,13 +52,12 @@ def _tune_sqlite(engine: AsyncEngine, file: str | None) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, record: ConnectionPoolEntry) -> None:
         record.info[_OPENED] = _identity(file)
-        connection.isolation_level = None
         cursor = connection.cursor()
         try:
             for pragma in _PRAGMAS:
                 cursor.execute(f"PRAGMA {pragma.format(busy=int(BUSY_SECONDS * 1000))}")
         except BaseException:
-            connection.close()  # the pool forgets it, and its thread would live on
+            connection.close()  # the pool forgets it
             raise
         cursor.close()
 
@@ -71,8 +71,8 @@ def _tune_sqlite(engine: AsyncEngine, file: str | None) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
-        writes = connection.get_execution_options().get(WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get(WRITES):  # a query alone sees one state of things anyhow
+            connection.exec_driver_sql(BEGIN_WRITING)
 
 
 def _identity(file: str | None) -> tuple[int, int] | None:
@@ -99,7 +99,9 @@ class Database:
         self.place = parsed.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # A bounded connect keeps a wrong address from looking like a hang.
-        arguments = {"timeout": BUSY_SECONDS if self.is_sqlite else CONNECT_SECONDS}
+        arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS}
+        if self.is_sqlite:
+            arguments = {"timeout": BUSY_SECONDS, "async_creator_fn": SqliteConnection.open}
         self.engine = create_async_engine(
             parsed, hide_parameters=True, pool_pre_ping=not self.is_sqlite, connect_args=arguments
         )
@@ -108,10 +110,11 @@ class Database:
         self._file = named if is_path else None
         if self.is_sqlite:
             _tune_sqlite(self.engine, self._file)
+            # One writer at a time: waiting here is fair and cheap, waiting inside SQLite polls.
+            self._transaction = GroupCommit(self._write).writing
         else:
             _tune_postgresql(self.engine)
-        # SQLite has one writer; waiting here is fair and cheap, waiting inside SQLite polls.
-        self._one_writer = asyncio.Lock() if self.is_sqlite else contextlib.nullcontext()
+            self._transaction = self._write
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -124,17 +127,21 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that writes; commits on leaving, rolls back on any exception.
 
-        Raises DatabaseError, also where SQLite's file is no longer the one that was opened: what is written
-        into a deleted file is lost without a word.
+        Writers of SQLite that come at once share one. Raises DatabaseError, also where SQLite's file is no longer
+        the one that was opened: what is written into a deleted file is lost without a word.
         """
-        async with self._one_writer:
-            with translated(self.place):
-                async with self.engine.connect() as connection:
-                    await connection.execution_options(**{WRITES: True})
-                    async with connection.begin():
-                        yield connection
-                        if self._file and connection.info[_OPENED] != _identity(self._file):
-                            raise file_replaced(self._file)
+        with translated(self.place):
+            async with self._transaction() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        async with self.engine.connect() as connection:
+            await connection.execution_options(**{WRITES: True})
+            async with connection.begin():
+                yield connection
+                if self._file and connection.info[_OPENED] != _identity(self._file):
+                    raise file_replaced(self._file)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -143,8 +150,7 @@ class Database:
     def make_file(self) -> None:
         """Create what a SQLite ledger needs: its file and, at the default place, the folder for its owner only.
 
-        Does nothing for PostgreSQL. Raises DatabaseError where the file cannot be opened or is no database: said
-        here, since aiosqlite leaves a thread behind that prints a traceback where its own opening fails.
+        Does nothing for PostgreSQL. Raises DatabaseError where the file cannot be opened or is no database.
         """
         if not self._file:
             return

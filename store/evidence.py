@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Insert, insert, select
+from sqlalchemy import Table, insert, select
 
 from models.evidence import Evidence, InputEvidence
 from models.provisioning import Driver, Provisioning
 from models.tables import EvidenceRow
 from store.database import Database
 
+ADD_EVIDENCE = insert(cast("Table", EvidenceRow.__table__))
 
-def insertion(seen: Provisioning, submission_id: str, driver: Driver, at: datetime) -> Insert:
-    """Return the statement that records what a submission is made of."""
+
+def evidence_of(seen: Provisioning, submission_id: str, driver: Driver, at: datetime) -> dict[str, Any]:
+    """Return what ADD_EVIDENCE records: what a submission is made of."""
     media: dict[str, Any] = seen.media or {}
-    return insert(EvidenceRow).values(
-        provisioning_id=seen.id,
-        submission_id=submission_id,
-        reference=seen.reference,
-        actor=driver.actor,
-        flow_run_id=driver.flow_run_id,
-        dataset=InputEvidence.of(seen.request.dataset_video, media.get("dataset")).model_dump(mode="json"),
-        consent=InputEvidence.of(seen.request.consent_video, media.get("consent")).model_dump(mode="json"),
-        at=at,
-    )
+    return {
+        "provisioning_id": seen.id,
+        "submission_id": submission_id,
+        "reference": seen.reference,
+        "actor": driver.actor,
+        "flow_run_id": driver.flow_run_id,
+        "dataset": InputEvidence.of(seen.request.dataset_video, media.get("dataset")).model_dump(mode="json"),
+        "consent": InputEvidence.of(seen.request.consent_video, media.get("consent")).model_dump(mode="json"),
+        "at": at,
+    }
 
 
 async def evidence(database: Database, provisioning_id: str) -> list[Evidence]:

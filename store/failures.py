@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.errors import DatabaseError
 
-_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""Whatever a database raises where it fails."""
 _HINTS = {
     "locked|lock timeout": "another program holds its lock (a sqlite3 or psql left open?): end it; then resume",
     "read-?only": "make it writable (the file and its folder; or no standby, no read-only default); then resume",
@@ -41,7 +42,7 @@ def translated(place: str) -> Iterator[None]:
     """Raise every failure of the database as DatabaseError, without the statement, whose parameters hold URLs."""
     try:
         yield
-    except _FAILURES as error:
+    except FAILURES as error:
         told = _told(error)
         hint = next((hint for words, hint in _HINTS.items() if re.search(words, told, re.IGNORECASE)), _HINT)
         raise DatabaseError(f"the ledger at {place} failed: {told}", hint=hint) from None

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Update, case, insert, select, update
 
+from models.archive import ARCHIVER
 from models.clock import Clock
 from models.errors import StaleVersion
 from models.forgetting import FORGOTTEN, Remains
@@ -32,11 +33,16 @@ async def forget(database: Database, clock: Clock, seen: Provisioning, driver: D
         runs = {seen.flow_run_id}
         query = select(EventRow.flow_run_id).where(EventRow.provisioning_id == seen.id)
         runs.update((await connection.execute(query)).scalars())
+        archived = select(EventRow.why).where(EventRow.provisioning_id == seen.id, EventRow.actor == ARCHIVER)
         remains = Remains(
-            avatar_ids=sorted(one for one in avatars if one), flow_run_ids=sorted(one for one in runs if one)
+            avatar_ids=sorted(one for one in avatars if one),
+            flow_run_ids=sorted(one for one in runs if one),
+            archives=list((await connection.execute(archived.order_by(EventRow.id))).scalars()),
         )
         for statement in (
-            update(EventRow).where(EventRow.provisioning_id == seen.id).values(why=FORGOTTEN),
+            update(EventRow)
+            .where(EventRow.provisioning_id == seen.id, EventRow.actor != ARCHIVER)
+            .values(why=FORGOTTEN),
             update(SubmissionRow).where(SubmissionRow.provisioning_id == seen.id).values(answer=None),
             update(QuarantineRow)
             .where(QuarantineRow.provisioning_id == seen.id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
@@ -10,8 +11,8 @@ from sqlalchemy import Select, func, or_, select
 from models.clock import Clock
 from models.errors import UnknownProvisioning
 from models.provisioning import Duplicate, Event, Provisioning, Status, Submission
-from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
-from store import rows
+from models.tables import IN_FLIGHT, TIMED_OUT, DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
+from store import pages, rows
 from store.database import Database
 
 
@@ -33,14 +34,22 @@ class LedgerReader:
 
     async def newest(self, status: Status | None, limit: int) -> list[Provisioning]:
         """Return at most `limit` provisionings, of one status or all, newest first."""
-        query: Select[Any] = (
-            select(ProvisioningRow.__table__)
-            .order_by(ProvisioningRow.created_at.desc(), ProvisioningRow.id.desc())
-            .limit(limit)
-        )
-        if status is not None:
-            query = query.where(ProvisioningRow.status == status)
-        return await self._found(query)
+        return await self.page(limit, statuses=[] if status is None else [status])
+
+    async def page(
+        self,
+        limit: int,
+        *,
+        statuses: Collection[Status] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: Provisioning | None = None,
+    ) -> list[Provisioning]:
+        """Return at most `limit` provisionings of any of the statuses (none: of all), newest first.
+
+        Only those created at or after `since`, and before `until`; `after` is the last one of the page before.
+        """
+        return await self._found(pages.newest_first(limit, statuses or list(Status), since, until, after))
 
     async def counts(self) -> dict[Status, int]:
         """Return how many provisionings stand in each status that any stands in."""
@@ -49,25 +58,22 @@ class LedgerReader:
             counted = {Status(status): count for status, count in await connection.execute(query)}
         return {status: counted[status] for status in Status if status in counted}
 
-    async def unattended(self, status: Status, *, after: str = "", limit: int = 500) -> list[Provisioning]:
-        """Return provisionings in a status that no living driver holds, by id, beginning after an id.
+    async def unattended(
+        self, status: Status, *, after: Provisioning | None = None, limit: int = 500
+    ) -> list[Provisioning]:
+        """Return provisionings in a status that no living driver holds, oldest first, beginning after one.
 
         Forgotten ones are left out: nothing about them changes any more.
         """
-        query: Select[Any] = (
-            select(ProvisioningRow.__table__)
-            .where(ProvisioningRow.status == status, ProvisioningRow.id > after)
-            .where(ProvisioningRow.forgotten_at.is_(None))
-            .where(
-                or_(
-                    ProvisioningRow.lease_expires_at.is_(None),
-                    ProvisioningRow.lease_expires_at <= self._clock.now(),
-                )
-            )
-            .order_by(ProvisioningRow.id)
-            .limit(limit)
-        )
-        return await self._found(query)
+        query = pages.oldest_first(ProvisioningRow.created_at, after, limit)
+        return await self._found(self._free(query.where(ProvisioningRow.status == status)))
+
+    async def timed_out(
+        self, since: datetime, *, after: Provisioning | None = None, limit: int = 500
+    ) -> list[Provisioning]:
+        """Return as `unattended` does what has timed out and was changed after a moment, by its last change."""
+        query = pages.oldest_first(ProvisioningRow.updated_at, after, limit)
+        return await self._found(self._free(query.where(TIMED_OUT, ProvisioningRow.updated_at > since)))
 
     async def events(self, provisioning_id: str) -> list[Event]:
         """Return everything that happened, oldest first."""
@@ -109,9 +115,14 @@ class LedgerReader:
 
     async def open_of_runs(self, flow_run_ids: Sequence[str]) -> list[Provisioning]:
         """Return the provisionings without an end that one of these Prefect runs drives, or drove last."""
-        is_open = ProvisioningRow.status.in_([status for status in Status if not status.is_end])
         return await self._found(
-            select(ProvisioningRow.__table__).where(ProvisioningRow.flow_run_id.in_(flow_run_ids), is_open)
+            select(ProvisioningRow.__table__).where(ProvisioningRow.flow_run_id.in_(flow_run_ids), IN_FLIGHT)
+        )
+
+    def _free(self, query: Select[Any]) -> Select[Any]:
+        expires_at = ProvisioningRow.lease_expires_at
+        return query.where(
+            ProvisioningRow.forgotten_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
         )
 
     async def _found(self, query: Select[Any]) -> list[Provisioning]:

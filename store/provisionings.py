@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import false, insert, select, update
+from sqlalchemy import Table, bindparam, false, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,13 +22,27 @@ from models.errors import (
 )
 from models.provisioning import TRANSITIONS, Driver, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
+from models.redaction import redact
 from models.request import ProvisioningRequest
 from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
 from store import rows
-from store.evidence import insertion
+from store.evidence import ADD_EVIDENCE, evidence_of
 from store.ledger_reader import LedgerReader
 
 MAX_TEXT = 256
+
+# Built once, of tables and parameters: building a statement costs more than running it.
+_PROVISIONINGS = cast("Table", ProvisioningRow.__table__)
+_SUBMISSIONS = cast("Table", SubmissionRow.__table__)
+_EVENTS = cast("Table", EventRow.__table__)
+_CHANGE = (
+    update(_PROVISIONINGS)
+    .where(_PROVISIONINGS.c.id == bindparam("seen_id"), _PROVISIONINGS.c.version == bindparam("seen_version"))
+    .returning(*_PROVISIONINGS.c)
+)
+_TELL = insert(_EVENTS)
+_SUBMIT = insert(_SUBMISSIONS).returning(*_SUBMISSIONS.c)
+_SETTLE = update(_SUBMISSIONS).where(_SUBMISSIONS.c.id == bindparam("submission"))
 
 
 class Ledger(LedgerReader):
@@ -59,17 +73,17 @@ class Ledger(LedgerReader):
             "flow_run_id": driver.flow_run_id,
         }
         engine = sqlite if self.database.is_sqlite else postgresql
-        add = engine.insert(ProvisioningRow).values(values).on_conflict_do_nothing()
+        add = engine.insert(_PROVISIONINGS).on_conflict_do_nothing()
         refresh = (
-            update(ProvisioningRow)
-            .where(ProvisioningRow.reference == reference)
-            .where(ProvisioningRow.request_identity == request.identity)
-            .where(ProvisioningRow.status == Status.ACCEPTED)
+            update(_PROVISIONINGS)
+            .where(_PROVISIONINGS.c.reference == reference)
+            .where(_PROVISIONINGS.c.request_identity == request.identity)
+            .where(_PROVISIONINGS.c.status == Status.ACCEPTED)
             .values(request=stored)
         )
-        find = select(ProvisioningRow.__table__).where(ProvisioningRow.reference == reference)
+        find = select(_PROVISIONINGS).where(_PROVISIONINGS.c.reference == reference)
         async with self.database.writing() as connection:
-            is_new = (await connection.execute(add)).rowcount == 1
+            is_new = (await connection.execute(add, values)).rowcount == 1
             if is_new:
                 await self._tell(
                     connection, provisioning_id, None, Status.ACCEPTED, driver, "the request was recorded"
@@ -129,9 +143,8 @@ class Ledger(LedgerReader):
                 avatar_id=None,
                 training_since=None,
             )
-            add = insert(SubmissionRow).values(values).returning(*SubmissionRow.__table__.columns)
-            row = (await connection.execute(add)).one()
-            await connection.execute(insertion(seen, submission_id, driver, now))
+            row = (await connection.execute(_SUBMIT, values)).one()
+            await connection.execute(ADD_EVIDENCE, evidence_of(seen, submission_id, driver, now))
         return moved, rows.submission(row)
 
     async def settle_submission(
@@ -151,20 +164,17 @@ class Ledger(LedgerReader):
         """Record what became of a POST together with where that leaves the provisioning."""
         if avatar_id is not None:
             columns["avatar_id"] = avatar_id
-        settle = (
-            update(SubmissionRow)
-            .where(SubmissionRow.id == submission.id)
-            .values(
-                state=state,
-                http_status=http_status,
-                answer=answer,
-                avatar_id=avatar_id,
-                state_at=self._clock.now(),
-            )
-        )
+        settled = {
+            "submission": submission.id,
+            "state": state,
+            "http_status": http_status,
+            "answer": answer,
+            "avatar_id": avatar_id,
+            "state_at": self._clock.now(),
+        }
         async with self.database.writing() as connection:
             now = await self._record(connection, seen, driver, why, to=to, submission_id=submission.id, **columns)
-            await connection.execute(settle)
+            await connection.execute(_SETTLE, settled)
         return now
 
     async def note_duplicate(
@@ -218,13 +228,15 @@ class Ledger(LedgerReader):
             columns["reasons"] = [reason.model_dump() for reason in reasons]
         if raw_status is not None:
             raw_status = columns["raw_status"] = _storable(raw_status)
-        change = (
-            update(ProvisioningRow)
-            .where(ProvisioningRow.id == seen.id, ProvisioningRow.version == seen.version)
-            .values(status=status, version=seen.version + 1, updated_at=self._clock.now(), **columns)
-            .returning(*ProvisioningRow.__table__.columns)
-        )
-        row = (await connection.execute(change)).one_or_none()
+        change = {
+            "seen_id": seen.id,
+            "seen_version": seen.version,
+            "status": status,
+            "version": seen.version + 1,
+            "updated_at": self._clock.now(),
+            **columns,
+        }
+        row = (await connection.execute(_CHANGE, change)).one_or_none()
         if row is None:
             raise StaleVersion(f"provisioning {seen.id} was changed by another driver")
         await self._tell(connection, seen.id, seen.status, status, driver, why, raw_status, submission_id)
@@ -241,21 +253,20 @@ class Ledger(LedgerReader):
         raw_status: str | None = None,
         submission_id: str | None = None,
     ) -> None:
-        await connection.execute(
-            insert(EventRow).values(
-                provisioning_id=provisioning_id,
-                at=self._clock.now(),
-                actor=driver.actor,
-                from_status=before,
-                to_status=after,
-                why=why,
-                raw_status=raw_status,
-                flow_run_id=driver.flow_run_id,
-                submission_id=submission_id,
-            )
-        )
+        event = {
+            "provisioning_id": provisioning_id,
+            "at": self._clock.now(),
+            "actor": driver.actor,
+            "from_status": before,
+            "to_status": after,
+            "why": why,
+            "raw_status": raw_status,
+            "flow_run_id": driver.flow_run_id,
+            "submission_id": submission_id,
+        }
+        await connection.execute(_TELL, event)
 
 
 def _storable(text: str) -> str:
-    """Return a status from outside as both engines can keep it: no NUL, no lone surrogate, not too long."""
-    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]
+    """Return a status from outside as it may be kept: no secret, no NUL, no lone surrogate, not too long."""
+    return redact(text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]

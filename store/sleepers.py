@@ -38,11 +38,12 @@ class Sleepers:
 
     async def over_ended(self) -> list[str]:
         """Return the ids of runs that sleep over what has ended: another driver, or a person, ended it."""
-        ended = [status for status in Status if status.is_end]
+        in_flight = [status for status in Status if not status.is_end]
         query = (
             select(SleeperRow.flow_run_id)
             .join(ProvisioningRow, ProvisioningRow.id == SleeperRow.provisioning_id)
-            .where(ProvisioningRow.status.in_(ended))
+            # Not "in one of the ends": SQLite would begin with everything that has ever ended.
+            .where(ProvisioningRow.status.not_in(in_flight))
             .order_by(SleeperRow.at)
         )
         async with self._database.reading() as connection:

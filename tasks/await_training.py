@@ -23,8 +23,9 @@ async def await_training(
 ) -> tuple[Provisioning, WatchEnd]:
     """Watch until the training has settled, its deadline has passed, the avatar is gone, or patience ends.
 
-    Returns the provisioning, still in TRAINING, with Argil's last status, and how the watch ended. The deadline
-    counts from the stored creation time, so a restart does not reset it. Patience None lasts to the deadline;
+    Returns the provisioning, still in TRAINING, with Argil's last status, and how the watch ended; what Argil says
+    of a finished avatar is left to `record_end` to write. The deadline counts from the stored creation time, so a
+    restart does not reset it. Patience None lasts to the deadline;
     0 is one look. Raises ArgilUnauthorized, LeaseHeld, StaleVersion, DatabaseError.
     """
     if provisioning.avatar_id is None or provisioning.training_since is None:
@@ -43,7 +44,9 @@ async def await_training(
                 )
             else:
                 narrate("Argil says %s of avatar %s", avatar.status, avatar.id)
-            if avatar.status != seen.raw_status or avatar.is_settled:
+            if avatar.status == AvatarStatus.IDLE:  # recorded together with the end that it is
+                seen = seen.model_copy(update={"raw_status": avatar.status, "avatar": avatar.raw})
+            elif avatar.status != seen.raw_status or avatar.is_settled:
                 seen = await active.ledger.record(
                     seen,
                     driver,

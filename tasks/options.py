@@ -6,6 +6,13 @@ from typing import TypedDict
 
 from prefect.cache_policies import NO_CACHE, CachePolicy
 
+from tasks.redacted_output import redact_output
+from tasks.redacted_states import redact_states
+
+# Here, since whoever starts a run of ours, a worker or a runner, imports its flow and little else of this project.
+redact_output()
+redact_states()
+
 
 class TaskOptions(TypedDict):
     """Options of every task."""

@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL
 
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning
+from models.redaction import redact_json
 from models.report import avatar_report
 from tasks.options import TASK
 from tasks.runtime import runtime
@@ -57,10 +58,12 @@ def _emit(event: str, provisioning: Provisioning, more: dict[str, Any]) -> None:
             "prefect.resource.id": f"{RESOURCE}.{provisioning.id}",
             "prefect.resource.name": provisioning.name,
         },
-        payload={
-            "provisioning_id": provisioning.id,
-            "reference": provisioning.reference,
-            "avatar_id": provisioning.avatar_id,
-            **more,
-        },
+        payload=redact_json(
+            {
+                "provisioning_id": provisioning.id,
+                "reference": provisioning.reference,
+                "avatar_id": provisioning.avatar_id,
+                **more,
+            }
+        ),
     )

@@ -15,8 +15,12 @@ async def end(active: Runtime, seen: Provisioning, driver: Driver, status: Statu
     """Move to an end and give its meaning as the reason: Argil itself gives none."""
     outcome = OUTCOMES[status]
     reason = Reason(code=outcome.event or status, message=outcome.meaning, hint=outcome.next_step_of(seen.id))
-    reasons = [] if status is Status.READY else [reason]
-    return await active.ledger.record(seen, driver, outcome.meaning, to=status, reasons=reasons)
+    if status is not Status.READY:
+        return await active.ledger.record(seen, driver, outcome.meaning, to=status, reasons=[reason])
+    why = f"Argil says {seen.raw_status}: {outcome.meaning}"
+    return await active.ledger.record(
+        seen, driver, why, to=status, reasons=[], raw_status=seen.raw_status, avatar=seen.avatar
+    )
 
 
 @task(**TASK)

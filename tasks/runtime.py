@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from clients.argil import ArgilClient
 from clients.media_probe import MediaChecker
+from clients.throttle import Budget
 from clients.training_watch import TrainingWatch
 from models.clock import Clock, SystemClock
 from models.media import MediaRole
@@ -21,7 +22,9 @@ from store.leases import Leases
 from store.provisionings import Ledger
 from store.quarantine import Quarantine
 from store.sleepers import Sleepers
+from tasks.api_key import api_key
 from tasks.hints import Hints
+from tasks.shared_budget import SharedBudget
 
 LEASE = timedelta(seconds=30)
 """How long a driver that died keeps others out."""
@@ -70,9 +73,11 @@ async def _closed_after(media: MediaChecker) -> AsyncIterator[MediaChecker]:
 
 
 @contextlib.asynccontextmanager
-async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -> AsyncIterator[Runtime]:
-    """Build a runtime. Raises SettingsError where no API key is set, and DatabaseError."""
-    key = settings.require_api_key()
+async def build(
+    settings: Settings, clock: Clock, *, lease: timedelta = LEASE, budget: Budget | None = None
+) -> AsyncIterator[Runtime]:
+    """Build a runtime. Raises SettingsError where there is no API key, and DatabaseError."""
+    key = await api_key(settings)
     async with (
         open_store(settings, clock) as (ledger, leases, quarantine),
         ArgilClient(
@@ -80,6 +85,7 @@ async def build(settings: Settings, clock: Clock, *, lease: timedelta = LEASE) -
             key,
             clock=clock,
             requests_per_second=settings.avatars_requests_per_second,
+            budget=budget,
         ) as argil,
         _closed_after(
             MediaChecker(
@@ -150,7 +156,8 @@ async def runtime() -> AsyncIterator[Runtime]:
     async with _in_use() as shared:
         async with shared.lock:
             if shared.runtime is None:
-                built = build(Settings.load(), SystemClock())
+                clock = SystemClock()
+                built = build(Settings.load(), clock, budget=SharedBudget(clock))
                 shared.runtime = await shared.stack.enter_async_context(built)
         yield shared.runtime
 

@@ -91,6 +91,7 @@ class Up:
     """A running `avatars up --simulate`, its home and what it printed."""
 
     kept_from_it: ClassVar[Set[str]] = {"PREFECT_API_URL", "SSL_CERT_FILE"}
+    token: ClassVar[str] = uuid.uuid4().hex
 
     def __init__(self, home: Path) -> None:
         own = {name: value for name, value in os.environ.items() if name not in self.kept_from_it}
@@ -101,7 +102,7 @@ class Up:
             "AVATARS_RECONCILE_SECONDS": "4",
             "AVATARS_PENDING_SECONDS": "4",
             "AVATARS_POLL_FLOOR_SECONDS": "0.2",
-            "AVATARS_WEBHOOK_TOKEN": uuid.uuid4().hex,
+            "AVATARS_WEBHOOK_TOKEN": self.token,
             "AVATARS_WEBHOOK_PORT": str(free_port()),
         }
         words = [sys.executable, "-m", "cli", "up", "--port", "0", *self.words()]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from models.provisioning import TRANSITIONS, Event, Provisioning, Status, Submission, SubmissionState
+from simulator.world import World as Account
 from store.ledger_reader import LedgerReader
 
 MANY = 1000
@@ -33,13 +33,18 @@ async def is_settled(ledger: LedgerReader) -> bool:
     return all(_is_settled(one) for one in await ledger.newest(None, MANY))
 
 
-async def audit(ledger: LedgerReader, account: Iterable[dict[str, Any]]) -> Verdict:
-    """Judge a ledger in which nothing is in flight any more, and every avatar at the simulator."""
+async def audit(ledger: LedgerReader, account: Account) -> Verdict:
+    """Judge a ledger in which nothing is in flight any more, and every avatar at the simulator.
+
+    One that Argil has dropped before anybody heard of it is none: neither its list nor a GET tells of it.
+    """
     verdict = Verdict()
-    made: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for avatar in account:
-        made[avatar["name"]].append(avatar)
     found = await ledger.newest(None, MANY)
+    told = {avatar["id"] for avatar in account.listed()} | {one.avatar_id for one in found}
+    made: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for avatar in account.avatars:
+        if avatar["id"] in told:
+            made[avatar["name"]].append(avatar)
     submissions = await ledger.submissions_of([one.id for one in found])
     for one in found:
         _judge(verdict, one, submissions[one.id], made.pop(one.name, []))

@@ -21,6 +21,7 @@ from models.clock import Clock
 from models.errors import DatabaseError
 from store.database import Database
 from store.deliveries import Deliveries
+from store.sqlite_connection import SqliteConnection
 from tasks.hints import Hints
 from tests.chaos.conductor import CURRENT, next_id
 
@@ -60,7 +61,7 @@ class SharedDatabase(Database):
 
             @event.listens_for(own.sync_engine, "connect")
             def unsynced(connection: Any, _record: Any) -> None:
-                connection.execute("PRAGMA synchronous = OFF")  # processes die here, not machines
+                connection.cursor().execute("PRAGMA synchronous = OFF")  # processes die here, not machines
 
     async def close(self) -> None:
         """Leave the engine to the others; the world closes it."""
@@ -93,31 +94,9 @@ def _caller() -> str:
     return sys._getframe(3).f_code.co_name
 
 
-class NoThread:
-    """Stands in for the thread of an aiosqlite connection."""
-
-    daemon = False
-
-    def __init__(self, **_: object) -> None:
-        pass
-
-    def start(self) -> None:
-        pass
-
-
-class AtOnce:
-    """Stands in for its queue: runs what is put in there, so that no turn depends on a thread's speed."""
-
-    def put_nowait(self, item: tuple[asyncio.Future[Any] | None, Callable[[], Any]]) -> None:
-        future, function = item
-        try:
-            result = function()
-        except Exception as error:  # noqa: BLE001  # as aiosqlite's thread does
-            if future is not None:
-                future.set_exception(error)
-        else:
-            if future is not None:
-                future.set_result(result)
+async def _at_once(_connection: SqliteConnection, work: Callable[[], Any]) -> Any:
+    """Stand in for the thread of a connection: no turn depends on a thread's speed."""
+    return work()
 
 
 class NoMedia:
@@ -193,8 +172,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     """Put all of them in place."""
     without_prefect(patch)
     patch.setattr("uuid.uuid4", next_id)
-    patch.setattr("aiosqlite.core.Thread", NoThread)
-    patch.setattr("aiosqlite.core.SimpleQueue", AtOnce)
+    patch.setattr(SqliteConnection, "in_thread", _at_once)
     patch.setattr("store.migration.prepare", _nothing)  # each world copies a ledger that has its tables
     for name, stand_in in {
         "ArgilClient": _client,

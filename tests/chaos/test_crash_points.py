@@ -23,6 +23,8 @@ SECOND_STRIDE = 4
 SECONDS_EACH = 3
 """The long form lets one of so many crash points, and so many points of its recovery, be a double crash."""
 MOST_TICKS = 30
+QUIET_TICKS = 2
+"""One that leaves nothing in flight, and one that re-opens what timed out too soon, its last look having failed."""
 OPERATOR_TRIES = 3
 SHOWN = 5
 
@@ -79,7 +81,7 @@ class Life:
 
 async def by_the_same_request(world: World, work: Work) -> None:
     """Recover as a caller does who asks again, once the lease of the dead driver has run out."""
-    for each in (work, TICKS[0]):
+    for each in (work, *[TICKS[0]] * QUIET_TICKS):
         await world.conductor.pass_(LEASE_SECONDS + 1)
         while (await world.finish(each)).is_dead:
             await world.conductor.pass_(LEASE_SECONDS + 1)
@@ -87,18 +89,21 @@ async def by_the_same_request(world: World, work: Work) -> None:
 
 async def at_once(world: World, work: Work) -> None:
     """Recover as a caller does who asks again at once, and follows the dead driver until its lease runs out."""
-    for each in (work, TICKS[0]):
-        while (await world.finish(each)).is_dead:
-            pass
+    while (await world.finish(work)).is_dead:
+        pass
+    for tick in [TICKS[0]] * QUIET_TICKS:
+        while (await world.finish(tick)).is_dead:
+            await world.conductor.pass_(LEASE_SECONDS + 1)  # a tick follows nobody
 
 
 async def by_schedule(world: World, _work: Work) -> None:
     """Recover by nothing but the two schedules."""
+    quiet = 0
     for _ in range(MOST_TICKS):
-        await world.tick()
-        if await is_settled(world.reader):
-            break
-    await world.tick()  # what timed out too soon is re-opened
+        died = await world.tick()
+        quiet = 0 if died or not await is_settled(world.reader) else quiet + 1
+        if quiet == QUIET_TICKS:
+            return
 
 
 Recovery = Callable[[World, Work], Awaitable[None]]
@@ -119,12 +124,14 @@ def live(ledger: Path, plot: Plot, kill_after: tuple[int, ...] = (), recover: Re
                 statuses = await world.statuses()
                 if statuses == [plot.end] or Status.ACCEPTED not in statuses:
                     break
-                await world.finish(work)  # it waits for its operator, who asks again
+                died = (await world.finish(work)).is_dead  # it waits for its operator, who asks again
+                if died and recover is not None:
+                    await recover(world, work)
             return Life(
                 world.conductor.points,
                 world.conductor.deaths,
                 statuses,
-                await audit(world.reader, world.account.avatars),
+                await audit(world.reader, world.account),
             )
         finally:
             await world.close()

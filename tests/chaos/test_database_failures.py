@@ -193,7 +193,7 @@ async def repaired(attempt: Attempt, argil: ArgilSimulator, look: str) -> None:
             await provision_pending.fn()
             await asyncio.sleep(0.2)
         assert (await active.ledger.get("ada-1")).status is Status.READY
-        verdict = await audit(active.ledger, argil.world.avatars)
+        verdict = await audit(active.ledger, argil.world)
     assert not verdict, verdict
     assert len(argil.world.avatars) == 1
 

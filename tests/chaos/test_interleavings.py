@@ -180,7 +180,7 @@ class Interleavings(RuleBasedStateMachine):
             if await is_settled(self.world.reader):
                 break
         await self.world.tick()  # what came late is noted
-        verdict = await audit(self.world.reader, self.world.account.avatars)
+        verdict = await audit(self.world.reader, self.world.account)
         verdict.duplicated = [each for each in verdict.duplicated if not self.is_hidden(each.split()[0])]
         assert not verdict, verdict
 

@@ -178,7 +178,7 @@ async def test_two_reconcilers_and_two_runners_race_for_what_is_in_flight(
     found = await ledger.newest(None, MANY)
     assert {one.name: one.status for one in found} == ends
     assert Counter(avatar["name"] for avatar in argil.world.avatars) == Counter(ends.keys())
-    verdict = await audit(ledger, argil.world.avatars)
+    verdict = await audit(ledger, argil.world)
     assert not verdict, verdict
     for one in found:
         moves = [(e.from_status, e.to_status) for e in await ledger.events(one.id) if e.from_status != e.to_status]

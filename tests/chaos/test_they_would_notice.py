@@ -56,7 +56,7 @@ def hold_up(new_ledger: NewLedger, plot: Plot) -> Counts:
             await alone(world, await world.start(work))
             await world.conductor.run(late)
             await by_schedule(world, work)
-            verdict = await audit(world.reader, world.account.avatars)
+            verdict = await audit(world.reader, world.account)
             counts.lost += len(verdict.lost)
             counts.duplicated += len(verdict.duplicated)
         finally:

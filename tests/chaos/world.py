@@ -162,11 +162,11 @@ class World:
         self.raise_what_failed()
         return process
 
-    async def tick(self) -> None:
-        """Let both schedules fire a minute after whatever was last."""
+    async def tick(self) -> bool:
+        """Let both schedules fire a minute after whatever was last; returns whether one of them died."""
         await self.conductor.pass_(TICK_SECONDS)
-        for work in TICKS:
-            await self.finish(work)
+        ended = [await self.finish(work) for work in TICKS]
+        return any(process.is_dead for process in ended)
 
     def raise_what_failed(self) -> None:
         """Raise what no driver may end with: anything but a state, or its death."""

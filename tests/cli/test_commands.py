@@ -235,4 +235,4 @@ def test_an_unknown_provisioning_is_a_clear_error(simulated: ArgilSimulator) -> 
 
 
 def test_db_upgrade_says_where_the_ledger_stands(simulated: ArgilSimulator) -> None:
-    assert "revision 0004" in avatars("db", "upgrade").out
+    assert "revision 0005" in avatars("db", "upgrade").out

@@ -192,6 +192,7 @@ CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
     "unavailable": ("NOT_TRAINED", 3, 1, [RETRY_AFTER, RETRY_AFTER]),
     "unavailable-bare": (OutcomeUnknown, 1, 0, []),
     "invalid": (RequestRefused, 1, 0, []),
+    "echo": (RequestRefused, 1, 0, []),
     "payment-required": (ArgilPaymentRequired, 1, 0, []),
     "error-after-create": (OutcomeUnknown, 1, 1, []),
     "cut-after-create": (OutcomeUnknown, 1, 1, []),
@@ -659,3 +660,28 @@ async def test_an_answer_in_any_shape_is_kept_as_code_and_message(
     with pytest.raises(RequestRefused) as caught:
         await answered_by(Answers(answer)).create(asked())
     assert caught.value.answer == kept
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "zlib", "no-such"])
+async def test_an_answer_in_whatever_charset_is_told(charset: str, clock: FakeClock) -> None:
+    says = httpx.Response(400, headers={"content-type": f"text/plain; charset={charset}"}, content=b"Grace \xff")
+    async with ArgilClient(
+        "https://argil.test",
+        KEY,
+        clock=clock,
+        requests_per_second=NO_HURRY,
+        transport=httpx.MockTransport(lambda _: says),
+    ) as client:
+        with pytest.raises(RequestRefused, match="Grace \ufffd"):
+            await client.create(asked())
+
+
+async def test_no_cookie_is_kept(clock: FakeClock) -> None:
+    says = [(b"set-cookie", b"a=b"), (b"set-cookie", b"\xc3\xa9")]
+    handler = Answers(httpx.Response(200, headers=says, json=AVATAR))
+    async with ArgilClient(
+        "https://argil.test", KEY, clock=clock, requests_per_second=NO_HURRY, transport=httpx.MockTransport(handler)
+    ) as client:
+        for _ in range(2):
+            await client.get("a-1")
+    assert all("cookie" not in request.headers for request in handler.requests)

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
+import resource
 import ssl
 import struct
 import subprocess
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,12 +23,14 @@ from hypothesis import strategies as st
 
 from clients.address_guard import GuardedTransport
 from clients.media_probe import FIRST_FRAME_BYTES, MediaChecker, MediaProbe, probe
+from clients.mp4_boxes import find_layout
+from clients.mp4_fragments import fragmented_seconds
 from clients.range_requests import FetchLimits
 from models.errors import MediaRejected, MediaUnreachable
 from models.media import MIB, RULES, MediaReport, MediaRole
 from simulator.media_host import MediaHost
 from simulator.videos import HUGE_BYTES, SAMPLES, make_video, sample
-from tests.clients.recordings import recorded
+from tests.clients.recordings import edited, put, recorded
 
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
 TIME_BOXES = {
@@ -320,7 +326,12 @@ def test_no_damage_to_fragments_brings_the_probe_down(
 
 def test_a_picture_larger_than_any_camera_takes_is_not_decoded(tmp_path: Path) -> None:
     path = tmp_path / "huge.mp4"
-    path.write_bytes(recorded(61, width=8192, height=8192, step=60, sound=0))
+    make = (
+        "import sys; from pathlib import Path; from tests.clients.recordings import recorded;"
+        "Path(sys.argv[1]).write_bytes(recorded(61, width=8192, height=8192, step=60, sound=0))"
+    )
+    # Not in this process, where FFmpeg may not take the memory of such a picture.
+    subprocess.run([sys.executable, "-c", make, path], check=True)
     script = (
         "import resource, sys; from pathlib import Path; from tests.clients.test_media_probe import probe_bytes;"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak();"
@@ -433,3 +444,65 @@ async def test_many_checks_run_at_once(checker: MediaChecker, media_host: MediaH
 def test_the_samples_keep_within_what_a_check_may_download(samples: Path) -> None:
     for name in SAMPLES:
         assert sample(name, samples).stat().st_size <= RULES[DATASET].max_bytes
+
+
+class SparseTransport(httpx.BaseTransport):
+    """A host whose file has a hole of any size behind its first `hole_at` bytes."""
+
+    def __init__(self, data: bytes, hole_at: int, hole: int) -> None:
+        self._data, self._at, self._hole = data, hole_at, hole
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        size = len(self._data) + self._hole
+        first, last = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
+        last = min(last, size - 1)
+        body = bytes(self._byte(at) for at in range(first, last + 1))
+        return httpx.Response(206, headers={"content-range": f"bytes {first}-{last}/{size}"}, content=iter([body]))
+
+    def _byte(self, at: int) -> int:
+        if at < self._at:
+            return self._data[at]
+        return 0 if at < self._at + self._hole else self._data[at - self._hole]
+
+
+def test_a_fragment_far_away_takes_no_memory_for_what_lies_before_it() -> None:
+    data = recorded(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov", sound=0)
+    at = data.index(b"moof") - 4
+    hole = 10**17
+    sparse = SparseTransport(data[:at] + struct.pack(">I4sQ", 1, b"free", hole + 16) + data[at:], at + 16, hole)
+    found = probe("https://videos.test/v.mp4", DATASET, transport=sparse, sleep=lambda _: None)
+    assert found.facts.size_bytes > hole
+
+
+def test_no_more_tracks_are_looked_at_than_real_files_have() -> None:
+    data = recorded(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov", sound=0)
+    many = edited(data, "moov", lambda body: body + body[body.index(b"trak") - 4 : body.index(b"mvex") - 4] * 1000)
+    began = time.thread_time()
+    assert rule_against(many) == "unreadable"
+    assert time.thread_time() - began < 15  # each track looked through all of them: minutes
+
+
+def test_a_fragment_that_claims_millions_of_frames_takes_no_memory_for_them() -> None:
+    data = recorded(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov", sound=0)
+    claims = edited(data, "moof.traf.trun", put(0, struct.pack(">II", 0, 20_000_000)))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert rule_against(claims) == "unreadable"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * KIB
+
+
+def test_a_tail_of_thousands_of_fragments_is_not_walked_for_each_of_them() -> None:
+    data = recorded(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov+skip_trailer", sound=0)
+    walked = Counter[int]()
+
+    class Tail(io.BytesIO):
+        def fetch(self, _start: int, _end: int, /) -> None: ...
+
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            walked[offset] += 1
+            return super().seek(offset, whence)
+
+    many = data + struct.pack(">I4s", 8, b"moof") * 5000
+    file = Tail(many)
+    moov = find_layout(file, len(many)).moov
+    assert fragmented_seconds(file, moov, len(many), 1) is None
+    assert max(walked.values()) < 50

@@ -171,3 +171,13 @@ def test_no_bytes_bring_the_walk_down(pieces: list[bytes]) -> None:
         read_index(file, find_layout(file, len(data)).moov)
     except MediaRejected as rejected:
         assert rejected.rule  # noqa: PT017  # the only error there may be
+
+
+@pytest.mark.parametrize(
+    "track", [box(b"trak"), box(b"trak", tkhd(0, 1, 1, FLAT)), box(b"trak", tkhd(-1, 1, 1, FLAT))]
+)
+def test_fragments_need_a_number_of_each_track(track: bytes) -> None:
+    data = index_of(box(b"trak", tkhd(1, 640, 480, FLAT)), track, box(b"mvex"))
+    with pytest.raises(MediaRejected) as rejected:
+        read_index(io.BytesIO(data), layout_of(data).moov)
+    assert rejected.value.rule == "unreadable"

@@ -51,3 +51,31 @@ async def test_idle_time_is_not_saved_up_for_a_burst(clock: FakeClock) -> None:
     for _ in range(3):
         await throttle.turn()
     assert clock.sleeps == pytest.approx([0.5, 0.5])
+
+
+class Counted:
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    async def take(self, requests: int) -> None:
+        self.taken.append(requests)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("per_second", "block"), [(5, 5), (0.5, 1), (7.9, 7)])
+async def test_a_shared_budget_is_taken_in_blocks_of_a_second(
+    clock: FakeClock, per_second: float, block: int
+) -> None:
+    budget = Counted()
+    throttle = Throttle(per_second, clock, budget=budget)
+    await asyncio.gather(*(throttle.turn() for _ in range(2 * block + 1)))
+    assert budget.taken == [block] * 3
+
+
+async def test_nobody_has_a_turn_while_argil_wishes_to_be_left_alone(clock: FakeClock) -> None:
+    throttle = Throttle(2, clock)
+    throttle.hold(30)
+    throttle.hold(10)
+    for _ in range(2):
+        await throttle.turn()
+    assert clock.sleeps == pytest.approx([30, 0.5])

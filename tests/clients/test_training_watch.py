@@ -125,10 +125,13 @@ async def test_argils_wish_to_be_left_alone_is_respected(
     assert argil.looks == [0, next_look]
 
 
-async def test_the_last_look_is_at_the_deadline_whatever_argil_wishes(clock: FakeClock) -> None:
-    argil = Argil(clock, httpx.Response(429, headers={"retry-after": "100"}), "IDLE")
+@pytest.mark.parametrize(("status", "last"), [(503, 20), (429, 100)])
+async def test_the_last_look_is_at_the_deadline_or_once_the_account_may_ask_again(
+    clock: FakeClock, status: int, last: float
+) -> None:
+    argil = Argil(clock, httpx.Response(status, headers={"retry-after": "100"}), "IDLE")
     seen = await watched(clock, argil, lasting=timedelta(seconds=20))
-    assert argil.looks == [0, 20]
+    assert argil.looks == [0, last]
     assert seen.end is WatchEnd.SETTLED
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,26 @@ def test_a_schedule_fires_again_after_its_interval(up: Up, flow: str, setting: s
     first, second, *_ = sorted({datetime.fromisoformat(run["expected_start_time"]) for run in runs})
     assert second - first >= every
     assert (second - first) % every == timedelta(0)
+
+
+def test_ticks_that_piled_up_while_the_runner_stood_still_are_skipped_but_for_one(up: Up) -> None:
+    def overdue() -> bool | None:
+        now = datetime.now(UTC)
+        waiting = [run for run in up.api.runs_of("reconcile-avatars") if run["state_type"] == "SCHEDULED"]
+        return sum(datetime.fromisoformat(run["expected_start_time"]) < now for run in waiting) >= 3 or None
+
+    def caught_up() -> bool | None:
+        return any(run["state_name"] == "Skipped" for run in up.api.runs_of("reconcile-avatars")) or None
+
+    listed = subprocess.run(["ps", "-wweo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    words = dict(line.split(None, 1) for line in listed.splitlines())
+    [runner] = [pid for pid in up.family() if "deployments.runner" in words.get(str(pid), "")]
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        until(overdue, "ticks that are overdue")
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    until(caught_up, "one tick in place of those overdue")
 
 
 def test_a_webhook_wakes_a_sleeping_run(up: Up) -> None:

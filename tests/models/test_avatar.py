@@ -33,6 +33,7 @@ SEED_ANSWER: dict[str, Any] = {
 }
 
 # A JSON string may hold half a surrogate pair; Python's decoder hands it on.
+STORABLE = st.characters(codec="utf-8", exclude_characters="\x00")
 TEXT = st.text(st.characters(), max_size=20)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
@@ -191,7 +192,7 @@ def test_what_has_no_id_and_status_is_no_avatar(answer: object) -> None:
 @settings(deadline=None)
 @given(
     known=st.fixed_dictionaries(
-        {"id": st.text(min_size=1, max_size=256), "status": TEXT},
+        {"id": st.text(STORABLE, min_size=1, max_size=256), "status": st.text(STORABLE)},
         optional={
             field: JSON | DATES for field in [*SEED_ANSWER, "createdAt", "raw"] if field not in {"id", "status"}
         },
@@ -213,3 +214,11 @@ def test_any_object_with_id_and_status_is_an_avatar_and_is_kept_whole(
 def test_no_answer_whatever_makes_the_reader_fail(answer: object) -> None:
     avatar = Avatar.read(answer)
     assert avatar is None or isinstance(answer, dict)
+
+
+@pytest.mark.parametrize("text", ["a\ud83d", "a\x00"])
+def test_what_no_database_takes_is_neither_an_id_nor_a_status(text: str) -> None:
+    assert Avatar.read({"id": text, "status": "IDLE"}) is None
+    avatar = Avatar.read({"id": "a", "status": text, "name": text})
+    assert avatar is not None
+    assert avatar.status == "a?"

@@ -87,3 +87,16 @@ def test_every_class_has_a_code_of_its_own() -> None:
 def test_all_problems_of_a_request_stand_in_its_message() -> None:
     error = InvalidRequest([("name", "too long"), ("extras", "too many")])
     assert str(error) == "name: too long; extras: too many"
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_no_error_tells_a_signature(kind: type[AvatarsError]) -> None:
+    error = AvatarsError.__new__(kind)
+    AvatarsError.__init__(error, "no https://a.example/b?sig=canary", hint="see https://a.example/c?sig=canary")
+    assert "canary" not in f"{error} {error!r} {error.__dict__}"
+    assert (error.message, error.hint) == ("no https://a.example/b?…", "see https://a.example/c?…")
+
+
+def test_a_reference_that_is_a_url_shows_no_query() -> None:
+    for error in (ReferenceConflict("https://h/?canary", "p-1"), UnknownProvisioning("https://h/?canary")):
+        assert "canary" not in str(error)

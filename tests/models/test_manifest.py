@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from typing import Any
 
 import pytest
 
 from models.errors import InvalidManifest
 from models.manifest import MAX_BYTES, ManifestRow, format_of, read_manifest, read_rows
+from models.manifest_text import MAX_ROWS
 
 CANARY = "canary-signature"
 HEADER = "name,dataset_video,consent_video,reference,extras,extras.team\n"
@@ -212,3 +214,63 @@ def test_the_format_is_told_by_the_name() -> None:
         with pytest.raises(InvalidManifest) as caught:
             format_of(name)
         assert CANARY not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("!!timestamp x", "!!bool x", "!!int ''", "!!float ''", "!!int x"),
+        "0x" + "f" * 5000,
+        "1" + ":1" * 300 + ".0",
+    ],
+)
+def test_what_a_yaml_tag_or_a_number_promises_and_does_not_hold_is_text(value: str) -> None:
+    [row] = read_manifest(f"- name: {value}\n".encode(), "yaml")
+    assert [message for _, message in told(row) if "dataset_video" in message]
+
+
+def test_a_key_of_yaml_that_is_a_url_shows_no_query() -> None:
+    [row] = read_manifest(f"- '{DATASET}': {{a: 1, a: 2}}\n".encode(), "yaml")
+    assert any("stands there twice" in message for _, message in told(row))
+
+
+def test_a_reference_that_is_a_url_shows_no_query() -> None:
+    for row in read_rows([{**ROW, "reference": DATASET}] * 2):
+        assert "row.duplicate" in [code for code, _ in told(row)]
+        assert CANARY not in row.reference
+
+
+def test_of_many_rows_with_one_reference_each_names_a_few() -> None:
+    rows = read_rows([ROW] * 500)
+    assert all(len(message) < 300 for row in rows for _, message in told(row))
+    assert told(rows[0])[0][1].startswith("row 1, reference: is also the reference of row 2, row 3,")
+    assert "row 11 and 489 more; it is 'a'" in told(rows[0])[0][1]
+
+
+@pytest.mark.parametrize(("form", "data"), [("jsonl", "0\n"), ("csv", "1\n"), ("yaml", "- 0\n")])
+def test_no_more_rows_are_read_than_a_manifest_may_have(form: str, data: str) -> None:
+    text = (HEADER if form == "csv" else "") + data * (MAX_ROWS + 1) + ("'" if form == "yaml" else "\x00")
+    assert "100,000 rows" in refused(text, form)  # what breaks the form behind them is not reached
+
+
+@pytest.mark.parametrize(
+    ("form", "data"),
+    [
+        ("csv", ",".join(f"extras.{number}" for number in range(60_000))),
+        ("jsonl", "{" + ",".join(f'"{number}": 0' for number in range(60_000)) + "}"),
+    ],
+)
+def test_many_columns_are_read_in_a_time_that_grows_with_their_number(form: str, data: str) -> None:
+    began = time.thread_time()
+    if form == "csv":
+        refused(data, form)
+    else:
+        assert len(told(read_manifest(data.encode(), form)[0])) > 60_000
+    assert time.thread_time() - began < 15  # comparing each with each took minutes
+
+
+def test_half_a_character_can_be_told_of() -> None:
+    text = r'{"name": "\ud83d", "reference": "\ud83d", "dataset_video": "\ud83d", "\ud83d": 1, "\ud83d": 2}'
+    [row] = read_manifest(text.encode(), "jsonl")
+    for shown in (row.name, row.reference, *(message for _, message in told(row))):
+        assert shown.encode()

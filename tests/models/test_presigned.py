@@ -80,3 +80,7 @@ def test_the_time_left_is_told(left: timedelta, code: str, told: str, *, passed:
 
 def test_a_url_that_tells_no_end_has_none_to_hold() -> None:
     assert expiry_check(BASE, MediaRole.DATASET, now=NOON, margin_seconds=3600) is None
+
+
+def test_an_end_past_all_numbers_is_none() -> None:
+    assert expiry_of(f"{BASE}Key-Pair-Id=K&Policy={policy(float('inf'))}") is None

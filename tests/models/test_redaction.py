@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.redaction import redact, redact_url
+from models import redaction
+from models.redaction import redact, redact_json, redact_url, withhold
 
 CANARY = "canary"
 
@@ -52,6 +53,20 @@ def test_a_url_keeps_host_and_path_alone(url: str, expected: str) -> None:
         ("seen: 'https://a/b'", "seen: 'https://a/b'"),
         ("https://ada:canary@a/b and c@d.example", "https://a/b and c@d.example"),
         ("is it? no", "is it? no"),
+        ("AVATARS_WEBHOOK_TOKEN=... is how it is set", "AVATARS_WEBHOOK_TOKEN=... is how it is set"),
+        ("postgresql+asyncpg://ada:can/ary@h/db failed", "postgresql+asyncpg://h/db failed"),
+        ("sqlite+aiosqlite:////a/b.db?key=canary", "sqlite+aiosqlite:////a/b.db?…"),
+        ("https:\\/\\/a\\/b?c=canary", "https:\\/\\/a\\/b?…"),
+        ("https:\\/\\/ada:canary@a\\/b", "https:\\/\\/a\\/b"),
+        ("https://a/b\\u003fc\\u003dcanary", "https://a/b?…"),
+        ("https%3A%2F%2Fa%2Fb%3Fsig%3Dcanary&x", "https%3A%2F%2Fa%2Fb?…"),
+        ("https%253A%252F%252Fa%252Fb%253Fsig%253Dcanary", "https%253A%252F%252Fa%252Fb?…"),
+        ("https%3A%2F%2Fada%3Acanary%40a%2Fb", "https%3A%2F%2Fa%2Fb"),
+        ("https://p/fetch/https%3A%2F%2Fa%2Fb%3Fc%3Dcanary", "https://p/fetch/https%3A%2F%2Fa%2Fb?…"),
+        ("/b?X-Amz-Signature=canary&x=1", "/b?X-Amz-Signature=…&x=1"),
+        ("X-Amz-Signature%3Dcanary", "X-Amz-Signature%3D…"),
+        ('{"X-Goog-Signature": "canary"}', '{"X-Goog-Signature": "…"}'),
+        ("sv=1&sig=can%2Fary", "sv=1&sig=…"),
     ],
 )
 def test_every_url_in_a_text_is_redacted_and_the_rest_is_left_alone(text: str, expected: str) -> None:
@@ -84,3 +99,15 @@ def test_no_user_information_survives(user: str, host: str, path: str) -> None:
 @given(st.text())
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
     assert redact(redact(text)) == redact(text)
+
+
+def test_a_known_secret_is_taken_out_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_known", set())
+    withhold("canary/key")
+    withhold("short")
+    assert redact("canary/key, canary%2Fkey and short words") == "…, … and short words"
+
+
+def test_every_text_of_a_document_is_redacted() -> None:
+    document = {"a": ["https://a/?c=canary", 1, None], "https://b/?c=canary": {"c": "sig=canary"}}
+    assert redact_json(document) == {"a": ["https://a/?…", 1, None], "https://b/?…": {"c": "sig=…"}}

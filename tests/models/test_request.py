@@ -281,3 +281,16 @@ def test_the_form_in_the_ui_knows_the_limits(field: str, rules: dict[str, Any]) 
 def test_the_examples_of_the_form_make_a_request() -> None:
     properties = ProvisioningRequest.model_json_schema()["properties"]
     read_request({name: field["examples"][0] for name, field in properties.items()})
+
+
+@pytest.mark.parametrize("field", ["name", "reference"])
+def test_what_is_shown_to_everyone_holds_no_signed_url(field: str) -> None:
+    [(told_of, told)] = problems(**{field: f"https://videos.example/a.mp4?sig={CANARY}"})
+    assert told_of == field
+    assert "must hold no secret" in told
+    assert CANARY not in told
+
+
+def test_a_number_that_python_refuses_to_write_is_told_by_its_length() -> None:
+    with pytest.raises(InvalidRequest, match="it is a number of 40,001 bits"):
+        read_request({"name": 2**40_000})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -180,3 +181,21 @@ def test_a_base_that_is_none_is_one_clear_error(base: str) -> None:
 )
 def test_a_masked_url_tells_no_secret(url: str, shown: str) -> None:
     assert masked(url) == shown
+
+
+def test_a_body_of_backslashes_is_read_in_a_time_that_grows_with_its_length() -> None:
+    began = time.thread_time()
+    assert read(told(avatarName="\\" * 500_000)) is not None
+    assert time.thread_time() - began < 15  # trying each of them anew took minutes
+
+
+def test_an_address_that_is_no_url_is_not_quoted() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        receiver_url(f"https://[{TOKEN}@x]")
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["a\ud83d", "a\x00"])
+def test_an_id_that_no_url_takes_is_no_webhook(text: str) -> None:
+    assert Webhook.read({"id": text, "callbackUrl": "https://a.example"}) is None
+    assert Webhook.read({"id": "a", "callbackUrl": text}) == Webhook.read({"id": "a", "callbackUrl": "a?"})

@@ -233,3 +233,11 @@ def test_a_cut_leaves_the_callers_other_requests_alone(argil: ArgilSimulator, ca
 
 def test_each_scenario_says_what_it_does() -> None:
     assert all(scenario.does for scenario in SCENARIOS.values())
+
+
+def test_echo_repeats_what_it_was_sent_key_and_all(caller: httpx.Client) -> None:
+    answer = caller.post("/avatars", json=body("echo", query="?sig=1"))
+    assert answer.status_code == 400
+    message = answer.json()["message"]
+    assert "https://example.com/dataset.mp4?sig=1" in message
+    assert caller.headers["x-api-key"] in message

@@ -34,7 +34,7 @@ async def test_the_migrations_are_in_step_with_the_tables(database: Database) ->
 
 async def test_upgrading_twice_does_nothing_twice(database: Database) -> None:
     await migration.upgrade(database)
-    assert await migration.revision(database) == ("0004", "0004")
+    assert await migration.revision(database) == ("0005", "0005")
 
 
 def test_processes_that_start_on_a_new_sqlite_file_at_once_all_find_it_ready(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from simulator.world import World
 from store import migration
 from store.database import Database
 from tasks.find_submission import find_submission
+from tasks.find_unattended import find_unattended
 from tasks.runtime import Runtime, build, sharing
 from tasks.submit_avatar import submit_avatar
 from tests.fakes import FakeClock
@@ -52,6 +53,11 @@ GOOD_FACTS = MediaFacts(
     has_audio=True,
     etag='"1"',
 )
+
+
+async def unattended(driver: Driver) -> list[Provisioning]:
+    """Return what a reconcile tick would find."""
+    return [one async for page in find_unattended(driver) for one in page]
 
 
 class EventfulClock(FakeClock):

@@ -14,10 +14,9 @@ from store.leases import Leases
 from tasks.await_training import await_training
 from tasks.cancel import cancel
 from tasks.find_provisioning import reopen_provisioning
-from tasks.find_unattended import find_unattended
 from tasks.lease import leased, unless_taken_away
 from tasks.submit_avatar import submit_avatar
-from tests.tasks.conftest import TRAINING_SECONDS, Desk, EventfulClock
+from tests.tasks.conftest import TRAINING_SECONDS, Desk, EventfulClock, unattended
 
 
 async def cancelled(desk: Desk, seen: Provisioning) -> Provisioning:
@@ -55,7 +54,7 @@ async def test_what_argil_says_later_is_recorded_and_resume_sees_it_through(
     await desk.active.leases.release(ended.id, desk.driver)
     clock.pass_(TRAINING_SECONDS + 1)
     for _ in range(2):
-        assert await find_unattended.fn(desk.driver) == []
+        assert await unattended(desk.driver) == []
     now = await desk.now(ended)
     assert (now.status, now.raw_status) == (Status.CANCELLED, "IDLE")
     assert (await desk.whys(ended)).count("Argil says IDLE") == 1
@@ -69,7 +68,7 @@ async def test_an_avatar_whose_answer_came_after_the_cancel_is_found(desk: Desk,
     assert submitting.status is Status.SUBMITTING
     ended = await cancelled(desk, submitting)
     assert ended.avatar_id is None
-    await find_unattended.fn(desk.driver)
+    await unattended(desk.driver)
     now = await desk.now(ended)
     assert (now.status, now.avatar_id) == (Status.CANCELLED, argil.world.avatars[0]["id"])
     assert await desk.states(ended) == [SubmissionState.TAKEN]

@@ -9,9 +9,8 @@ from models.provisioning import Status, SubmissionState
 from models.settings import Settings
 from simulator.server import ArgilSimulator
 from tasks import report_duplicate as module
-from tasks.find_unattended import find_unattended
 from tasks.submit_avatar import create_request
-from tests.tasks.conftest import Desk, EventfulClock
+from tests.tasks.conftest import Desk, EventfulClock, unattended
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ async def test_a_lost_create_that_shows_up_after_all_is_reported_once_as_a_dupli
     assert training.status is Status.TRAINING
     late = await desk.active.argil.create(create_request(desk.request, lost.id))
     for _ in range(2):
-        await find_unattended.fn(desk.driver)
+        await unattended(desk.driver)
     assert announced == [late.id]
     assert sum("duplicate at Argil" in why for why in await desk.whys(training)) == 1
     assert (await desk.now(training)).version == training.version
@@ -48,7 +47,7 @@ async def test_what_is_ours_and_what_is_somebody_elses_is_left_alone(
     stranger = await desk.active.argil.create(request)
     assert stranger.extras[SUBMISSION_KEY]
     before = await desk.whys(training)
-    await find_unattended.fn(desk.driver)
+    await unattended(desk.driver)
     assert announced == []
     assert await desk.whys(training) == before
 
@@ -63,6 +62,6 @@ async def test_the_failed_avatar_of_a_retrain_is_no_duplicate(
     failed = await desk.trained("fail", "TRAINING_FAILED")
     again = await desk.submitted_from(await record_training_failure.fn(failed.id, desk.driver))
     assert len(argil.world.avatars) == 2
-    await find_unattended.fn(desk.driver)
+    await unattended(desk.driver)
     assert again.status is Status.TRAINING
     assert announced == []

@@ -9,9 +9,8 @@ from models.provisioning import Driver, Provisioning, Status
 from tasks.cancel import cancel
 from tasks.compare_account import compare_account
 from tasks.find_provisioning import reopen_provisioning
-from tasks.find_unattended import find_unattended
 from tasks.forget import forget
-from tests.tasks.conftest import Desk, EventfulClock
+from tests.tasks.conftest import Desk, EventfulClock, unattended
 
 
 async def forgotten(desk: Desk, seen: Provisioning) -> list[str]:
@@ -50,7 +49,7 @@ async def test_nothing_goes_on_with_what_was_forgotten(desk: Desk, clock: Eventf
         await reopen_provisioning.fn(now, other)
     clock.pass_(1000)
     # The training has ended at Argil since, which knows the name: it does not come back.
-    assert await find_unattended.fn(other) == []
+    assert await unattended(other) == []
     assert await desk.now(cancelled) == now
 
 

@@ -14,7 +14,7 @@ from models.errors import ArgilUnavailable
 from models.provisioning import Provisioning, Status
 from models.resolution import Resolution, Resolved, resolutions
 from simulator.server import ArgilSimulator
-from tests.tasks.conftest import GRACE_SECONDS, Desk, EventfulClock
+from tests.tasks.conftest import GRACE_SECONDS, Desk, EventfulClock, unattended
 
 
 async def resolved(desk: Desk, one: Provisioning) -> list[Resolved]:
@@ -69,11 +69,10 @@ async def test_a_create_whose_driver_died_is_under_way_until_it_is_adopted(desk:
 
 async def test_an_avatar_that_shows_up_after_its_cancellation_was_adopted(desk: Desk) -> None:
     from tasks.cancel import cancel
-    from tasks.find_unattended import find_unattended
 
     unknown = await desk.submitted("cut-after-create")
     cancelled = await cancel(desk.active.ledger, unknown, desk.driver, "a person cancelled it")
-    await find_unattended.fn(desk.driver)
+    await unattended(desk.driver)
     assert cancelled.status is Status.CANCELLED
     assert [kind for kind, _ in await told(desk, cancelled)] == [Resolution.ADOPTED]
 
