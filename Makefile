@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-SOURCES := models clients store tasks flows deployments cli simulator tests
+# Its marker in pyproject.toml, which pip-compile leaves out.
+ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
+SOURCES := models clients store tasks flows deployments cli simulator benchmarks tests
 
-.PHONY: demo up test system chaos check lock clean
+.PHONY: demo up test system chaos fuzz bench check lock clean
 
 demo: $(READY)  ## every outcome on this machine, against the simulator
 	$(BIN)/avatars demo
@@ -21,6 +23,14 @@ system: $(READY)  ## the demo, batches, races, stacks, workers and their deaths,
 chaos: $(READY)  ## a thousand crashes in process and thirty real kills, counted: 20 minutes and more
 	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/chaos
 
+fuzz: $(READY)  ## 110,000 hostile inputs, counted, each watched for its time and memory: 10 minutes and more
+	$(BIN)/python -m tests.fuzz --cases 100000
+	AVATARS_FUZZ=long $(BIN)/pytest tests/fuzz/test_servers.py
+
+bench: $(READY)  ## against its peers, in one run: an hour and more; writes BENCHMARKS.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
+	$(BIN)/python -m benchmarks
+
 check: $(READY)  ## style, types, import rules, migrations in step with the tables
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -32,6 +42,9 @@ check: $(READY)  ## style, types, import rules, migrations in step with the tabl
 lock: $(READY)  ## pin every dependency anew
 	$(BIN)/pip-compile --quiet --extra dev --generate-hashes --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  --constraint requirements.lock --output-file benchmarks/requirements.lock benchmarks/requirements.in
+	sed -i "s/^\(atheris==[^ ]*\)/\1 ; $(ATHERIS)/" requirements.lock
 
 clean:
 	rm -rf .venv

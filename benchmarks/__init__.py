@@ -1,0 +1,1 @@
+"""Measures this project against its peers, in the same run, on the same machine: `make bench`."""
