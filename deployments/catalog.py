@@ -32,11 +32,15 @@ _ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Entry:
-    """One deployment; `every` is the name of the setting with its interval in seconds, None: on demand."""
+    """One deployment; `every` is the name of the setting with its interval in seconds, None: on demand.
+
+    It is due `shift` of an interval later than others: what is due at once takes the memory and the CPU of both.
+    """
 
     flow: Flow[..., Any]
     description: str
     every: str | None = None
+    shift: float = 0.0
 
     def words(self, settings: Settings) -> dict[str, Any]:
         """Return what Prefect is told of the deployment, whoever runs it.
@@ -44,12 +48,12 @@ class Entry:
         No concurrency limit: Prefect's lease on one would end a long run when the server restarts; leases in the
         ledger keep drivers apart.
         """
-        seconds = getattr(settings, self.every) if self.every else None
+        interval = timedelta(seconds=getattr(settings, self.every)) if self.every else None
         return {
             "name": SCHEDULED if self.every else ON_DEMAND,
             "description": self.description,
             "tags": [TAG],
-            "schedule": Interval(timedelta(seconds=seconds), anchor_date=_ANCHOR) if seconds else None,
+            "schedule": Interval(interval, anchor_date=_ANCHOR + self.shift * interval) if interval else None,
             "entrypoint_type": EntrypointType.MODULE_PATH,
         }
 
@@ -80,6 +84,7 @@ CATALOG: Sequence[Entry] = (
         reconcile_avatars,
         "Brings further what nobody drives: creates without an answer, trainings that have ended, runs that sleep.",
         every="avatars_reconcile_seconds",
+        shift=0.5,
     ),
     Entry(
         fleet_report, "What is in flight and what needs a person, as one artifact.", every="avatars_report_seconds"

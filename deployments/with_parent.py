@@ -18,6 +18,8 @@ from typing import IO
 from tasks.redacted_output import redact_output
 
 STOP_SECONDS = 5.0
+SMALL = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""For glibc, which else keeps what was freed, in a pool for each thread: these processes live long."""
 
 
 def _end_with_parent() -> None:
@@ -40,7 +42,7 @@ def child(
         stdin=subprocess.PIPE,
         stdout=output or sys.stderr.fileno(),
         stderr=output or sys.stderr.fileno(),
-        env={**os.environ, **environment},
+        env={**SMALL, **os.environ, **environment},
         pass_fds=pass_fds,
         start_new_session=True,  # Ctrl-C is for us: what ends when is ours to say
     )

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -92,6 +92,12 @@ class Up:
 
     kept_from_it: ClassVar[Set[str]] = {"PREFECT_API_URL", "SSL_CERT_FILE"}
     token: ClassVar[str] = uuid.uuid4().hex
+    training_seconds: ClassVar[int] = 5
+    hurry: ClassVar[Mapping[str, str]] = {
+        "AVATARS_RECONCILE_SECONDS": "4",
+        "AVATARS_PENDING_SECONDS": "4",
+        "AVATARS_POLL_FLOOR_SECONDS": "0.2",
+    }
 
     def __init__(self, home: Path) -> None:
         own = {name: value for name, value in os.environ.items() if name not in self.kept_from_it}
@@ -99,9 +105,7 @@ class Up:
         self.environment = {
             **own,
             "HOME": str(home),
-            "AVATARS_RECONCILE_SECONDS": "4",
-            "AVATARS_PENDING_SECONDS": "4",
-            "AVATARS_POLL_FLOOR_SECONDS": "0.2",
+            **self.hurry,
             "AVATARS_WEBHOOK_TOKEN": self.token,
             "AVATARS_WEBHOOK_PORT": str(free_port()),
         }
@@ -116,7 +120,13 @@ class Up:
 
     def words(self) -> list[str]:
         """Say what the command is given besides."""
-        return ["--simulate", "--training-seconds", "5", "--home", str(self.home / ".avatars")]
+        return [
+            "--simulate",
+            "--training-seconds",
+            str(self.training_seconds),
+            "--home",
+            str(self.home / ".avatars"),
+        ]
 
     def printed(self, pattern: str) -> str:
         assert self.process.poll() is None, (self.home / "up.log").read_text()
