@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator, running_argil
 from tests.stack import Api, until
+from tests.workers import work_pool, worker
 
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -53,37 +52,8 @@ def api(prefect_api_url: str) -> Iterator[Api]:
 
 @pytest.fixture
 def pool(api: Api, simulated: ArgilSimulator) -> Iterator[str]:
-    """A work pool with every deployment registered, twice: the second time changes nothing."""
-    from deployments.catalog import CATALOG
-
-    name = f"pool-{uuid.uuid4().hex[:8]}"
-    assert api.call("POST", "/work_pools/", {"name": name, "type": "process"}).status_code == 201
-    for _ in range(2):
-        subprocess.run([sys.executable, "-m", "cli", "deploy", "--pool", name], check=True, capture_output=True)
-    found = api.call("POST", "/deployments/filter", {"work_pools": {"name": {"any_": [name]}}}).json()
-    assert len({one["id"] for one in found}) == len(found) == len(CATALOG)
-    yield name
-    for one in found:
-        assert api.call("DELETE", f"/deployments/{one['id']}").status_code == 204
-
-
-@contextlib.contextmanager
-def worker(pool: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a session of its own; what is left of it is ended at the end."""
-    with (folder / f"worker-{uuid.uuid4().hex}.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool],
-            env={**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1"},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(60)
+    with work_pool(api) as name:
+        yield name
 
 
 def kill(process: subprocess.Popen[bytes], *, runs_too: bool) -> None:
