@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ def ready_to_run(settings: Settings) -> Iterator[None]:
 
     with prefect_api(say):
         asyncio.run(api_key(settings))
+        gc.freeze()  # what is imported stays; collecting garbage need not look through it again and again
         yield
 
 

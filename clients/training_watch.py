@@ -21,6 +21,9 @@ from models.errors import AvatarNotFound, PollFailed
 SHARE_OF_AGE = 0.1
 CROWD = 20
 """From so many watched avatars on, one list call serves all."""
+TICKS_AN_INTERVAL = 2
+"""Of a crowd: hundreds may end between two ticks, to record them takes a while, and each end is to be known within
+an interval."""
 
 EARLY_SECONDS = 0.05
 """A pause that ends earlier than by this was cut short by a hint."""
@@ -53,12 +56,12 @@ def interval_seconds(age_seconds: float, floor: float, ceiling: float) -> float:
 
 
 def seconds_to_tick(now: float, interval: float, floor: float) -> float:
-    """Return how long to wait for a moment in which many look together, no later than after an interval.
+    """Return how long to wait for a moment in which many look together, no later than after half an interval.
 
-    Such moments are the multiples of the floor doubled as often as the interval allows: those of a longer interval
-    fall on those of a shorter one, so that one list call serves both.
+    Such moments are the multiples of half the floor, doubled as often as the interval allows: those of a longer
+    interval fall on those of a shorter one, so that one list call serves both.
     """
-    step = floor * 2.0 ** math.floor(math.log2(max(interval / floor, 1.0)))
+    step = floor / TICKS_AN_INTERVAL * 2.0 ** math.floor(math.log2(max(interval / floor, 1.0)))
     return step - now % step
 
 
@@ -105,7 +108,7 @@ class TrainingWatch:
         self._gone_after = timedelta(seconds=gone_after)
         self._hints = hints or NoHints(clock)
         self._watched: Counter[str] = Counter()
-        self._shared = SharedList(argil, clock, self._watched, floor / 2)
+        self._shared = SharedList(argil, clock, self._watched, floor / TICKS_AN_INTERVAL / 2)
 
     @property
     def _crowded(self) -> bool:

@@ -104,12 +104,14 @@ class Avatar(BaseModel):
         BeforeValidator(_moment),
         Field(validation_alias=AliasChoices("createAt", "createdAt")),
     ] = None
-    gestures: Annotated[list[Any], BeforeValidator(lambda v: v if isinstance(v, list) else [])] = []
+    gestures: Annotated[list[Any], BeforeValidator(lambda v: v if isinstance(v, list) else [])] = Field(
+        default_factory=list  # pydantic copies a default deeply each time, and a list has thousands of avatars
+    )
     width: Pixels = None
     height: Pixels = None
     thumbnail_url: Annotated[Text, Field(validation_alias="thumbnailUrl")] = None
     cover_image_url: Annotated[Text, Field(validation_alias="coverImageUrl")] = None
-    extras: Annotated[dict[str, str], BeforeValidator(_strings)] = {}
+    extras: Annotated[dict[str, str], BeforeValidator(_strings)] = Field(default_factory=dict)
     orientation: Text = None
     model: Text = None
     raw: dict[str, Any]

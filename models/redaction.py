@@ -36,6 +36,8 @@ _PARAMETER = re.compile(
     rf")[\"']?)(?!{_WITHHELD})[^\s&\"'<>\\]+",
     re.IGNORECASE,
 )
+# Without one of these there is neither a URL nor a parameter: most texts need no more than this look.
+_SIGNS = re.compile(r"[:=%\\]")
 
 _known: set[str] = set()
 
@@ -72,6 +74,8 @@ def looks_secret(text: str) -> bool:
 
 
 def _without_queries(text: str) -> str:
+    if not _SIGNS.search(text):
+        return text
     return _PARAMETER.sub(rf"\1{_WITHHELD}", _URL.sub(lambda match: redact_url(match.group()), text))
 
 

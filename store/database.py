@@ -23,6 +23,8 @@ BUSY_SECONDS = 30
 """How long a writer waits for a lock that another holds; then that is a DatabaseError."""
 CONNECT_SECONDS = 10
 WRITES = "avatars_writes"
+CONNECTIONS = 15
+"""Of a process, at the most; each is kept: opening one costs more than what it is opened for."""
 
 _PRAGMAS = (
     "busy_timeout = {busy}",
@@ -98,16 +100,17 @@ class Database:
             ) from None
         self.place = parsed.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        named = parsed.database if self.is_sqlite else None
+        in_memory = self.is_sqlite and (named is None or named == ":memory:" or named.startswith("file:"))
+        self._file = None if in_memory else named
         # A bounded connect keeps a wrong address from looking like a hang.
         arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS}
         if self.is_sqlite:
             arguments = {"timeout": BUSY_SECONDS, "async_creator_fn": SqliteConnection.open}
+        pool = {} if in_memory else {"pool_size": CONNECTIONS, "max_overflow": 0}
         self.engine = create_async_engine(
-            parsed, hide_parameters=True, pool_pre_ping=not self.is_sqlite, connect_args=arguments
+            parsed, hide_parameters=True, pool_pre_ping=not self.is_sqlite, connect_args=arguments, **pool
         )
-        named = parsed.database if self.is_sqlite else None
-        is_path = named is not None and named != ":memory:" and not named.startswith("file:")
-        self._file = named if is_path else None
         if self.is_sqlite:
             _tune_sqlite(self.engine, self._file)
             # One writer at a time: waiting here is fair and cheap, waiting inside SQLite polls.

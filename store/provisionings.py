@@ -35,6 +35,19 @@ MAX_TEXT = 256
 _PROVISIONINGS = cast("Table", ProvisioningRow.__table__)
 _SUBMISSIONS = cast("Table", SubmissionRow.__table__)
 _EVENTS = cast("Table", EventRow.__table__)
+# Said by a prefix, since SQLAlchemy compiles `on_conflict_do_nothing` anew each time.
+_ADD_ON_SQLITE = insert(_PROVISIONINGS).prefix_with("OR IGNORE").returning(*_PROVISIONINGS.c)
+_ADD_ON_POSTGRESQL = postgresql.insert(_PROVISIONINGS).on_conflict_do_nothing().returning(*_PROVISIONINGS.c)
+_OF_REFERENCE = select(_PROVISIONINGS).where(_PROVISIONINGS.c.reference == bindparam("reference_"))
+_REFRESH = (
+    update(_PROVISIONINGS)
+    .where(
+        _PROVISIONINGS.c.reference == bindparam("reference_"),
+        _PROVISIONINGS.c.request_identity == bindparam("identity"),
+        _PROVISIONINGS.c.status == Status.ACCEPTED,
+    )
+    .values(request=bindparam("stored", type_=_PROVISIONINGS.c.request.type))
+)
 _CHANGE = (
     update(_PROVISIONINGS)
     .where(_PROVISIONINGS.c.id == bindparam("seen_id"), _PROVISIONINGS.c.version == bindparam("seen_version"))
@@ -72,25 +85,17 @@ class Ledger(LedgerReader):
             "updated_at": now,
             "flow_run_id": driver.flow_run_id,
         }
-        engine = sqlite if self.database.is_sqlite else postgresql
-        add = engine.insert(_PROVISIONINGS).on_conflict_do_nothing()
-        refresh = (
-            update(_PROVISIONINGS)
-            .where(_PROVISIONINGS.c.reference == reference)
-            .where(_PROVISIONINGS.c.request_identity == request.identity)
-            .where(_PROVISIONINGS.c.status == Status.ACCEPTED)
-            .values(request=stored)
-        )
-        find = select(_PROVISIONINGS).where(_PROVISIONINGS.c.reference == reference)
+        add = _ADD_ON_SQLITE if self.database.is_sqlite else _ADD_ON_POSTGRESQL
+        same = {"reference_": reference, "identity": request.identity, "stored": stored}
         async with self.database.writing() as connection:
-            is_new = (await connection.execute(add, values)).rowcount == 1
-            if is_new:
+            row = (await connection.execute(add, values)).one_or_none()
+            if is_new := row is not None:
                 await self._tell(
                     connection, provisioning_id, None, Status.ACCEPTED, driver, "the request was recorded"
                 )
             else:
-                await connection.execute(refresh)
-            row = (await connection.execute(find)).one()
+                await connection.execute(_REFRESH, same)
+                row = (await connection.execute(_OF_REFERENCE, {"reference_": reference})).one()
         if row.request_identity != request.identity:
             raise ReferenceConflict(reference, row.id)
         return rows.provisioning(row), is_new

@@ -6,13 +6,26 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from models.clock import Clock
 from models.provisioning import Provisioning
 from models.request import input_identity
 from models.tables import QuarantineRow
 from store.database import Database
+
+# Built once: building a statement costs more than running it. Nothing equals an ETag or a size that is not known.
+_HOLDER = (
+    select(QuarantineRow.provisioning_id)
+    .where(
+        or_(
+            QuarantineRow.input_hash == bindparam("hash"),
+            and_(QuarantineRow.etag == bindparam("etag"), QuarantineRow.size_bytes == bindparam("size_bytes")),
+        ),
+        QuarantineRow.released_at.is_(None),
+    )
+    .limit(1)
+)
 
 
 @dataclass(frozen=True)
@@ -70,18 +83,9 @@ class Quarantine:
 
     async def holds(self, recording: Recording) -> str | None:
         """Return the id of the refused provisioning that keeps this recording out, or None."""
-        same = QuarantineRow.input_hash == recording.hash
-        if recording.etag is not None and recording.size_bytes is not None:
-            same = or_(
-                same,
-                and_(
-                    QuarantineRow.etag == recording.etag,
-                    QuarantineRow.size_bytes == recording.size_bytes,
-                ),
-            )
-        query = select(QuarantineRow.provisioning_id).where(same, QuarantineRow.released_at.is_(None)).limit(1)
+        known_by = {"hash": recording.hash, "etag": recording.etag, "size_bytes": recording.size_bytes}
         async with self._database.reading() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+            return (await connection.execute(_HOLDER, known_by)).scalar_one_or_none()
 
     async def release(self, provisioning_id: str, why: str) -> Sequence[str]:
         """Let the recordings of a refused provisioning in again; returns their identities."""

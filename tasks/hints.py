@@ -18,6 +18,33 @@ POLL_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
+class _Watch:
+    """One watch, and its pause."""
+
+    def __init__(self) -> None:
+        self.hinted = False
+        self._sleeping: asyncio.Future[None] | None = None
+
+    def hint(self) -> None:
+        """End the pause, or the next one."""
+        self.hinted = True
+        if self._sleeping is not None:
+            self._sleeping.cancel()
+
+    async def pause(self, clock: Clock, seconds: float) -> None:
+        """Wait so long, unless a hint has come or comes."""
+        if not self.hinted:
+            sleeping = self._sleeping = asyncio.ensure_future(clock.sleep(seconds))
+            try:
+                await asyncio.wait((sleeping,))  # which a hint's cancelling does not raise in
+            finally:
+                sleeping.cancel()
+                self._sleeping = None
+            if not sleeping.cancelled():
+                sleeping.result()
+        self.hinted = False
+
+
 class Hints:
     """Cuts short the pauses of a watch when a delivery for its avatar comes in.
 
@@ -36,43 +63,29 @@ class Hints:
         self._deliveries = deliveries
         self._clock = clock
         self._between_polls = between_polls
-        self._watches: dict[str, set[asyncio.Event]] = {}
+        self._watches: dict[str, set[_Watch]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._polling = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def watching(self, avatar_id: str) -> AsyncIterator[Pause]:
         """Yield how to pause between two looks; a hint that comes during a look cuts the next pause short."""
-        hinted = asyncio.Event()
-        self._watches.setdefault(avatar_id, set()).add(hinted)
+        watch = _Watch()
+        self._watches.setdefault(avatar_id, set()).add(watch)
         try:
             if self._poller is None:
                 self._polling = asyncio.Event()
                 self._poller = asyncio.create_task(self._poll(self._polling))
             await self._polling.wait()
-            yield partial(self._pause, hinted)
+            yield partial(watch.pause, self._clock)
         finally:
-            self._watches[avatar_id].discard(hinted)
+            self._watches[avatar_id].discard(watch)
             if not self._watches[avatar_id]:
                 del self._watches[avatar_id]
             if not self._watches and self._poller is not None:
                 poller, self._poller = self._poller, None
                 poller.cancel()
                 await asyncio.wait((poller,))
-
-    async def _pause(self, hinted: asyncio.Event, seconds: float) -> None:
-        if not hinted.is_set():
-            sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-            waking = asyncio.ensure_future(hinted.wait())
-            try:
-                await asyncio.wait((sleeping, waking), return_when=asyncio.FIRST_COMPLETED)
-                if sleeping.done():
-                    sleeping.result()
-            finally:
-                sleeping.cancel()
-                waking.cancel()
-                await asyncio.gather(sleeping, waking, return_exceptions=True)
-        hinted.clear()
 
     async def _poll(self, polling: asyncio.Event) -> None:
         newest: int | None = None
@@ -95,6 +108,6 @@ class Hints:
             return await self._deliveries.newest_id()
         for delivery_id, avatar_id in await self._deliveries.since(newest):
             newest = delivery_id
-            for hinted in self._watches.get(avatar_id, ()):
-                hinted.set()
+            for watch in self._watches.get(avatar_id, ()):
+                watch.hint()
         return newest
