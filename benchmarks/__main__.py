@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures everything, or what is chosen, and writes BENCHMARKS.md."""
+"""`python -m benchmarks`: measures everything, or what is chosen, and writes its parts of BENCHMARKS.md."""
 
 from __future__ import annotations
 
@@ -29,13 +29,26 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--rows", type=int, default=ledger.ROWS)
     parser.add_argument("--to", type=Path, default=Path("BENCHMARKS.md"))
     chosen = parser.parse_args(words)
-    runs = _batches(chosen.sizes, chosen.runs, chosen.limit) if "batch" in chosen.only else []
-    crowds = [crowd.measure(chosen.crowd)] if "crowd" in chosen.only else []
-    looks = media.measure() if "media" in chosen.only else []
-    rows = ledger.measure(chosen.rows) if "ledger" in chosen.only else []
     command = shlex.join(["python", "-m", "benchmarks", *words])
-    chosen.to.write_text(written(command, runs, crowds, looks, rows))
-    print(f"written to {chosen.to}")
+
+    def write(
+        runs: Sequence[batch.Run] = (),
+        crowds: Sequence[crowd.Crowd] = (),
+        looks: Sequence[media.Look] = (),
+        rows: Sequence[ledger.Row] = (),
+    ) -> None:
+        before = chosen.to.read_text() if chosen.to.exists() else ""
+        chosen.to.write_text(written(before, command, runs, crowds, looks, rows))
+        print(f"written to {chosen.to}", flush=True)
+
+    if "batch" in chosen.only:
+        write(runs=_batches(chosen.sizes, chosen.runs, chosen.limit))
+    if "crowd" in chosen.only:
+        write(crowds=[crowd.measure(chosen.crowd)])
+    if "media" in chosen.only:
+        write(looks=media.measure())
+    if "ledger" in chosen.only:
+        write(rows=ledger.measure(chosen.rows))
 
 
 def _batches(sizes: Sequence[int], times: int, limit_seconds: float) -> list[batch.Run]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -15,25 +16,46 @@ from benchmarks.ledger import Row
 from benchmarks.media import Look
 
 PACKAGES = ("prefect", "sqlalchemy", "httpx", "dbos")
+BATCH = "A batch"
+CROWD = "Waiting in one process"
+MEDIA = "Looking at a recording of 1.4 GB, its index at the end"
+LEDGER = "The ledger, few rows and many"
+OPENING = """# Benchmarks
+
+`make bench` writes this page; `python -m benchmarks --only PART` writes one part of it anew. The simulated Argil
+and Prefect's server have one core, what is measured the other. Compare the ratios: seconds are the machine's."""
 
 
 def written(
-    command: str, runs: Sequence[Run], crowds: Sequence[Crowd], looks: Sequence[Look], rows: Sequence[Row]
+    before: str,
+    command: str,
+    runs: Sequence[Run],
+    crowds: Sequence[Crowd],
+    looks: Sequence[Look],
+    rows: Sequence[Row],
 ) -> str:
-    """Return the page; a part that was not measured is left out."""
-    parts = [_opening(command)]
+    """Return the page with what was measured; a part that was not stays as the page `before` has it."""
+    made = _made_by(command)
+    parts = _parts(before)
     if runs:
-        parts.append(_batches(runs))
+        parts[BATCH] = f"{made}\n\n{_batches(runs)}"
     if crowds:
-        parts.append(_crowds(crowds))
+        parts[CROWD] = f"{made}\n\n{_crowds(crowds)}"
     if looks:
-        parts.append(_media(looks))
+        parts[MEDIA] = f"{made}\n\n{_media(looks)}"
     if rows:
-        parts.append(_ledger(rows))
-    return "\n\n".join(parts) + "\n"
+        parts[LEDGER] = f"{made}\n\n{_ledger(rows)}"
+    told = (f"## {title}\n\n{parts[title]}" for title in (BATCH, CROWD, MEDIA, LEDGER) if title in parts)
+    return "\n\n".join([OPENING, *told]) + "\n"
 
 
-def _opening(command: str) -> str:
+def _parts(page: str) -> dict[str, str]:
+    """Return the parts of a page by their titles."""
+    found = (part.partition("\n") for part in page.split("\n## ")[1:])
+    return {title.strip(): text.strip() for title, _, text in found}
+
+
+def _made_by(command: str) -> str:
     versions = []
     for name in PACKAGES:
         try:
@@ -41,10 +63,8 @@ def _opening(command: str) -> str:
         except PackageNotFoundError:
             continue
     return (
-        "# Benchmarks\n\n"
-        f"Written by `{command}` on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {platform.system()}, "
-        f"Python {platform.python_version()}, {', '.join(versions)}. The simulated Argil has one core, what is "
-        "measured the other. Compare the ratios: seconds are this machine's."
+        f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {os.cpu_count()} cores, "
+        f"{platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
     )
 
 
@@ -90,9 +110,10 @@ def _batches(runs: Sequence[Run]) -> str:
             ]
         )
     told = (
-        f"## A batch\n\nEach avatar is created, watched and its end told; training takes {TRAINING_SECONDS:g} s, a "
-        f"look each {POLL_SECONDS:g} s at the least. Whole commands, from their start; medians by wall time. What "
-        "uses Prefect finds a server running, as in any deployment; the CPU of that server is not counted."
+        f"Each avatar is created, watched and its end told; training takes {TRAINING_SECONDS:g} s. The peers look "
+        f"at each avatar by its id each {POLL_SECONDS:g} s, we at all by one list call, twice as often. Whole "
+        "commands, from their start; medians by wall time. What uses Prefect finds a server running, as in any "
+        "deployment; the CPU of that server is not counted."
     )
     return f"{told}\n\n{_table(heads, lines)}"
 
@@ -110,7 +131,7 @@ def _crowds(crowds: Sequence[Crowd]) -> str:
         ]
         for crowd in crowds
     ]
-    return f"## Waiting in one process\n\nWatched for {WATCHED_SECONDS} s.\n\n{_table(heads, lines)}"
+    return f"Watched for {WATCHED_SECONDS} s.\n\n{_table(heads, lines)}"
 
 
 def _media(looks: Sequence[Look]) -> str:
@@ -119,10 +140,7 @@ def _media(looks: Sequence[Look]) -> str:
         [look.name, f"{look.cost.wall_seconds:.1f}", f"{look.cost.cpu_seconds:.1f}", str(look.requests)]
         for look in looks
     ]
-    return (
-        "## Looking at a recording of 1.4 GB, its index at the end\n\n"
-        f"Over HTTPS on loopback, where a download costs CPU alone.\n\n{_table(heads, lines)}"
-    )
+    return f"Over HTTPS on loopback, where a download costs CPU alone.\n\n{_table(heads, lines)}"
 
 
 def _ledger(rows: Sequence[Row]) -> str:
@@ -137,4 +155,4 @@ def _ledger(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    return f"## The ledger, few rows and many\n\n{_table(heads, lines)}"
+    return _table(heads, lines)
