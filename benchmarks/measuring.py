@@ -22,7 +22,7 @@ class Cost:
     wall_seconds: float
     cpu_seconds: float
     peak_megabytes: float
-    """The resident memory of its largest process."""
+    """Its own most resident memory."""
     ended: bool
 
 
@@ -53,8 +53,9 @@ def cost_of(words: Sequence[str], environment: Mapping[str, str], folder: Path, 
             stderr=output,
             start_new_session=True,
         )
-        ended = True
+        ended, peak = True, 0.0
         while True:
+            peak = max(peak, _peak_megabytes_of(process.pid))
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
@@ -67,7 +68,18 @@ def cost_of(words: Sequence[str], environment: Mapping[str, str], folder: Path, 
     if ended and process.returncode != 0:
         told = (folder / "output.txt").read_text(errors="replace")[-2000:]
         raise CommandFailed(f"{' '.join(words)} ended with exit code {process.returncode}:\n{told}")
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / KILOBYTES_A_MEGABYTE, ended)
+    return Cost(wall, used.ru_utime + used.ru_stime, peak, ended)
+
+
+def _peak_megabytes_of(pid: int) -> float:
+    """Return the most that a process had resident so far, 0 where it has ended.
+
+    Not what wait4 tells: there a process begins with the memory of the one that started it.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / KILOBYTES_A_MEGABYTE
+    return 0.0
 
 
 def cpu_seconds_of(pid: int) -> float:

@@ -30,7 +30,8 @@ async def shown(tally: Tally, run_id: str, monotonic: Callable[[], float]) -> As
         yield
     finally:
         showing.cancel()
-        await asyncio.wait((showing,))
+        with contextlib.suppress(asyncio.CancelledError):
+            await showing
     try:
         await acreate_table_artifact(key=f"batch-{run_id}", table=_table(tally), description=_described(tally))
     except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
