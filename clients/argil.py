@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Self
@@ -14,7 +16,7 @@ import httpx
 
 from clients.retry import backoff_seconds, http_date, retry_after_seconds
 from clients.throttle import Budget, Throttle
-from models.avatar import Avatar, CreateAvatar
+from models.avatar import Avatar, CreateAvatar, Listing
 from models.clock import Clock
 from models.errors import (
     ArgilBusy,
@@ -114,8 +116,9 @@ class ArgilClient:
 
         Raises AvatarNotFound, ArgilUnauthorized, or PollFailed for whatever else is not an avatar.
         """
-        answer = await self._read(f"/avatars/{quote(avatar_id, safe='')}", {}, TOTAL_SECONDS)
-        if (avatar := Avatar.read(_json(answer))) is None:
+        answer = await self._send_get(f"/avatars/{quote(avatar_id, safe='')}")
+        self._raise_for_read(answer)
+        if (avatar := Avatar.read(_decoded(answer.content))) is None:
             raise PollFailed("Argil answered a get with something that is no avatar")
         return avatar
 
@@ -124,11 +127,11 @@ class ArgilClient:
 
         Its silence proves nothing: new avatars are reported missing for minutes. Raises as `get` does.
         """
-        answer = await self._read("/avatars", {"visibility": "private"}, LIST_TOTAL_SECONDS)
-        listed = _json(answer)
-        if not isinstance(listed, list):
-            raise PollFailed("Argil answered a list with something that is no list")
-        return [avatar for item in listed if (avatar := Avatar.read(item)) is not None]
+        return [avatar for item in await self._list() if (avatar := Avatar.read(item)) is not None]
+
+    async def listing(self) -> Listing:
+        """List as `list_private` does, for who wants few of many."""
+        return Listing(await self._list())
 
     async def clock_offset_seconds(self) -> float | None:
         """Ask for an avatar that cannot exist: shows that Argil answers and takes the key.
@@ -136,7 +139,7 @@ class ArgilClient:
         Returns how far this machine's clock is ahead of Argil's Date header, None where it sends none. Raises
         ArgilUnauthorized and PollFailed.
         """
-        answer = await self._send_get(f"/avatars/{uuid.UUID(int=0)}", {}, TOTAL_SECONDS)
+        answer = await self._send_get(f"/avatars/{uuid.UUID(int=0)}")
         if answer.status_code != HTTPStatus.NOT_FOUND:
             self._raise_for_read(answer)
         date = http_date(answer.headers.get("date", ""))
@@ -152,7 +155,7 @@ class ArgilClient:
 
     async def webhooks(self) -> list[Webhook]:
         """GET /webhooks: those of the account; what is no webhook in it is left out. Raises OperatorError."""
-        listed = _json(await self._manage("GET", "/webhooks"))
+        listed = _decoded((await self._manage("GET", "/webhooks")).content)
         if not isinstance(listed, list):
             raise OperatorError("Argil answered a list of webhooks with something that is no list")
         return [webhook for item in listed if (webhook := Webhook.read(item)) is not None]
@@ -160,6 +163,26 @@ class ArgilClient:
     async def remove_webhook(self, webhook_id: str) -> None:
         """DELETE /webhooks/{id}. Raises OperatorError."""
         await self._manage("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
+
+    async def _list(self) -> list[object]:
+        # Streamed: a response keeps its body, here many megabytes, until the garbage collector comes by.
+        body = bytearray()
+        await self._throttle.turn()
+        with self._missing_a_poll():
+            async with (
+                asyncio.timeout(LIST_TOTAL_SECONDS),
+                self._http.stream("GET", "/avatars", params={"visibility": "private"}) as answer,
+            ):
+                if answer.is_success:
+                    async for part in answer.aiter_bytes():
+                        body += part
+                else:
+                    await answer.aread()
+        self._raise_for_read(answer)
+        listed = _decoded(body)
+        if not isinstance(listed, list):
+            raise PollFailed("Argil answered a list with something that is no list")
+        return listed
 
     async def _manage(self, method: str, path: str, body: object = None) -> httpx.Response:
         """Send what a person asked for and may ask for again; raises OperatorError for whatever is no success."""
@@ -185,7 +208,7 @@ class ArgilClient:
             raise self._unreachable(error) from None
         except (httpx.RequestError, TimeoutError) as error:
             raise OutcomeUnknown(f"the create was sent and got no answer: {self._told(error)}") from None
-        if answer.is_success and (avatar := Avatar.read(_json(answer))) is not None:
+        if answer.is_success and (avatar := Avatar.read(_decoded(answer.content))) is not None:
             return avatar
         self._raise_unavailable(answer)
         if answer.is_client_error and answer.status_code not in _UNDECIDED:
@@ -198,16 +221,16 @@ class ArgilClient:
             )
         raise OutcomeUnknown(f"Argil answered the create with {answer.status_code}, which tells nothing")
 
-    async def _read(self, path: str, query: dict[str, str], total_seconds: float) -> httpx.Response:
-        answer = await self._send_get(path, query, total_seconds)
-        self._raise_for_read(answer)
-        return answer
-
-    async def _send_get(self, path: str, query: dict[str, str], total_seconds: float) -> httpx.Response:
+    async def _send_get(self, path: str) -> httpx.Response:
         await self._throttle.turn()
+        with self._missing_a_poll():
+            async with asyncio.timeout(TOTAL_SECONDS):
+                return await self._http.get(path)
+
+    @contextlib.contextmanager
+    def _missing_a_poll(self) -> Iterator[None]:
         try:
-            async with asyncio.timeout(total_seconds):
-                return await self._http.get(path, params=query)
+            yield
         except (httpx.RequestError, TimeoutError) as error:
             raise PollFailed(f"no answer from Argil: {self._told(error)}") from None
 
@@ -260,7 +283,7 @@ class ArgilClient:
 
     def _text(self, answer: httpx.Response) -> dict[str, Any]:
         """Return what an error answer says as {code, message}, without URL queries and without our key."""
-        body = _json(answer)
+        body = _decoded(answer.content)
         fields = body if isinstance(body, dict) else {}
         message = self._clean(
             str(fields.get("message") or answer.content.decode(errors="replace") or answer.reason_phrase)
@@ -280,8 +303,9 @@ class ArgilClient:
         return text
 
 
-def _json(answer: httpx.Response) -> object:
+def _decoded(body: bytes | bytearray) -> object:
+    """Return what a JSON body says, None where it is none."""
     try:
-        return answer.json()
+        return json.loads(body)
     except (ValueError, RecursionError):  # the latter for a body that nests too deep
         return None

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Protocol
 
 from clients.argil import ArgilClient
-from clients.training_news import SharedList
+from clients.intervals import interval_seconds, seconds_to_tick
+from clients.training_crowd import Crowd
+from clients.watcher import News, Watcher
 from models.avatar import Avatar
 from models.clock import Clock
 from models.errors import AvatarNotFound, PollFailed
 
-SHARE_OF_AGE = 0.1
 CROWD = 20
 """From so many watched avatars on, one list call serves all."""
-TICKS_AN_INTERVAL = 2
-"""Of a crowd: hundreds may end between two ticks, to record them takes a while, and each end is to be known within
-an interval."""
-
-EARLY_SECONDS = 0.05
-"""A pause that ends earlier than by this was cut short by a hint."""
-
-Pause = Callable[[float], Awaitable[None]]
-"""Waits so many seconds, or less where something hints that the avatar is worth a look."""
 
 
 class WatchEnd(Enum):
@@ -42,46 +32,19 @@ class WatchEnd(Enum):
     """The watcher's own patience ended first."""
 
 
-@dataclass(frozen=True)
-class Watched:
-    """The end of a watch. `avatar` is the last answer, None where there was none."""
-
-    end: WatchEnd
-    avatar: Avatar | None
-
-
-def interval_seconds(age_seconds: float, floor: float, ceiling: float) -> float:
-    """Return how long to wait between two looks at an avatar of this age: a tenth of it, within bounds."""
-    return min(max(SHARE_OF_AGE * age_seconds, floor), ceiling)
-
-
-def seconds_to_tick(now: float, interval: float, floor: float) -> float:
-    """Return how long to wait for a moment in which many look together, no later than after half an interval.
-
-    Such moments are the multiples of half the floor, doubled as often as the interval allows: those of a longer
-    interval fall on those of a shorter one, so that one list call serves both.
-    """
-    step = floor / TICKS_AN_INTERVAL * 2.0 ** math.floor(math.log2(max(interval / floor, 1.0)))
-    return step - now % step
-
-
 class HintSource(Protocol):
     """Knows sooner than the next look that an avatar is worth one."""
 
-    def watching(self, avatar_id: str) -> AbstractAsyncContextManager[Pause]:
-        """Enter before the first look, yields the pause between two; no hint from then on is lost."""
+    def watching(self, avatar_id: str, hint: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Enter before the first look: `hint` is called whenever there is one from then on."""
 
 
 class NoHints:
-    """Every pause lasts to its end."""
+    """Nothing is known sooner."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    @contextlib.asynccontextmanager
-    async def watching(self, avatar_id: str) -> AsyncIterator[Pause]:  # noqa: ARG002  # HintSource's signature
-        """Yield the clock's sleep."""
-        yield self._clock.sleep
+    def watching(self, avatar_id: str, hint: Callable[[], None]) -> AbstractAsyncContextManager[None]:  # noqa: ARG002  # HintSource's signature
+        """Call nothing."""
+        return contextlib.nullcontext()
 
 
 class TrainingWatch:
@@ -106,11 +69,10 @@ class TrainingWatch:
         self._floor = floor
         self._ceiling = ceiling
         self._gone_after = timedelta(seconds=gone_after)
-        self._hints = hints or NoHints(clock)
+        self._hints = hints or NoHints()
         self._watched: Counter[str] = Counter()
-        self._shared = SharedList(argil, clock, self._watched, floor / TICKS_AN_INTERVAL / 2)
+        self._crowd = Crowd(argil, clock, floor, ceiling, is_one=self._crowded)
 
-    @property
     def _crowded(self) -> bool:
         return len(self._watched) >= CROWD
 
@@ -120,7 +82,7 @@ class TrainingWatch:
         since: datetime,
         deadline: datetime,
         on_change: Callable[[Avatar], Awaitable[None]],
-    ) -> Watched:
+    ) -> WatchEnd:
         """Look until the avatar has settled, the deadline has passed, or Argil answers only 404 for too long.
 
         `since` is when the avatar was created: its age sets the interval. The first look is at once (in a crowd
@@ -129,69 +91,74 @@ class TrainingWatch:
         ArgilUnauthorized.
         """
         self._watched[avatar_id] += 1
+        watcher = Watcher(avatar_id, since, deadline)
         try:
-            async with self._hints.watching(avatar_id) as pause:
-                return await self._look_until_end(avatar_id, since, deadline, on_change, pause)
+            async with self._hints.watching(avatar_id, watcher.hint):
+                return await self._look_until_end(watcher, on_change)
         finally:
             self._watched[avatar_id] -= 1
             if not self._watched[avatar_id]:
                 del self._watched[avatar_id]
 
-    async def _look_until_end(
-        self,
-        avatar_id: str,
-        since: datetime,
-        deadline: datetime,
-        on_change: Callable[[Avatar], Awaitable[None]],
-        pause: Pause,
-    ) -> Watched:
-        last: Avatar | None = None
-        missing_since: datetime | None = None
-        hinted = False
-        age = (self._clock.now() - since).total_seconds()
-        if self._crowded and 0 <= age < self._floor:
-            hinted = await self._pause_until_next(pause, age, 0.0, (deadline - self._clock.now()).total_seconds())
-        while True:
-            looked_at = self._clock.now()
-            wish = 0.0
-            try:
-                # A hint is newer than what a shared list may still say.
-                alone = hinted or not self._crowded
-                seen = await (self._argil.get(avatar_id) if alone else self._shared.look(avatar_id))
-            except PollFailed as error:
-                wish = error.retry_after_seconds or 0.0
-            except AvatarNotFound:
-                # Right after a create a 404 means "not yet"; one that stays means "gone".
-                missing_since = missing_since or looked_at
-                if looked_at - missing_since >= self._gone_after:
-                    return Watched(WatchEnd.VANISHED, last)
-            else:
-                missing_since = None
-                if last is None or seen.status != last.status:
-                    await on_change(seen)
-                last = seen
-                if seen.is_settled:
-                    return Watched(WatchEnd.SETTLED, seen)
-            now = self._clock.now()
-            if now >= deadline:
-                return Watched(WatchEnd.TIMED_OUT, last)
-            age = (now - since).total_seconds()
-            hinted = await self._pause_until_next(pause, age, wish, (deadline - now).total_seconds())
+    async def _look_until_end(self, watcher: Watcher, on_change: Callable[[Avatar], Awaitable[None]]) -> WatchEnd:
+        # What was seen is nowhere kept: thousands of whole avatars would be.
+        end = await self._look(watcher, await self._first_news(watcher), on_change)
+        while end is None:
+            end = await self._look(watcher, await self._next_news(watcher), on_change)
+        return end
 
-    async def _pause_until_next(self, pause: Pause, age: float, wish: float, left: float) -> bool:
-        """Wait an interval, or longer where Argil wished to be left alone, but not past the deadline.
+    async def _look(
+        self, watcher: Watcher, news: News, on_change: Callable[[Avatar], Awaitable[None]]
+    ) -> WatchEnd | None:
+        """Take in what there is to see; returns the end of the watch, where that is one."""
+        looked_at = self._clock.now()
+        watcher.wish = 0.0
+        try:
+            avatar = await self._see(watcher.avatar_id, news)
+        except PollFailed as error:
+            watcher.wish = error.retry_after_seconds or 0.0
+        except AvatarNotFound:
+            # Right after a create a 404 means "not yet"; one that stays means "gone".
+            watcher.missing_since = watcher.missing_since or looked_at
+            if looked_at - watcher.missing_since >= self._gone_after:
+                return WatchEnd.VANISHED
+        else:
+            watcher.missing_since = None
+            if avatar.status != watcher.status:
+                await on_change(avatar)
+            watcher.status = avatar.status
+            if avatar.is_settled:
+                return WatchEnd.SETTLED
+        return WatchEnd.TIMED_OUT if self._clock.now() >= watcher.until else None
 
-        Returns whether a hint cut it short.
-        """
-        interval = interval_seconds(age, self._floor, self._ceiling)
-        if self._crowded:
+    async def _see(self, avatar_id: str, news: News) -> Avatar:
+        if news is None:
+            return await self._argil.get(avatar_id)
+        if isinstance(news, Avatar):
+            return news
+        raise news.with_traceback(None)  # thousands are told of one error
+
+    async def _first_news(self, watcher: Watcher) -> News:
+        if not self._crowded():
+            return None
+        age = (self._clock.now() - watcher.since).total_seconds()
+        return await (self._next_news(watcher) if 0 <= age < self._floor else self._crowd.news(watcher, 0.0))
+
+    async def _next_news(self, watcher: Watcher) -> News:
+        """Wait an interval, or longer where Argil wished to be left alone, but not past the deadline."""
+        now = self._clock.now()
+        interval = interval_seconds((now - watcher.since).total_seconds(), self._floor, self._ceiling)
+        left = (watcher.until - now).total_seconds()
+        crowded = self._crowded()
+        if crowded:
             interval = seconds_to_tick(self._clock.monotonic(), interval, self._floor)
         else:
             interval *= self._clock.jitter()
-        if left_alone := min(wish, left):
+        if left_alone := min(watcher.wish, left):
             await self._clock.sleep(left_alone)  # whatever hints come
         if (rest := min(interval, left) - left_alone) <= 0:
-            return False
-        until = self._clock.monotonic() + rest
-        await pause(rest)
-        return self._clock.monotonic() < until - EARLY_SECONDS
+            return None
+        if crowded:
+            return await self._crowd.news(watcher, rest)
+        hinted = await watcher.nap.take(self._clock, rest)
+        return None if hinted or not self._crowded() else await self._crowd.news(watcher, 0.0)

@@ -135,3 +135,22 @@ class Avatar(BaseModel):
     def submission_id(self) -> str | None:
         """Our correlation key, where the answer carries it."""
         return self.extras.get(SUBMISSION_KEY)
+
+
+class Listing:
+    """The avatars of a list call, each read in full only when asked for: of thousands most are as they were."""
+
+    def __init__(self, answer: list[object]) -> None:
+        """Take a decoded JSON list; what is no avatar in it is left out."""
+        self._by_id: dict[str, dict[str, Any]] = {
+            item["id"]: item for item in answer if isinstance(item, dict) and isinstance(item.get("id"), str)
+        }
+
+    def says(self, avatar_id: str, status: str | None) -> bool:
+        """Whether it shows the avatar with just this status."""
+        item = self._by_id.get(avatar_id)
+        return item is not None and item.get("status") == status
+
+    def avatar(self, avatar_id: str) -> Avatar | None:
+        """Return the avatar, None where the list does not show it."""
+        return Avatar.read(self._by_id.get(avatar_id))

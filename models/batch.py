@@ -7,9 +7,8 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import BaseModel, ConfigDict
 
 from models.manifest import ManifestRow
 from models.outcomes import OUTCOMES
@@ -32,10 +31,9 @@ _NOT_WRONG = {OUTCOMES[status].state_name for status in (Status.READY, Status.TR
 _FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "reasons")
 
 
-class RowResult(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RowResult:
     """Where one row stands. `id` and `avatar_id` are None where there is no provisioning, or no avatar."""
-
-    model_config = ConfigDict(frozen=True)
 
     line: int
     reference: str
@@ -43,28 +41,27 @@ class RowResult(BaseModel):
     status: str
     id: str | None = None
     avatar_id: str | None = None
-    reasons: list[Reason] = []
+    reasons: Sequence[Reason] = ()
 
     @classmethod
     def begin(cls, row: ManifestRow) -> RowResult:
         """Return where a row stands before anything was done."""
         status = WAITING if row.request is not None else INVALID
-        return cls(line=row.line, reference=row.reference, name=row.name, status=status, reasons=list(row.problems))
+        return cls(line=row.line, reference=row.reference, name=row.name, status=status, reasons=row.problems)
 
     def at(self, provisioning: Provisioning) -> RowResult:
         """Return the row where its provisioning stands."""
-        return self.model_copy(
-            update={
-                "status": provisioning.status.value,
-                "id": provisioning.id,
-                "avatar_id": provisioning.avatar_id,
-                "reasons": provisioning.reasons,
-            }
+        return replace(
+            self,
+            status=provisioning.status.value,
+            id=provisioning.id,
+            avatar_id=provisioning.avatar_id,
+            reasons=provisioning.reasons,
         )
 
     def stopped(self, status: str, reasons: Sequence[Reason]) -> RowResult:
         """Return the row where something keeps it from going on."""
-        return self.model_copy(update={"status": status, "reasons": list(reasons)})
+        return replace(self, status=status, reasons=reasons)
 
     @property
     def told(self) -> str:
@@ -140,7 +137,11 @@ class Tally:
 
     def documents(self) -> list[dict[str, Any]]:
         """Return every row as JSON values."""
-        return [row.model_dump(mode="json") for row in self.rows]
+        return [
+            {name: getattr(row, name) for name in _FIELDS}
+            | {"reasons": [reason.model_dump(mode="json") for reason in row.reasons]}
+            for row in self.rows
+        ]
 
 
 def _state_name(status: str) -> str:

@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from models.provisioning import Event, Provisioning, Submission
 from models.resolution import Resolved
-
-_FIELDS = (
-    "id",
-    "reference",
-    "name",
-    "status",
-    "avatar_id",
-    "reasons",
-    "submissions",
-    "created_at",
-    "updated_at",
-    "flow_run_id",
-)
 
 
 def document(provisioning: Provisioning, submissions: Sequence[Submission]) -> dict[str, Any]:
     """Return the document: JSON values only, moments in ISO 8601 UTC, no URL of a recording."""
-    values = provisioning.model_dump(mode="json", exclude={"request", "avatar"})
-    values["name"] = provisioning.name
-    values["submissions"] = [submission.model_dump(mode="json") for submission in submissions]
-    return {field: values[field] for field in _FIELDS}
+    return {
+        "id": provisioning.id,
+        "reference": provisioning.reference,
+        "name": provisioning.name,
+        "status": provisioning.status.value,
+        "avatar_id": provisioning.avatar_id,
+        "reasons": [reason.model_dump(mode="json") for reason in provisioning.reasons],
+        "submissions": [submission.model_dump(mode="json") for submission in submissions],
+        "created_at": to_jsonable_python(provisioning.created_at),
+        "updated_at": to_jsonable_python(provisioning.updated_at),
+        "flow_run_id": provisioning.flow_run_id,
+    }
 
 
 def full_document(

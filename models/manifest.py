@@ -31,7 +31,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """One row. `request` is None where `problems` says why; then `reference` and `name` are as they were written.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -138,10 +139,12 @@ class Event(BaseModel):
     submission_id: str | None
 
 
-class Provisioning(BaseModel):
-    """A row of the ledger as it was when read. `version` is what a compare-and-set compares."""
+@dataclass(frozen=True, slots=True)
+class Provisioning:
+    """A row of the ledger as it was when read. `version` is what a compare-and-set compares.
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    No pydantic model: it was checked when it was written, and a batch has tens of thousands of them in memory.
+    """
 
     id: str
     version: int

@@ -10,6 +10,9 @@ from models.provisioning import Duplicate, Event, Provisioning, Status, Submissi
 from models.reason import Reason
 from models.request import ProvisioningRequest
 
+_FIELDS = set(ProvisioningRequest.model_fields)
+"""One set for all: each would have its own otherwise, larger than what it holds."""
+
 
 def provisioning(row: Row[Any]) -> Provisioning:
     """Read a row of `provisionings`. What was checked when it was written is not checked again."""
@@ -17,7 +20,7 @@ def provisioning(row: Row[Any]) -> Provisioning:
         id=row.id,
         version=row.version,
         reference=row.reference,
-        request=ProvisioningRequest.model_construct(**row.request, reference=row.reference),
+        request=ProvisioningRequest.model_construct(_FIELDS, **row.request, reference=row.reference),
         status=Status(row.status),
         avatar_id=row.avatar_id,
         raw_status=row.raw_status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 from prefect import task
@@ -15,6 +16,8 @@ from tasks.lease import unless_taken_away
 from tasks.narrate import narrate
 from tasks.options import TASK
 from tasks.runtime import runtime
+
+KNOWN = frozenset(AvatarStatus)
 
 
 @task(**TASK)
@@ -30,14 +33,13 @@ async def await_training(
     """
     if provisioning.avatar_id is None or provisioning.training_since is None:
         raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar")
-    known = set(AvatarStatus)
     async with runtime() as active:
         seen = provisioning
         told: set[str] = set()
 
         async def note(avatar: Avatar) -> None:
             nonlocal seen
-            if avatar.status not in known and avatar.status not in told:
+            if avatar.status not in KNOWN and avatar.status not in told:
                 told.add(avatar.status)
                 narrate(
                     "Argil says %r, which it does not document: watching on", avatar.status, level=logging.WARNING
@@ -45,7 +47,7 @@ async def await_training(
             else:
                 narrate("Argil says %s of avatar %s", avatar.status, avatar.id)
             if avatar.status == AvatarStatus.IDLE:  # recorded together with the end that it is
-                seen = seen.model_copy(update={"raw_status": avatar.status, "avatar": avatar.raw})
+                seen = replace(seen, raw_status=avatar.status, avatar=avatar.raw)
             elif avatar.status != seen.raw_status or avatar.is_settled:
                 seen = await active.ledger.record(
                     seen,
@@ -61,7 +63,7 @@ async def await_training(
         if patience_seconds is not None:
             until = min(deadline, active.clock.now() + timedelta(seconds=patience_seconds))
         watching = active.watch.until_end(provisioning.avatar_id, since, until, note)
-        watched = await unless_taken_away(active, provisioning.id, driver, watching)
-    if watched.end is WatchEnd.TIMED_OUT and until < deadline:
+        end = await unless_taken_away(active, provisioning.id, driver, watching)
+    if end is WatchEnd.TIMED_OUT and until < deadline:
         return seen, WatchEnd.STILL_TRAINING
-    return seen, watched.end
+    return seen, end

@@ -6,43 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
-from clients.training_watch import Pause
-from models.clock import Clock
 from models.errors import DatabaseError
 from store.deliveries import Deliveries
 
 POLL_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
-
-
-class _Watch:
-    """One watch, and its pause."""
-
-    def __init__(self) -> None:
-        self.hinted = False
-        self._sleeping: asyncio.Future[None] | None = None
-
-    def hint(self) -> None:
-        """End the pause, or the next one."""
-        self.hinted = True
-        if self._sleeping is not None:
-            self._sleeping.cancel()
-
-    async def pause(self, clock: Clock, seconds: float) -> None:
-        """Wait so long, unless a hint has come or comes."""
-        if not self.hinted:
-            sleeping = self._sleeping = asyncio.ensure_future(clock.sleep(seconds))
-            try:
-                await asyncio.wait((sleeping,))  # which a hint's cancelling does not raise in
-            finally:
-                sleeping.cancel()
-                self._sleeping = None
-            if not sleeping.cancelled():
-                sleeping.result()
-        self.hinted = False
 
 
 class Hints:
@@ -55,31 +25,28 @@ class Hints:
     def __init__(
         self,
         deliveries: Deliveries,
-        clock: Clock,
         *,
         between_polls: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Pauses go by `clock`; `between_polls` waits from one question to the next."""
+        """`between_polls` waits from one question to the next."""
         self._deliveries = deliveries
-        self._clock = clock
         self._between_polls = between_polls
-        self._watches: dict[str, set[_Watch]] = {}
+        self._watches: dict[str, list[Callable[[], None]]] = {}
         self._poller: asyncio.Task[None] | None = None
         self._polling = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def watching(self, avatar_id: str) -> AsyncIterator[Pause]:
-        """Yield how to pause between two looks; a hint that comes during a look cuts the next pause short."""
-        watch = _Watch()
-        self._watches.setdefault(avatar_id, set()).add(watch)
+    async def watching(self, avatar_id: str, hint: Callable[[], None]) -> AsyncIterator[None]:
+        """Call `hint` for each delivery that comes while the context is open."""
+        self._watches.setdefault(avatar_id, []).append(hint)
         try:
             if self._poller is None:
                 self._polling = asyncio.Event()
                 self._poller = asyncio.create_task(self._poll(self._polling))
             await self._polling.wait()
-            yield partial(watch.pause, self._clock)
+            yield
         finally:
-            self._watches[avatar_id].discard(watch)
+            self._watches[avatar_id].remove(hint)
             if not self._watches[avatar_id]:
                 del self._watches[avatar_id]
             if not self._watches and self._poller is not None:
@@ -108,6 +75,6 @@ class Hints:
             return await self._deliveries.newest_id()
         for delivery_id, avatar_id in await self._deliveries.since(newest):
             newest = delivery_id
-            for watch in self._watches.get(avatar_id, ()):
-                watch.hint()
+            for hint in self._watches.get(avatar_id, ()):
+                hint()
         return newest

@@ -6,49 +6,45 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from models.errors import DatabaseError, LeaseHeld
 from models.provisioning import Driver, Provisioning
+from tasks.hold import Hold, Result
 from tasks.narrate import narrate
 from tasks.runtime import Runtime, runtime
 
 BEATS_PER_LEASE = 3
 LOOK_SECONDS = 1.0
-Result = TypeVar("Result")
 
 
-async def _beat(active: Runtime, held: set[str], driver: Driver) -> None:
+async def _beat(active: Runtime, held: dict[str, Hold], driver: Driver) -> None:
     """Renew all that a driver holds until it holds nothing; a database that fails for a moment costs one beat."""
-    while held:
+    while not all(hold.is_lost for hold in held.values()):
         await active.clock.sleep(active.lease.total_seconds() / BEATS_PER_LEASE)
+        holds = [one for one, hold in held.items() if not hold.is_lost]
         try:
-            lost = await active.leases.renew_all(held, driver, active.lease)
+            lost = await active.leases.renew_all(holds, driver, active.lease)
         except DatabaseError as error:
             narrate("the leases could not be renewed: %s", error, level=logging.WARNING)
             continue
-        for provisioning_id in lost & held:
-            held.discard(provisioning_id)
-            active.taken_away[
-                provisioning_id, driver.id
-            ].set()  # the version has moved on: its driver's next write fails
+        for one in lost & held.keys():
+            held[one].lose()  # the version has moved on: its driver's next write fails
 
 
 @contextlib.asynccontextmanager
 async def _beating(active: Runtime, provisioning_id: str, driver: Driver) -> AsyncIterator[None]:
     """Renew the lease while the context is open, together with all others of this driver: it may have thousands."""
-    held = active.held.get(driver.id)
-    if not held:
-        held = active.held[driver.id] = {provisioning_id}
+    held = active.held.setdefault(driver.id, {})
+    held[provisioning_id] = Hold()
+    heart = active.hearts.get(driver.id)
+    if heart is None or heart.done():
         active.hearts[driver.id] = asyncio.create_task(_beat(active, held, driver))
-    held.add(provisioning_id)
-    active.taken_away[provisioning_id, driver.id] = asyncio.Event()
     try:
         yield
     finally:
-        held.discard(provisioning_id)
-        del active.taken_away[provisioning_id, driver.id]
-        if not held and active.held.get(driver.id) is held:
+        del held[provisioning_id]
+        if not held:
             del active.held[driver.id]
             heart = active.hearts.pop(driver.id)
             heart.cancel()
@@ -111,16 +107,5 @@ async def unless_taken_away(
     active: Runtime, provisioning_id: str, driver: Driver, work: Coroutine[Any, Any, Result]
 ) -> Result:
     """Return what the work returns; raises LeaseHeld, the work cancelled, once its driver has lost its lease."""
-    if (taken_away := active.taken_away.get((provisioning_id, driver.id))) is None:
-        return await work
-    working = asyncio.ensure_future(work)
-    losing = asyncio.ensure_future(taken_away.wait())
-    try:
-        await asyncio.wait({working, losing}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise LeaseHeld(f"provisioning {provisioning_id} was taken over, or cancelled")
-        return working.result()
-    finally:
-        for one in (working, losing):
-            one.cancel()
-        await asyncio.gather(working, losing, return_exceptions=True)
+    hold = active.held.get(driver.id, {}).get(provisioning_id)
+    return await (work if hold is None else hold.unless_lost(work))

@@ -24,6 +24,7 @@ from store.quarantine import Quarantine
 from store.sleepers import Sleepers
 from tasks.api_key import api_key
 from tasks.hints import Hints
+from tasks.hold import Hold
 from tasks.shared_budget import SharedBudget
 
 LEASE = timedelta(seconds=30)
@@ -45,14 +46,10 @@ class Runtime:
     watch: TrainingWatch
     media: MediaChecker
     lease: timedelta
-    taken_away: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
-    """By the ids of each provisioning driven here and of its driver: set when that one may write nothing any more.
-
-    A driver may be overtaken by another one of the same process.
-    """
-    held: dict[str, set[str]] = field(default_factory=dict)
-    """By the id of each driver here: the provisionings whose leases its heart renews."""
+    held: dict[str, dict[str, Hold]] = field(default_factory=dict)
+    """What each driver here holds, by its id and the provisioning's; one may overtake another of this process."""
     hearts: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """By the id of each driver here: what renews its leases."""
 
 
 @contextlib.asynccontextmanager
@@ -112,7 +109,7 @@ async def build(
                 floor=settings.avatars_poll_floor_seconds,
                 ceiling=settings.avatars_poll_ceiling_seconds,
                 gone_after=settings.avatars_lookup_grace_seconds,
-                hints=Hints(deliveries, clock),
+                hints=Hints(deliveries),
             ),
             media=media,
             lease=lease,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import uuid
 from typing import Any
 
@@ -71,7 +72,7 @@ def without_the_version(patch: pytest.MonkeyPatch) -> None:
     ) -> Provisioning:
         find = select(ProvisioningRow.version).where(ProvisioningRow.id == seen.id)
         version = (await connection.execute(find)).scalar_one()
-        return await record(self, connection, seen.model_copy(update={"version": version}), *what, **rest)
+        return await record(self, connection, dataclasses.replace(seen, version=version), *what, **rest)
 
     patch.setattr(Ledger, "_record", blindly)
 

@@ -17,7 +17,6 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from clients.argil import ArgilClient
-from models.clock import Clock
 from models.errors import DatabaseError
 from store.database import Database
 from store.deliveries import Deliveries
@@ -132,13 +131,13 @@ def _client(api_url: str, api_key: str, **options: Any) -> ArgilClient:
     return ArgilClient(api_url, api_key, transport=CURRENT.get().world.line, **options)
 
 
-def _hints(deliveries: Deliveries, clock: Clock) -> Hints:
+def _hints(deliveries: Deliveries) -> Hints:
     """Ask for deliveries once: real time would drive the questions after that."""
 
     async def forever(_seconds: float) -> None:
         await asyncio.Event().wait()
 
-    return Hints(deliveries, clock, between_polls=forever)
+    return Hints(deliveries, between_polls=forever)
 
 
 @contextlib.asynccontextmanager

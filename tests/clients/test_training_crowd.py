@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import httpx
 import pytest
 
 from clients.argil import ArgilClient
-from clients.training_news import FALLBACK_GETS
-from clients.training_watch import CROWD, TrainingWatch, Watched, WatchEnd, seconds_to_tick
+from clients.intervals import seconds_to_tick
+from clients.training_crowd import FALLBACK_GETS
+from clients.training_watch import CROWD, TrainingWatch, WatchEnd
 from models.avatar import Avatar
 from models.errors import ArgilUnauthorized
 from tests.fakes import FakeClock
@@ -33,6 +35,8 @@ class CrowdClock(FakeClock):
         self._order = itertools.count()
 
     async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
         woken = asyncio.Event()
         heapq.heappush(self._sleeping, (self.monotonic() + seconds, next(self._order), woken))
         await woken.wait()
@@ -59,14 +63,16 @@ class Account:
         self.statuses: dict[str, str] = {}
         self.hidden: set[str] = set()
         self.list_answer: httpx.Response | None = None
+        self.list_seconds = 0.0
         self.lists: list[float] = []
         self.gets: list[tuple[float, str]] = []
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
         now = self._clock.monotonic()
         if request.url.path.endswith("/avatars"):
             self.lists.append(now)
             shown = [{"id": k, "status": v} for k, v in self.statuses.items() if k not in self.hidden]
+            await self._clock.sleep(self.list_seconds)
             return self.list_answer or httpx.Response(200, json=shown)
         avatar_id = request.url.path.rpartition("/")[2]
         self.gets.append((now, avatar_id))
@@ -89,8 +95,25 @@ def account(clock: CrowdClock) -> Account:
     return found
 
 
+class Hints:
+    """Calls the hints that a test gives."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Callable[[], None]] = {}
+
+    @contextlib.asynccontextmanager
+    async def watching(self, avatar_id: str, hint: Callable[[], None]) -> AsyncIterator[None]:
+        self.of[avatar_id] = hint
+        yield
+
+
 @pytest.fixture
-async def watch(clock: CrowdClock, account: Account) -> AsyncIterator[TrainingWatch]:
+def hints() -> Hints:
+    return Hints()
+
+
+@pytest.fixture
+async def watch(clock: CrowdClock, account: Account, hints: Hints) -> AsyncIterator[TrainingWatch]:
     async with ArgilClient(
         "https://argil.example/v1",
         "key",
@@ -98,28 +121,37 @@ async def watch(clock: CrowdClock, account: Account) -> AsyncIterator[TrainingWa
         requests_per_second=1e6,
         transport=httpx.MockTransport(account),
     ) as client:
-        yield TrainingWatch(client, clock, floor=FLOOR, ceiling=CEILING, gone_after=30.0)
+        yield TrainingWatch(client, clock, floor=FLOOR, ceiling=CEILING, gone_after=30.0, hints=hints)
 
 
 class Crowd:
     """Watches every avatar of the account."""
 
-    def __init__(self, watch: TrainingWatch, account: Account, clock: CrowdClock, *, age_seconds: float) -> None:
-        since = clock.now() - timedelta(seconds=age_seconds)
+    def __init__(
+        self,
+        watch: TrainingWatch,
+        account: Account,
+        clock: CrowdClock,
+        *,
+        age_seconds: float,
+        seconds: float = 86400.0,
+    ) -> None:
+        """Watch for so many seconds from now."""
+        now = clock.now()
+        since, until = now - timedelta(seconds=age_seconds), now + timedelta(seconds=seconds)
+        self.changes: list[tuple[str, str]] = []
 
-        async def ignore(_avatar: Avatar) -> None: ...
+        async def note(avatar: Avatar) -> None:
+            self.changes.append((avatar.id, avatar.status))
 
-        self.held = [
-            asyncio.create_task(watch.until_end(one, since, since + timedelta(days=1), ignore))
-            for one in account.statuses
-        ]
+        self.held = [asyncio.create_task(watch.until_end(one, since, until, note)) for one in account.statuses]
 
     async def leave(self) -> None:
         for one in self.held:
             one.cancel()
         await asyncio.wait(self.held)
 
-    def ends(self) -> list[Watched]:
+    def ends(self) -> list[WatchEnd]:
         return [one.result() for one in self.held]
 
 
@@ -163,7 +195,7 @@ async def test_every_end_is_noticed_within_an_interval(
     await clock.run(300)
     account.statuses = dict.fromkeys(account.statuses, "IDLE")
     await clock.run(CEILING)
-    assert {one.end for one in crowd.ends()} == {WatchEnd.SETTLED}
+    assert set(crowd.ends()) == {WatchEnd.SETTLED}
 
 
 async def test_an_avatar_that_neither_list_nor_get_shows_is_gone_after_its_grace(
@@ -174,7 +206,7 @@ async def test_an_avatar_that_neither_list_nor_get_shows_is_gone_after_its_grace
     del account.statuses["a-7"]
     await clock.run(200)
     assert [one.done() for one in crowd.held].count(True) == 1
-    assert crowd.held[7].result().end is WatchEnd.VANISHED
+    assert crowd.held[7].result() is WatchEnd.VANISHED
     await crowd.leave()
 
 
@@ -189,7 +221,7 @@ async def test_a_list_that_fails_costs_a_bounded_number_of_gets_a_tick_and_ends_
     account.list_answer = None
     account.statuses = dict.fromkeys(account.statuses, "IDLE")
     await clock.run(CEILING)
-    assert {one.end for one in crowd.ends()} == {WatchEnd.SETTLED}
+    assert set(crowd.ends()) == {WatchEnd.SETTLED}
 
 
 async def test_a_wish_to_be_left_alone_is_obeyed_by_all(
@@ -213,3 +245,151 @@ async def test_a_key_that_is_refused_ends_every_watch(
     account.list_answer = httpx.Response(401, json={"message": "no"})
     await clock.run(CEILING)
     assert all(isinstance(one.exception(), ArgilUnauthorized) for one in crowd.held)
+
+
+async def test_a_list_that_says_nothing_new_wakes_nobody_and_each_change_is_told_once(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(200)
+    account.statuses["a-7"] = "PAUSED"
+    await clock.run(200)
+    account.statuses["a-7"] = "TRAINING"
+    await clock.run(200)
+    assert len(crowd.changes) == MANY + 2
+    assert crowd.changes[MANY:] == [("a-7", "PAUSED"), ("a-7", "TRAINING")]
+    await crowd.leave()
+
+
+async def test_a_status_that_cannot_be_kept_as_it_is_is_no_news_each_tick(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    account.statuses = dict.fromkeys(account.statuses, "https://a.example/?canary")
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(200)
+    assert len(crowd.changes) == MANY
+    assert all("canary" not in status for _, status in crowd.changes)
+    await crowd.leave()
+
+
+async def test_one_last_list_serves_all_whose_time_is_over(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200, seconds=107)
+    others = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(106)
+    lists, gets = len(account.lists), len(account.gets)
+    await clock.run(2)
+    assert set(crowd.ends()) == {WatchEnd.TIMED_OUT}
+    assert len(account.lists) == lists + 1
+    await clock.run(10)
+    assert (len(account.lists), len(account.gets)) == (lists + 1, gets)
+    await others.leave()
+
+
+async def test_who_looks_but_once_shares_a_list_with_the_others(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    account.statuses["a-99"] = "IDLE"
+    crowd = Crowd(watch, account, clock, age_seconds=7200, seconds=0)
+    await clock.run(FLOOR)
+    assert crowd.ends() == [WatchEnd.SETTLED if n == 99 else WatchEnd.TIMED_OUT for n in range(MANY)]
+    assert len(account.lists) == 1
+    assert len(account.gets) <= CROWD
+
+
+async def test_at_their_end_those_that_a_failing_list_leaves_out_are_not_looked_at(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    account.list_answer = httpx.Response(500)
+    crowd = Crowd(watch, account, clock, age_seconds=7200, seconds=10)
+    await clock.run(10 + FLOOR)
+    assert set(crowd.ends()) == {WatchEnd.TIMED_OUT}
+    assert len(account.gets) <= CROWD + FALLBACK_GETS * len(account.lists)
+
+
+async def test_a_list_that_fails_for_long_leaves_nobody_unseen(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    account.list_answer = httpx.Response(500)
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(20.0 * (MANY / FALLBACK_GETS + 1))
+    assert {avatar_id for _, avatar_id in account.gets} == account.statuses.keys()
+    await crowd.leave()
+
+
+async def test_what_is_left_of_a_crowd_goes_on_with_gets(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(100)
+    left = list(account.statuses)[: CROWD - 1]
+    account.statuses = {one: "TRAINING" if one in left else "IDLE" for one in account.statuses}
+    await clock.run(2 * CEILING)
+    assert [one.done() for one in crowd.held].count(False) == len(left)
+    lists, gets = len(account.lists), len(account.gets)
+    await clock.run(600)
+    assert len(account.lists) == lists
+    assert len(account.gets) == gets + 10 * len(left)
+    await crowd.leave()
+
+
+async def test_a_hint_in_a_crowd_makes_one_look_of_its_own(
+    watch: TrainingWatch, account: Account, clock: CrowdClock, hints: Hints
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(101)
+    lists, gets = len(account.lists), len(account.gets)
+    account.statuses["a-7"] = account.statuses["a-8"] = "IDLE"
+    hints.of["a-7"]()
+    await clock.run(1)
+    assert [avatar_id for _, avatar_id in account.gets[gets:]] == ["a-7"]
+    assert [one.done() for one in crowd.held].count(True) == 1
+    assert len(account.lists) == lists
+    await crowd.leave()
+
+
+async def test_a_list_asked_for_before_somebody_looked_by_itself_tells_it_nothing(
+    watch: TrainingWatch, account: Account, clock: CrowdClock, hints: Hints
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(101)
+    lists = len(account.lists)
+    account.list_seconds = 15.0
+    while len(account.lists) == lists:
+        await clock.run(1)
+    account.statuses["a-7"] = "PAUSED"  # the list that is under way does not say so
+    hints.of["a-7"]()
+    await clock.run(60)
+    assert crowd.changes[MANY:] == [("a-7", "PAUSED")]
+    await crowd.leave()
+
+
+async def test_one_that_is_shown_again_begins_its_grace_anew(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(101)
+    del account.statuses["a-7"]
+    await clock.run(20)  # one look that finds nothing
+    account.statuses["a-7"] = "TRAINING"
+    await clock.run(600)
+    del account.statuses["a-7"]
+    await clock.run(20)
+    assert not crowd.held[7].done()
+    await clock.run(60)
+    assert crowd.held[7].result() is WatchEnd.VANISHED
+    await crowd.leave()
+
+
+async def test_a_fault_of_the_one_task_is_raised_by_every_watch(
+    watch: TrainingWatch, account: Account, clock: CrowdClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object) -> bool:
+        raise ZeroDivisionError
+
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(50)
+    monkeypatch.setattr("models.avatar.Listing.says", faulty)
+    await clock.run(CEILING)
+    assert all(isinstance(one.exception(), ZeroDivisionError) for one in crowd.held)

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from clients.argil import ArgilClient
-from clients.training_watch import TrainingWatch, Watched, WatchEnd, interval_seconds
+from clients.intervals import interval_seconds
+from clients.training_watch import TrainingWatch, WatchEnd
 from models.avatar import Avatar, CreateAvatar, VideoSource
 from models.errors import ArgilUnauthorized, StaleVersion
 from simulator.server import ArgilSimulator, running_argil
@@ -73,7 +74,7 @@ async def watched(
     lasting: timedelta = TIMEOUT,
     since: datetime | None = None,
     notes: Callable[[Avatar], Awaitable[None]] | None = None,
-) -> Watched:
+) -> WatchEnd:
     since = since or clock.now()
     async with ArgilClient(
         "https://argil.example/v1",
@@ -121,7 +122,7 @@ async def test_argils_wish_to_be_left_alone_is_respected(
     clock: FakeClock, status: int, wish: str, next_look: float
 ) -> None:
     argil = Argil(clock, httpx.Response(status, headers={"retry-after": wish}), "IDLE")
-    assert (await watched(clock, argil)).end is WatchEnd.SETTLED
+    assert await watched(clock, argil) is WatchEnd.SETTLED
     assert argil.looks == [0, next_look]
 
 
@@ -132,7 +133,7 @@ async def test_the_last_look_is_at_the_deadline_or_once_the_account_may_ask_agai
     argil = Argil(clock, httpx.Response(status, headers={"retry-after": "100"}), "IDLE")
     seen = await watched(clock, argil, lasting=timedelta(seconds=20))
     assert argil.looks == [0, last]
-    assert seen.end is WatchEnd.SETTLED
+    assert seen is WatchEnd.SETTLED
 
 
 # What ends it
@@ -140,34 +141,32 @@ async def test_the_last_look_is_at_the_deadline_or_once_the_account_may_ask_agai
 
 @pytest.mark.parametrize("end", ["IDLE", "TRAINING_FAILED", "REFUSED"])
 async def test_each_end_settles_it_at_the_look_that_sees_it(clock: FakeClock, end: str) -> None:
-    argil = Argil(clock, "NOT_TRAINED", "TRAINING", end)
-    seen = await watched(clock, argil)
-    assert seen.end is WatchEnd.SETTLED
-    assert seen.avatar is not None
-    assert seen.avatar.status == end
+    argil, notes = Argil(clock, "NOT_TRAINED", "TRAINING", end), Notes()
+    seen = await watched(clock, argil, notes=notes)
+    assert seen is WatchEnd.SETTLED
+    assert notes.statuses[-1] == end
     assert argil.looks == [0, 5, 10]
 
 
 async def test_an_unknown_status_is_watched_on(clock: FakeClock) -> None:
     argil, notes = Argil(clock, "QUEUED_FOR_REVIEW", "QUEUED_FOR_REVIEW", "READY?", "IDLE"), Notes()
-    assert (await watched(clock, argil, notes=notes)).end is WatchEnd.SETTLED
+    assert await watched(clock, argil, notes=notes) is WatchEnd.SETTLED
     assert notes.statuses == ["QUEUED_FOR_REVIEW", "READY?", "IDLE"]
 
 
 async def test_it_times_out_exactly_at_the_deadline_after_a_last_look(clock: FakeClock) -> None:
-    argil = Argil(clock, "NOT_TRAINED", "TRAINING")
+    argil, notes = Argil(clock, "NOT_TRAINED", "TRAINING"), Notes()
     began = clock.now()
-    seen = await watched(clock, argil)
-    assert seen.end is WatchEnd.TIMED_OUT
-    assert seen.avatar is not None
-    assert seen.avatar.status == "TRAINING"
+    seen = await watched(clock, argil, notes=notes)
+    assert seen is WatchEnd.TIMED_OUT
+    assert notes.statuses == ["NOT_TRAINED", "TRAINING"]
     assert clock.now() == began + TIMEOUT
     assert argil.looks[-1] == TIMEOUT.total_seconds()
 
 
 async def test_a_training_that_ends_at_the_deadline_is_still_seen(clock: FakeClock) -> None:
     argil = Argil(clock, "TRAINING", "TRAINING", "TRAINING", "IDLE")
-    assert (await watched(clock, argil, lasting=timedelta(seconds=15))).end is WatchEnd.SETTLED
+    assert await watched(clock, argil, lasting=timedelta(seconds=15)) is WatchEnd.SETTLED
     assert argil.looks == [0, 5, 10, 15]
 
 
@@ -178,14 +177,14 @@ async def test_past_its_deadline_it_is_looked_at_once_more(
     clock: FakeClock, status: str | int, end: WatchEnd
 ) -> None:
     argil = Argil(clock, status)
-    assert (await watched(clock, argil, since=clock.now() - 2 * TIMEOUT)).end is end
+    assert await watched(clock, argil, since=clock.now() - 2 * TIMEOUT) is end
     assert argil.looks == [0]
 
 
 async def test_a_deadline_counts_from_the_creation_and_not_from_the_start_of_the_watch(clock: FakeClock) -> None:
     argil = Argil(clock, "TRAINING")
     since = clock.now() - timedelta(seconds=90)
-    assert (await watched(clock, argil, since=since, lasting=timedelta(seconds=100))).end is WatchEnd.TIMED_OUT
+    assert await watched(clock, argil, since=since, lasting=timedelta(seconds=100)) is WatchEnd.TIMED_OUT
     assert argil.looks == pytest.approx([0, 9, 10])
 
 
@@ -213,48 +212,47 @@ async def test_a_look_that_fails_is_missed_and_no_failed_training(
     clock: FakeClock, failure: int | httpx.Response | Exception
 ) -> None:
     argil, notes = Argil(clock, failure, "TRAINING", failure, failure, "IDLE"), Notes()
-    assert (await watched(clock, argil, notes=notes)).end is WatchEnd.SETTLED
+    assert await watched(clock, argil, notes=notes) is WatchEnd.SETTLED
     assert notes.statuses == ["TRAINING", "IDLE"]
     assert argil.looks == [0, 5, 10, 15, 20]
 
 
 async def test_looks_that_fail_to_the_end_are_a_timeout_without_an_avatar(clock: FakeClock) -> None:
-    assert await watched(clock, Argil(clock, 500)) == Watched(WatchEnd.TIMED_OUT, None)
+    assert await watched(clock, Argil(clock, 500)) is WatchEnd.TIMED_OUT
 
 
 async def test_a_404_just_after_the_create_means_not_yet(clock: FakeClock) -> None:
     argil = Argil(clock, 404, 404, 404, 404, 404, 404, "NOT_TRAINED", "IDLE")
-    assert (await watched(clock, argil)).end is WatchEnd.SETTLED
+    assert await watched(clock, argil) is WatchEnd.SETTLED
     assert argil.looks[6] == GONE_AFTER
 
 
 async def test_a_404_that_stays_means_gone(clock: FakeClock) -> None:
     argil = Argil(clock, "TRAINING", 404)
     seen = await watched(clock, argil)
-    assert seen.end is WatchEnd.VANISHED
-    assert seen.avatar is not None
+    assert seen is WatchEnd.VANISHED
     assert argil.looks[-1] == 5 + GONE_AFTER
 
 
 async def test_a_404_that_was_there_from_the_start_means_gone_too(clock: FakeClock) -> None:
     argil = Argil(clock, 404)
-    assert await watched(clock, argil) == Watched(WatchEnd.VANISHED, None)
+    assert await watched(clock, argil) is WatchEnd.VANISHED
     assert argil.looks[-1] == GONE_AFTER
 
 
 async def test_one_answer_between_two_404s_starts_the_grace_period_anew(clock: FakeClock) -> None:
     argil = Argil(clock, *[404] * 5, "TRAINING", *[404] * 5, "IDLE")
-    assert (await watched(clock, argil)).end is WatchEnd.SETTLED
+    assert await watched(clock, argil) is WatchEnd.SETTLED
 
 
 async def test_a_missed_look_between_two_404s_proves_nothing(clock: FakeClock) -> None:
     argil = Argil(clock, *[404] * 3, 500, 404)
-    assert (await watched(clock, argil)).end is WatchEnd.VANISHED
+    assert await watched(clock, argil) is WatchEnd.VANISHED
     assert argil.looks[-1] == GONE_AFTER
 
 
 async def test_a_404_at_the_deadline_is_a_timeout_while_it_is_young(clock: FakeClock) -> None:
-    assert (await watched(clock, Argil(clock, 404), lasting=timedelta(seconds=10))).end is WatchEnd.TIMED_OUT
+    assert await watched(clock, Argil(clock, 404), lasting=timedelta(seconds=10)) is WatchEnd.TIMED_OUT
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -353,7 +351,7 @@ async def test_a_training_at_the_simulator_is_watched_to_its_end(
     )
     watch = TrainingWatch(client, module_clock, floor=LOOK_SECONDS, ceiling=LOOK_SECONDS, gone_after=GONE_SECONDS)
     seen = await watch.until_end(avatar.id, began, began + PATIENCE, notes)
-    assert seen.end is end
+    assert seen is end
     assert notes.statuses == told
     took = (module_clock.now() - began).total_seconds()
     if end is WatchEnd.TIMED_OUT:

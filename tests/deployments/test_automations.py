@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar, cast
@@ -198,7 +198,7 @@ def ended(status: Status) -> Provisioning:
         "avatar_id": None if status is Status.REJECTED else "avatar-4711",
         "reasons": [Reason(code="some.code", message=f"the reason of {status}", hint="")],
     }
-    return Provisioning.model_construct(**told)
+    return Provisioning(**{**dict.fromkeys(one.name for one in fields(Provisioning)), **told})
 
 
 async def test_each_event_that_needs_a_person_arrives_as_one_message_that_says_what_to_do(

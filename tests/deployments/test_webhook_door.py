@@ -65,9 +65,9 @@ async def test_a_held_training_whose_next_look_is_an_hour_away_is_seen_to_end_at
         since = SystemClock().now()
         began = time.monotonic()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            watched = await active.watch.until_end(created.id, since, since + timedelta(hours=6), note)
+            end = await active.watch.until_end(created.id, since, since + timedelta(hours=6), note)
     noticed = time.monotonic() - began - simulated.world.timing.training_seconds
-    assert watched.end is WatchEnd.SETTLED
+    assert end is WatchEnd.SETTLED
     assert seen[-1] == status
     assert len(seen) == 2  # the first look, and the one that the delivery made
     with capsys.disabled():
@@ -124,7 +124,7 @@ async def test_of_a_thousand_deliveries_forged_repeated_and_lying_every_avatar_e
 
             async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
                 answers = Counter(await asyncio.gather(*(send(http, *one) for one in sent)))
-            watched = await asyncio.gather(*watches)
+            seen = await asyncio.gather(*watches)
     assert answers == {202: 700, 404: 300}
-    assert {one.end for one in watched} == {WatchEnd.SETTLED}
+    assert set(seen) == {WatchEnd.SETTLED}
     assert ended == wanted

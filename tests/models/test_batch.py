@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def test_pace_counts_what_was_settled_since_it_began() -> None:
 
 def test_the_results_file_holds_every_row_as_csv_that_no_spreadsheet_runs_and_as_json() -> None:
     tally = tally_of("READY", INVALID)
-    named = tally.rows[0].model_copy(update={"name": "=1+1", "reasons": [Reason(code="c", message="m")]})
+    named = replace(tally.rows[0], name="=1+1", reasons=[Reason(code="c", message="m")])
     tally.put(0, named)
     rows = list(csv.DictReader(io.StringIO(results_text(tally, as_json=False))))
     assert [(row["line"], row["status"], row["name"]) for row in rows] == [

@@ -14,6 +14,7 @@ from store.leases import Leases
 from tasks.await_training import await_training
 from tasks.cancel import cancel
 from tasks.find_provisioning import reopen_provisioning
+from tasks.hold import Hold
 from tasks.lease import leased, unless_taken_away
 from tasks.submit_avatar import submit_avatar
 from tests.tasks.conftest import TRAINING_SECONDS, Desk, EventfulClock, unattended
@@ -74,11 +75,18 @@ async def test_an_avatar_whose_answer_came_after_the_cancel_is_found(desk: Desk,
     assert await desk.states(ended) == [SubmissionState.TAKEN]
 
 
-async def test_a_watch_ends_once_its_driver_may_not_write_any_more(desk: Desk) -> None:
+async def test_a_watch_ends_once_its_driver_may_not_write_any_more(desk: Desk, clock: EventfulClock) -> None:
     submitted = await desk.submitted("never")
-    taken_away = asyncio.Event()
-    desk.active.taken_away[submitted.id, desk.driver.id] = taken_away
-    taken_away.set()
+    hold = Hold()
+    desk.active.held[desk.driver.id] = {submitted.id: hold}
+
+    async def lose() -> None:
+        hold.lose()
+
+    clock.meanwhile.append(lose)
+    with pytest.raises(LeaseHeld):
+        await await_training.fn(submitted, desk.driver, None)
+    assert len(clock.waits) == 1
     with pytest.raises(LeaseHeld):
         await await_training.fn(submitted, desk.driver, None)
 
@@ -87,7 +95,7 @@ async def test_work_that_ends_first_tells_its_result(desk: Desk) -> None:
     async def work() -> str:
         return "done"
 
-    desk.active.taken_away["x", desk.driver.id] = asyncio.Event()
+    desk.active.held[desk.driver.id] = {"x": Hold()}
     assert await unless_taken_away(desk.active, "x", desk.driver, work()) == "done"
     assert await unless_taken_away(desk.active, "nobody holds it", desk.driver, work()) == "done"
 
@@ -108,6 +116,8 @@ async def test_the_heart_of_a_cancelled_one_stops_and_tells_its_driver(
     opened, _ = await desk.active.ledger.open(desk.request, "ada-1", desk.driver)
     async with leased(opened, desk.driver) as claimed:
         await cancelled(desk, claimed)
-        await asyncio.wait_for(desk.active.taken_away[claimed.id, desk.driver.id].wait(), 20)
+        hold = desk.active.held[desk.driver.id][claimed.id]
+        with pytest.raises(LeaseHeld):
+            await asyncio.wait_for(hold.unless_lost(asyncio.Event().wait()), 20)
     assert renewed.is_set()
-    assert desk.active.taken_away == {}
+    assert desk.active.held == {}

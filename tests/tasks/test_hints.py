@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from clients.argil import ArgilClient
-from clients.training_watch import TrainingWatch, Watched, WatchEnd
+from clients.training_watch import TrainingWatch, WatchEnd
 from models.avatar import Avatar
 from models.errors import DatabaseError
 from models.provisioning import Provisioning
@@ -150,11 +150,11 @@ async def watch(
         requests_per_second=1e6,
         transport=httpx.MockTransport(argil_says),
     ) as client:
-        hints = Hints(deliveries, endless, between_polls=ticks)
+        hints = Hints(deliveries, between_polls=ticks)
         yield TrainingWatch(client, endless, floor=HOUR, ceiling=HOUR, gone_after=HOUR, hints=hints)
 
 
-def started(watch: TrainingWatch, clock: FakeClock, avatar_id: str) -> asyncio.Task[Watched]:
+def started(watch: TrainingWatch, clock: FakeClock, avatar_id: str) -> asyncio.Task[WatchEnd]:
     async def ignore(_avatar: Avatar) -> None:
         pass
 
@@ -162,12 +162,12 @@ def started(watch: TrainingWatch, clock: FakeClock, avatar_id: str) -> asyncio.T
     return asyncio.create_task(watch.until_end(avatar_id, since, since + timedelta(days=1), ignore))
 
 
-async def ended(task: asyncio.Task[Watched]) -> WatchEnd:
+async def ended(task: asyncio.Task[WatchEnd]) -> WatchEnd:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        return (await task).end
+        return await task
 
 
-async def given_up(*tasks: asyncio.Task[Watched]) -> None:
+async def given_up(*tasks: asyncio.Task[WatchEnd]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -307,13 +307,6 @@ async def test_a_database_that_fails_costs_hints_and_is_told_once(
     await ticks.tick()
     assert await ended(held) is WatchEnd.SETTLED
     assert caplog.records[-1].levelno >= logging.WARNING
-
-
-async def test_without_a_hint_a_pause_ends_by_the_clock(database: Database, clock: FakeClock) -> None:
-    hints = Hints(Deliveries(database, clock), clock, between_polls=Ticks())
-    async with hints.watching("a-1") as pause:
-        await pause(30.0)
-    assert clock.sleeps == [30.0]
 
 
 # Where nobody watches

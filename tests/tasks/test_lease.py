@@ -215,11 +215,11 @@ async def test_a_driver_that_was_overtaken_in_its_own_process_ends_alone(
         async with leased(opened, other):
             await clock.start_beat()
             await asyncio.wait([beating])
-            assert active.taken_away[opened.id, driver.id].is_set()
-            assert not active.taken_away[opened.id, other.id].is_set()
+            assert active.held[driver.id][opened.id].is_lost
+            assert not active.held[other.id][opened.id].is_lost
             await first.aclose()
             assert not await is_free(active, opened)
-    assert active.taken_away == {}
+    assert active.held == {}
 
 
 async def test_one_heart_beats_for_all_that_a_driver_holds_and_tells_the_one_that_was_taken(
@@ -238,14 +238,14 @@ async def test_one_heart_beats_for_all_that_a_driver_holds_and_tells_the_one_tha
         clock.pass_(LEASE_SECONDS)
         await active.leases.claim(opened[1].id, other, LEASE)
         await clock.beat()
-        assert active.taken_away[opened[1].id, driver.id].is_set()
-        assert not active.taken_away[opened[0].id, driver.id].is_set()
+        assert active.held[driver.id][opened[1].id].is_lost
+        assert not active.held[driver.id][opened[0].id].is_lost
         assert await is_free(active, opened[2])
         for _ in range(BEATS_PER_LEASE):
             await clock.beat()
         assert not await is_free(active, opened[0])
     assert asyncio.all_tasks() - before == set()
-    assert (active.held, active.hearts, active.taken_away) == ({}, {}, {})
+    assert (active.held, active.hearts) == ({}, {})
     await active.leases.renew(opened[1].id, other, LEASE)
 
 
