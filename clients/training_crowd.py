@@ -34,6 +34,8 @@ class Crowd:
         self._floor = floor
         self._ceiling = ceiling
         self._is_one = is_one
+        self._phase = ceiling * (1 - clock.jitter())
+        """So that processes of one machine do not all ask at once."""
         self._waiting: dict[Watcher, None] = {}
         """In the order in which they came back from their last look."""
         self._ticker: asyncio.Task[None] | None = None
@@ -42,6 +44,10 @@ class Crowd:
         """The earliest moment that somebody wishes for who came since the last list was asked for."""
         self._asked_at = -math.inf
         self._left_alone_until = -math.inf
+
+    def seconds_to_tick(self, interval: float) -> float:
+        """Return how long to wait for a tick, no later than after half an interval."""
+        return seconds_to_tick(self._clock.monotonic() + self._phase, interval, self._floor)
 
     async def news(self, watcher: Watcher, wait: float) -> News:
         """Wait until a list says something else than what was seen, or it is time to look by oneself.
@@ -77,12 +83,11 @@ class Crowd:
             self._ticker = None
 
     async def _until_tick(self) -> None:
-        now = self._clock.monotonic()
         youngest = max(one.since for one in self._waiting)
         first_end = min(one.until for one in self._waiting)
-        wall = self._clock.now()
+        now, wall = self._clock.monotonic(), self._clock.now()
         interval = interval_seconds((wall - youngest).total_seconds(), self._floor, self._ceiling)
-        tick_at = now + min(seconds_to_tick(now, interval, self._floor), (first_end - wall).total_seconds())
+        tick_at = now + min(self.seconds_to_tick(interval), (first_end - wall).total_seconds())
         fresh_until = self._asked_at + self._floor / TICKS_AN_INTERVAL * FRESH_SHARE
         while True:
             due = max(min(tick_at, self._wished_at), fresh_until, self._left_alone_until)

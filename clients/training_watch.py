@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Protocol
 
 from clients.argil import ArgilClient
-from clients.intervals import interval_seconds, seconds_to_tick
+from clients.intervals import interval_seconds
 from clients.training_crowd import Crowd
 from clients.watcher import News, Watcher
 from models.avatar import Avatar
@@ -151,7 +151,7 @@ class TrainingWatch:
         left = (watcher.until - now).total_seconds()
         crowded = self._crowded()
         if crowded:
-            interval = seconds_to_tick(self._clock.monotonic(), interval, self._floor)
+            interval = self._crowd.seconds_to_tick(interval)
         else:
             interval *= self._clock.jitter()
         if left_alone := min(watcher.wish, left):

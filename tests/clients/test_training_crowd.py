@@ -177,6 +177,22 @@ async def test_an_hour_of_many_costs_one_list_call_a_tick_and_a_get_for_what_it_
     await crowd.leave()
 
 
+@pytest.mark.parametrize(("jitter", "moments"), [(1.0, {0.0}), (0.9, {14.0})])
+async def test_crowds_of_several_processes_do_not_ask_in_step(
+    clock: CrowdClock, account: Account, jitter: float, moments: set[float]
+) -> None:
+    clock.jitter = lambda: jitter  # type: ignore[method-assign]  # as SystemClock draws one for each process
+    transport = httpx.MockTransport(account)
+    async with ArgilClient(
+        "https://argil.example/v1", "key", clock=clock, requests_per_second=1e6, transport=transport
+    ) as client:
+        watch = TrainingWatch(client, clock, floor=FLOOR, ceiling=CEILING, gone_after=30.0)
+        crowd = Crowd(watch, account, clock, age_seconds=7200)
+        await clock.run(200)
+        assert {round(at % 20, 3) for at in account.lists[2:]} == moments
+        await crowd.leave()
+
+
 async def test_the_young_and_the_old_share_their_list_calls(
     watch: TrainingWatch, account: Account, clock: CrowdClock
 ) -> None:
