@@ -13,7 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from clients.argil import ANSWER_CHARACTERS, CREATE_ATTEMPTS, ArgilClient
+from clients.argil import CREATE_ATTEMPTS, ArgilClient
+from clients.argil_answers import ANSWER_CHARACTERS
 from clients.retry import backoff_seconds
 from models.avatar import CreateAvatar, VideoSource
 from models.errors import (
