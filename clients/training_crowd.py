@@ -40,8 +40,8 @@ class Crowd:
         """In the order in which they came back from their last look."""
         self._ticker: asyncio.Task[None] | None = None
         self._nap = Nap()
-        self._wished_at = math.inf
-        """The earliest moment that somebody wishes for who came since the last list was asked for."""
+        self._tick_at = math.inf
+        """The next tick, or the earliest wish of those who came since the last one."""
         self._asked_at = -math.inf
         self._left_alone_until = -math.inf
 
@@ -57,8 +57,8 @@ class Crowd:
         watcher.joined_at = self._clock.monotonic()
         watcher.look_at = watcher.joined_at + wait
         self._waiting[watcher] = None
-        if watcher.look_at < self._wished_at:
-            self._wished_at = watcher.look_at
+        if watcher.look_at < self._tick_at - TOLERANCE_SECONDS:
+            self._tick_at = watcher.look_at
             self._nap.end()
         if self._ticker is None:
             self._ticker = asyncio.create_task(self._run())
@@ -87,16 +87,17 @@ class Crowd:
         first_end = min(one.until for one in self._waiting)
         now, wall = self._clock.monotonic(), self._clock.now()
         interval = interval_seconds((wall - youngest).total_seconds(), self._floor, self._ceiling)
-        tick_at = now + min(self.seconds_to_tick(interval), (first_end - wall).total_seconds())
+        tick_in = min(self.seconds_to_tick(interval), (first_end - wall).total_seconds())
+        self._tick_at = min(self._tick_at, now + tick_in)
         fresh_until = self._asked_at + self._floor / TICKS_AN_INTERVAL * FRESH_SHARE
         while True:
-            due = max(min(tick_at, self._wished_at), fresh_until, self._left_alone_until)
+            due = max(self._tick_at, fresh_until, self._left_alone_until)
             if (left := due - self._clock.monotonic()) <= 0:
                 return
             await self._nap.take(self._clock, left)
 
     async def _tick(self) -> None:
-        self._wished_at = math.inf
+        self._tick_at = math.inf
         if not self._is_one():
             for watcher in self._waiting:
                 watcher.tell(None)

@@ -288,6 +288,22 @@ async def test_a_status_that_cannot_be_kept_as_it_is_is_no_news_each_tick(
     await crowd.leave()
 
 
+async def test_who_comes_between_two_ticks_does_not_wait_for_the_next(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(102)
+    late = Account(clock)
+    late.statuses = {"a-7": "TRAINING", "a-8": "TRAINING"}
+    lists, gets = len(account.lists), len(account.gets)
+    comers = Crowd(watch, late, clock, age_seconds=7200)
+    await clock.run(1)
+    assert [avatar_id for avatar_id, _ in comers.changes] == ["a-7", "a-8"]
+    assert (len(account.lists), len(account.gets)) == (lists + 1, gets)
+    await crowd.leave()
+    await comers.leave()
+
+
 async def test_one_last_list_serves_all_whose_time_is_over(
     watch: TrainingWatch, account: Account, clock: CrowdClock
 ) -> None:
