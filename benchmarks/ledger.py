@@ -1,16 +1,10 @@
-"""Measures the ledger with a thousand provisionings and with a million, on SQLite and on PostgreSQL.
-
-`python -m benchmarks.ledger --rows 1000000` prints the medians of transitions and questions, and their
-ratios.
-"""
+"""The ledger with a thousand provisionings and with a million, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import statistics
-import sys
 import tempfile
 import time
 import uuid
@@ -186,30 +180,3 @@ async def _questions() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
         "counts of the fleet report": lambda ledger: ledger.counts(),
         "all of the fleet report": fleet,
     }
-
-
-def table(rows: list[Row]) -> str:
-    """Return the rows as a table in markdown."""
-    lines = ["| Engine | What | ms at 1,000 | ms at many | Ratio |", "|---|---|---|---|---|"]
-    for row in rows:
-        many = f"{row.many_ms:.2f} ({row.many_rows:,})"
-        lines.append(f"| {row.engine} | {row.what} | {row.few_ms:.2f} | {many} | {row.ratio:.2f} |")
-    return "\n".join(lines)
-
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=ROWS, help="provisionings in the large ledger")
-    parser.add_argument("--engine", action="append", choices=ENGINES, help="one engine alone")
-    words = parser.parse_args()
-    measured = measure(
-        words.rows,
-        engines=words.engine or ENGINES,
-        say=lambda told: sys.stderr.write(f"{told}\n"),
-    )
-    sys.stdout.write(f"{table(measured)}\n")
-
-
-if __name__ == "__main__":
-    main()
