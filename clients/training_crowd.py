@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from itertools import islice
 
 from clients.argil import ArgilClient
 from clients.intervals import TICKS_AN_INTERVAL, interval_seconds, seconds_to_tick
@@ -17,7 +18,9 @@ from models.errors import ArgilUnauthorized, AvatarNotFound, PollFailed
 FRESH_SHARE = 0.5
 """Of the shortest time from tick to tick: so old a list may be before somebody who asks has another one made."""
 FALLBACK_GETS = 50
-"""How many look by themselves in place of a list call that failed; the others miss that look."""
+"""How many look by themselves in place of a list call that failed, or is slow; the others miss that look."""
+SLOW_SECONDS = 10.0
+"""Each so long that a list call takes, so many look by themselves."""
 TOLERANCE_SECONDS = 0.05
 """A tick that comes earlier than somebody's time by less serves that one, too."""
 
@@ -103,15 +106,26 @@ class Crowd:
                 watcher.tell(None)
             return
         self._asked_at = self._clock.monotonic()
+        listing = asyncio.create_task(self._argil.listing())
         try:
-            listing = await self._argil.listing()
+            while not await self._came(listing):
+                self._let_some_look()
+            self._listed(listing.result())
         except ArgilUnauthorized as error:
             for watcher in self._waiting:
                 watcher.tell(error)
         except (PollFailed, AvatarNotFound) as error:
             self._list_failed(error)
-        else:
-            self._listed(listing)
+        finally:
+            listing.cancel()
+            await asyncio.wait((listing,))
+
+    async def _came(self, listing: asyncio.Task[Listing]) -> bool:
+        """Tell whether the list has come, as soon as it has, or is slow."""
+        slow = asyncio.ensure_future(self._clock.sleep(SLOW_SECONDS))
+        await asyncio.wait((listing, slow), return_when=asyncio.FIRST_COMPLETED)
+        slow.cancel()
+        return listing.done()
 
     def _listed(self, listing: Listing) -> None:
         now, wall = self._clock.monotonic(), self._clock.now()
@@ -129,15 +143,18 @@ class Crowd:
                 watcher.tell(avatar)
 
     def _list_failed(self, error: PollFailed | AvatarNotFound) -> None:
-        now, wall = self._clock.monotonic(), self._clock.now()
         if isinstance(error, PollFailed) and error.retry_after_seconds is not None:
-            self._left_alone_until = now + error.retry_after_seconds
+            self._left_alone_until = self._clock.monotonic() + error.retry_after_seconds
             return
-        gets_left = FALLBACK_GETS
+        self._let_some_look()
+        wall = self._clock.now()
         for watcher in self._waiting:
-            is_last = watcher.until <= wall
-            if gets_left > 0 and (is_last or watcher.look_at <= now + TOLERANCE_SECONDS):
-                gets_left -= 1
-                watcher.tell(None)
-            elif is_last:
-                watcher.tell(PollFailed(error.message))
+            if watcher.until <= wall:
+                watcher.tell(PollFailed(error.message))  # unless it was told to look
+
+    def _let_some_look(self) -> None:
+        """Have FALLBACK_GETS of those whose time has come look by themselves, first who has waited longest."""
+        now, wall = self._clock.monotonic(), self._clock.now()
+        due = (one for one in self._waiting if one.until <= wall or one.look_at <= now + TOLERANCE_SECONDS)
+        for watcher in islice(due, FALLBACK_GETS):
+            watcher.tell(None)

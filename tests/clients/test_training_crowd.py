@@ -14,7 +14,7 @@ import pytest
 
 from clients.argil import ArgilClient
 from clients.intervals import seconds_to_tick
-from clients.training_crowd import FALLBACK_GETS
+from clients.training_crowd import FALLBACK_GETS, SLOW_SECONDS
 from clients.training_watch import CROWD, TrainingWatch, WatchEnd
 from models.avatar import Avatar
 from models.errors import ArgilUnauthorized
@@ -338,6 +338,24 @@ async def test_at_their_end_those_that_a_failing_list_leaves_out_are_not_looked_
     await clock.run(10 + FLOOR)
     assert set(crowd.ends()) == {WatchEnd.TIMED_OUT}
     assert len(account.gets) <= CROWD + FALLBACK_GETS * len(account.lists)
+
+
+async def test_while_a_list_is_slow_some_look_by_themselves(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    crowd = Crowd(watch, account, clock, age_seconds=7200)
+    await clock.run(101)
+    account.list_seconds = 170.0
+    before, gets = len(account.lists), len(account.gets)
+    while (lists := len(account.lists)) == before:
+        await clock.run(1)
+    account.statuses = dict.fromkeys(account.statuses, "IDLE")
+    await clock.run(SLOW_SECONDS)
+    assert 0 < len(account.gets) - gets <= FALLBACK_GETS
+    await clock.run(SLOW_SECONDS * MANY / FALLBACK_GETS)
+    assert set(crowd.ends()) == {WatchEnd.SETTLED}
+    assert len(account.lists) == lists
+    assert len(account.gets) == gets + MANY
 
 
 async def test_a_list_that_fails_for_long_leaves_nobody_unseen(
