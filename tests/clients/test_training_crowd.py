@@ -16,6 +16,7 @@ from clients.argil import ArgilClient
 from clients.intervals import seconds_to_tick
 from clients.training_crowd import FALLBACK_GETS, SLOW_SECONDS
 from clients.training_watch import CROWD, TrainingWatch, WatchEnd
+from clients.watcher import News, Watcher
 from models.avatar import Avatar
 from models.errors import ArgilUnauthorized
 from tests.fakes import FakeClock
@@ -264,14 +265,25 @@ async def test_a_key_that_is_refused_ends_every_watch(
 
 
 async def test_a_list_that_says_nothing_new_wakes_nobody_and_each_change_is_told_once(
-    watch: TrainingWatch, account: Account, clock: CrowdClock
+    watch: TrainingWatch, account: Account, clock: CrowdClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    woken: list[str] = []
+    news = Watcher.news
+
+    async def counted(self: Watcher) -> News:
+        told = await news(self)
+        woken.append(self.avatar_id)
+        return told
+
+    monkeypatch.setattr(Watcher, "news", counted)
     crowd = Crowd(watch, account, clock, age_seconds=7200)
     await clock.run(200)
+    woken.clear()
     account.statuses["a-7"] = "PAUSED"
     await clock.run(200)
     account.statuses["a-7"] = "TRAINING"
     await clock.run(200)
+    assert woken == ["a-7", "a-7"]
     assert len(crowd.changes) == MANY + 2
     assert crowd.changes[MANY:] == [("a-7", "PAUSED"), ("a-7", "TRAINING")]
     await crowd.leave()
