@@ -316,6 +316,24 @@ async def test_who_comes_between_two_ticks_does_not_wait_for_the_next(
     await comers.leave()
 
 
+async def test_an_old_one_that_no_list_shows_is_looked_at_by_its_own_age_among_young_ones(
+    watch: TrainingWatch, account: Account, clock: CrowdClock
+) -> None:
+    young = Crowd(watch, account, clock, age_seconds=6)
+    await clock.run(1)
+    alone = Account(clock)
+    alone.statuses = {"old": "TRAINING"}
+    account.statuses["old"] = "TRAINING"
+    account.hidden = {"old"}
+    lists = len(account.lists)
+    old = Crowd(watch, alone, clock, age_seconds=7200)
+    await clock.run(60)
+    assert len(account.lists) - lists > 10
+    assert 3 <= [avatar_id for _, avatar_id in account.gets].count("old") <= 5
+    await young.leave()
+    await old.leave()
+
+
 async def test_one_last_list_serves_all_whose_time_is_over(
     watch: TrainingWatch, account: Account, clock: CrowdClock
 ) -> None:
