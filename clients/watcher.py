@@ -71,7 +71,9 @@ class Watcher:
             return None
         self._told = asyncio.get_running_loop().create_future()
         try:
-            return await self._told
+            told = await self._told
         finally:
             self._told = None
-            self.nap.was_ended()
+        if told is None:
+            self.nap.was_ended()  # it looks now; a hint that came after other news is for the next time
+        return told

@@ -14,9 +14,10 @@ Result = TypeVar("Result")
 class Hold:
     """Whether a driver still has a lease."""
 
-    __slots__ = ("_scope", "is_lost")
+    __slots__ = ("_provisioning_id", "_scope", "is_lost")
 
-    def __init__(self) -> None:
+    def __init__(self, provisioning_id: str) -> None:
+        self._provisioning_id = provisioning_id
         self.is_lost = False
         """Set once another driver has taken over, or a person cancelled: this one may write nothing any more."""
         self._scope: asyncio.Timeout | None = None
@@ -31,7 +32,7 @@ class Hold:
         """Return what the work returns; raises LeaseHeld, the work cancelled, once the lease is lost."""
         if self.is_lost:
             work.close()
-            raise LeaseHeld("it was taken over, or cancelled, before the work began")
+            raise self._error()
         scope = self._scope = asyncio.timeout(None)
         try:
             async with scope:
@@ -39,6 +40,9 @@ class Hold:
         except TimeoutError:
             if not scope.expired():
                 raise  # one of the work's own
-            raise LeaseHeld("it was taken over, or cancelled, while its driver worked") from None
+            raise self._error() from None
         finally:
             self._scope = None
+
+    def _error(self) -> LeaseHeld:
+        return LeaseHeld(f"provisioning {self._provisioning_id} was taken over, or cancelled")

@@ -36,7 +36,7 @@ async def _beat(active: Runtime, held: dict[str, Hold], driver: Driver) -> None:
 async def _beating(active: Runtime, provisioning_id: str, driver: Driver) -> AsyncIterator[None]:
     """Renew the lease while the context is open, together with all others of this driver: it may have thousands."""
     held = active.held.setdefault(driver.id, {})
-    held[provisioning_id] = Hold()
+    held[provisioning_id] = Hold(provisioning_id)
     heart = active.hearts.get(driver.id)
     if heart is None or heart.done():
         active.hearts[driver.id] = asyncio.create_task(_beat(active, held, driver))

@@ -77,14 +77,14 @@ async def test_an_avatar_whose_answer_came_after_the_cancel_is_found(desk: Desk,
 
 async def test_a_watch_ends_once_its_driver_may_not_write_any_more(desk: Desk, clock: EventfulClock) -> None:
     submitted = await desk.submitted("never")
-    hold = Hold()
+    hold = Hold(submitted.id)
     desk.active.held[desk.driver.id] = {submitted.id: hold}
 
     async def lose() -> None:
         hold.lose()
 
     clock.meanwhile.append(lose)
-    with pytest.raises(LeaseHeld):
+    with pytest.raises(LeaseHeld, match=submitted.id):
         await await_training.fn(submitted, desk.driver, None)
     assert len(clock.waits) == 1
     with pytest.raises(LeaseHeld):
@@ -95,7 +95,7 @@ async def test_work_that_ends_first_tells_its_result(desk: Desk) -> None:
     async def work() -> str:
         return "done"
 
-    desk.active.held[desk.driver.id] = {"x": Hold()}
+    desk.active.held[desk.driver.id] = {"x": Hold("x")}
     assert await unless_taken_away(desk.active, "x", desk.driver, work()) == "done"
     assert await unless_taken_away(desk.active, "nobody holds it", desk.driver, work()) == "done"
 
