@@ -1,1 +1,4 @@
-"""Data and decisions about data: no I/O, no Prefect."""
+"""Domain data and rules: no network or database I/O, no Prefect.
+
+One module reads its surroundings: models/settings.py reads the environment and the .env file.
+"""

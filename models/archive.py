@@ -1,4 +1,4 @@
-"""An archive of events: a line each, and what archiving them came to."""
+"""The lines of an event archive, and the result of writing one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from models.provisioning import Event
+from models.provisioning import ProvisioningEvent
 
-ARCHIVER = "archive"
-"""The actor of the events that tell of archives: they stay in the ledger, and keep their words."""
+ARCHIVE_ACTOR = "archive"
+"""The actor of the events that record an archive. These events are never archived and keep their messages."""
 
 
-class ArchivedEvent(Event):
-    """An event as one line of JSON, with its own id and that of its provisioning."""
+class ArchivedEvent(ProvisioningEvent):
+    """An event as one line of JSON, with its own id and the id of its provisioning."""
 
     id: int
     provisioning_id: str
 
 
-class Archived(BaseModel):
-    """What was archived, or would be: `file` and `sha256` are None where nothing was written."""
+class ArchiveResult(BaseModel):
+    """What was archived, or would be. `file` and `sha256` are None if nothing was written."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,11 +30,18 @@ class Archived(BaseModel):
     deliveries: int
     file: str | None = None
     sha256: str | None = None
-    forgotten: list[str] = []
-    """Provisionings whose person was forgotten while the archive was written: the file may hold their words."""
+    erased_provisioning_ids: list[str] = []
+    """Provisionings erased while the archive was written: the file may hold their personal data."""
 
 
-def note(count: int, newest: datetime, file: str, sha256: str) -> str:
-    """Return what the ledger tells of events that are no longer in it."""
-    what = "1 event" if count == 1 else f"{count} events"
-    return f"{what} until {newest:%Y-%m-%d %H:%M:%S} UTC moved to the archive {file}, SHA-256 {sha256}"
+def archive_event_message(count: int, newest: datetime, file: str, sha256: str) -> str:
+    """Return the message of the event that replaces archived events in the ledger.
+
+    Args:
+        count: How many events were moved.
+        newest: The time of the newest one, in UTC.
+        file: The name of the archive file.
+        sha256: The SHA-256 of the archive file, as hex digits.
+    """
+    events = "1 event" if count == 1 else f"{count} events"
+    return f"{events} until {newest:%Y-%m-%d %H:%M:%S} UTC moved to the archive {file}, SHA-256 {sha256}"

@@ -1,4 +1,4 @@
-"""What a batch has come to, row by row: kept while it runs, told while it runs and in the end."""
+"""The progress and the results of a batch, row by row."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 
-WAITING = "WAITING"
-"""Its turn has not come yet."""
+PENDING = "NOT_STARTED"
+"""The row has not been started yet."""
 INVALID = "INVALID"
-"""The row breaks a rule of the manifest; the ledger holds nothing of it."""
+"""The row breaks a rule of the manifest and is not recorded in the ledger."""
 WOULD_CREATE = "WOULD_CREATE"
-WOULD_GO_ON = "WOULD_GO_ON"
+WOULD_RESUME = "WOULD_RESUME"
 WOULD_REJECT = "WOULD_REJECT"
-UNKNOWN = "UNKNOWN"
-"""A video host gave no answer, so nothing is known of the row."""
+CHECK_INCONCLUSIVE = "CHECK_INCONCLUSIVE"
+"""A media host did not answer, so the row could not be checked."""
 
-_GOOD_WHEN_DRY = {WOULD_CREATE, WOULD_GO_ON, Status.READY}
-_WORDS = {INVALID: "Rejected", WOULD_REJECT: "Rejected", WOULD_CREATE: "Ready", WOULD_GO_ON: "Ready"}
-_NOT_WRONG = {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
+_DRY_RUN_OK = {WOULD_CREATE, WOULD_RESUME, Status.READY}
+_STATE_NAMES = {INVALID: "Rejected", WOULD_REJECT: "Rejected", WOULD_CREATE: "Ready", WOULD_RESUME: "Ready"}
+_NON_FAILURE_STATES = {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
 _FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "reasons")
 
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """Where one row stands. `id` and `avatar_id` are None where there is no provisioning, or no avatar."""
+    """The result of one row so far. `id` and `avatar_id` are None without a provisioning or an avatar."""
 
     line: int
     reference: str
@@ -44,13 +44,13 @@ class RowResult:
     reasons: Sequence[Reason] = ()
 
     @classmethod
-    def begin(cls, row: ManifestRow) -> RowResult:
-        """Return where a row stands before anything was done."""
-        status = WAITING if row.request is not None else INVALID
+    def initial(cls, row: ManifestRow) -> RowResult:
+        """Return the result of a row before it is started."""
+        status = PENDING if row.request is not None else INVALID
         return cls(line=row.line, reference=row.reference, name=row.name, status=status, reasons=row.problems)
 
-    def at(self, provisioning: Provisioning) -> RowResult:
-        """Return the row where its provisioning stands."""
+    def with_provisioning(self, provisioning: Provisioning) -> RowResult:
+        """Return the row with the status of its provisioning."""
         return replace(
             self,
             status=provisioning.status.value,
@@ -59,58 +59,69 @@ class RowResult:
             reasons=provisioning.reasons,
         )
 
-    def stopped(self, status: str, reasons: Sequence[Reason]) -> RowResult:
-        """Return the row where something keeps it from going on."""
+    def with_status(self, status: str, reasons: Sequence[Reason]) -> RowResult:
+        """Return the row with a status of its own and the reasons for it."""
         return replace(self, status=status, reasons=reasons)
 
     @property
-    def told(self) -> str:
-        """The reasons as one text."""
+    def reasons_text(self) -> str:
+        """All reasons as one line of text."""
         return "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
 
 
-class Tally:
-    """Every row's result, and how many stand where."""
+class BatchProgress:
+    """The result of every row, and the number of rows per status."""
 
-    def __init__(self, rows: Sequence[ManifestRow], began: float) -> None:
-        """`began` is monotonic seconds."""
-        self.rows = [RowResult.begin(row) for row in rows]
+    def __init__(self, rows: Sequence[ManifestRow], started_at: float) -> None:
+        """Start with one row per manifest row.
+
+        Args:
+            rows: The rows of the manifest.
+            started_at: Seconds of a monotonic clock.
+        """
+        self.rows = [RowResult.initial(row) for row in rows]
         self.counts = Counter(row.status for row in self.rows)
-        self.began = began
-        self.settled = self.counts[INVALID]
-        self.settled_before = self.settled
+        self.started_at = started_at
+        self.finished = self.counts[INVALID]
+        self.initially_finished = self.finished
 
-    def put(self, number: int, result: RowResult, *, settled: bool = False) -> None:
-        """Replace the result of a row by its place, from 0; settled: nothing more will come of it in this run."""
+    def update_row(self, number: int, result: RowResult, *, finished: bool = False) -> None:
+        """Replace the result of a row.
+
+        Args:
+            number: The index of the row, from 0.
+            result: Its new result.
+            finished: Whether this run will not process the row any further.
+        """
         self.counts[self.rows[number].status] -= 1
         self.counts[result.status] += 1
         self.rows[number] = result
-        self.settled += settled
+        self.finished += finished
 
     @property
     def total(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.rows)
 
     def rate(self, now: float) -> float:
-        """Return the rows settled a second, on average since the beginning."""
-        return (self.settled - self.settled_before) / max(now - self.began, 1e-3)
+        """Return the finished rows per second, averaged since the start."""
+        return (self.finished - self.initially_finished) / max(now - self.started_at, 1e-3)
 
-    def seconds_left(self, now: float) -> float | None:
-        """Return what is left at that rate, None where nothing tells."""
+    def eta_seconds(self, now: float) -> float | None:
+        """Return the seconds remaining at the average rate, None before the first row has finished."""
         rate = self.rate(now)
-        return (self.total - self.settled) / rate if rate > 0 else None
+        return (self.total - self.finished) / rate if rate > 0 else None
 
     @property
-    def told(self) -> str:
-        """The counts as words, the most frequent first."""
+    def summary(self) -> str:
+        """The counts as text, the most frequent status first."""
         return ", ".join(f"{count} {status}" for status, count in self.counts.most_common() if count > 0)
 
-    def told_with_pace(self, now: float) -> str:
-        """Return the counts with rate and time left."""
-        left = self.seconds_left(now)
-        about = f", about {left:.0f} s left" if left is not None and self.settled < self.total else ""
-        return f"{self.settled} of {self.total} rows settled ({self.told}); {self.rate(now):.1f}/s{about}"
+    def summary_with_eta(self, now: float) -> str:
+        """Return the counts with the rate and the remaining time."""
+        remaining = self.eta_seconds(now)
+        eta = f", about {remaining:.0f} s left" if remaining is not None and self.finished < self.total else ""
+        return f"{self.finished} of {self.total} rows finished ({self.summary}); {self.rate(now):.1f}/s{eta}"
 
     @property
     def all_ready(self) -> bool:
@@ -118,25 +129,25 @@ class Tally:
         return self.counts[Status.READY] == self.total
 
     @property
-    def all_would_go(self) -> bool:
-        """Whether a run would leave no row behind for what is known now."""
-        return sum(self.counts[status] for status in _GOOD_WHEN_DRY) == self.total
+    def all_would_succeed(self) -> bool:
+        """Whether every row is expected to succeed, as far as a dry run can determine."""
+        return sum(self.counts[status] for status in _DRY_RUN_OK) == self.total
 
     @property
     def state_name(self) -> str:
-        """The name of the run's final state: that of the most frequent outcome in which a row went wrong.
+        """The name of the run's final state: the most frequent failure among the rows.
 
-        None went wrong: Training where some still are, else Ready.
+        Without a failure it is Training if any row is still training, else Ready.
         """
         names: Counter[str] = Counter()
         for status, count in self.counts.items():
-            names[_WORDS.get(status) or _state_name(status)] += count
-        wrong = [name for name, count in names.most_common() if count > 0 and name not in _NOT_WRONG]
+            names[_STATE_NAMES.get(status) or _state_name(status)] += count
+        failures = [name for name, count in names.most_common() if count > 0 and name not in _NON_FAILURE_STATES]
         training = names[OUTCOMES[Status.TRAINING].state_name] > 0
-        return wrong[0] if wrong else OUTCOMES[Status.TRAINING if training else Status.READY].state_name
+        return failures[0] if failures else OUTCOMES[Status.TRAINING if training else Status.READY].state_name
 
-    def documents(self) -> list[dict[str, Any]]:
-        """Return every row as JSON values."""
+    def to_json_rows(self) -> list[dict[str, Any]]:
+        """Return every row as JSON-compatible values."""
         return [
             {name: getattr(row, name) for name in _FIELDS}
             | {"reasons": [reason.model_dump(mode="json") for reason in row.reasons]}
@@ -148,19 +159,19 @@ def _state_name(status: str) -> str:
     return OUTCOMES[Status(status)].state_name if status in set(Status) else status.capitalize()
 
 
-def results_text(tally: Tally, *, as_json: bool) -> str:
-    """Return the results file: a JSON array of rows, or CSV with the reasons as one text."""
+def render_results(progress: BatchProgress, *, as_json: bool) -> str:
+    """Return the text of the results file: a JSON array, or CSV with all reasons of a row in one cell."""
     if as_json:
-        return json.dumps(tally.documents(), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(progress.to_json_rows(), indent=2, ensure_ascii=False) + "\n"
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(_FIELDS)
-    for row in tally.rows:
-        cells = [row.line, row.reference, row.name, row.status, row.id or "", row.avatar_id or "", row.told]
-        writer.writerow([_inert(str(cell)) for cell in cells])
+    for row in progress.rows:
+        cells = [row.line, row.reference, row.name, row.status, row.id or "", row.avatar_id or "", row.reasons_text]
+        writer.writerow([_escape_formula(str(cell)) for cell in cells])
     return buffer.getvalue()
 
 
-def _inert(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: names and answers come from outside."""
+def _escape_formula(cell: str) -> str:
+    """Return a cell that no spreadsheet evaluates as a formula: names and responses are untrusted input."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -1,4 +1,4 @@
-"""Time as an input: what needs it takes a Clock, so that no test waits."""
+"""Time as a dependency: components receive a Clock, so that tests do not wait."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time for the ledger, monotonic time for budgets, waiting, and chance."""
+    """Wall-clock time for the ledger, monotonic time for budgets, sleeping, and random jitter."""
 
     def now(self) -> datetime:
-        """Return the time, aware, in UTC."""
+        """Return the current time, timezone-aware, in UTC."""
 
     def monotonic(self) -> float:
-        """Return seconds that never jump, from an arbitrary start."""
+        """Return seconds since an arbitrary start; they never go backwards."""
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep for the given number of seconds."""
 
     def jitter(self) -> float:
-        """Return a random factor of at most 1, for intervals that must not march in step."""
+        """Return a random factor from 0.8 to 1.0 for an interval.
+
+        It spreads the polls of many processes, so that they do not arrive together. An interval is only ever
+        shortened: a deadline or a documented maximum interval stays valid.
+        """
 
 
 class SystemClock:
-    """The clock of this machine."""
+    """The system clock."""
 
     def now(self) -> datetime:
-        """Return the time, aware, in UTC."""
+        """Return the current time, timezone-aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
@@ -37,9 +41,9 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait on the event loop."""
+        """Sleep on the event loop."""
         await asyncio.sleep(seconds)
 
     def jitter(self) -> float:
-        """Return a factor between 0.8 and 1.0: an interval is shortened, never stretched."""
-        return random.uniform(0.8, 1.0)  # noqa: S311  # spreads polls, guards nothing
+        """Return a uniformly distributed factor from 0.8 to 1.0: an interval is shortened, never extended."""
+        return random.uniform(0.8, 1.0)  # noqa: S311  # spreads polls; not a security use

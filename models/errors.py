@@ -1,35 +1,36 @@
-"""The error tree: one class for each thing that a caller does differently.
+"""The error tree: one class for each case that a caller handles differently.
 
 AvatarsError
-├── RequestError                the caller's input; exit code 2
-│   ├── InvalidRequest          fields break a rule (every problem is listed)
-│   ├── ReferenceConflict       the reference is taken by another request
-│   ├── InvalidManifest         a manifest cannot be read as a whole; nothing of it was sent
-│   ├── UnknownProvisioning     no such id or reference
-│   ├── NothingToCancel         it has ended otherwise
-│   ├── StillInFlight           it cannot be forgotten yet
-│   └── Forgotten               its person was forgotten: it cannot go on
-├── OperatorError               mended outside the request, then resumed; exit code 3
-│   ├── SettingsError           environment or .env
-│   ├── DatabaseError           the ledger cannot be opened, read or written
-│   ├── ArchiveFailed           the file of an archive cannot be written or read; the ledger keeps what it holds
-│   ├── PrefectError            no Prefect API can be reached or started
-│   ├── MediaUnreachable        a video host gave no answer, so nothing is known about the video
-│   └── ArgilUnavailable        Argil surely took nothing
-│       ├── ArgilUnreachable    could not connect
-│       ├── ArgilUnauthorized   401, 403
-│       ├── ArgilPaymentRequired 402
-│       └── ArgilBusy           429, or 503 with Retry-After, past the budget
-├── ArgilAnswer                 Argil answered this request for good
-│   ├── RequestRefused          400, 404, 422 to a create
-│   └── AvatarNotFound          404 to a get
-├── OutcomeUnknown              a create was sent and nothing tells whether it was taken
-├── PollFailed                  a read failed: a missed poll, never a failed training
-├── MediaRejected               a recording breaks a rule before its facts could be probed
-└── LedgerConflict              the ledger moved on under this driver
-    ├── StaleVersion            compare-and-set lost: another driver wrote first
-    ├── LeaseHeld               another living driver works on this provisioning
-    └── ForbiddenTransition     no such edge in the table of transitions
+├── RequestError                    the caller's input is invalid; exit code 2
+│   ├── InvalidRequest              fields break rules; every problem is listed
+│   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
+│   ├── ReferenceConflict           the reference belongs to a different request
+│   ├── UnknownProvisioning         no provisioning has this id or reference
+│   ├── NotCancellable              the provisioning has reached another terminal state
+│   ├── NotTerminal                 the provisioning cannot be erased before it is terminal
+│   └── ProvisioningErased          the personal data was erased; it cannot be resumed
+├── OperationalError                fixed outside the request, then resumed; exit code 3
+│   ├── SettingsError               an environment variable or .env entry is invalid
+│   ├── DatabaseError               the ledger cannot be opened, read or written
+│   ├── ArchiveError                an archive file cannot be written or read
+│   ├── PrefectError                no Prefect API can be reached or started
+│   ├── MediaUnreachable            the media host did not answer; the video is not judged
+│   └── ArgilUnavailable            Argil did not accept the request; nothing was created
+│       ├── ArgilUnreachable        the connection failed
+│       ├── ArgilUnauthorized       401 or 403
+│       ├── ArgilPaymentRequired    402
+│       └── ArgilRateLimited        429, or 503 with Retry-After, beyond the retry budget
+├── ArgilRejected                   a final error response from Argil
+│   ├── SubmissionRejected          400, 404 or 422 to a submission
+│   └── AvatarNotFound              404 to a get
+├── SubmissionOutcomeUnknown        a submission was sent; its outcome is unknown
+├── PollFailed                      a read failed; this is not a failed training
+├── MediaRejected                   a recording breaks a rule before it is probed
+└── ConcurrencyError                another lease owner changed the provisioning
+    ├── StaleVersion                compare-and-set failed: another owner wrote first
+    ├── LeaseUnavailable            another owner holds the lease
+    ├── LeaseLost                   the caller lost its own lease
+    └── InvalidTransition           the transition table has no such edge
 
 TRAINING_FAILED and REFUSED are results, not errors.
 """
@@ -38,10 +39,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.media_codes import MediaCode
 from models.redaction import redact
 
 
-def _rebuild(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict[str, Any]) -> AvatarsError:
+def _unpickle_error(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict[str, Any]) -> AvatarsError:
     error = cls.__new__(cls, *args)
     error.__dict__.update(fields)
     return error
@@ -50,10 +52,10 @@ def _rebuild(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict[str, A
 class AvatarsError(Exception):
     """Root of all errors of this project.
 
-    `message` says what is wrong and `hint` the way out; both are redacted here. `code` is stable.
+    `message` states the problem and `hint` says what to do about it; both are redacted here. `code` is stable.
     """
 
-    code = "error"
+    code = "internal.error"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.message = redact(message)
@@ -61,18 +63,18 @@ class AvatarsError(Exception):
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling: the default calls `cls(*args)`, which loses keyword-only fields."""
-        return _rebuild, (type(self), self.args, self.__dict__)
+        """Support pickling with all fields: the default calls `cls(*args)`, which loses keyword-only fields."""
+        return _unpickle_error, (type(self), self.args, self.__dict__)
 
 
 class RequestError(AvatarsError):
-    """The caller's input cannot be worked on."""
+    """The caller's input is invalid."""
 
-    code = "request"
+    code = "request.error"
 
 
 class InvalidRequest(RequestError):
-    """Fields break a rule; `problems` lists every one as (field, rule with the value seen)."""
+    """Fields break rules; `problems` lists all of them as (field, rule with the actual value)."""
 
     code = "request.invalid"
 
@@ -82,21 +84,21 @@ class InvalidRequest(RequestError):
 
 
 class InvalidManifest(RequestError):
-    """A manifest cannot be read as a whole, so no row of it may be trusted; nothing was sent."""
+    """The manifest cannot be parsed, so none of its rows can be trusted; nothing was sent."""
 
-    code = "request.manifest"
+    code = "request.invalid-manifest"
 
 
 class ReferenceConflict(RequestError):
-    """The reference belongs to a provisioning with another request; nothing was changed."""
+    """The reference belongs to a provisioning with a different request; nothing was changed."""
 
     code = "request.reference-conflict"
 
     def __init__(self, reference: str, provisioning_id: str) -> None:
-        shown = redact(reference)
         super().__init__(
-            f"reference {shown!r} already belongs to provisioning {provisioning_id} with another request",
-            hint="use a new reference, or send the same name, videos and extras as the first time",
+            f"reference {redact(reference)!r} already belongs to provisioning {provisioning_id} "
+            "with a different request",
+            hint="use a new reference, or send the same name, videos and extras as before",
         )
         self.reference = reference
         self.provisioning_id = provisioning_id
@@ -112,44 +114,47 @@ class UnknownProvisioning(RequestError):
         self.key = key
 
 
-class OperatorError(AvatarsError):
-    """Something outside the request must be mended; the provisioning keeps its place and can be resumed."""
+class OperationalError(AvatarsError):
+    """Something outside the request must be fixed; the provisioning keeps its status and can be resumed."""
 
-    code = "operator"
-
-
-class SettingsError(OperatorError):
-    """A setting is missing or breaks a rule."""
-
-    code = "settings"
+    code = "operational.error"
 
 
-class DatabaseError(OperatorError):
+class SettingsError(OperationalError):
+    """A setting is missing or invalid."""
+
+    code = "settings.invalid"
+
+
+class DatabaseError(OperationalError):
     """The ledger's database cannot be opened, read or written."""
 
-    code = "database"
+    code = "database.failed"
 
 
-class ArchiveFailed(OperatorError):
-    """The file of an archive cannot be written or read; what is not whole in it stays in the ledger."""
+class ArchiveError(OperationalError):
+    """An archive file cannot be written or read; events that are not completely archived stay in the ledger."""
 
-    code = "archive"
+    code = "archive.failed"
 
 
-class PrefectError(OperatorError):
+class PrefectError(OperationalError):
     """No Prefect API can be reached or started."""
 
-    code = "prefect"
+    code = "prefect.unavailable"
 
 
-class MediaUnreachable(OperatorError):
-    """A video host gave no usable answer, so nothing is known about the video."""
+class MediaUnreachable(OperationalError):
+    """A media host gave no usable response, so the video is neither accepted nor rejected."""
 
     code = "media.unreachable"
 
 
-class ArgilUnavailable(OperatorError):
-    """Argil surely took nothing of this request. `retry_after_seconds` is Argil's own wish, if it gave one."""
+class ArgilUnavailable(OperationalError):
+    """Argil did not process this request: nothing was created.
+
+    `retry_after_seconds` is the value of the Retry-After header, None without one.
+    """
 
     code = "argil.unavailable"
 
@@ -159,60 +164,60 @@ class ArgilUnavailable(OperatorError):
 
 
 class ArgilUnreachable(ArgilUnavailable):
-    """No connection to Argil could be made."""
+    """The connection to Argil failed."""
 
     code = "argil.unreachable"
 
 
 class ArgilUnauthorized(ArgilUnavailable):
-    """Argil refuses the API key (401, 403)."""
+    """Argil rejects the API key (401, 403)."""
 
     code = "argil.unauthorized"
 
 
 class ArgilPaymentRequired(ArgilUnavailable):
-    """The Argil account cannot pay (402)."""
+    """The Argil account has no credit or no valid payment method (402)."""
 
     code = "argil.payment-required"
 
 
-class ArgilBusy(ArgilUnavailable):
-    """Argil asked to come back later for longer than the budget allows (429, or 503 with Retry-After)."""
+class ArgilRateLimited(ArgilUnavailable):
+    """Argil limits the request rate for longer than the retry budget (429, or 503 with Retry-After)."""
 
-    code = "argil.busy"
+    code = "argil.rate-limited"
 
 
-class ArgilAnswer(AvatarsError):
-    """Argil answered for good; `status` is the HTTP status, `answer` the redacted body."""
+class ArgilRejected(AvatarsError):
+    """Argil rejected the request permanently; `status` is the HTTP status, `body` the redacted body."""
 
-    code = "argil.answer"
+    code = "argil.rejected"
 
-    def __init__(self, message: str, *, status: int, answer: dict[str, Any], hint: str = "") -> None:
+    def __init__(self, message: str, *, status: int, body: dict[str, Any], hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
-        self.answer = answer
+        self.body = body
 
 
-class RequestRefused(ArgilAnswer):
-    """Argil said no to this create; sending it again would get the same answer."""
+class SubmissionRejected(ArgilRejected):
+    """Argil rejected the submission; a retry would be rejected too."""
 
-    code = "argil.refused-request"
+    code = "argil.submission-rejected"
 
 
-class AvatarNotFound(ArgilAnswer):
-    """Argil knows no avatar with this id, now."""
+class AvatarNotFound(ArgilRejected):
+    """Argil currently has no avatar with this id."""
 
     code = "argil.not-found"
 
 
-class OutcomeUnknown(AvatarsError):
-    """A create was sent, and nothing tells whether Argil took it. It must be looked up, never sent again."""
+class SubmissionOutcomeUnknown(AvatarsError):
+    """The submission was sent and its outcome is unknown. It must be looked up, never sent again."""
 
     code = "argil.outcome-unknown"
 
 
 class PollFailed(AvatarsError):
-    """A read of Argil failed. `retry_after_seconds` is Argil's own wish, if it gave one."""
+    """A read from Argil failed. `retry_after_seconds` is the value of the Retry-After header, None without one."""
 
     code = "argil.poll-failed"
 
@@ -222,59 +227,65 @@ class PollFailed(AvatarsError):
 
 
 class MediaRejected(AvatarsError):
-    """A recording breaks a rule that is known before its facts are; `rule` is the violation's code."""
+    """A recording breaks a rule before it is probed; `rule_code` is the code of the violation."""
 
     code = "media.rejected"
 
-    def __init__(self, rule: str, message: str, *, hint: str) -> None:
+    def __init__(self, rule: MediaCode, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
-        self.rule = rule
+        self.rule_code = rule
 
 
-class NothingToCancel(RequestError):
-    """It has ended otherwise."""
+class NotCancellable(RequestError):
+    """The provisioning has reached a terminal status other than CANCELLED."""
 
-    code = "request.nothing-to-cancel"
+    code = "request.not-cancellable"
 
 
-class StillInFlight(RequestError):
-    """A provisioning cannot be forgotten before it has ended."""
+class NotTerminal(RequestError):
+    """The provisioning is in flight; only a terminal one can be erased."""
 
     code = "request.in-flight"
 
 
-class Forgotten(RequestError):
-    """The person of this provisioning was forgotten: there is nothing left to go on with."""
+class ProvisioningErased(RequestError):
+    """The personal data of this provisioning was erased; it cannot be resumed."""
 
-    code = "request.forgotten"
+    code = "request.erased"
 
     def __init__(self, provisioning_id: str) -> None:
         super().__init__(
-            f"provisioning {provisioning_id} was forgotten: its name, URLs and extras are gone",
+            f"provisioning {provisioning_id} was erased: its name, URLs and extras are deleted",
             hint="provision again under a new reference",
         )
         self.provisioning_id = provisioning_id
 
 
-class LedgerConflict(AvatarsError):
-    """The ledger moved on under this driver."""
+class ConcurrencyError(AvatarsError):
+    """Another lease owner changed the provisioning concurrently."""
 
     code = "ledger.conflict"
 
 
-class StaleVersion(LedgerConflict):
-    """A compare-and-set lost: another driver wrote first, and nothing of this write was kept."""
+class StaleVersion(ConcurrencyError):
+    """Compare-and-set failed: another owner wrote first, and nothing of this write was stored."""
 
     code = "ledger.stale-version"
 
 
-class LeaseHeld(LedgerConflict):
-    """Another living driver works on this provisioning."""
+class LeaseUnavailable(ConcurrencyError):
+    """Another owner holds the lease of this provisioning."""
 
-    code = "ledger.lease-held"
+    code = "ledger.lease-unavailable"
 
 
-class ForbiddenTransition(LedgerConflict):
-    """The table of transitions has no such edge."""
+class LeaseLost(ConcurrencyError):
+    """The caller lost its lease: another owner acquired it, or the provisioning was cancelled."""
 
-    code = "ledger.forbidden-transition"
+    code = "ledger.lease-lost"
+
+
+class InvalidTransition(ConcurrencyError):
+    """The transition table has no such edge."""
+
+    code = "ledger.invalid-transition"

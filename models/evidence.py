@@ -1,7 +1,7 @@
-"""Evidence of what was submitted: facts for an auditor, without what names a person.
+"""Evidence of what was submitted: facts for an auditor, without personal data.
 
-A recording is named by the SHA-256 of its URL without the query: who has the URL can show that it was this one, and
-forgetting a person leaves the evidence as it was written.
+A recording is identified by the SHA-256 of its URL without the query. The holder of the URL can prove that it is
+the same recording, and an erasure leaves the evidence unchanged.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.provisioning import Provisioning, Submission
-from models.request import input_identity
+from models.request import canonical_url
 
 
 class InputEvidence(BaseModel):
-    """What is known of a recording at its submission; None where it was not read, or its host does not say.
+    """The facts about a recording at its submission; None if it was not read or its host does not report them.
 
-    `sha256` is that of the file, of the consent video alone; `facts` are those of the media check.
+    `sha256` is the digest of the file, computed for the consent video only. `facts` are those of the media check.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,11 +32,11 @@ class InputEvidence(BaseModel):
     facts: dict[str, Any] | None
 
     @classmethod
-    def of(cls, url: str, facts: Mapping[str, Any] | None) -> InputEvidence:
-        """Return the evidence of the recording behind a URL."""
+    def from_facts(cls, url: str, facts: Mapping[str, Any] | None) -> InputEvidence:
+        """Return the evidence for the recording at a URL."""
         known = dict(facts or {})
         return cls(
-            identity_sha256=hashlib.sha256(input_identity(url).encode()).hexdigest(),
+            identity_sha256=hashlib.sha256(canonical_url(url).encode()).hexdigest(),
             etag=known.get("etag"),
             size_bytes=known.get("size_bytes"),
             sha256=known.get("sha256"),
@@ -45,7 +45,7 @@ class InputEvidence(BaseModel):
 
 
 class Evidence(BaseModel):
-    """One submission: when, at whose instance, with which recordings."""
+    """The evidence for one submission: its time, its actor and its recordings."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -53,35 +53,35 @@ class Evidence(BaseModel):
     reference: str
     actor: str
     flow_run_id: str | None
-    at: datetime
+    recorded_at: datetime
     dataset: InputEvidence
     consent: InputEvidence
 
 
-def evidence_document(
+def evidence_report(
     provisioning: Provisioning, submissions: Sequence[Submission], evidence: Sequence[Evidence]
 ) -> dict[str, Any]:
-    """Return everything an auditor is to have of a provisioning: JSON values only, URLs without their queries.
+    """Return the evidence of a provisioning as JSON-compatible values, with URLs without their queries.
 
-    `identity` is the URL, None once the person was forgotten: its digest stays.
+    `identity` is the URL of a recording. It is None after an erasure; its digest remains.
     """
     request = provisioning.request
     urls = {"dataset": request.dataset_video, "consent": request.consent_video}
-    known = {submission.id: submission for submission in submissions}
-    forgotten = provisioning.forgotten_at
+    submissions_by_id = {submission.id: submission for submission in submissions}
+    erased_at = provisioning.erased_at
     records = []
-    for one in evidence:
-        record = one.model_dump(mode="json")
+    for submission_evidence in evidence:
+        record = submission_evidence.model_dump(mode="json")
         for role, url in urls.items():
-            record[role] = {"identity": None if forgotten else input_identity(url), **record[role]}
-        submission = known[one.submission_id]
+            record[role] = {"identity": None if erased_at else canonical_url(url), **record[role]}
+        submission = submissions_by_id[submission_evidence.submission_id]
         records.append({**record, "state": submission.state.value, "avatar_id": submission.avatar_id})
     return {
         "id": provisioning.id,
         "reference": provisioning.reference,
-        "name": None if forgotten else provisioning.name,
+        "name": None if erased_at else provisioning.name,
         "status": provisioning.status.value,
         "avatar_id": provisioning.avatar_id,
-        "forgotten_at": forgotten.isoformat() if forgotten else None,
+        "erased_at": erased_at.isoformat() if erased_at else None,
         "evidence": records,
     }

@@ -1,4 +1,4 @@
-"""A provisioning: the life it may lead, and what the ledger tells of it."""
+"""A provisioning: its statuses and transitions, and the records that the ledger keeps of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.request import ProvisioningRequest
 
 
 class Status(StrEnum):
-    """Where a provisioning stands. The meaning of each is in docs/outcomes.md."""
+    """The status of a provisioning. docs/outcomes.md explains each."""
 
     ACCEPTED = "ACCEPTED"
     REJECTED = "REJECTED"
@@ -29,8 +29,8 @@ class Status(StrEnum):
     CANCELLED = "CANCELLED"
 
     @property
-    def is_end(self) -> bool:
-        """Whether a driver stops here (TIMED_OUT and CANCELLED may be re-opened by `resume`)."""
+    def is_terminal(self) -> bool:
+        """Whether a run stops here. `resume` can re-open TIMED_OUT and CANCELLED."""
         return self not in {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
 
 
@@ -38,7 +38,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.ACCEPTED: frozenset({Status.REJECTED, Status.SUBMITTING, Status.CANCELLED}),
     Status.SUBMITTING: frozenset(
         {
-            Status.ACCEPTED,  # surely not taken, or looked for and not found
+            Status.ACCEPTED,  # not accepted by Argil, or looked up and not found
             Status.TRAINING,
             Status.SUBMISSION_FAILED,
             Status.CANCELLED,
@@ -52,11 +52,11 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
             Status.TIMED_OUT,
             Status.VANISHED,
             Status.CANCELLED,
-            Status.ACCEPTED,  # failed, and the retrain policy allows another one
+            Status.ACCEPTED,  # failed, and the retrain limit allows another training
         }
     ),
     Status.TIMED_OUT: frozenset({Status.TRAINING, Status.CANCELLED}),
-    # Re-opened where it stopped: before a create, in the middle of one, or with an avatar in training.
+    # Re-opened in the status it was cancelled in: before a submission, during one, or while the avatar is training.
     Status.CANCELLED: frozenset({Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}),
     Status.REJECTED: frozenset(),
     Status.READY: frozenset(),
@@ -66,31 +66,31 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.VANISHED: frozenset(),
 }
 
-SETTLED = frozenset(status for status, ways in TRANSITIONS.items() if not ways)
-"""Ends for good; TIMED_OUT and CANCELLED may be re-opened."""
+FINAL_STATUSES = frozenset(status for status, targets in TRANSITIONS.items() if not targets)
+"""The statuses without a transition to another; TIMED_OUT and CANCELLED are terminal, but not final."""
 
 
 class SubmissionState(StrEnum):
-    """What became of one POST."""
+    """The state of one POST /avatars."""
 
     PENDING = "PENDING"
-    """Recorded; the POST may be under way, or its driver died."""
+    """Recorded; the POST may be in progress, or its process crashed."""
     UNKNOWN = "UNKNOWN"
-    """Sent, and nothing tells whether Argil took it."""
-    TAKEN = "TAKEN"
-    """Argil made an avatar of it."""
-    NOT_TAKEN = "NOT_TAKEN"
-    """Argil surely made none of it."""
+    """Sent; whether Argil accepted it is unknown."""
+    CREATED = "CREATED"
+    """Argil created an avatar."""
+    NOT_CREATED = "NOT_CREATED"
+    """Argil did not create an avatar."""
     LOST = "LOST"
-    """Looked for over the grace period and not found: taken for not taken."""
+    """Looked up for the grace period and not found: presumed not created."""
 
 
-UNSETTLED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
-"""Submissions whose avatar, if there is one, is still to be found."""
+UNRESOLVED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
+"""The states of a submission whose avatar, if one exists, must still be looked up."""
 
 
-class Driver(BaseModel):
-    """Who writes to the ledger: `actor` for people to read, `id` for the lease, unique per run and attempt."""
+class LeaseOwner(BaseModel):
+    """The owner of a lease: `actor` is the name in events, `id` is unique per run and attempt."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -100,7 +100,7 @@ class Driver(BaseModel):
 
 
 class Submission(BaseModel):
-    """One POST /avatars: recorded before it is sent."""
+    """One POST /avatars, recorded before it is sent."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -109,31 +109,31 @@ class Submission(BaseModel):
     state: SubmissionState
     avatar_id: str | None
     http_status: int | None
-    answer: dict[str, Any] | None
+    response: dict[str, Any] | None
     created_at: datetime
-    state_at: datetime
+    state_changed_at: datetime
 
 
-class Duplicate(BaseModel):
-    """An avatar at Argil beyond the one that its provisioning kept: told of, and left alone."""
+class DuplicateAvatar(BaseModel):
+    """An additional avatar of the same provisioning at Argil: reported, and otherwise left unchanged."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     avatar_id: str
     submission_id: str
-    at: datetime
+    detected_at: datetime
 
 
-class Event(BaseModel):
-    """Something that happened to a provisioning; never changed once written, but moved to an archive in time."""
+class ProvisioningEvent(BaseModel):
+    """A recorded change of a provisioning. Events are never updated, but can be moved to an archive."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
-    at: datetime
+    occurred_at: datetime
     actor: str
     from_status: Status | None
     to_status: Status
-    why: str
+    message: str
     raw_status: str | None
     flow_run_id: str | None
     submission_id: str | None
@@ -141,9 +141,9 @@ class Event(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """A row of the ledger as it was when read. `version` is what a compare-and-set compares.
+    """A snapshot of a ledger row. `version` is the value that compare-and-set compares.
 
-    No pydantic model: it was checked when it was written, and a batch has tens of thousands of them in memory.
+    This is not a pydantic model: it was validated on writing, and a batch holds tens of thousands in memory.
     """
 
     id: str
@@ -154,18 +154,18 @@ class Provisioning:
     avatar_id: str | None
     raw_status: str | None
     reasons: list[Reason]
-    retrains: int
-    submissions: int
-    training_since: datetime | None
+    retrain_count: int
+    submission_count: int
+    training_started_at: datetime | None
     created_at: datetime
     updated_at: datetime
     flow_run_id: str | None
-    avatar: dict[str, Any] | None
-    media: dict[str, Any] | None
+    avatar_snapshot: dict[str, Any] | None
+    media_facts: dict[str, Any] | None
     lease_owner: str | None
-    """The driver that holds the lease, or held it when it died; None: given back."""
-    forgotten_at: datetime | None = None
-    """When name, URLs and extras were removed: since then nothing about it changes."""
+    """The id of the lease owner, also of one that crashed; None once the lease was released."""
+    erased_at: datetime | None = None
+    """When name, URLs and extras were removed; an erased provisioning no longer changes."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""A reason: what is wrong, in words for a person and a code for a machine, and the way out."""
+"""A reason: a stable code, a message for people, and a hint on what to do."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from models.errors import AvatarsError
 
 
 class Reason(BaseModel):
-    """Why a provisioning stands where it stands.
+    """Why a provisioning has its status.
 
-    `code` is stable (`dataset.too-short`), `message` names the rule and the value seen, `hint` the way out.
+    `code` is stable, for example `dataset.duration-too-short`. `message` names the rule and the actual value;
+    `hint` says what to do.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,6 +23,6 @@ class Reason(BaseModel):
     hint: str = ""
 
     @classmethod
-    def of(cls, error: AvatarsError) -> Self:
-        """Return the error as a reason."""
+    def from_error(cls, error: AvatarsError) -> Self:
+        """Return the error as a reason, with its code, message and hint."""
         return cls(code=error.code, message=error.message, hint=error.hint)

@@ -1,4 +1,4 @@
-"""What a caller asks for: strict, and with every problem told at once."""
+"""The provisioning request of a caller: strict validation that reports all problems at once."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pydantic import (
     ValidationError,
 )
 
-from models.avatar import SUBMISSION_KEY
+from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.errors import InvalidRequest
-from models.redaction import looks_secret, redact, redact_url
+from models.redaction import contains_secret, redact, redact_url
 
 MAX_EXTRAS = 9
-"""Argil's schema allows ten pairs; one is ours (the correlation key)."""
+"""Argil's schema allows ten pairs; one is reserved for the correlation id."""
 MAX_EXTRA_CHARACTERS = 256
-ADVISED_EXTRAS = 5
-"""The prose beside Argil's schema says five in all; more are sent, with a warning."""
-SHOWN_CHARACTERS = 60
-SHOWN_BITS = 256
-# What stands here is taken for a URL however malformed: a signature is one in "example.com/a.mp4?sig=1", too.
+RECOMMENDED_MAX_EXTRAS = 5
+"""The text next to Argil's schema says five in total; more are sent, with a warning."""
+MAX_ECHOED_CHARACTERS = 60
+MAX_ECHOED_BITS = 256
+# Values of these fields are redacted as URLs even if malformed: "example.com/a.mp4?sig=1" has a signature too.
 _URL_FIELDS = {("dataset_video",), ("consent_video",)}
 
 
-def _https_url(url: str) -> str:
+def _validate_https_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -43,48 +43,48 @@ def _https_url(url: str) -> str:
     if not host:
         raise ValueError("must name a host")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password")
+        raise ValueError("must not contain a user name or password")
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise ValueError("must not hold white space or control characters")
+        raise ValueError("must not contain white space or control characters")
     return url
 
 
-def _storable(text: str) -> str:
+def _reject_nul(text: str) -> str:
     if "\x00" in text:
-        raise ValueError("must not hold a NUL character")
+        raise ValueError("must not contain a NUL character")
     return text
 
 
-def _shown_anywhere(text: str) -> str:
-    if looks_secret(text):
-        raise ValueError("must hold no secret, as a URL with a query: it is shown to everyone")
+def _reject_secrets(text: str) -> str:
+    if contains_secret(text):
+        raise ValueError("must not contain a secret, for example a URL with a query: it is shown in logs")
     return text
 
 
 HttpsUrl = Annotated[
     str,
     Field(max_length=8192, json_schema_extra={"format": "uri", "pattern": "^https://"}),
-    AfterValidator(_https_url),
+    AfterValidator(_validate_https_url),
 ]
-ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), AfterValidator(_storable)]
-ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), AfterValidator(_storable)]
+ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), AfterValidator(_reject_nul)]
+ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), AfterValidator(_reject_nul)]
 
 
-def _leaves_our_key_alone(extras: dict[str, str]) -> dict[str, str]:
-    if SUBMISSION_KEY in extras:
-        raise ValueError(f"must not hold {SUBMISSION_KEY!r}: it is the service's own key")
+def _reject_reserved_key(extras: dict[str, str]) -> dict[str, str]:
+    if SUBMISSION_ID_EXTRA in extras:
+        raise ValueError(f"must not contain {SUBMISSION_ID_EXTRA!r}: the service sets this key itself")
     return extras
 
 
 def _empty_as_none(value: object) -> object:
-    """Read an empty text as no reference: a form sends one where a person left the field blank."""
+    """Parse an empty string as no reference: a form sends it for a blank field."""
     return None if value == "" else value
 
 
 class ProvisioningRequest(BaseModel):
-    """What a caller asks for: one avatar of one person.
+    """A request to create one avatar of one person.
 
-    Strict: unknown fields are refused. Errors never hold the input, since URLs may carry signatures.
+    Unknown fields are rejected. Validation errors never contain the input, because URLs may carry signatures.
     """
 
     model_config = ConfigDict(
@@ -103,8 +103,8 @@ class ProvisioningRequest(BaseModel):
             description="The avatar's name at Argil, 1 to 256 characters.",
             examples=["Ada Lovelace"],
         ),
-        AfterValidator(_storable),
-        AfterValidator(_shown_anywhere),
+        AfterValidator(_reject_nul),
+        AfterValidator(_reject_secrets),
     ]
     dataset_video: Annotated[
         HttpsUrl,
@@ -129,58 +129,63 @@ class ProvisioningRequest(BaseModel):
         Field(
             max_length=MAX_EXTRAS,
             title="Extras",
-            description=f"At most {MAX_EXTRAS} pairs of text kept with the avatar at Argil; no secrets.",
+            description=f"At most {MAX_EXTRAS} text pairs, stored with the avatar at Argil. No secrets.",
             examples=[{"creator_id": "4711"}],
         ),
-        AfterValidator(_leaves_our_key_alone),
+        AfterValidator(_reject_reserved_key),
     ] = {}
     reference: Annotated[
         Annotated[
-            str, Field(min_length=1, max_length=256), AfterValidator(_storable), AfterValidator(_shown_anywhere)
+            str, Field(min_length=1, max_length=256), AfterValidator(_reject_nul), AfterValidator(_reject_secrets)
         ]
         | None,
         BeforeValidator(_empty_as_none),
         Field(
             title="Reference",
-            description="Your own key for this provisioning, unique. The same reference never creates twice.",
+            description="Your own unique key for this provisioning. One reference never creates a second avatar.",
             examples=["creator-4711"],
         ),
     ] = None
 
     @property
-    def identity(self) -> str:
-        """SHA-256 of what makes two requests the same: name, extras, and both URLs without their queries."""
+    def fingerprint(self) -> str:
+        """The identity of a request: SHA-256 (hex) of name, extras and both URLs without their queries."""
         parts = [
             self.name,
-            input_identity(self.dataset_video),
-            input_identity(self.consent_video),
+            canonical_url(self.dataset_video),
+            canonical_url(self.consent_video),
             sorted(self.extras.items()),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def input_identity(url: str) -> str:
-    """Return what names a recording for good: its URL without query and fragment, host in lower case.
+def canonical_url(url: str) -> str:
+    """Return the stable identity of a recording: its URL without query and fragment, with the host in lower case.
 
-    Presigned URLs change their query each time they are signed.
+    The query is dropped because a presigned URL has a new one each time it is signed.
     """
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.lower(), query="", fragment="").geturl()
 
 
-def check_url(url: str) -> None:
-    """Check the URL of a recording as a request would; raises InvalidRequest."""
+def validate_recording_url(url: str) -> None:
+    """Validate the URL of a recording as a request does.
+
+    Raises:
+        InvalidRequest: The URL is invalid.
+    """
     try:
-        _https_url(url)
+        _validate_https_url(url)
     except ValueError as error:
-        problem = _problem(str(error), url, redact_url)
-        raise InvalidRequest([("url", problem)], hint="give the video's https URL") from None
+        problem = _format_problem(str(error), url, redact_url)
+        raise InvalidRequest([("url", problem)], hint="pass the https URL of the video") from None
 
 
-def read_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
-    """Check the fields of a request.
+def parse_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
+    """Validate the fields of a request.
 
-    Raises InvalidRequest with every problem: the field, the rule, and the value seen without URL queries.
+    Raises:
+        InvalidRequest: All problems: the field, the rule, and the actual value without URL queries.
     """
     try:
         return ProvisioningRequest.model_validate(fields)
@@ -188,7 +193,7 @@ def read_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
         problems = [
             (
                 redact(".".join(str(part) for part in problem["loc"])) or "request",
-                _problem(
+                _format_problem(
                     problem["msg"], problem["input"], redact_url if problem["loc"][:1] in _URL_FIELDS else redact
                 ),
             )
@@ -197,15 +202,15 @@ def read_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
         raise InvalidRequest(problems, hint="see the request table in README.md") from None
 
 
-def _problem(rule: str, value: object, redacted: Callable[[str], str]) -> str:
+def _format_problem(rule: str, value: object, redacted: Callable[[str], str]) -> str:
     rule = rule.removeprefix("Value error, ")
-    if isinstance(value, int) and value.bit_length() > SHOWN_BITS:
+    if isinstance(value, int) and value.bit_length() > MAX_ECHOED_BITS:
         return f"{rule}; it is a number of {value.bit_length():,} bits"
     if value is None or isinstance(value, int | float):
         return f"{rule}; it is {value}"
     if not isinstance(value, str):
         return rule
-    shown = redacted(value)
-    if len(value) > SHOWN_CHARACTERS:
-        shown = f"{shown[:SHOWN_CHARACTERS]}… ({len(value)} characters)"
-    return f"{rule}; it is {shown!r}"
+    text = redacted(value)
+    if len(value) > MAX_ECHOED_CHARACTERS:
+        text = f"{text[:MAX_ECHOED_CHARACTERS]}… ({len(value)} characters)"
+    return f"{rule}; it is {text!r}"

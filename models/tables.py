@@ -1,4 +1,4 @@
-"""The ledger's tables. Migrations in store/migrations must match: `make check` compares them."""
+"""The tables of the ledger. `make check` compares them with the migrations in store/migrations."""
 
 from __future__ import annotations
 
@@ -26,62 +26,62 @@ from models.redaction import redact, redact_json
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment. SQLite keeps no zone, so it is stored and read as UTC; naive values are refused."""
+    """A timezone-aware datetime. SQLite stores no zone, so values are stored as UTC; naive values are rejected."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn into UTC."""
+        """Convert to UTC; raises ValueError for a naive datetime."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a naive datetime has no place in the ledger")
+            raise ValueError("the ledger does not store naive datetimes")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's signature
-        """Make aware again."""
+        """Return the value as timezone-aware UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class RedactedJson(TypeDecorator[Any]):
-    """JSON that is stored without secrets."""
+    """JSON that is redacted before it is stored."""
 
     impl = JSON
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
-        """Redact every text in it."""
+        """Redact every string in the value."""
         return redact_json(value)
 
 
 class RedactedText(TypeDecorator[str]):
-    """Text that is stored without secrets."""
+    """Text that is redacted before it is stored."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # as above
-        """Redact it."""
+        """Redact the text."""
         return None if value is None else redact(value)
 
 
-IN_FLIGHT = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
-"""What is open. SQLite uses an index of a part of a table only where the query names the part in the same words."""
-TIMED_OUT = text("status = 'TIMED_OUT'")
+IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
+"""Matches provisionings in flight. SQLite uses a partial index only if the query repeats this text."""
+TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
 
-# SQLite numbers rows by itself only in a column of the exact type INTEGER.
-Counter = BigInteger().with_variant(Integer(), "sqlite")
-Id = String(36)
-Code = String(32)
+# SQLite assigns ids automatically only to a column of the exact type INTEGER.
+AutoIncrementId = BigInteger().with_variant(Integer(), "sqlite")
+IdType = String(36)
+CodeType = String(32)
 Text256 = String(256)
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can name it too."""
+    """Base class with a naming convention for constraints, so that migrations can refer to them by name."""
 
     metadata = MetaData(
         naming_convention={
@@ -95,68 +95,68 @@ class Base(DeclarativeBase):
 
 
 class ProvisioningRow(Base):
-    """One avatar asked for: where it stands now. `version` grows with every write of status or lease owner.
+    """One provisioning in its current state. `version` is incremented by every write of status or lease owner.
 
-    `request` is the one column of the ledger that holds URLs whole: the create needs them.
+    `request` is the only column of the ledger with complete URLs: the create request needs them.
     """
 
     __tablename__ = "provisionings"
 
-    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    id: Mapped[str] = mapped_column(IdType, primary_key=True)
     version: Mapped[int]
     reference: Mapped[str] = mapped_column(Text256, unique=True)
     request: Mapped[dict[str, Any]] = mapped_column(JSON)
-    request_identity: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(Code)
+    request_fingerprint: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(CodeType)
     avatar_id: Mapped[str | None] = mapped_column(Text256, index=True)
     raw_status: Mapped[str | None] = mapped_column(Text256)
     reasons: Mapped[list[dict[str, Any]]] = mapped_column(RedactedJson)
-    retrains: Mapped[int]
-    submissions: Mapped[int]
-    training_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    retrain_count: Mapped[int]
+    submission_count: Mapped[int]
+    training_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    flow_run_id: Mapped[str | None] = mapped_column(Id)
-    avatar: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
-    media: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
+    flow_run_id: Mapped[str | None] = mapped_column(IdType)
+    avatar_snapshot: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
+    media_facts: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
     lease_owner: Mapped[str | None] = mapped_column(Text256)
     lease_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    forgotten_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
-    # PostgreSQL writes into every index at each change of status: those that serve few rows hold no others.
+    # PostgreSQL updates every index on each status change; indexes for few rows are therefore partial.
     __table_args__ = (
         Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
         Index(
             "ix_provisionings_in_flight_flow_run_id",
             "flow_run_id",
-            sqlite_where=IN_FLIGHT,
-            postgresql_where=IN_FLIGHT,
+            sqlite_where=IN_FLIGHT_CLAUSE,
+            postgresql_where=IN_FLIGHT_CLAUSE,
         ),
         Index(
             "ix_provisionings_timed_out_updated_at_id",
             "status",
             "updated_at",
             "id",
-            sqlite_where=TIMED_OUT,
-            postgresql_where=TIMED_OUT,
+            sqlite_where=TIMED_OUT_CLAUSE,
+            postgresql_where=TIMED_OUT_CLAUSE,
         ),
     )
 
 
 class SubmissionRow(Base):
-    """One POST /avatars, written before it is sent."""
+    """One POST /avatars, committed before it is sent."""
 
     __tablename__ = "submissions"
 
-    id: Mapped[str] = mapped_column(Id, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"))
+    id: Mapped[str] = mapped_column(IdType, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"))
     ordinal: Mapped[int]
-    state: Mapped[str] = mapped_column(Code)
+    state: Mapped[str] = mapped_column(CodeType)
     avatar_id: Mapped[str | None] = mapped_column(Text256)
     http_status: Mapped[int | None]
-    answer: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
+    response: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    state_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     __table_args__ = (
         UniqueConstraint("provisioning_id", "ordinal", name="uq_submissions_provisioning_id_ordinal"),
@@ -164,85 +164,85 @@ class SubmissionRow(Base):
 
 
 class EvidenceRow(Base):
-    """What a submission is made of; rows are only ever added, which triggers of the database hold."""
+    """The evidence for one submission. Database triggers enforce that rows are only inserted."""
 
     __tablename__ = "evidence"
 
-    id: Mapped[int] = mapped_column(Counter, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
-    submission_id: Mapped[str] = mapped_column(Id, ForeignKey("submissions.id"), unique=True)
+    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
+    submission_id: Mapped[str] = mapped_column(IdType, ForeignKey("submissions.id"), unique=True)
     reference: Mapped[str] = mapped_column(Text256)
     actor: Mapped[str] = mapped_column(Text256)
-    flow_run_id: Mapped[str | None] = mapped_column(Id)
+    flow_run_id: Mapped[str | None] = mapped_column(IdType)
     dataset: Mapped[dict[str, Any]] = mapped_column(RedactedJson)
     consent: Mapped[dict[str, Any]] = mapped_column(RedactedJson)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class DuplicateRow(Base):
-    """An avatar at Argil beyond the one of its provisioning: paid for, not used, reported once."""
+    """An additional avatar of a provisioning at Argil: paid for, unused and reported once."""
 
     __tablename__ = "duplicates"
 
     avatar_id: Mapped[str] = mapped_column(Text256, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
-    submission_id: Mapped[str] = mapped_column(Id)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
+    submission_id: Mapped[str] = mapped_column(IdType)
+    detected_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class SleeperRow(Base):
-    """A Prefect run that suspended itself over a provisioning, until it has ended."""
+class SuspendedRunRow(Base):
+    """A Prefect run that is suspended until its provisioning is terminal."""
 
-    __tablename__ = "sleepers"
+    __tablename__ = "suspended_runs"
 
-    flow_run_id: Mapped[str] = mapped_column(Id, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    flow_run_id: Mapped[str] = mapped_column(IdType, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
+    suspended_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class EventRow(Base):
-    """Something that happened; rows are added, or moved to an archive; forgetting a person blanks words."""
+    """An event of a provisioning. Rows are inserted or moved to an archive; an erasure replaces their messages."""
 
     __tablename__ = "events"
 
-    id: Mapped[int] = mapped_column(Counter, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
+    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(Text256)
-    from_status: Mapped[str | None] = mapped_column(Code)
-    to_status: Mapped[str] = mapped_column(Code)
-    why: Mapped[str] = mapped_column(RedactedText)
+    from_status: Mapped[str | None] = mapped_column(CodeType)
+    to_status: Mapped[str] = mapped_column(CodeType)
+    message: Mapped[str] = mapped_column(RedactedText)
     raw_status: Mapped[str | None] = mapped_column(Text256)
-    flow_run_id: Mapped[str | None] = mapped_column(Id)
-    submission_id: Mapped[str | None] = mapped_column(Id)
+    flow_run_id: Mapped[str | None] = mapped_column(IdType)
+    submission_id: Mapped[str | None] = mapped_column(IdType)
 
 
 class QuarantineRow(Base):
-    """A recording of a refused avatar: requests with it are rejected until a person releases it."""
+    """A recording of a refused avatar: requests with it are rejected until an operator releases it."""
 
     __tablename__ = "quarantine"
 
-    id: Mapped[int] = mapped_column(Counter, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(Id, ForeignKey("provisionings.id"), index=True)
+    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
+    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
     input_hash: Mapped[str] = mapped_column(String(64), index=True)
     input_identity: Mapped[str] = mapped_column(Text)
     etag: Mapped[str | None] = mapped_column(Text256)
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    quarantined_at: Mapped[datetime] = mapped_column(UtcDateTime)
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    released_why: Mapped[str | None] = mapped_column(RedactedText)
+    release_reason: Mapped[str | None] = mapped_column(RedactedText)
 
     __table_args__ = (Index("ix_quarantine_etag_size_bytes", "etag", "size_bytes"),)
 
 
-class DeliveryRow(Base):
-    """A webhook delivery: a hint that an avatar is worth a look. The newest stays for good, so that ids grow."""
+class WebhookDeliveryRow(Base):
+    """A webhook delivery, which triggers an early poll. The newest row is kept, so that ids only increase."""
 
-    __tablename__ = "deliveries"
+    __tablename__ = "webhook_deliveries"
 
-    id: Mapped[int] = mapped_column(Counter, primary_key=True)
+    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    event: Mapped[str] = mapped_column(Code)
+    event: Mapped[str] = mapped_column(CodeType)
     avatar_id: Mapped[str] = mapped_column(Text256, index=True)
     body: Mapped[str] = mapped_column(RedactedText)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)

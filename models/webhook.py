@@ -1,7 +1,7 @@
-"""Argil's webhooks: what a delivery says, read tolerantly, and the address that deliveries go to.
+"""Argil's webhooks: deliveries, parsed leniently, and the URL of the receiver.
 
-Source: Argil's pages on webhooks. They tell of no signature and no retries, so a delivery is a hint to go and
-look at an avatar, never a fact about it.
+Source: Argil's pages on webhooks. They document neither signatures nor retries. A delivery therefore only triggers
+an early poll of the avatar; its content is not trusted.
 """
 
 from __future__ import annotations
@@ -15,30 +15,31 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from models.avatar import PlainId, storable
+from models.argil_avatar import ArgilId, replace_unstorable_characters
 from models.errors import InvalidRequest
 from models.redaction import redact, redact_url
 from models.settings import is_loopback
 
-EVENTS = ("AVATAR_TRAINING_SUCCESS", "AVATAR_TRAINING_FAILED")
-"""What we ask Argil for. There is no event for REFUSED."""
-READ_EVENTS = frozenset({*EVENTS, "AVATAR_GENERATION_FAILED"})
-"""One of Argil's pages calls the failure so."""
-PATH = "/webhooks/argil/"
-KEPT_CHARACTERS = 4000
+SUBSCRIBED_EVENTS = ("AVATAR_TRAINING_SUCCESS", "AVATAR_TRAINING_FAILED")
+"""The events that the webhook subscribes to. Argil has no event for REFUSED."""
+ACCEPTED_EVENTS = frozenset({*SUBSCRIBED_EVENTS, "AVATAR_GENERATION_FAILED"})
+"""AVATAR_GENERATION_FAILED is the name of the failure event on one of Argil's pages."""
+RECEIVER_PATH = "/webhooks/argil/"
+MAX_STORED_BODY_CHARACTERS = 4000
 
-# What every URL and database takes: no white space, control characters or surrogates.
-_PLAIN = re.compile(r"[!-~]{1,256}")
+# Valid in every URL and database: no white space, control characters or surrogates.
+_PRINTABLE_ASCII = re.compile(r"[!-~]{1,256}")
 _ESCAPED_SLASH = re.compile(r"(?<!\\)\\+/")
-_TOKEN = re.compile(rf"({PATH})[^/?#]+")
+_TOKEN = re.compile(rf"({RECEIVER_PATH})[^/?#]+")
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A delivery about the end of a training. Two with the same digest are the same one.
+class WebhookDelivery:
+    """A delivery about a finished training. Deliveries with the same digest are the same delivery.
 
-    `body` is what came, for people to read: cut to KEPT_CHARACTERS and free of URL queries. Everything in it but
-    the event and the avatar id may be absent or of any type; `extras`, say, may be an object or a string.
+    `body` is the body as received, for people to read: truncated to MAX_STORED_BODY_CHARACTERS and without URL
+    queries. Only the event and the avatar id are required; every other field may be absent or of any type. For
+    example, `extras` can be an object or a string.
     """
 
     event: str
@@ -47,63 +48,64 @@ class Delivery:
     body: str
 
     @classmethod
-    def read(cls, raw: bytes) -> Self | None:
-        """Read the body of a request; None where it is no JSON, of another event, or tells no avatar id."""
+    def parse(cls, raw: bytes) -> Self | None:
+        """Parse the body of a request; None if it is not JSON, of another event, or without an avatar id."""
         try:
             fields = json.loads(raw.decode())
             data = fields["data"]
             event, avatar_id = fields["event"], data["avatarId"]
-            text = json.dumps(fields)  # so that no escape hides a URL's question mark
+            text = json.dumps(fields)  # normalizes escapes, which could hide the question mark of a URL
         except (ValueError, LookupError, TypeError, RecursionError):
             return None
-        if not isinstance(event, str) or event not in READ_EVENTS:
+        if not isinstance(event, str) or event not in ACCEPTED_EVENTS:
             return None
-        if not isinstance(avatar_id, str) or not _PLAIN.fullmatch(avatar_id):
+        if not isinstance(avatar_id, str) or not _PRINTABLE_ASCII.fullmatch(avatar_id):
             return None
         digest = hashlib.sha256(b"\0".join((event.encode(), avatar_id.encode(), raw))).hexdigest()
-        # A string that holds JSON may have escaped its slashes once more.
-        return cls(event, avatar_id, digest, redact(_ESCAPED_SLASH.sub("/", text))[:KEPT_CHARACTERS])
+        # A string that contains JSON may have its slashes escaped once more.
+        return cls(event, avatar_id, digest, redact(_ESCAPED_SLASH.sub("/", text))[:MAX_STORED_BODY_CHARACTERS])
 
 
-def _names(value: object) -> tuple[str, ...]:
+def _string_items(value: object) -> tuple[str, ...]:
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
 
 
 class Webhook(BaseModel):
-    """A webhook of the account as Argil tells of it. Only its id and address are sure to be there."""
+    """A webhook of the account as Argil returns it. Only its id and URL are required."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: PlainId
-    url: Annotated[str, AfterValidator(storable), Field(validation_alias="callbackUrl")]
-    events: Annotated[tuple[str, ...], BeforeValidator(_names)] = ()
+    id: ArgilId
+    url: Annotated[str, AfterValidator(replace_unstorable_characters), Field(validation_alias="callbackUrl")]
+    events: Annotated[tuple[str, ...], BeforeValidator(_string_items)] = ()
 
     @classmethod
-    def read(cls, answer: object) -> Self | None:
-        """Read a decoded JSON answer; None where it is no webhook."""
+    def parse(cls, response: object) -> Self | None:
+        """Parse a decoded JSON response; None if it is not a webhook."""
         try:
-            return cls.model_validate(answer)
+            return cls.model_validate(response)
         except ValidationError:
             return None
 
 
 def receiver_url(base: str) -> str:
-    """Return where the receiver behind a public address takes deliveries, up to the token.
+    """Return the URL of the receiver at a public base URL, up to the token.
 
-    Raises InvalidRequest where the address is no https URL (http serves a loopback host alone).
+    Raises:
+        InvalidRequest: The base URL is not a valid https URL. Plain http is allowed for a loopback host only.
     """
     try:
         parts = urlsplit(base)
         host, _ = parts.hostname, parts.port
-    except ValueError:  # its words may quote a password
-        raise InvalidRequest([("url", "is no URL")]) from None
+    except ValueError:  # not chained: its message may quote a password
+        raise InvalidRequest([("url", "is not a valid URL")]) from None
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise InvalidRequest([("url", "must begin with https://: plain http would show the token to the network")])
-    if not host or not _PLAIN.fullmatch(base) or set(base) & set("@?#"):
-        raise InvalidRequest([("url", "must be like https://avatars.example.com, at most 256 characters")])
-    return f"{base.rstrip('/')}{PATH}"
+        raise InvalidRequest([("url", "must begin with https://: plain http would expose the token")])
+    if not host or not _PRINTABLE_ASCII.fullmatch(base) or set(base) & set("@?#"):
+        raise InvalidRequest([("url", "must be a URL like https://avatars.example.com, of at most 256 characters")])
+    return f"{base.rstrip('/')}{RECEIVER_PATH}"
 
 
-def masked(url: str) -> str:
-    """Return a webhook's URL for people to read: without our token, and without its query."""
+def mask_token(url: str) -> str:
+    """Return the URL of a webhook for display: without our token and without its query."""
     return _TOKEN.sub(r"\1…", redact_url(url))

@@ -1,4 +1,4 @@
-"""Stand-ins that tests pass where the code takes its world from outside."""
+"""Fakes for the dependencies that tests inject."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class FakeClock:
-    """Time that passes only by sleeping, at once; it records every sleep."""
+    """A clock that advances only by `sleep` and `advance`, without waiting. It records every sleep."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -27,5 +27,5 @@ class FakeClock:
     def jitter(self) -> float:
         return 1.0
 
-    def pass_(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)

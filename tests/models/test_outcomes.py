@@ -1,13 +1,14 @@
-"""What each status means outside of the ledger."""
+"""The public meaning of each status."""
 
 from __future__ import annotations
 
 import pytest
 
-from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATOR, EXIT_USAGE, OUTCOMES
+from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+from models.outcomes import OUTCOMES
 from models.provisioning import Status
 
-# Section 5 of the design; what is under way is no failure.
+# From section 5 of the design; a provisioning in flight is not a failure.
 EXIT_CODES = {
     Status.READY: 0,
     Status.ACCEPTED: 0,
@@ -21,7 +22,7 @@ EXIT_CODES = {
     Status.CANCELLED: 13,
     Status.VANISHED: 14,
 }
-# Section 4 of the design.
+# From section 4 of the design.
 STATE_NAMES = {
     Status.READY: "Ready",
     Status.TRAINING: "Training",
@@ -46,26 +47,26 @@ def test_every_status_has_an_outcome() -> None:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_exit_code_is_the_designs(status: Status) -> None:
+def test_exit_code_of_each_status_matches_the_design(status: Status) -> None:
     assert OUTCOMES[status].exit_code == EXIT_CODES[status]
 
 
-def test_the_other_exit_codes_are_the_designs() -> None:
-    assert (EXIT_OK, EXIT_BATCH_INCOMPLETE, EXIT_USAGE, EXIT_OPERATOR) == (0, 1, 2, 3)
+def test_other_exit_codes_match_the_design() -> None:
+    assert (EXIT_OK, EXIT_BATCH_INCOMPLETE, EXIT_USAGE, EXIT_OPERATIONAL_ERROR) == (0, 1, 2, 3)
 
 
-def test_each_end_that_is_no_success_has_an_exit_code_of_its_own() -> None:
-    codes = [OUTCOMES[status].exit_code for status in Status if status.is_end and status is not Status.READY]
+def test_each_terminal_failure_has_a_unique_exit_code() -> None:
+    codes = [OUTCOMES[status].exit_code for status in Status if status.is_terminal and status is not Status.READY]
     assert len(set(codes)) == len(codes)
-    assert EXIT_OPERATOR not in codes
+    assert EXIT_OPERATIONAL_ERROR not in codes
 
 
 @pytest.mark.parametrize(("status", "name"), STATE_NAMES.items())
-def test_the_prefect_state_is_named_as_designed(status: Status, name: str) -> None:
+def test_prefect_state_names_match_the_design(status: Status, name: str) -> None:
     assert OUTCOMES[status].state_name == name
 
 
-def test_no_two_statuses_share_a_state_name_or_an_event() -> None:
+def test_state_names_and_events_are_unique() -> None:
     names = [outcome.state_name for outcome in OUTCOMES.values()]
     events = [outcome.event for outcome in OUTCOMES.values() if outcome.event is not None]
     assert len(set(names)) == len(names)
@@ -73,13 +74,13 @@ def test_no_two_statuses_share_a_state_name_or_an_event() -> None:
 
 
 @pytest.mark.parametrize(("status", "event"), EVENTS.items())
-def test_the_event_for_automations_is_named_as_designed(status: Status, event: str) -> None:
+def test_events_match_the_design(status: Status, event: str) -> None:
     assert OUTCOMES[status].event == event
 
 
 @pytest.mark.parametrize("status", Status)
-def test_every_status_is_explained_with_a_next_step(status: Status) -> None:
+def test_every_status_has_description_and_next_step(status: Status) -> None:
     outcome = OUTCOMES[status]
-    assert outcome.meaning
+    assert outcome.description
     assert outcome.next_step
-    assert not outcome.meaning.endswith(".")
+    assert not outcome.description.endswith(".")

@@ -1,4 +1,4 @@
-"""The life of a provisioning: which transitions there are."""
+"""The life cycle of a provisioning: its statuses and transitions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from models.provisioning import TRANSITIONS, Status
 
 REOPENED = {Status.TIMED_OUT, Status.CANCELLED}
-UNDER_WAY = {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
+IN_FLIGHT = {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
 
 
-def test_the_statuses_are_the_designs() -> None:
+def test_statuses_match_the_design() -> None:
     assert set(Status) == {
         "ACCEPTED",
         "REJECTED",
@@ -26,53 +26,53 @@ def test_the_statuses_are_the_designs() -> None:
     }
 
 
-def test_the_table_of_transitions_knows_every_status() -> None:
+def test_transition_table_has_every_status() -> None:
     assert set(TRANSITIONS) == set(Status)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_status_is_an_end_unless_a_driver_has_work_in_it(status: Status) -> None:
-    assert status.is_end is (status not in UNDER_WAY)
+def test_status_is_terminal_unless_in_flight(status: Status) -> None:
+    assert status.is_terminal is (status not in IN_FLIGHT)
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status.is_end and status not in REOPENED])
-def test_no_way_leads_out_of_an_end(status: Status) -> None:
+@pytest.mark.parametrize("status", [status for status in Status if status.is_terminal and status not in REOPENED])
+def test_final_status_has_no_transition(status: Status) -> None:
     assert TRANSITIONS[status] == frozenset()
 
 
 @pytest.mark.parametrize(
-    ("status", "ways"),
+    ("status", "targets"),
     [
         (Status.TIMED_OUT, {Status.TRAINING, Status.CANCELLED}),
-        (Status.CANCELLED, UNDER_WAY),
+        (Status.CANCELLED, IN_FLIGHT),
     ],
 )
-def test_a_late_or_cancelled_one_is_reopened_where_work_goes_on(status: Status, ways: set[Status]) -> None:
-    assert TRANSITIONS[status] == ways
+def test_timed_out_and_cancelled_can_be_reopened(status: Status, targets: set[Status]) -> None:
+    assert TRANSITIONS[status] == targets
 
 
-def test_every_status_but_the_first_can_be_reached_from_it() -> None:
+def test_every_status_is_reachable_from_accepted() -> None:
     reached = {Status.ACCEPTED}
-    while new := {after for before in reached for after in TRANSITIONS[before]} - reached:
+    while new := {target for source in reached for target in TRANSITIONS[source]} - reached:
         reached |= new
     assert reached == set(Status)
-    assert all(any(status in ways for ways in TRANSITIONS.values()) for status in Status)
+    assert all(any(status in targets for targets in TRANSITIONS.values()) for status in Status)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_no_status_leads_to_itself(status: Status) -> None:
+def test_no_status_has_a_transition_to_itself(status: Status) -> None:
     assert status not in TRANSITIONS[status]
 
 
-@pytest.mark.parametrize("status", sorted(UNDER_WAY))
-def test_a_person_can_stop_whatever_is_under_way(status: Status) -> None:
+@pytest.mark.parametrize("status", sorted(IN_FLIGHT))
+def test_every_status_in_flight_can_be_cancelled(status: Status) -> None:
     assert Status.CANCELLED in TRANSITIONS[status]
 
 
-def test_an_avatar_comes_of_a_recorded_submission_only() -> None:
-    """TRAINING is entered from SUBMITTING, or again by what had an avatar before."""
-    assert {before for before, ways in TRANSITIONS.items() if Status.TRAINING in ways} == {
+def test_training_is_entered_from_a_submission_only() -> None:
+    """TRAINING is entered from SUBMITTING, or again from a status that can be re-opened with an avatar."""
+    assert {source for source, targets in TRANSITIONS.items() if Status.TRAINING in targets} == {
         Status.SUBMITTING,
         *REOPENED,
     }
-    assert {before for before, ways in TRANSITIONS.items() if Status.READY in ways} == {Status.TRAINING}
+    assert {source for source, targets in TRANSITIONS.items() if Status.READY in targets} == {Status.TRAINING}

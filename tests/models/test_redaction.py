@@ -1,4 +1,4 @@
-"""No secret of a URL survives redaction."""
+"""Redaction removes every secret of a URL."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import redaction
-from models.redaction import redact, redact_json, redact_url, withhold
+from models.redaction import redact, redact_json, redact_url, register_secret
 
 CANARY = "canary"
 
 
 def unspaced(*, without: str = "") -> st.SearchStrategy[str]:
-    """Text without white space, which is where a URL in a text ends."""
+    """Generate text without white space, which would end a URL in a text."""
     return st.text(st.characters(exclude_characters=without).filter(lambda character: not character.isspace()))
 
 
@@ -37,7 +37,7 @@ def unspaced(*, without: str = "") -> st.SearchStrategy[str]:
         ("", ""),
     ],
 )
-def test_a_url_keeps_host_and_path_alone(url: str, expected: str) -> None:
+def test_redact_url_keeps_only_host_and_path(url: str, expected: str) -> None:
     assert redact_url(url) == expected
 
 
@@ -50,7 +50,7 @@ def test_a_url_keeps_host_and_path_alone(url: str, expected: str) -> None:
         ("https://a/?file='x'&sig=canary then", "https://a/?… then"),
         ('https://a/?file="x"&sig=canary then', "https://a/?… then"),
         ("https://a/?next=https://b/?sig=canary", "https://a/?…"),
-        ("seen: 'https://a/b'", "seen: 'https://a/b'"),
+        ("value: 'https://a/b'", "value: 'https://a/b'"),
         ("https://ada:canary@a/b and c@d.example", "https://a/b and c@d.example"),
         ("is it? no", "is it? no"),
         ("AVATARS_WEBHOOK_TOKEN=... is how it is set", "AVATARS_WEBHOOK_TOKEN=... is how it is set"),
@@ -69,21 +69,23 @@ def test_a_url_keeps_host_and_path_alone(url: str, expected: str) -> None:
         ("sv=1&sig=can%2Fary", "sv=1&sig=…"),
     ],
 )
-def test_every_url_in_a_text_is_redacted_and_the_rest_is_left_alone(text: str, expected: str) -> None:
+def test_redact_changes_only_urls_and_secrets(text: str, expected: str) -> None:
     assert redact(text) == expected
 
 
 @settings(deadline=None)
 @given(
     scheme=st.sampled_from(["http://", "https://", "HTTPS://"]),
-    place=unspaced(without="?#@"),
+    host_and_path=unspaced(without="?#@"),
     before=unspaced(),
     after=unspaced(),
     around=st.text(),
 )
-def test_no_query_or_fragment_survives(scheme: str, place: str, before: str, after: str, around: str) -> None:
+def test_no_query_or_fragment_survives(
+    scheme: str, host_and_path: str, before: str, after: str, around: str
+) -> None:
     for mark in "?#":
-        url = f"{scheme}{place}{mark}{before}{CANARY}{after}"
+        url = f"{scheme}{host_and_path}{mark}{before}{CANARY}{after}"
         assert CANARY not in redact(f"{around} {url} {around}")
         assert CANARY not in redact_url(url)
 
@@ -97,17 +99,17 @@ def test_no_user_information_survives(user: str, host: str, path: str) -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_redacting_twice_changes_nothing_more(text: str) -> None:
+def test_redact_is_idempotent(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
-def test_a_known_secret_is_taken_out_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_known", set())
-    withhold("canary/key")
-    withhold("short")
+def test_registered_secret_is_redacted_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", set())
+    register_secret("canary/key")
+    register_secret("short")
     assert redact("canary/key, canary%2Fkey and short words") == "…, … and short words"
 
 
-def test_every_text_of_a_document_is_redacted() -> None:
+def test_redact_json_redacts_keys_and_values() -> None:
     document = {"a": ["https://a/?c=canary", 1, None], "https://b/?c=canary": {"c": "sig=canary"}}
     assert redact_json(document) == {"a": ["https://a/?…", 1, None], "https://b/?…": {"c": "sig=…"}}

@@ -1,4 +1,4 @@
-"""Deliveries and webhooks as Argil sends them, read tolerantly; the receiver's address; its token kept quiet."""
+"""Webhook deliveries and webhooks, parsed leniently; the receiver URL and its masked token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from models.errors import InvalidRequest
-from models.webhook import EVENTS, KEPT_CHARACTERS, Delivery, Webhook, masked, receiver_url
+from models.webhook import (
+    MAX_STORED_BODY_CHARACTERS,
+    SUBSCRIBED_EVENTS,
+    Webhook,
+    WebhookDelivery,
+    mask_token,
+    receiver_url,
+)
 
 TOKEN = "canary-token-0123456789"
 SUCCESS = {
@@ -18,17 +25,17 @@ SUCCESS = {
 }
 
 
-def read(body: Any) -> Delivery | None:
-    return Delivery.read(json.dumps(body).encode())
+def parse_body(body: Any) -> WebhookDelivery | None:
+    return WebhookDelivery.parse(json.dumps(body).encode())
 
 
-def told(**data: Any) -> dict[str, Any]:
+def delivery_body(**data: Any) -> dict[str, Any]:
     return {"event": "AVATAR_TRAINING_FAILED", "data": {"avatarId": "a-1", **data}}
 
 
-@pytest.mark.parametrize("event", [*EVENTS, "AVATAR_GENERATION_FAILED"])
-def test_each_event_of_a_trainings_end_is_read(event: str) -> None:
-    delivery = read(SUCCESS | {"event": event})
+@pytest.mark.parametrize("event", [*SUBSCRIBED_EVENTS, "AVATAR_GENERATION_FAILED"])
+def test_each_training_event_is_parsed(event: str) -> None:
+    delivery = parse_body(SUCCESS | {"event": event})
     assert delivery is not None
     assert (delivery.event, delivery.avatar_id) == (event, "a-1")
 
@@ -36,17 +43,17 @@ def test_each_event_of_a_trainings_end_is_read(event: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        told(),
-        told(avatarName=None, extras=None),
-        told(extras="submission_id=s-1"),
-        told(extras='{"submission_id": "s-1"}'),
-        told(extras=[1], avatarName=7, status="IDLE", new={"x": [1]}),
-        told(avatarName="\ud800 \x00 ü"),
-        told() | {"new": 1},
+        delivery_body(),
+        delivery_body(avatarName=None, extras=None),
+        delivery_body(extras="submission_id=s-1"),
+        delivery_body(extras='{"submission_id": "s-1"}'),
+        delivery_body(extras=[1], avatarName=7, status="IDLE", new={"x": [1]}),
+        delivery_body(avatarName="\ud800 \x00 ü"),
+        delivery_body() | {"new": 1},
     ],
 )
-def test_everything_but_event_and_avatar_id_may_be_of_any_shape(body: Any) -> None:
-    delivery = read(body)
+def test_other_delivery_fields_may_have_any_type(body: Any) -> None:
+    delivery = parse_body(body)
     assert delivery is not None
     assert delivery.avatar_id == "a-1"
     assert delivery.body.isascii()
@@ -71,73 +78,79 @@ def test_everything_but_event_and_avatar_id_may_be_of_any_shape(body: Any) -> No
         json.dumps(SUCCESS).encode()[:-1],
     ],
 )
-def test_what_is_no_json_object_of_ours_is_none(raw: bytes) -> None:
-    assert Delivery.read(raw) is None
+def test_body_that_is_not_a_delivery_is_none(raw: bytes) -> None:
+    assert WebhookDelivery.parse(raw) is None
 
 
 @pytest.mark.parametrize("event", ["VIDEO_GENERATION_SUCCESS", "avatar_training_success", "", None, 1, ["x"], {}])
-def test_another_event_is_none(event: Any) -> None:
-    assert read(SUCCESS | {"event": event}) is None
+def test_delivery_of_another_event_is_none(event: Any) -> None:
+    assert parse_body(SUCCESS | {"event": event}) is None
 
 
 @pytest.mark.parametrize("avatar_id", [None, 7, "", "a b", "a\n", "a\x00", "\ud800", "ü", "x" * 257, ["a-1"], {}])
-def test_without_a_plain_avatar_id_it_is_none(avatar_id: Any) -> None:
-    assert read(told(avatarId=avatar_id)) is None
+def test_delivery_without_a_valid_avatar_id_is_none(avatar_id: Any) -> None:
+    assert parse_body(delivery_body(avatarId=avatar_id)) is None
 
 
 @pytest.mark.parametrize("data", [None, "a-1", 7, [{"avatarId": "a-1"}], {}, {"id": "a-1"}])
-def test_without_data_it_is_none(data: Any) -> None:
-    assert read(SUCCESS | {"data": data}) is None
+def test_delivery_without_data_is_none(data: Any) -> None:
+    assert parse_body(SUCCESS | {"data": data}) is None
 
 
-def test_the_same_bytes_have_the_same_digest_and_others_another() -> None:
-    bodies = [SUCCESS, told(), told(avatarId="a-2"), told(extras={}), told() | {"event": "AVATAR_TRAINING_SUCCESS"}]
-    deliveries = [read(body) for body in (*bodies, *bodies)]
+def test_digest_is_equal_only_for_equal_bytes() -> None:
+    bodies = [
+        SUCCESS,
+        delivery_body(),
+        delivery_body(avatarId="a-2"),
+        delivery_body(extras={}),
+        delivery_body() | {"event": "AVATAR_TRAINING_SUCCESS"},
+    ]
+    deliveries = [parse_body(body) for body in (*bodies, *bodies)]
     assert len({delivery.digest for delivery in deliveries if delivery}) == len(bodies)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        json.dumps(told(extras={"video": "https://h.example/d.mp4?X-Amz-Signature=canary"})),
-        json.dumps(told(extras=json.dumps({"video": "https://h.example/d.mp4?X-Amz-Signature=canary"}))),
-        json.dumps(told(video="https://h.example/d.mp4?X-Amz-Signature=canary")).replace("/", r"\/"),
-        json.dumps(told(video="https://h.example/d.mp4?X-Amz-Signature=canary")).replace("?", r"\u003f"),
-        json.dumps(told(extras='{"v":"https:\\/\\/h.example\\/d.mp4?X-Amz-Signature=canary"}')),
-        json.dumps(told(video="https://ada:canary@h.example/d.mp4")),
+        json.dumps(delivery_body(extras={"video": "https://h.example/d.mp4?X-Amz-Signature=canary"})),
+        json.dumps(delivery_body(extras=json.dumps({"video": "https://h.example/d.mp4?X-Amz-Signature=canary"}))),
+        json.dumps(delivery_body(video="https://h.example/d.mp4?X-Amz-Signature=canary")).replace("/", r"\/"),
+        json.dumps(delivery_body(video="https://h.example/d.mp4?X-Amz-Signature=canary")).replace("?", r"\u003f"),
+        json.dumps(delivery_body(extras='{"v":"https:\\/\\/h.example\\/d.mp4?X-Amz-Signature=canary"}')),
+        json.dumps(delivery_body(video="https://ada:canary@h.example/d.mp4")),
     ],
 )
-def test_what_is_kept_of_a_body_has_no_secret_of_a_url_however_it_is_escaped(text: str) -> None:
-    delivery = Delivery.read(text.encode())
+def test_stored_body_has_no_url_secret_in_any_escaping(text: str) -> None:
+    delivery = WebhookDelivery.parse(text.encode())
     assert delivery is not None
     assert "canary" not in delivery.body
     assert "h.example/d.mp4" in delivery.body
 
 
-def test_what_is_kept_of_a_body_is_bounded() -> None:
-    delivery = read(told(extras="x" * 60_000))
+def test_stored_body_is_truncated() -> None:
+    delivery = parse_body(delivery_body(extras="x" * 60_000))
     assert delivery is not None
-    assert len(delivery.body) == KEPT_CHARACTERS
+    assert len(delivery.body) == MAX_STORED_BODY_CHARACTERS
 
 
-def test_a_webhook_is_read_with_or_without_events() -> None:
-    there = Webhook.read({"id": "w-1", "callbackUrl": "https://a.example", "events": ["X", 7], "new": 1})
-    assert there is not None
-    assert (there.id, there.url, there.events) == ("w-1", "https://a.example", ("X",))
-    bare = Webhook.read({"id": "w-1", "callbackUrl": "https://a.example", "events": None})
+def test_webhook_is_parsed_with_and_without_events() -> None:
+    webhook = Webhook.parse({"id": "w-1", "callbackUrl": "https://a.example", "events": ["X", 7], "new": 1})
+    assert webhook is not None
+    assert (webhook.id, webhook.url, webhook.events) == ("w-1", "https://a.example", ("X",))
+    bare = Webhook.parse({"id": "w-1", "callbackUrl": "https://a.example", "events": None})
     assert bare is not None
     assert bare.events == ()
 
 
 @pytest.mark.parametrize(
-    "answer", [None, [], "w", {}, {"id": "w-1"}, {"callbackUrl": "u"}, {"id": "", "callbackUrl": "u"}]
+    "response", [None, [], "w", {}, {"id": "w-1"}, {"callbackUrl": "u"}, {"id": "", "callbackUrl": "u"}]
 )
-def test_what_is_no_webhook_is_none(answer: Any) -> None:
-    assert Webhook.read(answer) is None
+def test_response_that_is_not_a_webhook_is_none(response: Any) -> None:
+    assert Webhook.parse(response) is None
 
 
 @pytest.mark.parametrize(
-    ("base", "address"),
+    ("base", "expected"),
     [
         ("https://avatars.example", "https://avatars.example/webhooks/argil/"),
         ("https://avatars.example/", "https://avatars.example/webhooks/argil/"),
@@ -145,8 +158,8 @@ def test_what_is_no_webhook_is_none(answer: Any) -> None:
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000/webhooks/argil/"),
     ],
 )
-def test_the_receivers_address_is_its_base_and_our_path(base: str, address: str) -> None:
-    assert receiver_url(base) == address
+def test_receiver_url_is_base_plus_path(base: str, expected: str) -> None:
+    assert receiver_url(base) == expected
 
 
 @pytest.mark.parametrize(
@@ -165,13 +178,13 @@ def test_the_receivers_address_is_its_base_and_our_path(base: str, address: str)
         *("https://a.example\n", "https://" + "a" * 300),
     ],
 )
-def test_a_base_that_is_none_is_one_clear_error(base: str) -> None:
+def test_invalid_base_url_is_one_clear_error(base: str) -> None:
     with pytest.raises(InvalidRequest, match="url: "):
         receiver_url(base)
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "masked"),
     [
         (f"https://a.example/webhooks/argil/{TOKEN}", "https://a.example/webhooks/argil/…"),
         (f"https://a.example/p/webhooks/argil/{TOKEN}/x?y=canary", "https://a.example/p/webhooks/argil/…/x?…"),
@@ -179,23 +192,23 @@ def test_a_base_that_is_none_is_one_clear_error(base: str) -> None:
         ("https://other.example/hook", "https://other.example/hook"),
     ],
 )
-def test_a_masked_url_tells_no_secret(url: str, shown: str) -> None:
-    assert masked(url) == shown
+def test_masked_url_hides_token_and_query(url: str, masked: str) -> None:
+    assert mask_token(url) == masked
 
 
-def test_a_body_of_backslashes_is_read_in_a_time_that_grows_with_its_length() -> None:
-    began = time.thread_time()
-    assert read(told(avatarName="\\" * 500_000)) is not None
-    assert time.thread_time() - began < 15  # trying each of them anew took minutes
+def test_body_of_backslashes_is_parsed_in_linear_time() -> None:
+    started_at = time.thread_time()
+    assert parse_body(delivery_body(avatarName="\\" * 500_000)) is not None
+    assert time.thread_time() - started_at < 15  # quadratic backtracking took minutes
 
 
-def test_an_address_that_is_no_url_is_not_quoted() -> None:
+def test_invalid_receiver_url_is_not_quoted() -> None:
     with pytest.raises(InvalidRequest) as caught:
         receiver_url(f"https://[{TOKEN}@x]")
     assert TOKEN not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["a\ud83d", "a\x00"])
-def test_an_id_that_no_url_takes_is_no_webhook(text: str) -> None:
-    assert Webhook.read({"id": text, "callbackUrl": "https://a.example"}) is None
-    assert Webhook.read({"id": "a", "callbackUrl": text}) == Webhook.read({"id": "a", "callbackUrl": "a?"})
+def test_webhook_with_an_unstorable_id_is_none(text: str) -> None:
+    assert Webhook.parse({"id": text, "callbackUrl": "https://a.example"}) is None
+    assert Webhook.parse({"id": "a", "callbackUrl": text}) == Webhook.parse({"id": "a", "callbackUrl": "a?"})

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 
 from models.errors import MediaRejected
-from models.media import (
+from models.media_codes import MediaCode
+from models.media_rules import (
     GIB,
     MIB,
     MediaFacts,
     MediaReport,
     MediaRole,
-    checks,
-    rejection,
+    check_rules,
+    rejected_result,
     violations,
 )
 
@@ -43,25 +44,25 @@ def codes(role: MediaRole, **facts: Any) -> list[str]:
         ({"has_audio": False}, []),
         ({"size_bytes": 1_500_000_000}, []),
         ({"size_bytes": 3 * GIB // 2}, []),
-        ({"size_bytes": 3 * GIB // 2 + 1}, ["file-too-big"]),
+        ({"size_bytes": 3 * GIB // 2 + 1}, ["file-too-large"]),
         ({"duration_seconds": 60.0}, []),
         ({"duration_seconds": 59.5}, []),
-        ({"duration_seconds": 59.49}, ["too-short"]),
+        ({"duration_seconds": 59.49}, ["duration-too-short"]),
         ({"duration_seconds": 300.5}, []),
-        ({"duration_seconds": 300.51}, ["too-long"]),
-        ({"duration_seconds": 0.0}, ["too-short"]),
+        ({"duration_seconds": 300.51}, ["duration-too-long"]),
+        ({"duration_seconds": 0.0}, ["duration-too-short"]),
         ({"duration_seconds": None}, ["unknown-duration"]),
         ({"width": 1280, "height": 720}, []),
         ({"width": 720, "height": 1280}, []),
-        ({"width": 1279, "height": 720}, ["too-small"]),
-        ({"width": 1280, "height": 719}, ["too-small"]),
-        ({"width": 719, "height": 1280}, ["too-small"]),
-        ({"width": 1000, "height": 1000}, ["too-small"]),
+        ({"width": 1279, "height": 720}, ["resolution-too-low"]),
+        ({"width": 1280, "height": 719}, ["resolution-too-low"]),
+        ({"width": 719, "height": 1280}, ["resolution-too-low"]),
+        ({"width": 1000, "height": 1000}, ["resolution-too-low"]),
         ({"width": 3840, "height": 2160}, []),
         ({"width": 2160, "height": 3840}, []),
-        ({"width": 3841, "height": 2160}, ["too-large"]),
-        ({"width": 3840, "height": 2161}, ["too-large"]),
-        ({"width": 4000, "height": 700}, ["too-small", "too-large"]),
+        ({"width": 3841, "height": 2160}, ["resolution-too-high"]),
+        ({"width": 3840, "height": 2161}, ["resolution-too-high"]),
+        ({"width": 4000, "height": 700}, ["resolution-too-low", "resolution-too-high"]),
     ],
 )
 def test_dataset_rules(facts: dict[str, Any], expected: list[str]) -> None:
@@ -74,9 +75,9 @@ def test_dataset_rules(facts: dict[str, Any], expected: list[str]) -> None:
         ({}, []),
         ({"duration_seconds": 0.5}, []),
         ({"duration_seconds": 30.5}, []),
-        ({"duration_seconds": 30.51}, ["too-long"]),
+        ({"duration_seconds": 30.51}, ["duration-too-long"]),
         ({"size_bytes": 100 * MIB}, []),
-        ({"size_bytes": 100 * MIB + 1}, ["file-too-big"]),
+        ({"size_bytes": 100 * MIB + 1}, ["file-too-large"]),
         ({"width": 320, "height": 240}, []),
         ({"width": 7680, "height": 4320}, []),
         ({"container": "M4A"}, ["wrong-container"]),
@@ -86,54 +87,54 @@ def test_consent_rules(facts: dict[str, Any], expected: list[str]) -> None:
     assert codes(MediaRole.CONSENT, **facts) == [f"consent.{name}" for name in expected]
 
 
-def test_every_violation_is_listed_and_not_only_the_first() -> None:
-    found = codes(
+def test_violations_lists_every_broken_rule() -> None:
+    actual_codes = codes(
         MediaRole.DATASET, size_bytes=2 * GIB, container="3gp4", width=640, height=360, duration_seconds=10.0
     )
-    assert found == [
+    assert actual_codes == [
         "dataset.wrong-container",
-        "dataset.file-too-big",
-        "dataset.too-short",
-        "dataset.too-small",
+        "dataset.file-too-large",
+        "dataset.duration-too-short",
+        "dataset.resolution-too-low",
     ]
 
 
-def test_without_a_picture_only_rules_about_the_file_are_held() -> None:
+def test_without_video_track_only_file_rules_are_checked() -> None:
     facts = MediaFacts(size_bytes=2 * GIB, container="mp4", has_audio=True)
     assert [reason.code for reason in violations(facts, MediaRole.DATASET)] == [
-        "dataset.file-too-big",
+        "dataset.file-too-large",
         "dataset.no-video-stream",
     ]
 
 
-def test_a_reason_names_the_rule_the_value_seen_and_a_way_out() -> None:
+def test_reason_names_rule_actual_value_and_hint() -> None:
     (reason,) = violations(MediaFacts(**GOOD | {"duration_seconds": 40.0}), MediaRole.DATASET)
-    assert reason.message == "the dataset video must be at least 60 seconds long; seen: 40.00 seconds"
+    assert reason.message == "the dataset video must be at least 60 seconds long; actual: 40.00 seconds"
     assert reason.hint == "record at least 60 seconds"
 
 
 @pytest.mark.parametrize("role", MediaRole)
-def test_the_table_shows_what_passed_as_well(role: MediaRole) -> None:
-    rows = checks(MediaFacts(**GOOD_CONSENT | {"duration_seconds": 30.0, "size_bytes": 5}), role)
+def test_check_rules_lists_passed_rules_too(role: MediaRole) -> None:
+    rows = check_rules(MediaFacts(**GOOD_CONSENT | {"duration_seconds": 30.0, "size_bytes": 5}), role)
     assert [row.code.partition(".")[0] for row in rows] == [role.value] * len(rows)
-    assert all(row.rule and row.seen and row.hint for row in rows)
+    assert all(row.expected and row.actual and row.hint for row in rows)
     assert [row.code for row in rows if not row.passed] == (
-        ["dataset.too-short"] if role is MediaRole.DATASET else []
+        ["dataset.duration-too-short"] if role is MediaRole.DATASET else []
     )
 
 
-def test_a_rejected_recording_is_one_failed_row() -> None:
-    error = MediaRejected("forbidden", "https://x.test/v.mp4 answered 403 Forbidden", hint="sign it anew")
-    report = MediaReport(role=MediaRole.CONSENT, facts=None, checks=(rejection(error, MediaRole.CONSENT),))
+def test_rejected_recording_is_one_failed_check() -> None:
+    error = MediaRejected(MediaCode.FORBIDDEN, "https://x.test/v.mp4 answered 403 Forbidden", hint="sign it again")
+    report = MediaReport(role=MediaRole.CONSENT, facts=None, checks=(rejected_result(error, MediaRole.CONSENT),))
     (reason,) = report.reasons
     assert reason.code == "consent.forbidden"
     assert "answered 403 Forbidden" in reason.message
-    assert reason.hint == "sign it anew"
+    assert reason.hint == "sign it again"
 
 
-def test_a_report_survives_json() -> None:
+def test_media_report_round_trips_through_json() -> None:
     facts = MediaFacts(**GOOD)
     report = MediaReport(
-        role=MediaRole.DATASET, facts=facts, checks=tuple(checks(facts, MediaRole.DATASET)), requests=3
+        role=MediaRole.DATASET, facts=facts, checks=tuple(check_rules(facts, MediaRole.DATASET)), requests=3
     )
     assert MediaReport.model_validate_json(report.model_dump_json()) == report

@@ -1,4 +1,4 @@
-"""The artifact of a provisioning: safe to render, free of secrets, and with the way on."""
+"""The markdown artifact of a provisioning: safe to render, without secrets, and with the next step."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.markdown_reports import render_provisioning_report
 from models.outcomes import OUTCOMES
-from models.provisioning import Event, Provisioning, Status
+from models.provisioning import Provisioning, ProvisioningEvent, Status
 from models.reason import Reason
-from models.report import avatar_report
 from models.request import ProvisioningRequest
 
 AT = datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC)
@@ -49,47 +49,47 @@ def provisioning(status: Status = Status.READY, *, name: str = "Ada", **changes:
         "avatar_id": None,
         "raw_status": None,
         "reasons": [],
-        "retrains": 0,
-        "submissions": 1,
-        "training_since": None,
+        "retrain_count": 0,
+        "submission_count": 1,
+        "training_started_at": None,
         "created_at": AT,
         "updated_at": AT,
         "flow_run_id": None,
-        "avatar": None,
-        "media": None,
+        "avatar_snapshot": None,
+        "media_facts": None,
         "lease_owner": None,
     }
     return Provisioning(**{**fields, **changes})
 
 
-def event(why: str, to: Status = Status.ACCEPTED) -> Event:
-    return Event(
-        at=AT,
+def event(message: str, new_status: Status = Status.ACCEPTED) -> ProvisioningEvent:
+    return ProvisioningEvent(
+        occurred_at=AT,
         actor="test",
         from_status=None,
-        to_status=to,
-        why=why,
+        to_status=new_status,
+        message=message,
         raw_status=None,
         flow_run_id=None,
         submission_id=None,
     )
 
 
-def line(report: str, opening: str) -> str:
-    """Return the one line that opens so, without that."""
-    [found] = [each for each in report.splitlines() if each.startswith(opening)]
-    return found.removeprefix(opening)
+def line(report: str, prefix: str) -> str:
+    """Return the only line with this prefix, without the prefix."""
+    [matching_line] = [text for text in report.splitlines() if text.startswith(prefix)]
+    return matching_line.removeprefix(prefix)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_each_status_is_explained_with_what_to_do_next(status: Status) -> None:
-    report = avatar_report(provisioning(status), [])
+def test_report_explains_each_status_and_next_step(status: Status) -> None:
+    report = render_provisioning_report(provisioning(status), [])
     outcome = OUTCOMES[status]
     assert report.startswith(f"# Ada: {status}\n")
-    assert outcome.meaning[1:] in report
+    assert outcome.description[1:] in report
     steps = report.split("## What to do next\n\n")[1].split("\n\n## Timeline")[0]
-    assert steps == outcome.next_step.replace("ID", "p-1")
-    assert "avatars resume ID" not in report
+    assert steps == outcome.next_step_for("p-1")
+    assert "{id}" not in report
 
 
 @pytest.mark.parametrize(
@@ -109,19 +109,19 @@ def test_each_status_is_explained_with_what_to_do_next(status: Status) -> None:
         "{{ template }}",
     ],
 )
-def test_a_hostile_name_is_text_and_nothing_more(name: str) -> None:
-    heading = line(avatar_report(provisioning(name=name), []), "# ").removesuffix(": READY")
+def test_report_escapes_markup_in_a_name(name: str) -> None:
+    heading = line(render_provisioning_report(provisioning(name=name), []), "# ").removesuffix(": READY")
     assert MARKUP.search(ESCAPED.sub("", heading)) is None
     assert heading.replace("\\", "") == " ".join(name.split()).replace("\\", "")
 
 
 @settings(deadline=None)
 @given(st.text(min_size=1))
-def test_no_text_from_outside_makes_markup_or_breaks_its_line(text: str) -> None:
-    reason = Reason(code="dataset.too-short", message=text, hint=text)
+def test_untrusted_text_makes_no_markup_and_no_line_break(text: str) -> None:
+    reason = Reason(code="dataset.duration-too-short", message=text, hint=text)
     hostile = provisioning(Status.REJECTED, name=text, reference=text, avatar_id=text, reasons=[reason])
-    report = avatar_report(hostile, [event(text)])
-    plain = avatar_report(
+    report = render_provisioning_report(hostile, [event(text)])
+    plain = render_provisioning_report(
         provisioning(Status.REJECTED, avatar_id="a", reasons=[Reason(code="x", message="m", hint="h")]),
         [event("w")],
     )
@@ -129,15 +129,15 @@ def test_no_text_from_outside_makes_markup_or_breaks_its_line(text: str) -> None
     for cell in (
         line(report, "# ").removesuffix(": REJECTED"),
         line(report, "| Reference | ").removesuffix(" |"),
-        line(report, "- **dataset.too-short**: "),
+        line(report, "- **dataset.duration-too-short**: "),
         line(report, "| 2026-11-23 09:00:30 | ACCEPTED | ").removesuffix(" |"),
     ):
         assert MARKUP.search(ESCAPED.sub("", cell)) is None
     assert re.fullmatch(r"`[^`|\n]+` \|", line(report, "| Avatar at Argil | "))
 
 
-def test_what_was_trained_is_shown_without_the_queries_of_its_pictures() -> None:
-    report = avatar_report(provisioning(avatar_id="a-1", avatar=IDLE), [])
+def test_ready_report_shows_facts_without_url_queries() -> None:
+    report = render_provisioning_report(provisioning(avatar_id="a-1", avatar_snapshot=IDLE), [])
     assert "| Size | 1920 x 1080 |" in report
     assert "| Orientation | ASPECT\\_RATIO\\_16\\_9 |" in report
     assert "| Model | ARGIL\\_V1 |" in report
@@ -160,44 +160,44 @@ def test_what_was_trained_is_shown_without_the_queries_of_its_pictures() -> None
         7,
     ],
 )
-def test_a_picture_that_is_no_plain_https_link_is_left_out(url: object) -> None:
-    report = avatar_report(provisioning(avatar=IDLE | {"thumbnailUrl": url}), [])
+def test_picture_that_is_not_a_plain_https_url_is_omitted(url: object) -> None:
+    report = render_provisioning_report(provisioning(avatar_snapshot=IDLE | {"thumbnailUrl": url}), [])
     assert "Thumbnail" not in report
     assert "Cover" in report
 
 
 @pytest.mark.parametrize("avatar", [None, {}, {"id": "a-1"}, {"id": "a-1", "status": "IDLE"}])
-def test_a_report_needs_no_facts(avatar: dict[str, Any] | None) -> None:
-    assert "| Size |" not in avatar_report(provisioning(avatar=avatar), [])
+def test_report_without_avatar_facts_renders(avatar: dict[str, Any] | None) -> None:
+    assert "| Size |" not in render_provisioning_report(provisioning(avatar_snapshot=avatar), [])
 
 
-def test_facts_of_an_avatar_that_is_not_ready_are_not_shown() -> None:
-    assert "Thumbnail" not in avatar_report(provisioning(Status.REFUSED, avatar=IDLE), [])
+def test_facts_are_shown_for_ready_avatars_only() -> None:
+    assert "Thumbnail" not in render_provisioning_report(provisioning(Status.REFUSED, avatar_snapshot=IDLE), [])
 
 
-def test_reasons_and_events_keep_no_query() -> None:
-    told = f"cannot read https://a.example/d.mp4?X-Amz-Signature={CANARY}&x='y'&z={CANARY}"
-    reason = Reason(code="media.unreachable", message=told, hint=told)
-    report = avatar_report(provisioning(Status.REJECTED, reasons=[reason]), [event(told)])
+def test_report_redacts_reasons_and_events() -> None:
+    message = f"cannot read https://a.example/d.mp4?X-Amz-Signature={CANARY}&x='y'&z={CANARY}"
+    reason = Reason(code="media.unreachable", message=message, hint=message)
+    report = render_provisioning_report(provisioning(Status.REJECTED, reasons=[reason]), [event(message)])
     assert "canary" not in report
     assert "https://a.example/d.mp4?…" in report
 
 
-def test_the_timeline_tells_every_event_in_order() -> None:
-    told = [event("the request was recorded"), event("a create was recorded", Status.SUBMITTING)]
-    report = avatar_report(provisioning(), told)
+def test_timeline_lists_every_event_in_order() -> None:
+    events = [event("the request was recorded"), event("a submission was recorded", Status.SUBMITTING)]
+    report = render_provisioning_report(provisioning(), events)
     assert report.splitlines()[-2:] == [
         "| 2026-11-23 09:00:30 | ACCEPTED | the request was recorded |",
-        "| 2026-11-23 09:00:30 | SUBMITTING | a create was recorded |",
+        "| 2026-11-23 09:00:30 | SUBMITTING | a submission was recorded |",
     ]
 
 
-def test_every_reason_is_listed_with_its_hint() -> None:
+def test_report_lists_every_reason_with_its_hint() -> None:
     reasons = [
-        Reason(code="dataset.too-short", message="it has 40 s", hint="record more"),
-        Reason(code="consent.too-long", message="it has 31 s", hint="cut it"),
+        Reason(code="dataset.duration-too-short", message="it has 40 s", hint="record more"),
+        Reason(code="consent.duration-too-long", message="it has 31 s", hint="cut it"),
     ]
-    report = avatar_report(provisioning(Status.REJECTED, reasons=reasons), [])
-    assert "- **dataset.too-short**: it has 40 s. record more" in report
-    assert "- **consent.too-long**: it has 31 s. cut it" in report
-    assert "## Reasons" not in avatar_report(provisioning(), [])
+    report = render_provisioning_report(provisioning(Status.REJECTED, reasons=reasons), [])
+    assert "- **dataset.duration-too-short**: it has 40 s. record more" in report
+    assert "- **consent.duration-too-long**: it has 31 s. cut it" in report
+    assert "## Reasons" not in render_provisioning_report(provisioning(), [])

@@ -1,4 +1,4 @@
-"""Argil's wire format: the create as the seed has it, and the avatar read tolerantly."""
+"""Argil's wire format: the create request of the seed, and lenient parsing of avatars."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.avatar import ENDS, Avatar, AvatarStatus, CreateAvatar, VideoSource
+from models.argil_avatar import TERMINAL_STATUSES, Avatar, AvatarStatus, CreateAvatarRequest, VideoSource
 
 # From the seed: POST /avatars, AvatarCreateArgs and its 201.
 SEED_BODY = {"name", "datasetVideo", "consentVideo", "extras"}
 SEED_STATUSES = {"NOT_TRAINED", "TRAINING", "TRAINING_FAILED", "IDLE", "REFUSED"}
-SEED_ANSWER: dict[str, Any] = {
+SEED_RESPONSE: dict[str, Any] = {
     "id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
     "name": "<string>",
     "actorName": "<string>",
@@ -32,7 +32,7 @@ SEED_ANSWER: dict[str, Any] = {
     "model": "ARGIL_V1",
 }
 
-# A JSON string may hold half a surrogate pair; Python's decoder hands it on.
+# A JSON string may contain a lone surrogate; Python's decoder keeps it.
 STORABLE = st.characters(codec="utf-8", exclude_characters="\x00")
 TEXT = st.text(st.characters(), max_size=20)
 JSON = st.recursive(
@@ -43,14 +43,14 @@ JSON = st.recursive(
 DATES = st.sampled_from(["2023-11-07T05:31:56Z", "2023-11-07", "20231107T05", "soon"])
 
 
-def read(**fields: Any) -> Avatar:
-    avatar = Avatar.read({"id": "a-1", "status": "TRAINING", **fields})
+def parse_avatar(**fields: Any) -> Avatar:
+    avatar = Avatar.parse({"id": "a-1", "status": "TRAINING", **fields})
     assert avatar is not None
     return avatar
 
 
-def create() -> CreateAvatar:
-    return CreateAvatar(
+def create_request() -> CreateAvatarRequest:
+    return CreateAvatarRequest(
         name="Ada",
         dataset_video=VideoSource(url="https://a.example/d.mp4?sig=1"),
         consent_video=VideoSource(url="https://a.example/c.mp4"),
@@ -58,8 +58,8 @@ def create() -> CreateAvatar:
     )
 
 
-def test_the_create_has_the_seeds_properties_and_no_other() -> None:
-    body = create().body()
+def test_create_has_exactly_the_seeds_properties() -> None:
+    body = create_request().to_json()
     assert set(body) == SEED_BODY
     assert body == {
         "name": "Ada",
@@ -69,26 +69,26 @@ def test_the_create_has_the_seeds_properties_and_no_other() -> None:
     }
 
 
-def test_nothing_can_be_slipped_into_a_create() -> None:
+def test_create_rejects_unknown_properties() -> None:
     with pytest.raises(ValidationError):
-        CreateAvatar.model_validate({**create().model_dump(), "type": "IMAGE"})
+        CreateAvatarRequest.model_validate({**create_request().model_dump(), "type": "IMAGE"})
     with pytest.raises(ValidationError):
         VideoSource.model_validate({"url": "https://a.example", "headers": {}})
 
 
-def test_the_statuses_are_the_seeds() -> None:
+def test_avatar_statuses_match_the_seed() -> None:
     assert set(AvatarStatus) == SEED_STATUSES
 
 
-def test_the_seeds_answer_is_read_in_full() -> None:
-    avatar = Avatar.read(SEED_ANSWER)
+def test_the_seeds_response_is_parsed_completely() -> None:
+    avatar = Avatar.parse(SEED_RESPONSE)
     assert avatar is not None
     assert avatar.model_dump() == {
-        "id": SEED_ANSWER["id"],
+        "id": SEED_RESPONSE["id"],
         "status": "NOT_TRAINED",
         "name": "<string>",
         "created_at": datetime(2023, 11, 7, 5, 31, 56, tzinfo=UTC),
-        "gestures": SEED_ANSWER["gestures"],
+        "gestures": SEED_RESPONSE["gestures"],
         "width": 123,
         "height": 456,
         "thumbnail_url": "https://a.example/t.jpg",
@@ -96,13 +96,13 @@ def test_the_seeds_answer_is_read_in_full() -> None:
         "extras": {"submission_id": "s-1"},
         "orientation": "ASPECT_RATIO_16_9",
         "model": "ARGIL_V1",
-        "raw": SEED_ANSWER,
+        "raw": SEED_RESPONSE,
     }
     assert avatar.submission_id == "s-1"
 
 
-def test_id_and_status_are_all_that_is_needed() -> None:
-    avatar = Avatar.read({"id": "a-1", "status": "IDLE"})
+def test_only_id_and_status_are_required() -> None:
+    avatar = Avatar.parse({"id": "a-1", "status": "IDLE"})
     assert avatar is not None
     assert avatar.model_dump(exclude={"id", "status", "raw"}) == {
         "name": None,
@@ -120,8 +120,8 @@ def test_id_and_status_are_all_that_is_needed() -> None:
 
 
 @pytest.mark.parametrize("name", ["createAt", "createdAt"])
-def test_the_creation_time_is_read_under_both_of_its_names(name: str) -> None:
-    assert read(**{name: "2026-01-02T03:04:05Z"}).created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+def test_creation_time_is_parsed_under_both_names(name: str) -> None:
+    assert parse_avatar(**{name: "2026-01-02T03:04:05Z"}).created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -145,29 +145,29 @@ def test_the_creation_time_is_read_under_both_of_its_names(name: str) -> None:
         ("model", ["ARGIL_V1"], "model", None),
     ],
 )
-def test_a_value_of_another_type_is_read_as_absent_and_kept_raw(
+def test_value_of_wrong_type_is_absent_but_kept_raw(
     field: str, value: object, attribute: str, absent: object
 ) -> None:
-    avatar = read(**{field: value})
+    avatar = parse_avatar(**{field: value})
     assert getattr(avatar, attribute) == absent
     assert avatar.raw[field] == value
 
 
 @pytest.mark.parametrize("status", ["QUEUED_FOR_REVIEW", "idle", "", "IDLE "])
-def test_an_unknown_status_is_kept_and_never_an_end(status: str) -> None:
-    avatar = read(status=status)
+def test_unknown_status_is_kept_and_not_terminal(status: str) -> None:
+    avatar = parse_avatar(status=status)
     assert avatar.status == status
-    assert not avatar.is_settled
+    assert not avatar.is_terminal
 
 
 @pytest.mark.parametrize("status", AvatarStatus)
-def test_three_statuses_are_ends(status: AvatarStatus) -> None:
-    assert read(status=status.value).is_settled is (status in {"IDLE", "TRAINING_FAILED", "REFUSED"})
-    assert (status in ENDS) is read(status=status.value).is_settled
+def test_exactly_three_statuses_are_terminal(status: AvatarStatus) -> None:
+    assert parse_avatar(status=status.value).is_terminal is (status in {"IDLE", "TRAINING_FAILED", "REFUSED"})
+    assert (status in TERMINAL_STATUSES) is parse_avatar(status=status.value).is_terminal
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         None,
         [],
@@ -185,8 +185,8 @@ def test_three_statuses_are_ends(status: AvatarStatus) -> None:
         [{"id": "a-1", "status": "IDLE"}],
     ],
 )
-def test_what_has_no_id_and_status_is_no_avatar(answer: object) -> None:
-    assert Avatar.read(answer) is None
+def test_response_without_id_and_status_is_not_an_avatar(response: object) -> None:
+    assert Avatar.parse(response) is None
 
 
 @settings(deadline=None)
@@ -194,31 +194,29 @@ def test_what_has_no_id_and_status_is_no_avatar(answer: object) -> None:
     known=st.fixed_dictionaries(
         {"id": st.text(STORABLE, min_size=1, max_size=256), "status": st.text(STORABLE)},
         optional={
-            field: JSON | DATES for field in [*SEED_ANSWER, "createdAt", "raw"] if field not in {"id", "status"}
+            field: JSON | DATES for field in [*SEED_RESPONSE, "createdAt", "raw"] if field not in {"id", "status"}
         },
     ),
     more=st.dictionaries(TEXT, JSON, max_size=3),
 )
-def test_any_object_with_id_and_status_is_an_avatar_and_is_kept_whole(
-    known: dict[str, Any], more: dict[str, Any]
-) -> None:
-    answer = {**more, **known}
-    avatar = Avatar.read(answer)
+def test_any_object_with_id_and_status_is_an_avatar(known: dict[str, Any], more: dict[str, Any]) -> None:
+    response = {**more, **known}
+    avatar = Avatar.parse(response)
     assert avatar is not None
-    assert avatar.raw is answer or repr(avatar.raw) == repr(answer)
+    assert avatar.raw is response or repr(avatar.raw) == repr(response)
     assert (avatar.id, avatar.status) == (known["id"], known["status"])
 
 
 @settings(deadline=None)
 @given(JSON)
-def test_no_answer_whatever_makes_the_reader_fail(answer: object) -> None:
-    avatar = Avatar.read(answer)
-    assert avatar is None or isinstance(answer, dict)
+def test_avatar_parse_never_raises(response: object) -> None:
+    avatar = Avatar.parse(response)
+    assert avatar is None or isinstance(response, dict)
 
 
 @pytest.mark.parametrize("text", ["a\ud83d", "a\x00"])
-def test_what_no_database_takes_is_neither_an_id_nor_a_status(text: str) -> None:
-    assert Avatar.read({"id": text, "status": "IDLE"}) is None
-    avatar = Avatar.read({"id": "a", "status": text, "name": text})
+def test_unstorable_text_is_rejected_or_replaced(text: str) -> None:
+    assert Avatar.parse({"id": text, "status": "IDLE"}) is None
+    avatar = Avatar.parse({"id": "a", "status": text, "name": text})
     assert avatar is not None
     assert avatar.status == "a?"

@@ -1,4 +1,4 @@
-"""Until when a presigned URL is valid, for each object store's form."""
+"""The expiry of presigned URLs, for the URL format of each object store."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from models.media import MediaRole
-from models.presigned import expiry_check, expiry_of
+from models.media_rules import MediaRole
+from models.presigned_urls import check_expiry, parse_expiry
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EPOCH = int(NOON.timestamp())
 BASE = "https://store.example/bucket/ada.mp4?"
 
 
-def policy(*ends: object) -> str:
-    statements = [{"Resource": "*", "Condition": {"DateLessThan": {"AWS:EpochTime": end}}} for end in ends]
+def policy(*expiries: object) -> str:
+    statements = [
+        {"Resource": "*", "Condition": {"DateLessThan": {"AWS:EpochTime": expiry}}} for expiry in expiries
+    ]
     text = base64.b64encode(json.dumps({"Statement": statements}).encode()).decode()
     return text.translate(str.maketrans("+=/", "-_~"))
 
@@ -52,12 +54,12 @@ def policy(*ends: object) -> str:
         ("&".join("a=1" for _ in range(1000)), None),
     ],
 )
-def test_each_form_tells_its_end(query: str, expected: datetime | None) -> None:
-    assert expiry_of(BASE + query) == expected
+def test_expiry_is_parsed_for_each_object_store(query: str, expected: datetime | None) -> None:
+    assert parse_expiry(BASE + query) == expected
 
 
 @pytest.mark.parametrize(
-    ("left", "code", "passed", "told"),
+    ("remaining", "code", "passed", "text"),
     [
         (timedelta(seconds=-30), "consent.url-expired", False, "30 seconds ago"),
         (timedelta(days=-2), "consent.url-expired", False, "2 days ago"),
@@ -68,19 +70,21 @@ def test_each_form_tells_its_end(query: str, expected: datetime | None) -> None:
         (timedelta(days=7), "consent.url-expires-soon", True, "in 7 days"),
     ],
 )
-def test_the_time_left_is_told(left: timedelta, code: str, told: str, *, passed: bool) -> None:
-    url = f"{BASE}AWSAccessKeyId=K&Expires={int((NOON + left).timestamp())}&Signature=CANARY"
-    check = expiry_check(url, MediaRole.CONSENT, now=NOON, margin_seconds=3600)
+def test_check_expiry_reports_the_remaining_time(
+    remaining: timedelta, code: str, text: str, *, passed: bool
+) -> None:
+    url = f"{BASE}AWSAccessKeyId=K&Expires={int((NOON + remaining).timestamp())}&Signature=CANARY"
+    check = check_expiry(url, MediaRole.CONSENT, now=NOON, min_validity_seconds=3600)
     assert check is not None
     assert (check.code, check.passed) == (code, passed)
-    assert told in check.seen
-    assert check.binding is (code == "consent.url-expired")
+    assert text in check.actual
+    assert check.enforced is (code == "consent.url-expired")
     assert "CANARY" not in check.model_dump_json()
 
 
-def test_a_url_that_tells_no_end_has_none_to_hold() -> None:
-    assert expiry_check(BASE, MediaRole.DATASET, now=NOON, margin_seconds=3600) is None
+def test_url_without_expiry_is_not_checked() -> None:
+    assert check_expiry(BASE, MediaRole.DATASET, now=NOON, min_validity_seconds=3600) is None
 
 
-def test_an_end_past_all_numbers_is_none() -> None:
-    assert expiry_of(f"{BASE}Key-Pair-Id=K&Policy={policy(float('inf'))}") is None
+def test_infinite_expiry_is_ignored() -> None:
+    assert parse_expiry(f"{BASE}Key-Pair-Id=K&Policy={policy(float('inf'))}") is None

@@ -1,0 +1,164 @@
+"""Argil's wire format: the create request, with the fields of the seed, and the avatar, parsed leniently.
+
+Source: Argil's reference for POST /avatars. The seed names the creation time `createAt`; later pages name it
+`createdAt`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from models.redaction import redact
+
+SUBMISSION_ID_EXTRA = "submission_id"
+"""The key in `extras` that holds the correlation id. Argil returns it with the created avatar."""
+
+
+class AvatarStatus(StrEnum):
+    """The statuses that Argil documents. Any other text is kept as it is, and is not terminal."""
+
+    NOT_TRAINED = "NOT_TRAINED"
+    TRAINING = "TRAINING"
+    IDLE = "IDLE"
+    TRAINING_FAILED = "TRAINING_FAILED"
+    REFUSED = "REFUSED"
+
+
+TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
+
+
+class VideoSource(BaseModel):
+    """The URL that Argil downloads a recording from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+
+
+class CreateAvatarRequest(BaseModel):
+    """The body of POST /avatars: exactly the fields of the seed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    dataset_video: Annotated[VideoSource, Field(serialization_alias="datasetVideo")]
+    consent_video: Annotated[VideoSource, Field(serialization_alias="consentVideo")]
+    extras: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        return self.model_dump(by_alias=True)
+
+
+def _or_none_unless(kind: type) -> BeforeValidator:
+    """Parse a value of another type as absent: only `id` and `status` are required in a response."""
+    # Not isinstance: True is an int, but not a number of pixels.
+    return BeforeValidator(lambda value: value if type(value) is kind else None)
+
+
+def _parse_datetime(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _string_items(value: object) -> dict[str, str]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
+
+
+def replace_unstorable_characters(text: str) -> str:
+    """Return the text with NUL and lone surrogates, which databases reject, replaced by question marks."""
+    return text.encode(errors="replace").decode().replace("\x00", "?")
+
+
+def validate_storable_id(text: str) -> str:
+    """Return the id unchanged.
+
+    Raises:
+        ValueError: It holds NUL or a lone surrogate, which neither a URL nor a database can hold.
+    """
+    if text != replace_unstorable_characters(text):
+        raise ValueError("it must not hold NUL or lone surrogates")
+    return text
+
+
+ArgilId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(validate_storable_id)]
+LenientStr = Annotated[str | None, _or_none_unless(str)]
+LenientInt = Annotated[int | None, _or_none_unless(int)]
+
+
+class Avatar(BaseModel):
+    """An avatar as Argil returns it.
+
+    Only `id` and `status` are required. Every other field may be null, absent or unknown to this class; a value of
+    an unexpected type is parsed as absent. `raw` is the whole response.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: ArgilId
+    status: Annotated[
+        str, AfterValidator(redact), AfterValidator(replace_unstorable_characters)
+    ]  # recorded and shown without mapping
+    name: LenientStr = None
+    created_at: Annotated[
+        datetime | None,
+        BeforeValidator(_parse_datetime),
+        Field(validation_alias=AliasChoices("createAt", "createdAt")),
+    ] = None
+    gestures: Annotated[list[Any], BeforeValidator(lambda v: v if isinstance(v, list) else [])] = Field(
+        default_factory=list  # pydantic deep-copies a default per instance, and a list has thousands of avatars
+    )
+    width: LenientInt = None
+    height: LenientInt = None
+    thumbnail_url: Annotated[LenientStr, Field(validation_alias="thumbnailUrl")] = None
+    cover_image_url: Annotated[LenientStr, Field(validation_alias="coverImageUrl")] = None
+    extras: Annotated[dict[str, str], BeforeValidator(_string_items)] = Field(default_factory=dict)
+    orientation: LenientStr = None
+    model: LenientStr = None
+    raw: dict[str, Any]
+
+    @classmethod
+    def parse(cls, response: object) -> Self | None:
+        """Parse a decoded JSON response; None if it is not an object with an id and a status."""
+        if not isinstance(response, dict):
+            return None
+        try:
+            return cls.model_validate({**response, "raw": response})
+        except ValidationError:
+            return None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the status is one of Argil's three terminal statuses."""
+        return self.status in TERMINAL_STATUSES
+
+    @property
+    def submission_id(self) -> str | None:
+        """The correlation id from `extras`, None if the avatar has none."""
+        return self.extras.get(SUBMISSION_ID_EXTRA)
+
+
+class AvatarList:
+    """The avatars of a list response, each parsed on access: most of thousands have not changed."""
+
+    def __init__(self, items: list[object]) -> None:
+        """Index a decoded JSON list by id. Items that are not objects with an id are skipped."""
+        self._by_id: dict[str, dict[str, Any]] = {
+            item["id"]: item for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)
+        }
+
+    def has_status(self, avatar_id: str, status: str | None) -> bool:
+        """Whether the list contains the avatar with exactly this status."""
+        item = self._by_id.get(avatar_id)
+        return item is not None and item.get("status") == status
+
+    def get(self, avatar_id: str) -> Avatar | None:
+        """Return the avatar, None if the list does not contain it."""
+        return Avatar.parse(self._by_id.get(avatar_id))

@@ -1,0 +1,56 @@
+"""JSON views of a provisioning, as the command line prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from models.provisioning import Provisioning, ProvisioningEvent, Submission
+from models.submission_resolution import ResolvedSubmission
+
+
+def provisioning_summary(provisioning: Provisioning, submissions: Sequence[Submission]) -> dict[str, Any]:
+    """Return the summary: JSON-compatible values, times in ISO 8601 UTC, without recording URLs."""
+    return {
+        "id": provisioning.id,
+        "reference": provisioning.reference,
+        "name": provisioning.name,
+        "status": provisioning.status.value,
+        "avatar_id": provisioning.avatar_id,
+        "reasons": [reason.model_dump(mode="json") for reason in provisioning.reasons],
+        "submissions": [submission.model_dump(mode="json") for submission in submissions],
+        "created_at": to_jsonable_python(provisioning.created_at),
+        "updated_at": to_jsonable_python(provisioning.updated_at),
+        "flow_run_id": provisioning.flow_run_id,
+    }
+
+
+def provisioning_detail(
+    provisioning: Provisioning,
+    submissions: Sequence[Submission],
+    events: Sequence[ProvisioningEvent],
+    resolved: Mapping[str, ResolvedSubmission],
+) -> dict[str, Any]:
+    """Return the summary with the events, the resolution of each submission and the media facts.
+
+    Args:
+        provisioning: The provisioning.
+        submissions: Its submissions, oldest first.
+        events: Its events, oldest first.
+        resolved: The resolution of each submission, by submission id.
+    """
+    summary = provisioning_summary(provisioning, submissions)
+    for submission in summary["submissions"]:
+        resolution = resolved[submission["id"]]
+        submission |= {
+            "resolution": resolution.kind,
+            "resolution_text": resolution.description,
+            "duplicate_avatar_ids": list(resolution.duplicate_avatar_ids),
+        }
+    return {
+        **summary,
+        "events": [event.model_dump(mode="json") for event in events],
+        "media": provisioning.media_facts,
+    }

@@ -1,0 +1,42 @@
+"""The codes of the media rules: why a recording is rejected, or what `avatars check` warns about.
+
+A code appears in reasons as `dataset.<code>` or `consent.<code>`. docs/media.md explains every code.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class MediaCode(StrEnum):
+    """A media rule that a recording breaks, or the cause that prevented reading it."""
+
+    ADDRESS_NOT_PUBLIC = "address-not-public"
+    BAD_SIGNATURE = "bad-signature"
+    BAD_URL = "bad-url"
+    COLD_STORAGE = "cold-storage"
+    DURATION_TOO_LONG = "duration-too-long"
+    DURATION_TOO_SHORT = "duration-too-short"
+    EMPTY_FILE = "empty-file"
+    FILE_TOO_LARGE = "file-too-large"
+    FORBIDDEN = "forbidden"
+    HTTP_CLIENT_ERROR = "http-client-error"
+    MISSING_MOOV = "missing-moov"
+    NO_AUDIO = "no-audio"
+    NO_VIDEO_STREAM = "no-video-stream"
+    NOT_A_VIDEO = "not-a-video"
+    NOT_FOUND = "not-found"
+    NOT_HTTPS = "not-https"
+    QUARANTINED = "quarantined"
+    READ_BUDGET_EXCEEDED = "read-budget-exceeded"
+    RESOLUTION_TOO_HIGH = "resolution-too-high"
+    RESOLUTION_TOO_LOW = "resolution-too-low"
+    SHARE_PAGE = "share-page"
+    TOO_MANY_REDIRECTS = "too-many-redirects"
+    TRUNCATED = "truncated"
+    UNKNOWN_DURATION = "unknown-duration"
+    UNKNOWN_HOST = "unknown-host"
+    UNREADABLE = "unreadable"
+    URL_EXPIRED = "url-expired"
+    URL_EXPIRES_SOON = "url-expires-soon"
+    WRONG_CONTAINER = "wrong-container"

@@ -1,0 +1,38 @@
+"""The result of one reconciliation pass."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileResult:
+    """Counts of one run of `reconcile-avatars`."""
+
+    resumed: int = 0
+    """Suspended flow runs that were resumed."""
+    advanced: int = 0
+    """Orphaned provisionings that this run advanced itself."""
+    cancelled: int = 0
+    """Provisionings whose cancelled flow run was recorded as CANCELLED."""
+    by_status: dict[str, int] = field(default_factory=dict)
+    """Advanced provisionings by the status they reached, or by the code of the error that stopped them."""
+
+    @property
+    def summary(self) -> str:
+        """The counts as one line for people."""
+        return (
+            f"{self.resumed} runs resumed; {self.advanced} orphaned provisionings advanced; "
+            f"{self.cancelled} cancelled{format_counts(self.by_status)}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as JSON values, as `avatars reconcile --json` prints them."""
+        return asdict(self)
+
+
+def format_counts(counts_by_status: Counter[str] | dict[str, int]) -> str:
+    """Return the counts as text to append to a message, for example `; 2 READY; 1 TRAINING`."""
+    return "".join(f"; {count} {status}" for status, count in sorted(counts_by_status.items()))
