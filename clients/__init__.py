@@ -1,1 +1,1 @@
-"""The only code that speaks HTTP: Argil's API, and the hosts that hold the recordings."""
+"""The Argil API: client, error mapping, rate limiter, training monitor and pollers, webhook registration."""

@@ -1,4 +1,4 @@
-"""The Argil API: avatars and webhooks; what its answers mean is in clients/argil_answers.py."""
+"""Client of the Argil API: avatars and webhooks. clients/argil_errors.py maps responses to errors."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from urllib.parse import quote
 
 import httpx
 
-from clients.argil_answers import Answers, decoded
-from clients.retry import backoff_seconds, http_date
-from clients.throttle import Budget, Throttle
-from models.avatar import Avatar, CreateAvatar, Listing
+from clients.argil_errors import ResponseErrorMapper, parse_json_or_none
+from clients.rate_limiter import RateLimiter, SharedRateLimit
+from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest
 from models.clock import Clock
-from models.errors import ArgilBusy, ArgilUnreachable, OperatorError, PollFailed
+from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError, PollFailed
+from models.retry import backoff_seconds, parse_http_date
+from models.user_agent import USER_AGENT
 from models.webhook import Webhook
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-TOTAL_SECONDS = 60.0
-LIST_TOTAL_SECONDS = 180.0
-"""Peers' users report list calls of over 40 seconds."""
-KEPT_CONNECTIONS = 5
-"""While idle: httpcore looks through all of them at each request; with its 20 that is a third of a create's CPU."""
-CREATE_ATTEMPTS = 5
-CREATE_BUDGET_SECONDS = 180.0
+REQUEST_TIMEOUT_SECONDS = 60.0
+LIST_TIMEOUT_SECONDS = 180.0
+"""Users of comparable integrations report list calls of more than 40 seconds."""
+MAX_KEEPALIVE_CONNECTIONS = 5
+"""httpcore scans all idle connections at each request; httpx's default of 20 costs a third of the CPU of a POST."""
+MAX_CREATE_ATTEMPTS = 5
+CREATE_RETRY_BUDGET_SECONDS = 180.0
 
 
 class ArgilClient:
-    """Speaks to one Argil account. Close it, or use it as an async context manager."""
+    """Client of one Argil account. Close it, or use it as an async context manager."""
 
     def __init__(
         self,
@@ -40,25 +41,33 @@ class ArgilClient:
         *,
         clock: Clock,
         requests_per_second: float,
-        budget: Budget | None = None,
+        shared_limit: SharedRateLimit | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Prepare the connection pool. SSL_CERT_FILE and proxy variables are honoured.
+        """Create the connection pool. SSL_CERT_FILE and the proxy variables are honoured.
 
-        `budget` is what all processes together may send. A 429 with Retry-After holds every request of this client.
+        A 429 with Retry-After pauses every request of this client.
+
+        Args:
+            api_url: The base URL, including the version.
+            api_key: Sent as `x-api-key`, and removed from every error message.
+            clock: Clock of the rate limiter and of the retries.
+            requests_per_second: Rate limit of this process.
+            shared_limit: Rate limit of all processes together.
+            transport: Replaces the network in tests.
         """
         self._secrets = {api_key}
         self._clock = clock
-        self._throttle = Throttle(requests_per_second, clock, budget=budget)
-        self._answers = Answers(api_url, clock, self._secrets, self._throttle.hold)
+        self._rate_limiter = RateLimiter(requests_per_second, clock, shared_limit=shared_limit)
+        self._error_mapper = ResponseErrorMapper(api_url, clock, self._secrets, self._rate_limiter.pause)
         self._http = httpx.AsyncClient(
             base_url=api_url,
-            headers={"x-api-key": api_key, "user-agent": "avatar-provisioner"},
+            headers={"x-api-key": api_key, "user-agent": USER_AGENT},
             timeout=TIMEOUT,
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=KEPT_CONNECTIONS),
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=MAX_KEEPALIVE_CONNECTIONS),
             transport=transport,
         )
-        # None are kept: one that is not ASCII would make every later request fail.
+        # Reject all cookies: one that is not ASCII would make every later request fail.
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     async def __aenter__(self) -> Self:
@@ -71,124 +80,142 @@ class ArgilClient:
         """Close every connection."""
         await self._http.aclose()
 
-    async def create(
-        self, request: CreateAvatar, before_each: Callable[[], Awaitable[None]] | None = None
+    async def create_avatar(
+        self, request: CreateAvatarRequest, before_each: Callable[[], Awaitable[None]] | None = None
     ) -> Avatar:
-        """POST /avatars; sends again only what Argil surely did not take, within a budget.
+        """POST /avatars. Retries only if Argil cannot have created an avatar, bounded by attempts and time.
 
-        `before_each` is awaited before each sending; what it raises goes to the caller, and nothing is sent.
-        Raises RequestRefused (Argil said no), ArgilUnavailable (surely nothing was taken) or OutcomeUnknown
-        (it may have been taken: look it up, never call this again for the same submission).
+        Args:
+            request: The request body.
+            before_each: Awaited before each attempt. If it raises, nothing is sent and the error propagates.
+
+        Raises:
+            SubmissionRejected: Argil refused the request.
+            ArgilUnavailable: No avatar was created.
+            SubmissionOutcomeUnknown: An avatar may have been created. Look it up; never call this method again for
+                the same submission.
         """
-        give_up_at = self._clock.monotonic() + CREATE_BUDGET_SECONDS
+        deadline = self._clock.monotonic() + CREATE_RETRY_BUDGET_SECONDS
         failures = 0
         while True:
-            await self._throttle.turn()
+            await self._rate_limiter.acquire()
             if before_each is not None:
                 await before_each()
             try:
                 return await self._post(request)
-            except (ArgilUnreachable, ArgilBusy) as error:
+            except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1
                 wait = error.retry_after_seconds
                 wait = backoff_seconds(failures) if wait is None else wait
-                if failures == CREATE_ATTEMPTS or self._clock.monotonic() + wait > give_up_at:
+                if failures == MAX_CREATE_ATTEMPTS or self._clock.monotonic() + wait > deadline:
                     raise
                 await self._clock.sleep(wait)
 
-    async def get(self, avatar_id: str) -> Avatar:
+    async def get_avatar(self, avatar_id: str) -> Avatar:
         """GET /avatars/{id}.
 
-        Raises AvatarNotFound, ArgilUnauthorized, or PollFailed for whatever else is not an avatar.
+        Raises:
+            AvatarNotFound: Argil answers 404.
+            ArgilUnauthorized: Argil refuses the API key.
+            PollFailed: Any other response that is not an avatar, or a transport failure.
         """
-        answer = await self._get(f"/avatars/{quote(avatar_id, safe='')}")
-        self._answers.raise_for_read(answer)
-        if (avatar := Avatar.read(decoded(answer.content))) is None:
-            raise PollFailed("Argil answered a get with something that is no avatar")
+        response = await self._get(f"/avatars/{quote(avatar_id, safe='')}")
+        self._error_mapper.raise_for_get(response)
+        if (avatar := Avatar.parse(parse_json_or_none(response.content))) is None:
+            raise PollFailed("Argil's response to a GET is not an avatar")
         return avatar
 
-    async def list_private(self) -> list[Avatar]:
-        """GET /avatars?visibility=private: the account's own avatars; what is no avatar in it is left out.
+    async def list_avatars(self) -> list[Avatar]:
+        """GET /avatars?visibility=private: the account's own avatars, without items that are not avatars.
 
-        Its silence proves nothing: new avatars are reported missing for minutes. Raises as `get` does.
+        A missing avatar proves nothing: the list is reported to omit new avatars for minutes.
+
+        Raises:
+            ArgilUnauthorized: Argil refuses the API key.
+            PollFailed: Any other response that is not a list (also a 404), or a transport failure.
         """
-        return [avatar for item in await self._list() if (avatar := Avatar.read(item)) is not None]
+        return [avatar for item in await self._list() if (avatar := Avatar.parse(item)) is not None]
 
-    async def listing(self) -> Listing:
-        """List as `list_private` does, for who wants few of many."""
-        return Listing(await self._list())
+    async def list_avatars_lazy(self) -> AvatarList:
+        """Like `list_avatars`, but parses an avatar only when it is read. Raises the same errors."""
+        return AvatarList(await self._list())
 
-    async def clock_offset_seconds(self) -> float | None:
-        """Ask for an avatar that cannot exist: shows that Argil answers and takes the key.
+    async def check_access(self) -> float | None:
+        """Request an avatar that cannot exist, to check that Argil responds and accepts the API key.
 
-        Returns how far this machine's clock is ahead of Argil's Date header, None where it sends none. Raises
-        ArgilUnauthorized and PollFailed.
+        Returns:
+            Seconds by which this machine's clock is ahead of Argil's Date header; None without that header.
+
+        Raises:
+            ArgilUnauthorized: Argil refuses the API key.
+            PollFailed: Any other response than a 404 or a success, or a transport failure.
         """
-        answer = await self._get(f"/avatars/{uuid.UUID(int=0)}")
-        if answer.status_code != HTTPStatus.NOT_FOUND:
-            self._answers.raise_for_read(answer)
-        date = http_date(answer.headers.get("date", ""))
+        response = await self._get(f"/avatars/{uuid.UUID(int=0)}")
+        if response.status_code != HTTPStatus.NOT_FOUND:
+            self._error_mapper.raise_for_read(response)
+        date = parse_http_date(response.headers.get("date", ""))
         return (self._clock.now() - date).total_seconds() if date is not None else None
 
     async def register_webhook(self, url: str, events: Sequence[str]) -> None:
-        """POST /webhooks: have deliveries of these events sent to a URL; its last part is taken for a secret.
+        """POST /webhooks: register a URL for deliveries of these events. Raises OperationalError.
 
-        Argil registers as often as it is asked to: see clients/webhook_registration.py. Raises OperatorError.
+        The last path segment of the URL is treated as a secret. Argil does not deduplicate registrations; use
+        clients/webhook_registration.py.
         """
         self._secrets.add(url.rpartition("/")[2] or url)
-        await self._manage("POST", "/webhooks", {"callbackUrl": url, "events": list(events)})
+        await self._request("POST", "/webhooks", {"callbackUrl": url, "events": list(events)})
 
-    async def webhooks(self) -> list[Webhook]:
-        """GET /webhooks: those of the account; what is no webhook in it is left out. Raises OperatorError."""
-        listed = decoded((await self._manage("GET", "/webhooks")).content)
-        if not isinstance(listed, list):
-            raise OperatorError("Argil answered a list of webhooks with something that is no list")
-        return [webhook for item in listed if (webhook := Webhook.read(item)) is not None]
+    async def list_webhooks(self) -> list[Webhook]:
+        """GET /webhooks: the account's webhooks, without items that are not webhooks. Raises OperationalError."""
+        items = parse_json_or_none((await self._request("GET", "/webhooks")).content)
+        if not isinstance(items, list):
+            raise OperationalError("Argil's list of webhooks is not a JSON list")
+        return [webhook for item in items if (webhook := Webhook.parse(item)) is not None]
 
-    async def remove_webhook(self, webhook_id: str) -> None:
-        """DELETE /webhooks/{id}. Raises OperatorError."""
-        await self._manage("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
+    async def delete_webhook(self, webhook_id: str) -> None:
+        """DELETE /webhooks/{id}. Raises OperationalError."""
+        await self._request("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
 
-    async def _post(self, request: CreateAvatar) -> Avatar:
-        with self._answers.of_create():
-            async with asyncio.timeout(TOTAL_SECONDS):
-                answer = await self._http.post("/avatars", json=request.body())
-        avatar = Avatar.read(decoded(answer.content)) if answer.is_success else None
+    async def _post(self, request: CreateAvatarRequest) -> Avatar:
+        with self._error_mapper.translating_create_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                response = await self._http.post("/avatars", json=request.to_json())
+        avatar = Avatar.parse(parse_json_or_none(response.content)) if response.is_success else None
         if avatar is None:
-            self._answers.raise_for_create(answer)
+            self._error_mapper.raise_for_create(response)
         return avatar
 
     async def _get(self, path: str) -> httpx.Response:
-        await self._throttle.turn()
-        with self._answers.of_read():
-            async with asyncio.timeout(TOTAL_SECONDS):
+        await self._rate_limiter.acquire()
+        with self._error_mapper.translating_read_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 return await self._http.get(path)
 
     async def _list(self) -> list[object]:
-        # Streamed: a response keeps its body, here many megabytes, until the garbage collector comes by.
+        # Streamed: an httpx response keeps its body, here many megabytes, until the garbage collector runs.
         body = bytearray()
-        await self._throttle.turn()
-        with self._answers.of_read():
+        await self._rate_limiter.acquire()
+        with self._error_mapper.translating_read_errors():
             async with (
-                asyncio.timeout(LIST_TOTAL_SECONDS),
-                self._http.stream("GET", "/avatars", params={"visibility": "private"}) as answer,
+                asyncio.timeout(LIST_TIMEOUT_SECONDS),
+                self._http.stream("GET", "/avatars", params={"visibility": "private"}) as response,
             ):
-                if answer.is_success:
-                    async for part in answer.aiter_bytes():
-                        body += part
+                if response.is_success:
+                    async for chunk in response.aiter_bytes():
+                        body += chunk
                 else:
-                    await answer.aread()
-        self._answers.raise_for_read(answer)
-        listed = decoded(body)
-        if not isinstance(listed, list):
-            raise PollFailed("Argil answered a list with something that is no list")
-        return listed
+                    await response.aread()
+        self._error_mapper.raise_for_read(response)
+        items = parse_json_or_none(body)
+        if not isinstance(items, list):
+            raise PollFailed("Argil's list of avatars is not a JSON list")
+        return items
 
-    async def _manage(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """Send what a person asked for and may ask for again."""
-        await self._throttle.turn()
-        with self._answers.of_management():
-            async with asyncio.timeout(TOTAL_SECONDS):
-                answer = await self._http.request(method, path, json=body)
-        self._answers.raise_for_management(answer)
-        return answer
+    async def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """Send a management request, which an operator can repeat. Raises OperationalError."""
+        await self._rate_limiter.acquire()
+        with self._error_mapper.translating_management_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                response = await self._http.request(method, path, json=body)
+        self._error_mapper.raise_for_management(response)
+        return response

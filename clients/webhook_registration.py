@@ -1,38 +1,47 @@
-"""Has Argil send deliveries to our receiver, registered once however often it is asked for."""
+"""Registers the webhook receiver at Argil, once per address."""
 
 from __future__ import annotations
 
 from clients.argil import ArgilClient
-from models.webhook import EVENTS, Webhook
+from models.webhook import SUBSCRIBED_EVENTS, Webhook
 
 
-async def register_once(argil: ArgilClient, address: str, token: str) -> bool:
-    """Register the receiver at `address` (see `receiver_url`); returns whether it was not registered so yet.
+async def ensure_registered(argil: ArgilClient, address: str, token: str) -> bool:
+    """Register the receiver at `address` (see `receiver_url`) unless it is registered with this token.
 
-    Others of this address, with an old token, other events, or doubled, are removed afterwards: for no moment is
-    there none. Raises OperatorError; asking again goes on where it stopped.
+    Other webhooks of this address (an old token, other events, duplicates) are removed afterwards, so that one
+    webhook is registered at every moment. The call is idempotent and can be repeated after an error.
+
+    Returns:
+        True if the receiver was not registered before.
+
+    Raises:
+        OperationalError: Argil does not respond or refuses a request.
     """
     url = address + token
-    there = await _of_address(argil, address)
-    good = next((one for one in there if one.url == url and set(EVENTS) <= set(one.events)), None)
-    if good is None:
-        await argil.register_webhook(url, EVENTS)
-    for one in there:
-        if one is not good:
-            await argil.remove_webhook(one.id)
-    return good is None
+    webhooks = await _webhooks_at(argil, address)
+    current = next(
+        (webhook for webhook in webhooks if webhook.url == url and set(SUBSCRIBED_EVENTS) <= set(webhook.events)),
+        None,
+    )
+    if current is None:
+        await argil.register_webhook(url, SUBSCRIBED_EVENTS)
+    for webhook in webhooks:
+        if webhook is not current:
+            await argil.delete_webhook(webhook.id)
+    return current is None
 
 
-async def remove_all(argil: ArgilClient, address: str) -> int:
-    """Remove every webhook of the receiver at `address`, whatever its token; returns how many there were.
+async def unregister_all(argil: ArgilClient, address: str) -> int:
+    """Remove every webhook of the receiver at `address`, with any token, and return their number.
 
-    Raises OperatorError.
+    Raises OperationalError.
     """
-    there = await _of_address(argil, address)
-    for one in there:
-        await argil.remove_webhook(one.id)
-    return len(there)
+    webhooks = await _webhooks_at(argil, address)
+    for webhook in webhooks:
+        await argil.delete_webhook(webhook.id)
+    return len(webhooks)
 
 
-async def _of_address(argil: ArgilClient, address: str) -> list[Webhook]:
-    return [one for one in await argil.webhooks() if one.url.startswith(address)]
+async def _webhooks_at(argil: ArgilClient, address: str) -> list[Webhook]:
+    return [webhook for webhook in await argil.list_webhooks() if webhook.url.startswith(address)]

@@ -1,4 +1,4 @@
-"""ArgilClient against the simulator on a real socket; where that would mean waiting, against a transport."""
+"""ArgilClient against the simulator on a real socket, or against a mock transport to avoid real waits."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from clients.argil import CREATE_ATTEMPTS, ArgilClient
-from clients.argil_answers import ANSWER_CHARACTERS
-from clients.retry import backoff_seconds
-from models.avatar import CreateAvatar, VideoSource
+from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
+from clients.argil_errors import MAX_MESSAGE_CHARACTERS
+from models.argil_avatar import CreateAvatarRequest, VideoSource
 from models.errors import (
-    ArgilBusy,
     ArgilPaymentRequired,
+    ArgilRateLimited,
     ArgilUnauthorized,
     ArgilUnavailable,
     ArgilUnreachable,
     AvatarNotFound,
     AvatarsError,
-    LeaseHeld,
-    OutcomeUnknown,
+    LeaseLost,
     PollFailed,
-    RequestRefused,
+    SubmissionOutcomeUnknown,
+    SubmissionRejected,
 )
+from models.retry import backoff_seconds
 from simulator.scenarios import SCENARIOS
-from simulator.server import ArgilSimulator, running_argil
+from simulator.server import ArgilSimulator, run_argil
 from tests.fakes import FakeClock
 
 KEY = "canary-key"
 SECRETS = "cana"
 RETRY_AFTER = 7.0
 TRAINING_SECONDS = 100.0
-NO_HURRY = 1e6
+NO_LIMIT = 1e6
 AVATAR = {"id": "a-1", "status": "NOT_TRAINED"}
-RETRIES = CREATE_ATTEMPTS - 1
-STEPS = [backoff_seconds(failures) for failures in range(1, CREATE_ATTEMPTS)]
+RETRIES = MAX_CREATE_ATTEMPTS - 1
+BACKOFF_DELAYS = [backoff_seconds(failures) for failures in range(1, MAX_CREATE_ATTEMPTS)]
 
 Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
-def asked(scenario: str = "", *, name: str = "Ada") -> CreateAvatar:
-    return CreateAvatar(
+def create_request(scenario: str = "", *, name: str = "Ada") -> CreateAvatarRequest:
+    return CreateAvatarRequest(
         name=name,
         dataset_video=VideoSource(url="https://videos.example/ada/dataset.mp4?X-Amz-Signature=canary-signature"),
         consent_video=VideoSource(url="https://videos.example/ada/consent.mp4"),
@@ -55,35 +55,35 @@ def asked(scenario: str = "", *, name: str = "Ada") -> CreateAvatar:
     )
 
 
-def waits(clock: FakeClock) -> list[float]:
-    """Return the waits between sendings; the throttle's are far shorter."""
+def retry_delays(clock: FakeClock) -> list[float]:
+    """Return the waits between attempts; those of the rate limiter are far shorter."""
     return [seconds for seconds in clock.sleeps if seconds > 0.01]
 
 
-class Answers:
-    """A transport's handler: gives one answer after the other, the last one ever after, and keeps the requests.
+class Responses:
+    """Handler of a mock transport: returns the responses in order, repeats the last one, and records requests.
 
-    An answer is a response's status, or the response, or an error of the transport.
+    A response is an HTTP status, an httpx.Response, or a transport error to raise.
     """
 
-    def __init__(self, *answers: int | httpx.Response | Exception) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: int | httpx.Response | Exception) -> None:
+        self.responses = list(responses)
         self.requests: list[httpx.Request] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return httpx.Response(answer, json={}) if isinstance(answer, int) else answer
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        if isinstance(response, Exception):
+            raise response
+        return httpx.Response(response, json={}) if isinstance(response, int) else response
 
 
-Building = Callable[[Handler], ArgilClient]
+ClientFactory = Callable[[Handler], ArgilClient]
 
 
 @pytest.fixture
-async def answered_by(clock: FakeClock) -> AsyncIterator[Building]:
-    """Builds clients whose requests a handler answers, without any socket."""
+async def make_client(clock: FakeClock) -> AsyncIterator[ClientFactory]:
+    """Create clients whose requests a handler answers, without a socket."""
     built: list[ArgilClient] = []
 
     def build(handler: Handler) -> ArgilClient:
@@ -91,7 +91,7 @@ async def answered_by(clock: FakeClock) -> AsyncIterator[Building]:
             "https://argil.example/v1",
             KEY,
             clock=clock,
-            requests_per_second=NO_HURRY,
+            requests_per_second=NO_LIMIT,
             transport=httpx.MockTransport(handler),  # type: ignore[arg-type]  # httpx takes a union of callables only
         )
         built.append(client)
@@ -102,31 +102,31 @@ async def answered_by(clock: FakeClock) -> AsyncIterator[Building]:
         await client.close()
 
 
-class Moment:
-    """The time the shared simulator goes by: it runs with the clock of the test that runs, and never back."""
+class SimulatorTime:
+    """Monotonic clock of the shared simulator; it follows the clock of the current test."""
 
     def __init__(self) -> None:
         self._clock = FakeClock()
-        self._ahead = 0.0
+        self._offset = 0.0
 
     def follow(self, clock: FakeClock) -> None:
-        self._clock, self._ahead = clock, self() - clock.monotonic()
+        self._clock, self._offset = clock, self() - clock.monotonic()
 
     def __call__(self) -> float:
-        return self._clock.monotonic() + self._ahead
+        return self._clock.monotonic() + self._offset
 
 
 @pytest.fixture(scope="module")
-def moment() -> Moment:
-    return Moment()
+def simulator_time() -> SimulatorTime:
+    return SimulatorTime()
 
 
 @pytest.fixture(scope="module")
-def argil(moment: Moment) -> Iterator[ArgilSimulator]:
-    """One simulator for all tests here: each asks for an avatar with a name of its own."""
-    with running_argil(
+def argil(simulator_time: SimulatorTime) -> Iterator[ArgilSimulator]:
+    """Run one simulator for all tests of this module; each test uses its own avatar name."""
+    with run_argil(
         api_key=KEY,
-        clock=moment,
+        clock=simulator_time,
         training_seconds=TRAINING_SECONDS,
         retry_after_seconds=RETRY_AFTER,
         slow_seconds=0.01,
@@ -140,45 +140,47 @@ def name() -> str:
 
 
 @pytest.fixture
-async def client(argil: ArgilSimulator, moment: Moment, clock: FakeClock) -> AsyncIterator[ArgilClient]:
-    moment.follow(clock)
-    async with ArgilClient(argil.api_url, KEY, clock=clock, requests_per_second=NO_HURRY) as opened:
-        yield opened
+async def client(
+    argil: ArgilSimulator, simulator_time: SimulatorTime, clock: FakeClock
+) -> AsyncIterator[ArgilClient]:
+    simulator_time.follow(clock)
+    async with ArgilClient(argil.api_url, KEY, clock=clock, requests_per_second=NO_LIMIT) as client:
+        yield client
 
 
 def posts(argil: ArgilSimulator, name: str) -> list[dict[str, Any]]:
-    return [post for post in argil.world.posts if post["name"] == name]
+    return [post for post in argil.account.posts if post["name"] == name]
 
 
 def avatars(argil: ArgilSimulator, name: str) -> list[dict[str, Any]]:
-    return [avatar for avatar in argil.world.avatars if avatar["name"] == name]
+    return [avatar for avatar in argil.account.avatars if avatar["name"] == name]
 
 
-# The create
+# Create requests
 
 
-async def test_a_create_sends_the_seeds_body_and_returns_the_avatar(
+async def test_create_sends_the_body_and_returns_the_avatar(
     client: ArgilClient, argil: ArgilSimulator, name: str
 ) -> None:
-    request = asked(name=name)
-    avatar = await client.create(request)
-    assert posts(argil, name) == [request.body()]
-    assert [avatar.id] == [made["id"] for made in avatars(argil, name)]
+    request = create_request(name=name)
+    avatar = await client.create_avatar(request)
+    assert posts(argil, name) == [request.to_json()]
+    assert [avatar.id] == [stored["id"] for stored in avatars(argil, name)]
     assert avatar.status == "NOT_TRAINED"
     assert avatar.submission_id == request.extras["submission_id"]
 
 
-async def test_the_key_goes_in_its_header_and_the_body_is_json(answered_by: Building) -> None:
-    answers = Answers(httpx.Response(201, json=AVATAR))
-    await answered_by(answers).create(asked())
-    [sent] = answers.requests
+async def test_create_sends_the_key_header_and_json(make_client: ClientFactory) -> None:
+    handler = Responses(httpx.Response(201, json=AVATAR))
+    await make_client(handler).create_avatar(create_request())
+    [sent] = handler.requests
     assert (sent.method, str(sent.url)) == ("POST", "https://argil.example/v1/avatars")
     assert sent.headers["x-api-key"] == KEY
     assert sent.headers["content-type"] == "application/json"
     assert set(json.loads(sent.content)) == {"name", "datasetVideo", "consentVideo", "extras"}
 
 
-# How a create ends for each scenario: what comes of it, POSTs that arrived, avatars made, waits in between.
+# Expected result of POST /avatars per scenario: status or error, POSTs received, avatars created, retry delays.
 CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
     "fail": ("NOT_TRAINED", 1, 1, []),
     "refuse": ("NOT_TRAINED", 1, 1, []),
@@ -191,67 +193,67 @@ CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
     "unknown-status": ("QUEUED_FOR_REVIEW", 1, 1, []),
     "rate-limited": ("NOT_TRAINED", 3, 1, [RETRY_AFTER, RETRY_AFTER]),
     "unavailable": ("NOT_TRAINED", 3, 1, [RETRY_AFTER, RETRY_AFTER]),
-    "unavailable-bare": (OutcomeUnknown, 1, 0, []),
-    "invalid": (RequestRefused, 1, 0, []),
-    "echo": (RequestRefused, 1, 0, []),
+    "unavailable-bare": (SubmissionOutcomeUnknown, 1, 0, []),
+    "invalid": (SubmissionRejected, 1, 0, []),
+    "echo": (SubmissionRejected, 1, 0, []),
     "payment-required": (ArgilPaymentRequired, 1, 0, []),
-    "error-after-create": (OutcomeUnknown, 1, 1, []),
-    "cut-after-create": (OutcomeUnknown, 1, 1, []),
-    "cut-before-create": (OutcomeUnknown, 1, 0, []),
-    "garbled": (OutcomeUnknown, 1, 1, []),
-    "rate-limited,cut-after-create": (OutcomeUnknown, 3, 1, [RETRY_AFTER, RETRY_AFTER]),
-    "unavailable,invalid": (RequestRefused, 3, 0, [RETRY_AFTER, RETRY_AFTER]),
+    "error-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "cut-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "cut-before-create": (SubmissionOutcomeUnknown, 1, 0, []),
+    "garbled": (SubmissionOutcomeUnknown, 1, 1, []),
+    "rate-limited,cut-after-create": (SubmissionOutcomeUnknown, 3, 1, [RETRY_AFTER, RETRY_AFTER]),
+    "unavailable,invalid": (SubmissionRejected, 3, 0, [RETRY_AFTER, RETRY_AFTER]),
 }
 
 
-def test_the_table_of_creates_knows_every_scenario() -> None:
+def test_create_table_covers_every_scenario() -> None:
     assert set(SCENARIOS) <= set(CREATES)
 
 
 @pytest.mark.parametrize("scenario", CREATES)
-async def test_a_create_is_sent_again_only_where_argil_surely_did_not_take_it(
+async def test_create_is_retried_only_if_nothing_was_created(
     client: ArgilClient, argil: ArgilSimulator, clock: FakeClock, name: str, scenario: str
 ) -> None:
-    expected, arrived, made, waited = CREATES[scenario]
-    request = asked(scenario, name=name)
+    expected, post_count, avatar_count, delays = CREATES[scenario]
+    request = create_request(scenario, name=name)
     if isinstance(expected, str):
-        assert (await client.create(request)).status == expected
+        assert (await client.create_avatar(request)).status == expected
     else:
         with pytest.raises(expected):
-            await client.create(request)
-    assert posts(argil, name) == [request.body()] * arrived
-    assert len(avatars(argil, name)) == made
-    assert waits(clock) == waited
+            await client.create_avatar(request)
+    assert posts(argil, name) == [request.to_json()] * post_count
+    assert len(avatars(argil, name)) == avatar_count
+    assert retry_delays(clock) == delays
 
 
-async def test_a_wrong_key_is_told_and_sent_once(argil: ArgilSimulator, clock: FakeClock) -> None:
-    before = argil.world.count("POST /avatars")
-    async with ArgilClient(argil.api_url, "wrong", clock=clock, requests_per_second=NO_HURRY) as client:
+async def test_wrong_key_raises_and_is_sent_once(argil: ArgilSimulator, clock: FakeClock) -> None:
+    before = argil.account.count("POST /avatars")
+    async with ArgilClient(argil.api_url, "wrong", clock=clock, requests_per_second=NO_LIMIT) as client:
         with pytest.raises(ArgilUnauthorized, match="401") as caught:
-            await client.create(asked())
+            await client.create_avatar(create_request())
     assert "ARGIL_API_KEY" in caught.value.hint
-    assert argil.world.count("POST /avatars") == before + 1
+    assert argil.account.count("POST /avatars") == before + 1
 
 
-async def test_what_argil_answers_to_a_request_it_refuses_is_kept(client: ArgilClient, name: str) -> None:
-    with pytest.raises(RequestRefused) as caught:
-        await client.create(asked("no-such-scenario", name=name))
+async def test_rejection_keeps_the_response_body(client: ArgilClient, name: str) -> None:
+    with pytest.raises(SubmissionRejected) as caught:
+        await client.create_avatar(create_request("no-such-scenario", name=name))
     assert caught.value.status == 400
-    assert caught.value.answer["code"] == 400
-    assert "unknown scenario" in caught.value.answer["message"]
-    assert caught.value.answer["message"] in str(caught.value)
+    assert caught.value.body["code"] == 400
+    assert "unknown scenario" in caught.value.body["message"]
+    assert caught.value.body["message"] in str(caught.value)
 
 
-async def test_no_connection_is_tried_again_and_then_surely_nothing_was_taken(clock: FakeClock) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+async def test_connection_error_is_retried_then_unreachable(clock: FakeClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}/v1"
-    async with ArgilClient(url, KEY, clock=clock, requests_per_second=NO_HURRY) as client:
+    async with ArgilClient(url, KEY, clock=clock, requests_per_second=NO_LIMIT) as client:
         with pytest.raises(ArgilUnreachable, match=url) as caught:
-            await client.create(asked())
+            await client.create_avatar(create_request())
         with pytest.raises(PollFailed):
-            await client.get("a-1")
-    assert waits(clock) == STEPS
+            await client.get_avatar("a-1")
+    assert retry_delays(clock) == BACKOFF_DELAYS
     assert "avatars doctor" in caught.value.hint
 
 
@@ -261,7 +263,7 @@ NOT_SENT = [
     httpx.ConnectTimeout("", request=REQUEST),
     httpx.PoolTimeout("", request=REQUEST),
 ]
-MAYBE_SENT = [
+POSSIBLY_SENT = [
     httpx.ReadTimeout("", request=REQUEST),
     httpx.WriteTimeout("", request=REQUEST),
     httpx.ReadError("reset", request=REQUEST),
@@ -275,266 +277,268 @@ MAYBE_SENT = [
 
 
 @pytest.mark.parametrize("failure", NOT_SENT)
-async def test_what_never_left_is_sent_again(answered_by: Building, failure: Exception) -> None:
-    answers = Answers(failure, failure, httpx.Response(201, json=AVATAR))
-    assert (await answered_by(answers).create(asked())).id == "a-1"
-    assert len(answers.requests) == 3
-    assert len({request.content for request in answers.requests}) == 1
+async def test_unsent_request_is_retried(make_client: ClientFactory, failure: Exception) -> None:
+    handler = Responses(failure, failure, httpx.Response(201, json=AVATAR))
+    assert (await make_client(handler).create_avatar(create_request())).id == "a-1"
+    assert len(handler.requests) == 3
+    assert len({request.content for request in handler.requests}) == 1
 
 
-@pytest.mark.parametrize("failure", MAYBE_SENT)
-async def test_what_may_have_been_sent_is_unknown_and_never_sent_again(
-    answered_by: Building, failure: Exception
-) -> None:
-    answers = Answers(failure)
-    with pytest.raises(OutcomeUnknown, match=type(failure).__name__):
-        await answered_by(answers).create(asked())
-    assert len(answers.requests) == 1
+@pytest.mark.parametrize("failure", POSSIBLY_SENT)
+async def test_possibly_sent_request_is_never_retried(make_client: ClientFactory, failure: Exception) -> None:
+    handler = Responses(failure)
+    with pytest.raises(SubmissionOutcomeUnknown, match=type(failure).__name__):
+        await make_client(handler).create_avatar(create_request())
+    assert len(handler.requests) == 1
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
-        *((status, RequestRefused) for status in (400, 404, 405, 409, 413, 415, 422)),
+        *((status, SubmissionRejected) for status in (400, 404, 405, 409, 413, 415, 422)),
         *((status, ArgilUnauthorized) for status in (401, 403)),
         (402, ArgilPaymentRequired),
-        *((status, OutcomeUnknown) for status in (200, 201, 204, 408, 500, 502, 503, 504)),
+        *((status, SubmissionOutcomeUnknown) for status in (200, 201, 204, 408, 500, 502, 503, 504)),
         *((status, ArgilUnavailable) for status in (301, 307, 308)),
-        (httpx.Response(201, json={"id": "a-1"}), OutcomeUnknown),
-        (httpx.Response(201, json=[AVATAR]), OutcomeUnknown),
-        (httpx.Response(201, content=b"\xff\xfe"), OutcomeUnknown),
-        (httpx.Response(201, content=b"[" * 100_000), OutcomeUnknown),
-        (httpx.Response(500, json=AVATAR), OutcomeUnknown),
+        (httpx.Response(201, json={"id": "a-1"}), SubmissionOutcomeUnknown),
+        (httpx.Response(201, json=[AVATAR]), SubmissionOutcomeUnknown),
+        (httpx.Response(201, content=b"\xff\xfe"), SubmissionOutcomeUnknown),
+        (httpx.Response(201, content=b"[" * 100_000), SubmissionOutcomeUnknown),
+        (httpx.Response(500, json=AVATAR), SubmissionOutcomeUnknown),
     ],
 )
-async def test_each_answer_that_is_no_avatar_is_one_error_after_one_sending(
-    answered_by: Building, answer: int | httpx.Response, expected: type[AvatarsError]
+async def test_response_without_avatar_raises_after_one_attempt(
+    make_client: ClientFactory, response: int | httpx.Response, expected: type[AvatarsError]
 ) -> None:
-    answers = Answers(answer)
+    handler = Responses(response)
     with pytest.raises(expected) as caught:
-        await answered_by(answers).create(asked())
+        await make_client(handler).create_avatar(create_request())
     assert type(caught.value) is expected
-    assert len(answers.requests) == 1
+    assert len(handler.requests) == 1
 
 
 @pytest.mark.parametrize("status", [301, 307, 308])
-async def test_a_redirect_is_not_followed(answered_by: Building, status: int) -> None:
-    answers = Answers(httpx.Response(status, headers={"location": "https://evil.example/v1/avatars"}))
-    client = answered_by(answers)
+async def test_redirect_is_not_followed(make_client: ClientFactory, status: int) -> None:
+    handler = Responses(httpx.Response(status, headers={"location": "https://evil.example/v1/avatars"}))
+    client = make_client(handler)
     with pytest.raises(ArgilUnavailable, match="redirect") as caught:
-        await client.create(asked())
+        await client.create_avatar(create_request())
     assert caught.value.hint == "correct ARGIL_API_URL"
     with pytest.raises(PollFailed):
-        await client.get("a-1")
-    assert {request.url.host for request in answers.requests} == {"argil.example"}
+        await client.get_avatar("a-1")
+    assert {request.url.host for request in handler.requests} == {"argil.example"}
 
 
 @pytest.mark.parametrize("status", [200, 201])
-async def test_any_success_with_an_avatar_is_the_avatar(answered_by: Building, status: int) -> None:
-    assert (await answered_by(Answers(httpx.Response(status, json=AVATAR))).create(asked())).id == "a-1"
+async def test_any_success_status_returns_the_avatar(make_client: ClientFactory, status: int) -> None:
+    assert (
+        await make_client(Responses(httpx.Response(status, json=AVATAR))).create_avatar(create_request())
+    ).id == "a-1"
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
-    ("wish", "waited"),
+    ("retry_after", "delays"),
     [
         ("0", [0] * RETRIES),
         ("3", [3] * RETRIES),
-        ("soon", STEPS),
+        ("soon", BACKOFF_DELAYS),
         ("Mon, 23 Nov 2026 09:00:45 GMT", [45] + [0] * (RETRIES - 1)),
         ("50", [50, 50, 50]),
         ("100", [100]),
         ("3600", [120]),
     ],
 )
-async def test_argils_wish_is_obeyed_within_a_budget_of_attempts_and_time(
-    answered_by: Building, clock: FakeClock, status: int, wish: str, waited: list[float]
+async def test_retry_after_is_honoured_within_the_retry_budget(
+    make_client: ClientFactory, clock: FakeClock, status: int, retry_after: str, delays: list[float]
 ) -> None:
-    answers = Answers(httpx.Response(status, headers={"retry-after": wish}))
-    with pytest.raises(ArgilBusy) as caught:
-        await answered_by(answers).create(asked())
-    asked_for = [seconds for seconds in clock.sleeps if seconds == 0 or seconds > 0.01]
-    assert asked_for == pytest.approx(waited, abs=0.001)
-    assert len(answers.requests) == len(waited) + 1
+    handler = Responses(httpx.Response(status, headers={"retry-after": retry_after}))
+    with pytest.raises(ArgilRateLimited) as caught:
+        await make_client(handler).create_avatar(create_request())
+    actual = [seconds for seconds in clock.sleeps if seconds == 0 or seconds > 0.01]
+    assert actual == pytest.approx(delays, abs=0.001)
+    assert len(handler.requests) == len(delays) + 1
     assert "AVATARS_REQUESTS_PER_SECOND" in caught.value.hint
 
 
-async def test_a_429_without_a_wish_is_sent_again_in_growing_steps(answered_by: Building, clock: FakeClock) -> None:
-    answers = Answers(429)
-    with pytest.raises(ArgilBusy):
-        await answered_by(answers).create(asked())
-    assert waits(clock) == STEPS
-    assert len(answers.requests) == CREATE_ATTEMPTS
+async def test_429_without_retry_after_backs_off(make_client: ClientFactory, clock: FakeClock) -> None:
+    handler = Responses(429)
+    with pytest.raises(ArgilRateLimited):
+        await make_client(handler).create_avatar(create_request())
+    assert retry_delays(clock) == BACKOFF_DELAYS
+    assert len(handler.requests) == MAX_CREATE_ATTEMPTS
 
 
-async def test_the_error_past_the_budget_tells_argils_wish(answered_by: Building) -> None:
-    answers = Answers(httpx.Response(429, headers={"retry-after": "100"}))
-    with pytest.raises(ArgilBusy) as caught:
-        await answered_by(answers).create(asked())
+async def test_error_after_the_budget_has_the_retry_after(make_client: ClientFactory) -> None:
+    handler = Responses(httpx.Response(429, headers={"retry-after": "100"}))
+    with pytest.raises(ArgilRateLimited) as caught:
+        await make_client(handler).create_avatar(create_request())
     assert caught.value.retry_after_seconds == 100
 
 
-async def test_an_unknown_outcome_ends_what_was_sent_again(answered_by: Building) -> None:
-    answers = Answers(429, httpx.ConnectError("refused"), 500, httpx.Response(201, json=AVATAR))
-    with pytest.raises(OutcomeUnknown):
-        await answered_by(answers).create(asked())
-    assert len(answers.requests) == 3
+async def test_unknown_outcome_ends_the_retries(make_client: ClientFactory) -> None:
+    handler = Responses(429, httpx.ConnectError("refused"), 500, httpx.Response(201, json=AVATAR))
+    with pytest.raises(SubmissionOutcomeUnknown):
+        await make_client(handler).create_avatar(create_request())
+    assert len(handler.requests) == 3
 
 
-async def test_an_answer_that_trickles_in_for_ever_is_given_up(
-    answered_by: Building, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_endless_response_times_out(make_client: ClientFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(_request: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    # Real seconds, since a stuck socket knows no clock of ours; a minute is too long for a test.
-    monkeypatch.setattr("clients.argil.TOTAL_SECONDS", 0.01)
-    monkeypatch.setattr("clients.argil.LIST_TOTAL_SECONDS", 0.01)
-    client = answered_by(never)
-    with pytest.raises(OutcomeUnknown, match="TimeoutError"):
-        await client.create(asked())
+    # Real seconds: asyncio.timeout does not use the fake clock, and a minute is too long for a test.
+    monkeypatch.setattr("clients.argil.REQUEST_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("clients.argil.LIST_TIMEOUT_SECONDS", 0.01)
+    client = make_client(never)
+    with pytest.raises(SubmissionOutcomeUnknown, match="TimeoutError"):
+        await client.create_avatar(create_request())
     with pytest.raises(PollFailed, match="TimeoutError"):
-        await client.get("a-1")
+        await client.get_avatar("a-1")
     with pytest.raises(PollFailed, match="TimeoutError"):
-        await client.list_private()
+        await client.list_avatars()
 
 
-async def test_before_each_sending_the_caller_is_asked(
+async def test_before_each_is_called_before_each_attempt(
     client: ArgilClient, argil: ArgilSimulator, name: str
 ) -> None:
-    arrived_before: list[int] = []
+    posts_before: list[int] = []
 
-    async def ask() -> None:
-        arrived_before.append(len(posts(argil, name)))
+    async def check() -> None:
+        posts_before.append(len(posts(argil, name)))
 
-    await client.create(asked("unavailable", name=name), before_each=ask)
-    assert arrived_before == [0, 1, 2]
+    await client.create_avatar(create_request("unavailable", name=name), before_each=check)
+    assert posts_before == [0, 1, 2]
 
 
 @pytest.mark.parametrize("allowed", [0, 1, 2])
-async def test_a_caller_who_objects_stops_the_sending(
+async def test_error_in_before_each_stops_the_attempts(
     client: ArgilClient, argil: ArgilSimulator, name: str, allowed: int
 ) -> None:
-    async def ask() -> None:
+    async def check() -> None:
         if len(posts(argil, name)) == allowed:
-            raise LeaseHeld("taken over")
+            raise LeaseLost("another owner has the lease")
 
-    with pytest.raises(LeaseHeld):
-        await client.create(asked("unavailable", name=name), before_each=ask)
+    with pytest.raises(LeaseLost):
+        await client.create_avatar(create_request("unavailable", name=name), before_each=check)
     assert len(posts(argil, name)) == allowed
 
 
-# Reading
+# Reads
 
 
-async def test_an_avatar_is_read_as_it_stands(client: ArgilClient, clock: FakeClock, name: str) -> None:
-    made = await client.create(asked(name=name))
-    assert (await client.get(made.id)).status == "NOT_TRAINED"
-    clock.pass_(TRAINING_SECONDS / 2)
-    assert (await client.get(made.id)).status == "TRAINING"
-    clock.pass_(TRAINING_SECONDS / 2)
-    ready = await client.get(made.id)
+async def test_get_returns_the_current_avatar(client: ArgilClient, clock: FakeClock, name: str) -> None:
+    created = await client.create_avatar(create_request(name=name))
+    assert (await client.get_avatar(created.id)).status == "NOT_TRAINED"
+    clock.advance(TRAINING_SECONDS / 2)
+    assert (await client.get_avatar(created.id)).status == "TRAINING"
+    clock.advance(TRAINING_SECONDS / 2)
+    ready = await client.get_avatar(created.id)
     assert (ready.status, ready.width, ready.name) == ("IDLE", 1920, name)
 
 
-async def test_an_avatar_that_argil_denies_is_not_found(client: ArgilClient, clock: FakeClock, name: str) -> None:
-    made = await client.create(asked("late-get", name=name))
+async def test_get_of_a_404_raises_avatar_not_found(client: ArgilClient, clock: FakeClock, name: str) -> None:
+    created = await client.create_avatar(create_request("late-get", name=name))
     with pytest.raises(AvatarNotFound) as caught:
-        await client.get(made.id)
-    assert (caught.value.status, caught.value.answer["message"]) == (404, "no such avatar")
-    clock.pass_(1)
-    assert (await client.get(made.id)).id == made.id
+        await client.get_avatar(created.id)
+    assert (caught.value.status, caught.value.body["message"]) == (404, "no such avatar")
+    clock.advance(1)
+    assert (await client.get_avatar(created.id)).id == created.id
 
 
-async def test_a_look_that_fails_is_not_repeated_by_the_client(
+async def test_failed_poll_is_not_retried_by_the_client(
     client: ArgilClient, argil: ArgilSimulator, clock: FakeClock, name: str
 ) -> None:
-    made = await client.create(asked("flaky-polls", name=name))
-    before = argil.world.count("GET /avatars/{id}")
-    await client.get(made.id)
+    created = await client.create_avatar(create_request("flaky-polls", name=name))
+    before = argil.account.count("GET /avatars/{id}")
+    await client.get_avatar(created.id)
     with pytest.raises(PollFailed, match="500"):
-        await client.get(made.id)
-    await client.get(made.id)
-    assert argil.world.count("GET /avatars/{id}") == before + 3
-    assert waits(clock) == []
+        await client.get_avatar(created.id)
+    await client.get_avatar(created.id)
+    assert argil.account.count("GET /avatars/{id}") == before + 3
+    assert retry_delays(clock) == []
 
 
-async def test_the_list_shows_what_the_account_has(client: ArgilClient, clock: FakeClock, name: str) -> None:
-    at_once = await client.create(asked(name=name))
-    late = await client.create(asked("list-lag", name=name))
-    assert [one.id for one in await client.list_private() if one.name == name] == [at_once.id]
-    clock.pass_(2)
-    listed = [one for one in await client.list_private() if one.name == name]
-    assert [one.id for one in listed] == [at_once.id, late.id]
-    assert listed[1].submission_id == late.submission_id
+async def test_list_returns_the_avatars_of_the_account(client: ArgilClient, clock: FakeClock, name: str) -> None:
+    listed = await client.create_avatar(create_request(name=name))
+    delayed = await client.create_avatar(create_request("list-lag", name=name))
+    assert [avatar.id for avatar in await client.list_avatars() if avatar.name == name] == [listed.id]
+    clock.advance(2)
+    both = [avatar for avatar in await client.list_avatars() if avatar.name == name]
+    assert [avatar.id for avatar in both] == [listed.id, delayed.id]
+    assert both[1].submission_id == delayed.submission_id
 
 
-async def test_only_private_avatars_are_listed_and_what_is_none_is_left_out(answered_by: Building) -> None:
-    answers = Answers(httpx.Response(200, json=[{"id": "a-0"}, AVATAR, None, "x", {"id": "", "status": "IDLE"}]))
-    listed = await answered_by(answers).list_private()
-    assert [one.id for one in listed] == ["a-1"]
-    assert str(answers.requests[0].url) == "https://argil.example/v1/avatars?visibility=private"
+async def test_list_is_private_and_skips_invalid_items(make_client: ClientFactory) -> None:
+    handler = Responses(httpx.Response(200, json=[{"id": "a-0"}, AVATAR, None, "x", {"id": "", "status": "IDLE"}]))
+    avatars = await make_client(handler).list_avatars()
+    assert [avatar.id for avatar in avatars] == ["a-1"]
+    assert str(handler.requests[0].url) == "https://argil.example/v1/avatars?visibility=private"
 
 
-async def test_an_id_cannot_lead_to_another_path(answered_by: Building) -> None:
-    answers = Answers(httpx.Response(200, json=AVATAR))
-    await answered_by(answers).get("../webhooks/1?x=2#y")
-    assert answers.requests[0].url.raw_path == b"/v1/avatars/..%2Fwebhooks%2F1%3Fx%3D2%23y"
+async def test_avatar_id_cannot_change_the_path(make_client: ClientFactory) -> None:
+    handler = Responses(httpx.Response(200, json=AVATAR))
+    await make_client(handler).get_avatar("../webhooks/1?x=2#y")
+    assert handler.requests[0].url.raw_path == b"/v1/avatars/..%2Fwebhooks%2F1%3Fx%3D2%23y"
 
 
-async def create_one(client: ArgilClient) -> object:
-    return await client.create(asked())
+async def send_create(client: ArgilClient) -> object:
+    return await client.create_avatar(create_request())
 
 
-async def get_one(client: ArgilClient) -> object:
-    return await client.get("a-1")
+async def send_get(client: ArgilClient) -> object:
+    return await client.get_avatar("a-1")
 
 
-async def list_all(client: ArgilClient) -> object:
-    return await client.list_private()
+async def send_list(client: ArgilClient) -> object:
+    return await client.list_avatars()
 
 
-async def ask_the_time(client: ArgilClient) -> object:
-    return await client.clock_offset_seconds()
+async def send_list_lazy(client: ArgilClient) -> object:
+    return await client.list_avatars_lazy()
 
 
-READS = [get_one, list_all, ask_the_time]
+async def check_access(client: ArgilClient) -> object:
+    return await client.check_access()
+
+
+READS = [send_get, send_list, send_list_lazy, check_access]
 
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         *((status, ArgilUnauthorized) for status in (401, 403)),
         *((status, PollFailed) for status in (301, 304, 400, 402, 408, 422, 429, 500, 502, 503, 504)),
-        *((failure, PollFailed) for failure in (*NOT_SENT, *MAYBE_SENT)),
+        *((failure, PollFailed) for failure in (*NOT_SENT, *POSSIBLY_SENT)),
     ],
 )
-async def test_a_read_that_fails_is_a_missed_poll_unless_the_key_is_refused(
-    answered_by: Building,
+async def test_failed_read_is_poll_failed_unless_key_is_refused(
+    make_client: ClientFactory,
     read: Callable[[ArgilClient], Awaitable[object]],
-    answer: int | Exception,
+    response: int | Exception,
     expected: type[AvatarsError],
 ) -> None:
-    answers = Answers(answer)
+    handler = Responses(response)
     with pytest.raises(expected) as caught:
-        await read(answered_by(answers))
+        await read(make_client(handler))
     assert type(caught.value) is expected
-    assert len(answers.requests) == 1
+    assert len(handler.requests) == 1
 
 
-@pytest.mark.parametrize("read", [get_one, list_all])
+@pytest.mark.parametrize("read", [send_get, send_list])
 @pytest.mark.parametrize("content", [b"", b"<html>", b"null", b"7", b'{"id": "a-1"}', b"[" * 100_000, b"\xff"])
-async def test_an_answer_that_cannot_be_read_is_a_missed_poll(
-    answered_by: Building, read: Callable[[ArgilClient], Awaitable[object]], content: bytes
+async def test_unreadable_response_is_poll_failed(
+    make_client: ClientFactory, read: Callable[[ArgilClient], Awaitable[object]], content: bytes
 ) -> None:
     with pytest.raises(PollFailed):
-        await read(answered_by(Answers(httpx.Response(200, content=content))))
+        await read(make_client(Responses(httpx.Response(200, content=content))))
 
 
 @pytest.mark.parametrize(
-    ("headers", "wish"),
+    ("headers", "expected"),
     [
         ({}, None),
         ({"retry-after": "7"}, 7),
@@ -543,12 +547,12 @@ async def test_an_answer_that_cannot_be_read_is_a_missed_poll(
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_missed_poll_tells_argils_wish(
-    answered_by: Building, status: int, headers: dict[str, str], wish: float | None
+async def test_poll_failed_has_the_retry_after(
+    make_client: ClientFactory, status: int, headers: dict[str, str], expected: float | None
 ) -> None:
     with pytest.raises(PollFailed) as caught:
-        await answered_by(Answers(httpx.Response(status, headers=headers))).get("a-1")
-    assert caught.value.retry_after_seconds == wish
+        await make_client(Responses(httpx.Response(status, headers=headers))).get_avatar("a-1")
+    assert caught.value.retry_after_seconds == expected
 
 
 @pytest.mark.parametrize(
@@ -563,26 +567,35 @@ async def test_a_missed_poll_tells_argils_wish(
         (None, None),
     ],
 )
-async def test_argils_date_tells_how_far_this_clock_is_ahead(
-    answered_by: Building, date: str | None, offset: float | None
+async def test_check_access_returns_the_clock_offset(
+    make_client: ClientFactory, date: str | None, offset: float | None
 ) -> None:
     headers = {} if date is None else {"date": date}
-    answers = Answers(httpx.Response(404, headers=headers, json={"code": 404, "message": "no such avatar"}))
-    assert await answered_by(answers).clock_offset_seconds() == offset
+    handler = Responses(httpx.Response(404, headers=headers, json={"code": 404, "message": "no such avatar"}))
+    assert await make_client(handler).check_access() == offset
 
 
-async def test_asking_the_time_shows_that_the_key_is_taken(client: ArgilClient) -> None:
-    assert isinstance(await client.clock_offset_seconds(), float)
+async def test_check_access_succeeds_with_a_valid_key(client: ArgilClient) -> None:
+    assert isinstance(await client.check_access(), float)
 
 
-async def test_requests_keep_to_their_rate(clock: FakeClock) -> None:
-    transport = httpx.MockTransport(Answers(httpx.Response(200, json=AVATAR)))
+async def test_requests_are_rate_limited(clock: FakeClock) -> None:
+    transport = httpx.MockTransport(Responses(httpx.Response(200, json=AVATAR)))
     async with ArgilClient(
         "https://argil.example/v1", KEY, clock=clock, requests_per_second=2, transport=transport
     ) as client:
         for _ in range(3):
-            await client.get("a-1")
+            await client.get_avatar("a-1")
     assert clock.sleeps == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("read", [send_list, send_list_lazy])
+async def test_404_of_a_list_is_poll_failed(
+    make_client: ClientFactory, read: Callable[[ArgilClient], Awaitable[object]]
+) -> None:
+    with pytest.raises(PollFailed, match="404") as caught:
+        await read(make_client(Responses(404)))
+    assert type(caught.value) is PollFailed
 
 
 # Secrets
@@ -595,29 +608,29 @@ ECHOES = [
     httpx.Response(0, json={"error": KEY, "url": URL}),
     httpx.Response(0, json=[KEY, URL]),
     httpx.Response(0, text=f"<html>{KEY}</html> {URL}"),
-    httpx.Response(0, text="x" * (ANSWER_CHARACTERS - 5) + KEY),
-    httpx.Response(0, json={"message": "x" * (ANSWER_CHARACTERS - 5) + KEY}),
+    httpx.Response(0, text="x" * (MAX_MESSAGE_CHARACTERS - 5) + KEY),
+    httpx.Response(0, json={"message": "x" * (MAX_MESSAGE_CHARACTERS - 5) + KEY}),
     httpx.Response(0, headers={"retry-after": KEY, "x-key": KEY, "location": f"https://{KEY}@evil.example/{KEY}"}),
 ]
 FAILING = [301, 400, 401, 402, 403, 404, 408, 422, 429, 500, 503]
 
 
-def shown(error: BaseException) -> str:
-    """Return whatever a log, a state or the ledger could take from an error."""
+def all_text_of(error: BaseException) -> str:
+    """Return all text of an error that a log, a Prefect state or the ledger could contain."""
     return "".join(traceback.format_exception(error)) + f"{error!r} {error.__dict__}"
 
 
 @pytest.mark.parametrize("status", FAILING)
 @pytest.mark.parametrize("echo", ECHOES)
-async def test_no_secret_that_argil_echoes_reaches_an_error(
-    answered_by: Building, echo: httpx.Response, status: int
+async def test_echoed_secret_is_redacted_from_errors(
+    make_client: ClientFactory, echo: httpx.Response, status: int
 ) -> None:
-    answer = httpx.Response(status, headers=echo.headers, content=echo.content)
-    client = answered_by(Answers(answer))
-    for call in (create_one, get_one, list_all):
+    response = httpx.Response(status, headers=echo.headers, content=echo.content)
+    client = make_client(Responses(response))
+    for call in (send_create, send_get, send_list):
         with pytest.raises(AvatarsError) as caught:
             await call(client)
-        assert SECRETS not in shown(caught.value)
+        assert SECRETS not in all_text_of(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -625,28 +638,26 @@ async def test_no_secret_that_argil_echoes_reaches_an_error(
     [
         httpx.RemoteProtocolError(f"illegal status line: bytearray(b'{KEY} {URL}')"),
         httpx.ConnectError(f"cannot connect {KEY} {URL}"),
-        httpx.ReadError("x" * (ANSWER_CHARACTERS - 20) + KEY),
+        httpx.ReadError("x" * (MAX_MESSAGE_CHARACTERS - 20) + KEY),
     ],
 )
-async def test_no_secret_in_a_failure_of_the_line_reaches_an_error(
-    answered_by: Building, failure: Exception
-) -> None:
-    client = answered_by(Answers(failure))
-    for call in (create_one, get_one, list_all):
+async def test_secret_in_a_transport_error_is_redacted(make_client: ClientFactory, failure: Exception) -> None:
+    client = make_client(Responses(failure))
+    for call in (send_create, send_get, send_list):
         with pytest.raises(AvatarsError) as caught:
             await call(client)
-        assert SECRETS not in shown(caught.value)
+        assert SECRETS not in all_text_of(caught.value)
         assert type(failure).__name__ in str(caught.value)
 
 
-async def test_a_long_answer_is_kept_in_part(answered_by: Building) -> None:
-    with pytest.raises(RequestRefused) as caught:
-        await answered_by(Answers(httpx.Response(422, text="x" * 10_000))).create(asked())
-    assert caught.value.answer == {"code": None, "message": "x" * ANSWER_CHARACTERS}
+async def test_long_error_body_is_truncated(make_client: ClientFactory) -> None:
+    with pytest.raises(SubmissionRejected) as caught:
+        await make_client(Responses(httpx.Response(422, text="x" * 10_000))).create_avatar(create_request())
+    assert caught.value.body == {"code": None, "message": "x" * MAX_MESSAGE_CHARACTERS}
 
 
 @pytest.mark.parametrize(
-    ("answer", "kept"),
+    ("response", "expected"),
     [
         (httpx.Response(422, json={"code": 7, "message": "no"}), {"code": 7, "message": "no"}),
         (httpx.Response(422, json={"code": "E7", "message": 5}), {"code": None, "message": "5"}),
@@ -655,34 +666,40 @@ async def test_a_long_answer_is_kept_in_part(answered_by: Building) -> None:
         (httpx.Response(422), {"code": None, "message": "Unprocessable Entity"}),
     ],
 )
-async def test_an_answer_in_any_shape_is_kept_as_code_and_message(
-    answered_by: Building, answer: httpx.Response, kept: dict[str, Any]
+async def test_error_body_is_normalized_to_code_and_message(
+    make_client: ClientFactory, response: httpx.Response, expected: dict[str, Any]
 ) -> None:
-    with pytest.raises(RequestRefused) as caught:
-        await answered_by(Answers(answer)).create(asked())
-    assert caught.value.answer == kept
+    with pytest.raises(SubmissionRejected) as caught:
+        await make_client(Responses(response)).create_avatar(create_request())
+    assert caught.value.body == expected
 
 
 @pytest.mark.parametrize("charset", ["hex", "undefined", "zlib", "no-such"])
-async def test_an_answer_in_whatever_charset_is_told(charset: str, clock: FakeClock) -> None:
-    says = httpx.Response(400, headers={"content-type": f"text/plain; charset={charset}"}, content=b"Grace \xff")
+async def test_error_body_in_an_unknown_charset_is_decoded(charset: str, clock: FakeClock) -> None:
+    response = httpx.Response(
+        400, headers={"content-type": f"text/plain; charset={charset}"}, content=b"Grace \xff"
+    )
     async with ArgilClient(
         "https://argil.test",
         KEY,
         clock=clock,
-        requests_per_second=NO_HURRY,
-        transport=httpx.MockTransport(lambda _: says),
+        requests_per_second=NO_LIMIT,
+        transport=httpx.MockTransport(lambda _: response),
     ) as client:
-        with pytest.raises(RequestRefused, match="Grace \ufffd"):
-            await client.create(asked())
+        with pytest.raises(SubmissionRejected, match="Grace \ufffd"):
+            await client.create_avatar(create_request())
 
 
-async def test_no_cookie_is_kept(clock: FakeClock) -> None:
-    says = [(b"set-cookie", b"a=b"), (b"set-cookie", b"\xc3\xa9")]
-    handler = Answers(httpx.Response(200, headers=says, json=AVATAR))
+async def test_cookies_are_not_stored(clock: FakeClock) -> None:
+    cookies = [(b"set-cookie", b"a=b"), (b"set-cookie", b"\xc3\xa9")]
+    handler = Responses(httpx.Response(200, headers=cookies, json=AVATAR))
     async with ArgilClient(
-        "https://argil.test", KEY, clock=clock, requests_per_second=NO_HURRY, transport=httpx.MockTransport(handler)
+        "https://argil.test",
+        KEY,
+        clock=clock,
+        requests_per_second=NO_LIMIT,
+        transport=httpx.MockTransport(handler),
     ) as client:
         for _ in range(2):
-            await client.get("a-1")
+            await client.get_avatar("a-1")
     assert all("cookie" not in request.headers for request in handler.requests)

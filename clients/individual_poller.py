@@ -1,0 +1,51 @@
+"""Poll strategy for few subscriptions: one GET by id per subscription and interval."""
+
+from __future__ import annotations
+
+from clients.argil import ArgilClient
+from clients.training_subscription import (
+    INTERVAL_ELAPSED,
+    POLL_INDIVIDUALLY,
+    AvatarNotFoundUpdate,
+    AvatarUpdate,
+    PollFailedUpdate,
+    PollSignal,
+    PollUpdate,
+    Subscription,
+)
+from models.clock import Clock
+from models.errors import AvatarNotFound, PollFailed
+
+
+class IndividualPoller:
+    """Polls each avatar by its id, at its own times."""
+
+    returns_new_avatars = True
+
+    def __init__(self, argil: ArgilClient, clock: Clock) -> None:
+        self._argil = argil
+        self._clock = clock
+
+    def seconds_until_next_poll(self, interval: float) -> float:
+        """Return the interval with jitter, so that subscriptions do not poll in lockstep."""
+        return interval * self._clock.jitter()
+
+    async def wait_for_update(self, subscription: Subscription, delay_seconds: float) -> PollSignal:
+        """Sleep until the next poll is due.
+
+        Returns:
+            POLL_INDIVIDUALLY without a delay or after a wake-up, INTERVAL_ELAPSED otherwise.
+        """
+        if delay_seconds <= 0 or await subscription.sleep.sleep(self._clock, delay_seconds):
+            return POLL_INDIVIDUALLY
+        return INTERVAL_ELAPSED
+
+    async def poll(self, subscription: Subscription) -> PollUpdate:
+        """Send a GET for the avatar. Raises ArgilUnauthorized."""
+        polled_at = self._clock.now()
+        try:
+            return AvatarUpdate(await self._argil.get_avatar(subscription.avatar_id))
+        except AvatarNotFound:
+            return AvatarNotFoundUpdate(polled_at)
+        except PollFailed as error:
+            return PollFailedUpdate(error)

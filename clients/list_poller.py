@@ -1,0 +1,194 @@
+"""Poll strategy for many subscriptions: one list call per tick for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from itertools import islice
+
+from clients.argil import ArgilClient
+from clients.interruptible_sleep import InterruptibleSleep
+from clients.poll_schedule import TICKS_PER_INTERVAL, poll_interval, seconds_until_next_tick
+from clients.training_subscription import (
+    POLL_INDIVIDUALLY,
+    AvatarUpdate,
+    PollFailedUpdate,
+    PollSignal,
+    PollUpdate,
+    Subscription,
+)
+from models.argil_avatar import AvatarList
+from models.clock import Clock
+from models.errors import PollFailed
+
+MIN_LIST_AGE_RATIO = 0.5
+"""Minimum time between two list calls, as a ratio of the shortest time between two ticks."""
+MAX_FALLBACK_POLLS = 50
+"""At most so many subscriptions poll individually if a list call fails or is slow; the others miss that poll."""
+SLOW_LIST_SECONDS = 10.0
+"""While a list call takes longer, the fallback polls repeat each time these seconds have passed."""
+COALESCE_SECONDS = 0.05
+"""A tick that is early by less than this also serves the subscription."""
+
+
+class ListPoller:
+    """Polls the account's avatar list once per tick and dispatches changes to all waiting subscriptions.
+
+    A waiting subscription costs one dict entry; one task serves all. The youngest training sets the tick.
+    """
+
+    returns_new_avatars = False
+    """Argil's list is reported to omit new avatars for minutes."""
+
+    def __init__(
+        self,
+        argil: ArgilClient,
+        clock: Clock,
+        min_interval_seconds: float,
+        max_interval_seconds: float,
+        *,
+        is_active: Callable[[], bool],
+    ) -> None:
+        """Create a poller without a task; the first wait starts it.
+
+        Args:
+            argil: The account's client.
+            clock: Time of ticks, ages and deadlines.
+            min_interval_seconds: Poll interval of a new training.
+            max_interval_seconds: Poll interval of an old training.
+            is_active: Asked at each tick. If it returns False, every subscription polls individually instead.
+        """
+        self._argil = argil
+        self._clock = clock
+        self._min_interval_seconds = min_interval_seconds
+        self._max_interval_seconds = max_interval_seconds
+        self._is_active = is_active
+        self._phase = max_interval_seconds * (1 - clock.jitter())
+        """Random, so that the processes of one machine do not poll in lockstep."""
+        self._waiters: dict[Subscription, None] = {}
+        """In the order in which they started to wait."""
+        self._poll_task: asyncio.Task[None] | None = None
+        self._sleep = InterruptibleSleep()
+        self._next_poll_at = math.inf
+        """The next tick, or the earliest due time of the subscriptions added since the last tick."""
+        self._last_poll_at = -math.inf
+        self._retry_after_until = -math.inf
+
+    def seconds_until_next_poll(self, interval: float) -> float:
+        """Return the seconds until a tick, at most half an interval."""
+        return seconds_until_next_tick(self._clock.monotonic() + self._phase, interval, self._min_interval_seconds)
+
+    async def wait_for_update(self, subscription: Subscription, delay_seconds: float) -> PollUpdate | PollSignal:
+        """Wait until the list contains another status than the last known one, or a GET is due.
+
+        A list call starts in at most `delay_seconds`. After its deadline, a subscription gets the result of the
+        next list call, changed or not.
+
+        Raises:
+            ArgilUnauthorized: Argil refuses the API key. Every waiting subscription raises it.
+        """
+        subscription.waiting_since = self._clock.monotonic()
+        subscription.poll_due_at = subscription.waiting_since + delay_seconds
+        self._waiters[subscription] = None
+        if subscription.poll_due_at < self._next_poll_at - COALESCE_SECONDS:
+            self._next_poll_at = subscription.poll_due_at
+            self._sleep.interrupt()
+        if self._poll_task is None:
+            self._poll_task = asyncio.create_task(self._poll_loop())
+        try:
+            return await subscription.wait()
+        finally:
+            del self._waiters[subscription]
+            if not self._waiters and self._poll_task is not None:
+                poll_task, self._poll_task = self._poll_task, None
+                poll_task.cancel()
+                await asyncio.wait((poll_task,))
+
+    async def _poll_loop(self) -> None:
+        try:
+            while True:
+                await self._sleep_until_tick()
+                await self._poll_once()
+                await asyncio.sleep(0)  # notified subscriptions leave before the next tick is computed
+        except Exception as error:  # noqa: BLE001  # raised in every waiting subscription
+            for subscription in self._waiters:
+                subscription.notify_error(error)
+            self._poll_task = None
+
+    async def _sleep_until_tick(self) -> None:
+        youngest = max(subscription.training_started_at for subscription in self._waiters)
+        first_deadline = min(subscription.deadline for subscription in self._waiters)
+        now, wall = self._clock.monotonic(), self._clock.now()
+        interval = poll_interval(
+            (wall - youngest).total_seconds(), self._min_interval_seconds, self._max_interval_seconds
+        )
+        tick_in = min(self.seconds_until_next_poll(interval), (first_deadline - wall).total_seconds())
+        self._next_poll_at = min(self._next_poll_at, now + tick_in)
+        min_tick_seconds = self._min_interval_seconds / TICKS_PER_INTERVAL
+        fresh_until = self._last_poll_at + min_tick_seconds * MIN_LIST_AGE_RATIO
+        while True:
+            due = max(self._next_poll_at, fresh_until, self._retry_after_until)
+            if (remaining := due - self._clock.monotonic()) <= 0:
+                return
+            await self._sleep.sleep(self._clock, remaining)
+
+    async def _poll_once(self) -> None:
+        self._next_poll_at = math.inf
+        if not self._is_active():
+            for subscription in self._waiters:
+                subscription.notify(POLL_INDIVIDUALLY)
+            return
+        self._last_poll_at = self._clock.monotonic()
+        list_call = asyncio.create_task(self._argil.list_avatars_lazy())
+        try:
+            while not await self._completes_in_time(list_call):
+                self._poll_some_individually()
+            self._dispatch(list_call.result())
+        except PollFailed as error:
+            self._handle_list_error(error)
+        finally:
+            list_call.cancel()
+            await asyncio.wait((list_call,))
+
+    async def _completes_in_time(self, list_call: asyncio.Task[AvatarList]) -> bool:
+        """Wait for the list call, at most SLOW_LIST_SECONDS; return whether it is complete."""
+        timeout = asyncio.ensure_future(self._clock.sleep(SLOW_LIST_SECONDS))
+        await asyncio.wait((list_call, timeout), return_when=asyncio.FIRST_COMPLETED)
+        timeout.cancel()
+        return list_call.done()
+
+    def _dispatch(self, avatars: AvatarList) -> None:
+        now, wall = self._clock.monotonic(), self._clock.now()
+        for subscription in self._waiters:
+            is_past_deadline = subscription.deadline <= wall
+            if subscription.waiting_since > self._last_poll_at or (
+                avatars.has_status(subscription.avatar_id, subscription.last_known_status) and not is_past_deadline
+            ):
+                continue  # its individual poll was later than the list call, or the status is unchanged
+            avatar = avatars.get(subscription.avatar_id)
+            if avatar is not None:
+                subscription.notify(AvatarUpdate(avatar))
+            elif is_past_deadline or subscription.poll_due_at <= now + COALESCE_SECONDS:
+                subscription.notify(POLL_INDIVIDUALLY)
+
+    def _handle_list_error(self, error: PollFailed) -> None:
+        if error.retry_after_seconds is not None:
+            self._retry_after_until = self._clock.monotonic() + error.retry_after_seconds
+            return
+        self._poll_some_individually()
+        wall = self._clock.now()
+        for subscription in self._waiters:
+            if subscription.deadline <= wall:
+                subscription.notify(PollFailedUpdate(error))  # no effect on a fallback poll notified above
+
+    def _poll_some_individually(self) -> None:
+        """Notify up to MAX_FALLBACK_POLLS due subscriptions to poll individually, the longest waiting first."""
+        now, wall = self._clock.monotonic(), self._clock.now()
+        due = (
+            subscription
+            for subscription in self._waiters
+            if subscription.deadline <= wall or subscription.poll_due_at <= now + COALESCE_SECONDS
+        )
+        for subscription in islice(due, MAX_FALLBACK_POLLS):
+            subscription.notify(POLL_INDIVIDUALLY)

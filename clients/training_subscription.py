@@ -1,0 +1,117 @@
+"""One subscription to the training of one avatar: its poll state, and the updates that pollers deliver to it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from clients.interruptible_sleep import InterruptibleSleep
+from models.argil_avatar import Avatar
+from models.errors import PollFailed
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarUpdate:
+    """Argil returned the avatar."""
+
+    avatar: Avatar
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarNotFoundUpdate:
+    """Argil answered 404 to a request that was started at `polled_at`."""
+
+    polled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailedUpdate:
+    """The poll failed, so the avatar's status is unknown."""
+
+    error: PollFailed
+
+
+class PollSignal(Enum):
+    """The end of a wait that brought no update: how to poll now."""
+
+    POLL_INDIVIDUALLY = auto()
+    """Send a GET for this avatar."""
+    INTERVAL_ELAPSED = auto()
+    """Poll with the strategy that applies now."""
+
+
+POLL_INDIVIDUALLY = PollSignal.POLL_INDIVIDUALLY
+INTERVAL_ELAPSED = PollSignal.INTERVAL_ELAPSED
+
+PollUpdate = AvatarUpdate | AvatarNotFoundUpdate | PollFailedUpdate
+"""The result of one poll of one avatar."""
+
+
+class Subscription:
+    """The poll state of one avatar in training. It has slots, since there are thousands per process."""
+
+    __slots__ = (
+        "_future",
+        "avatar_id",
+        "deadline",
+        "not_found_since",
+        "poll_due_at",
+        "retry_after_seconds",
+        "sleep",
+        "status",
+        "training_started_at",
+        "waiting_since",
+    )
+
+    def __init__(self, avatar_id: str, training_started_at: datetime, deadline: datetime) -> None:
+        self.avatar_id = avatar_id
+        self.training_started_at = training_started_at
+        self.deadline = deadline
+        self.status: str | None = None
+        self.not_found_since: datetime | None = None
+        """Set while Argil answers 404."""
+        self.retry_after_seconds = 0.0
+        """The Retry-After of the last poll."""
+        self.poll_due_at = -math.inf
+        """Monotonic time from which a GET is due if the list does not contain the avatar."""
+        self.waiting_since = -math.inf
+        """Monotonic time at which the current wait for a list started."""
+        self.sleep = InterruptibleSleep()
+        self._future: asyncio.Future[PollUpdate | PollSignal] | None = None
+
+    @property
+    def last_known_status(self) -> str | None:
+        """The status that needs no update; None after a 404, so that any status in the list is an update."""
+        return self.status if self.not_found_since is None else None
+
+    def request_poll(self) -> None:
+        """Wake up the subscription to poll individually, now or after the current poll."""
+        self.sleep.interrupt()
+        self.notify(POLL_INDIVIDUALLY)
+
+    def notify(self, update: PollUpdate | PollSignal) -> None:
+        """End the current wait with an update, if there is a wait."""
+        if self._future is not None and not self._future.done():
+            self._future.set_result(update)
+
+    def notify_error(self, error: BaseException) -> None:
+        """End the current wait with an exception, if there is a wait."""
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(error)
+
+    async def wait(self) -> PollUpdate | PollSignal:
+        """Wait for `notify`, `notify_error` or `request_poll`. A pending `request_poll` ends the wait at once."""
+        if self.sleep.consume_interrupt():
+            return POLL_INDIVIDUALLY
+        self._future = asyncio.get_running_loop().create_future()
+        try:
+            update = await self._future
+        finally:
+            self._future = None
+        if update is POLL_INDIVIDUALLY:
+            # This poll serves the wake-up. After any other update a pending wake-up applies to the next wait.
+            self.sleep.consume_interrupt()
+        return update

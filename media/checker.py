@@ -1,0 +1,111 @@
+"""Checks remote recordings against the media rules, in a thread pool of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Self
+
+import httpx
+
+from media.probe import probe
+from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
+from media.ssrf_guard import PublicOnlyTransport, Resolver
+from models.clock import Clock
+from models.errors import MediaRejected
+from models.media_rules import (
+    DEFAULT_MEDIA_POLICY,
+    MediaPolicy,
+    MediaReport,
+    MediaRole,
+    check_rules,
+    rejected_result,
+)
+from models.presigned_urls import check_expiry
+
+MAX_CONCURRENT_CHECKS = 8
+
+
+class MediaChecker:
+    """Checks remote videos, at most MAX_CONCURRENT_CHECKS concurrently. Close it, or use it as a context manager.
+
+    It has its own threads, so that slow video hosts do not occupy the threads in which asyncio
+    resolves names. A check whose caller was cancelled ends within `limits.timeout_seconds`.
+
+    Args:
+        allowed_hosts: Hosts that need not have a public address.
+        policy: How strictly audio tracks and URL expiry are checked.
+        sha256_of: Roles whose recordings are read completely, for their SHA-256.
+        limits: The budget of each check.
+        ssl_context: Verifies certificates. The default honours SSL_CERT_FILE.
+        resolve: `socket.getaddrinfo`, or a function with the same signature.
+        clock: Determines URL expiry, and measures the time budget.
+        sleep: Waits between attempts, in seconds. It blocks a thread, so it is not the clock's.
+    """
+
+    def __init__(
+        self,
+        *,
+        allowed_hosts: Collection[str] = (),
+        policy: MediaPolicy = DEFAULT_MEDIA_POLICY,
+        sha256_of: Collection[MediaRole] = (),
+        limits: FetchLimits = DEFAULT_LIMITS,
+        ssl_context: ssl.SSLContext | None = None,
+        resolve: Resolver = socket.getaddrinfo,
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._transport = partial(
+            PublicOnlyTransport,
+            allowed_hosts,
+            ssl_context=ssl_context or httpx.create_ssl_context(trust_env=True),
+            resolve=resolve,
+        )
+        self._policy = policy
+        self._sha256_of = sha256_of
+        self._clock = clock
+        self._probe = partial(probe, limits=limits, clock=clock, sleep=sleep)
+        self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CHECKS, thread_name_prefix="media-check")
+
+    async def check(self, url: str, role: MediaRole) -> MediaReport:
+        """Check a video against every rule of `role`.
+
+        Raises:
+            MediaUnreachable: If the host gives no usable response.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._check_blocking, url, role)
+
+    def _check_blocking(self, url: str, role: MediaRole) -> MediaReport:
+        expiry = check_expiry(
+            url, role, now=self._clock.now(), min_validity_seconds=self._policy.url_min_validity_seconds
+        )
+        if expiry is not None and expiry.enforced:
+            return MediaReport(role=role, facts=None, checks=(expiry,))
+        with self._transport() as transport:
+            try:
+                result = self._probe(url, role, transport=transport, with_sha256=role in self._sha256_of)
+            except MediaRejected as error:
+                return MediaReport(role=role, facts=None, checks=(rejected_result(error, role),))
+        checks = check_rules(result.facts, role, self._policy)
+        return MediaReport(
+            role=role,
+            facts=result.facts,
+            checks=(*checks, expiry) if expiry else tuple(checks),
+            requests=result.requests,
+            bytes_fetched=result.bytes_fetched,
+        )
+
+    def close(self) -> None:
+        """Stop accepting checks. Running checks finish in the background."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

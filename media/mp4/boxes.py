@@ -1,0 +1,208 @@
+"""Walks the boxes of an MP4 or MOV file: its container, the position of its index, and its track headers.
+
+A box is a length (4 bytes, plus 8 bytes if it is 1; 0 means "to the end"), a kind (4 bytes) and a
+body, which may contain boxes. The index (`moov`) is before or after the picture data (`mdat`),
+which is skipped.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from models.errors import MediaRejected
+from models.media_codes import MediaCode
+from models.media_rules import MIB
+
+# An index takes about 20 bytes per frame: this is enough for hours.
+MAX_INDEX_BYTES = 32 * MIB
+# Real files have about five at the top level and ten in a track. A file of empty boxes would take
+# very long to walk.
+MAX_BOXES = 1000
+
+_HEADER = struct.Struct(">I4s")
+_LONG_HEADER = struct.Struct(">I4sQ")
+_VALID_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"}
+_MP4_BRANDS = (b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"MSNV")
+_OTHER_CONTAINER_MAGIC = (
+    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
+    (b"RIFF", "AVI"),
+    (b"OggS", "Ogg"),
+    (b"FLV", "Flash video"),
+    (b"\x30\x26\xb2\x75", "Windows Media"),
+    (b"\x00\x00\x01\xba", "MPEG program stream"),
+    (b"G@", "MPEG transport stream"),
+)
+_EXPORT_HINT = "export it as MP4 (H.264)"
+
+
+class SeekableBytes(Protocol):
+    """A binary file whose reads return full lengths, except at the end of the file."""
+
+    def seek(self, offset: int, /) -> int:
+        """Set the position."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes."""
+
+
+class Box(NamedTuple):
+    """A box from `start` to `end`, whose body starts at `body`; all are byte offsets in the file."""
+
+    kind: bytes
+    start: int
+    body: int
+    end: int
+
+
+class FileLayout(NamedTuple):
+    """The top level of a file: the container ("mp4", "mov" or another brand), and the index (`moov`)."""
+
+    container: str
+    moov: Box
+
+
+class Track(NamedTuple):
+    """A track header: the display size in pixels, and whether it is rotated by 90 or 270 degrees."""
+
+    width: int
+    height: int
+    is_rotated: bool
+
+
+class Index(NamedTuple):
+    """Facts that FFmpeg does not expose: tracks by id, and whether fragments outside the index continue it."""
+
+    tracks: dict[int, Track]
+    is_fragmented: bool
+
+
+def find_layout(file: SeekableBytes, size: int) -> FileLayout:
+    """Walk the top level of a file of `size` bytes up to its index.
+
+    Raises:
+        MediaRejected: If the file is not an MP4 or MOV file, or its index is missing, incomplete or
+            too large.
+    """
+    file.seek(0)
+    head = file.read(64)
+    if head[4:8] not in _VALID_FIRST_BOXES:
+        raise _wrong_container_error(head)
+    container = "mov"  # files without an ftyp box are old QuickTime files
+    for box in iter_boxes(file, 0, size):
+        if box.end > size:
+            raise truncated_error(f"the last {box.end - size:,} bytes are missing")
+        if box.kind == b"ftyp":
+            container = _container_of_brands(read_body(file, box, 1024))
+        elif box.kind == b"moov":
+            if box.end - box.start > MAX_INDEX_BYTES:
+                raise unreadable_error(f"the index claims {box.end - box.start:,} bytes")
+            return FileLayout(container, box)
+    raise MediaRejected(
+        MediaCode.MISSING_MOOV,
+        "the file has no index (moov box), so no player can open it",
+        hint=f"{_EXPORT_HINT} again: the recording was not finished",
+    )
+
+
+def read_index(file: SeekableBytes, moov: Box) -> Index:
+    """Read the track headers in the index.
+
+    Raises:
+        MediaRejected: If a length or a track id is invalid.
+    """
+    tracks: dict[int, Track] = {}
+    is_fragmented = has_invalid_id = False
+    for box in iter_boxes(file, moov.body, moov.end):
+        is_fragmented = is_fragmented or box.kind == b"mvex"
+        if box.kind == b"trak":
+            children = iter_boxes(file, box.body, min(box.end, moov.end))
+            headers = dict(_parse_tkhd(read_body(file, child, 256)) for child in children if child.kind == b"tkhd")
+            has_invalid_id = has_invalid_id or min(headers, default=0) <= 0
+            tracks.update(headers)
+    if is_fragmented and has_invalid_id:
+        # FFmpeg would count to a billion at each run of frames.
+        raise unreadable_error("a track has no valid id")
+    return Index(tracks, is_fragmented)
+
+
+def iter_boxes(file: SeekableBytes, start: int, end: int) -> Iterator[Box]:
+    """Yield the boxes from `start` to `end`, which must be inside the file. The last box may claim to end later.
+
+    Raises:
+        MediaRejected: If a length is invalid, or there are more than MAX_BOXES boxes.
+    """
+    for _ in range(MAX_BOXES):
+        if end - start < _HEADER.size:
+            return
+        file.seek(start)
+        header = file.read(_LONG_HEADER.size)
+        if len(header) < _HEADER.size:
+            return  # the parent box claims more bytes than the file has
+        length, kind = _HEADER.unpack_from(header)
+        body = start + _HEADER.size
+        if length == 1 and len(header) == _LONG_HEADER.size:
+            _, kind, length = _LONG_HEADER.unpack(header)
+            body = start + _LONG_HEADER.size
+        elif length == 0:
+            length = end - start
+        if length < body - start:
+            raise unreadable_error(f"a box claims a length of {length}")
+        yield Box(kind, start, body, start + length)
+        start += length
+    raise unreadable_error(f"the file has more than {MAX_BOXES} boxes in a row")
+
+
+def read_body(file: SeekableBytes, box: Box, limit: int) -> bytes:
+    """Return the body of a box, cut off at `limit` bytes and at the end of the bytes available."""
+    file.seek(box.body)
+    return file.read(min(box.end - box.body, limit))
+
+
+def _container_of_brands(ftyp: bytes) -> str:
+    major, others = ftyp[:4], ftyp[8:]
+    brands = [major, *(others[offset : offset + 4] for offset in range(0, len(others), 4))]
+    if major == b"qt  ":
+        return "mov"
+    if any(brand.startswith(_MP4_BRANDS) for brand in brands):
+        return "mp4"
+    return "mov" if b"qt  " in brands else major.decode("ascii", "replace").strip()
+
+
+def _parse_tkhd(tkhd: bytes) -> tuple[int, Track]:
+    """Parse a track header: version and flags, two times, the id, …, a 3x3 matrix, width and height (16.16)."""
+    is_wide = tkhd[:1] == b"\x01"
+    if len(tkhd) < (96 if is_wide else 84):
+        raise unreadable_error("a track header is too short")
+    (track_id,) = struct.unpack_from(">i", tkhd, 20 if is_wide else 12)  # signed, as in FFmpeg
+    matrix = struct.unpack_from(">9i2I", tkhd, 52 if is_wide else 40)
+    (a, b), width, height = matrix[:2], matrix[9] >> 16, matrix[10] >> 16
+    return track_id, Track(width, height, is_rotated=abs(b) > abs(a))
+
+
+def _wrong_container_error(head: bytes) -> MediaRejected:
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{", b"["):
+        return MediaRejected(
+            MediaCode.NOT_A_VIDEO,
+            "the file is a web page or an error message, not a video",
+            hint="use the direct download URL of the file, not the page that shows it",
+        )
+    container = next(
+        (name for magic, name in _OTHER_CONTAINER_MAGIC if head.startswith(magic)), "in another format"
+    )
+    return MediaRejected(
+        MediaCode.WRONG_CONTAINER, f"the file is {container}, neither MP4 nor MOV", hint=_EXPORT_HINT
+    )
+
+
+def unreadable_error(message: str) -> MediaRejected:
+    """Return the error for a damaged MP4 or MOV file."""
+    return MediaRejected(MediaCode.UNREADABLE, message, hint=f"{_EXPORT_HINT} again")
+
+
+def truncated_error(message: str) -> MediaRejected:
+    """Return the error for a file that ends early."""
+    return MediaRejected(
+        MediaCode.TRUNCATED, message, hint="check that the original plays to its end, then upload it again"
+    )
