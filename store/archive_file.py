@@ -1,4 +1,4 @@
-"""The file of an archive: written beside its name, synced, and named only once it is whole; never written over."""
+"""Archive files: written under a temporary name, synced, and renamed once complete; never overwritten."""
 
 from __future__ import annotations
 
@@ -11,66 +11,76 @@ from pathlib import Path
 from typing import IO
 
 from models.archive import ArchivedEvent
-from models.errors import ArchiveFailed, InvalidRequest
+from models.errors import ArchiveError, InvalidRequest
 
 GZIP_SUFFIX = ".gz"
 SUFFIXES = (".jsonl", ".jsonl" + GZIP_SUFFIX)
 
 
 class ArchiveWriter:
-    """Appends lines, and counts them."""
+    """Appends events as lines and counts them."""
 
     def __init__(self, out: IO[bytes] | gzip.GzipFile) -> None:
         self._out = out
         self.count = 0
 
     def append(self, event: ArchivedEvent) -> None:
-        """Write one line."""
+        """Write the event as one line of JSON."""
         self._out.write(event.model_dump_json().encode() + b"\n")
         self.count += 1
 
 
 class ArchiveFile:
-    """Lines of JSON, compressed where the name ends in .gz; readable by its owner alone."""
+    """A file of JSON lines, compressed if its name ends in .gz. Only its owner can read it."""
 
     def __init__(self, path: Path) -> None:
-        """Raise InvalidRequest where the name is taken or is none for an archive, and ArchiveFailed."""
-        self.path = path.absolute()
-        self._part = Path(f"{self.path}.part")
-        with self._told():
-            self._check()
+        """Validate the path; the file is not opened yet.
 
-    def _check(self) -> None:
+        Raises:
+            InvalidRequest: The file exists, its folder does not, or its name is not that of an archive.
+            ArchiveError: The path cannot be read.
+        """
+        self.path = path.absolute()
+        self._temporary_path = Path(f"{self.path}.part")
+        with self._translating_errors():
+            self._validate_path()
+
+    def _validate_path(self) -> None:
         if not self.path.name.endswith(SUFFIXES):
             raise InvalidRequest(
-                [("to", f"{self.path} ends in neither {' nor '.join(SUFFIXES)}")], hint="name it so"
+                [("output", f"{self.path} does not end in {' or '.join(SUFFIXES)}")],
+                hint=f"choose a name that ends in {' or '.join(SUFFIXES)}",
             )
         if not self.path.parent.is_dir():
             raise InvalidRequest(
-                [("to", f"there is no folder {self.path.parent}")], hint="make it, or name another"
+                [("output", f"the folder {self.path.parent} does not exist")],
+                hint="create the folder, or choose another one",
             )
         if self.path.exists():
             raise InvalidRequest(
-                [("to", f"{self.path} is there already, and an archive is never written over")],
-                hint="name another file: what the ledger still holds goes there",
+                [("output", f"{self.path} already exists, and archives are never overwritten")],
+                hint="choose another file name; the events that are still in the ledger are written to it",
             )
-        if self._part.exists():
+        if self._temporary_path.exists():
             raise InvalidRequest(
-                [("to", f"{self._part} is there: another archive is being written, or one was killed meanwhile")],
-                hint="where none is running, remove it: nothing of it has left the ledger",
+                [("output", f"{self._temporary_path} exists: an archive run is in progress or was interrupted")],
+                hint="if no archive run is in progress, remove that file; its events are still in the ledger",
             )
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[ArchiveWriter]:
-        """Open it; on leaving, it is whole, synced, and has its name.
+        """Open the file for writing. On exit it is complete, synced and has its final name.
 
-        No file stays where nothing was appended, or the context is left by an exception. Raises ArchiveFailed.
+        No file remains if nothing was appended or the body raises.
+
+        Raises:
+            ArchiveError: Writing failed.
         """
-        with self._told(), contextlib.ExitStack() as stack:
+        with self._translating_errors(), contextlib.ExitStack() as stack:
             file = stack.enter_context(
-                os.fdopen(os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+                os.fdopen(os.open(self._temporary_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
             )
-            stack.callback(self._part.unlink)
+            stack.callback(self._temporary_path.unlink)
             if self._is_gzip:
                 with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
                     writer = ArchiveWriter(compressed)
@@ -81,37 +91,37 @@ class ArchiveFile:
             file.flush()
             os.fsync(file.fileno())
             if writer.count:
-                os.link(self._part, self.path)  # unlike a rename it never replaces what is there
-                self._sync_folder()
+                os.link(self._temporary_path, self.path)  # unlike rename(2), link(2) never replaces a file
+                self._fsync_directory()
 
     def read(self) -> Iterator[ArchivedEvent]:
-        """Return what stands in it, in order. Raises ArchiveFailed."""
-        with self._told(), gzip.open(self.path) if self._is_gzip else self.path.open("rb") as lines:
+        """Yield the events in the file, in order. Raises ArchiveError."""
+        with self._translating_errors(), gzip.open(self.path) if self._is_gzip else self.path.open("rb") as lines:
             for line in lines:
                 yield ArchivedEvent.model_validate_json(line)
 
     def sha256(self) -> str:
-        """Return the digest of the file as it lies on disk. Raises ArchiveFailed."""
-        with self._told(), self.path.open("rb") as file:
+        """Return the hex digest of the file as stored, compressed or not. Raises ArchiveError."""
+        with self._translating_errors(), self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def _is_gzip(self) -> bool:
         return self.path.name.endswith(GZIP_SUFFIX)
 
-    def _sync_folder(self) -> None:
-        folder = os.open(self.path.parent, os.O_RDONLY)
+    def _fsync_directory(self) -> None:
+        descriptor = os.open(self.path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(descriptor)
         finally:
-            os.close(folder)
+            os.close(descriptor)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translating_errors(self) -> Iterator[None]:
         try:
             yield
         except (OSError, EOFError, ValueError) as error:
-            raise ArchiveFailed(
+            raise ArchiveError(
                 f"the archive {self.path} failed: {error}",
-                hint="check free space and rights there; what is not whole in the file stays in the ledger",
+                hint="check free space and permissions; events that are not archived remain in the ledger",
             ) from error

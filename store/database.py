@@ -1,4 +1,4 @@
-"""Opens the ledger's database, SQLite or PostgreSQL, and hands out transactions."""
+"""The ledger's database engine, SQLite or PostgreSQL, and its transactions."""
 
 from __future__ import annotations
 
@@ -15,70 +15,74 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import DatabaseError
 from models.settings import HOME
-from store.failures import file_replaced, translated
+from store.errors import file_replaced_error, translating_errors
 from store.group_commit import GroupCommit
-from store.sqlite_connection import BEGIN_WRITING, SqliteConnection
+from store.sqlite_connection import BEGIN_IMMEDIATE, SqliteConnection
 
-BUSY_SECONDS = 30
-"""How long a writer waits for a lock that another holds; then that is a DatabaseError."""
-CONNECT_SECONDS = 10
-WRITES = "avatars_writes"
-CONNECTIONS = 15
-"""Of a process, at the most; each is kept: opening one costs more than what it is opened for."""
+LOCK_TIMEOUT_SECONDS = 30
+"""How long a writer waits for a lock held by another connection before it raises DatabaseError."""
+CONNECT_TIMEOUT_SECONDS = 10
+WRITE_OPTION = "avatars_writes"
+"""Execution option of connections whose transaction writes."""
+POOL_SIZE = 15
+"""Connections per process. All are kept open: opening one costs more than a typical transaction."""
 
 _PRAGMAS = (
     "busy_timeout = {busy}",
     "journal_mode = WAL",
-    "synchronous = FULL",  # a create that is paid for must survive a power cut
+    "synchronous = FULL",  # the record of a paid submission must survive a power failure
     "foreign_keys = ON",
 )
-_OPENED = "avatars_opened"
+_FILE_IDENTITY_KEY = "avatars_file_identity"
 
 
 def _tune_postgresql(engine: AsyncEngine) -> None:
-    """Let nobody wait for ever behind a row that a forgotten session has locked."""
+    """Set a lock timeout, so that an idle session that holds a lock cannot block writers forever."""
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = {int(BUSY_SECONDS * 1000)}")
+        cursor.execute(f"SET lock_timeout = {int(LOCK_TIMEOUT_SECONDS * 1000)}")
         cursor.close()
-        connection.commit()  # or the first rollback takes it back
+        connection.commit()  # otherwise the first rollback would revert the SET
 
 
 def _tune_sqlite(engine: AsyncEngine, file: str | None) -> None:
-    """Take transactions into our own hands: sqlite3 opens them late and would upgrade a read to a write,
-    which fails at once under WAL where another process wrote in between.
+    """Set the pragmas, detect a replaced file and begin write transactions with BEGIN IMMEDIATE.
+
+    By default sqlite3 begins a transaction late and upgrades a read to a write. Under WAL that upgrade
+    fails at once with SQLITE_BUSY if another process has written in between.
     """
 
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[_OPENED] = _identity(file)
+        record.info[_FILE_IDENTITY_KEY] = _file_identity(file)
         cursor = connection.cursor()
         try:
             for pragma in _PRAGMAS:
-                cursor.execute(f"PRAGMA {pragma.format(busy=int(BUSY_SECONDS * 1000))}")
+                cursor.execute(f"PRAGMA {pragma.format(busy=int(LOCK_TIMEOUT_SECONDS * 1000))}")
         except BaseException:
-            connection.close()  # the pool forgets it
+            connection.close()  # the pool does not close a connection whose connect handler raised
             raise
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "checkout")
     def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        now = _identity(file)
-        if file and now is None:
-            raise file_replaced(file)  # opening it anew would make an empty one
-        if now != record.info[_OPENED]:
-            raise DisconnectionError  # the pool opens the file that is there now
+        current = _file_identity(file)
+        if file and current is None:
+            raise file_replaced_error(file)  # reconnecting would create an empty file
+        if current != record.info[_FILE_IDENTITY_KEY]:
+            raise DisconnectionError  # the pool reconnects, to the file that is there now
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:
-        if connection.get_execution_options().get(WRITES):  # a query alone sees one state of things anyhow
-            connection.exec_driver_sql(BEGIN_WRITING)
+        # A transaction that only reads needs no BEGIN: each query sees one snapshot anyway.
+        if connection.get_execution_options().get(WRITE_OPTION):
+            connection.exec_driver_sql(BEGIN_IMMEDIATE)
 
 
-def _identity(file: str | None) -> tuple[int, int] | None:
-    """Return which file is at the path of the ledger now; None where there is none, or nothing to compare."""
+def _file_identity(file: str | None) -> tuple[int, int] | None:
+    """Return device and inode of the file at the ledger's path; None without a file or path."""
     try:
         stat = Path(file).stat() if file else None
     except FileNotFoundError:
@@ -87,79 +91,91 @@ def _identity(file: str | None) -> tuple[int, int] | None:
 
 
 class Database:
-    """One engine. Every failure of the database comes out as DatabaseError, without the statement."""
+    """One SQLAlchemy engine. Database errors are raised as DatabaseError, without the statement."""
 
     def __init__(self, url: str) -> None:
-        """Prepare the engine; nothing is opened yet. `url` is AVATARS_DATABASE_URL. Raises DatabaseError."""
+        """Create the engine; it connects on first use.
+
+        Args:
+            url: AVATARS_DATABASE_URL.
+
+        Raises:
+            DatabaseError: `url` is not a database URL.
+        """
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
             raise DatabaseError(
-                "AVATARS_DATABASE_URL is no database URL",
-                hint="as sqlite+aiosqlite:////PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME",
+                "AVATARS_DATABASE_URL is not a database URL",
+                hint="set it to sqlite+aiosqlite:////PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME",
             ) from None
-        self.place = parsed.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
+        # The query may contain a password, too.
+        self.redacted_url = parsed.set(query={}).render_as_string(hide_password=True)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        named = parsed.database if self.is_sqlite else None
-        in_memory = self.is_sqlite and (named is None or named == ":memory:" or named.startswith("file:"))
-        self._file = None if in_memory else named
-        # A bounded connect keeps a wrong address from looking like a hang.
-        arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS}
+        path = parsed.database if self.is_sqlite else None
+        in_memory = self.is_sqlite and (path is None or path == ":memory:" or path.startswith("file:"))
+        self._file = None if in_memory else path
+        # Without a connect timeout, a wrong address looks like a hang.
+        arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS}
         if self.is_sqlite:
-            arguments = {"timeout": BUSY_SECONDS, "async_creator_fn": SqliteConnection.open}
-        pool = {} if in_memory else {"pool_size": CONNECTIONS, "max_overflow": 0}
+            arguments = {"timeout": LOCK_TIMEOUT_SECONDS, "async_creator_fn": SqliteConnection.open}
+        pool = {} if in_memory else {"pool_size": POOL_SIZE, "max_overflow": 0}
         self.engine = create_async_engine(
             parsed, hide_parameters=True, pool_pre_ping=not self.is_sqlite, connect_args=arguments, **pool
         )
         if self.is_sqlite:
             _tune_sqlite(self.engine, self._file)
-            # One writer at a time: waiting here is fair and cheap, waiting inside SQLite polls.
-            self._transaction = GroupCommit(self._write).writing
+            # One writer at a time per process. The queue here is fair and cheap; SQLite's busy handler polls.
+            self._transaction = GroupCommit(self._begin_write).write_transaction
         else:
             _tune_postgresql(self.engine)
-            self._transaction = self._write
+            self._transaction = self._begin_write
 
     @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that only reads. Raises DatabaseError."""
-        with translated(self.place):
+    async def read_transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a read-only transaction. Raises DatabaseError."""
+        with translating_errors(self.redacted_url):
             async with self.engine.begin() as connection:
                 yield connection
 
     @contextlib.asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that writes; commits on leaving, rolls back on any exception.
+    async def write_transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Open a write transaction, committed on exit and rolled back on any exception.
 
-        Writers of SQLite that come at once share one. Raises DatabaseError, also where SQLite's file is no longer
-        the one that was opened: what is written into a deleted file is lost without a word.
+        With SQLite, concurrent writers share one transaction (group commit).
+
+        Raises:
+            DatabaseError: The database failed, or SQLite's file was replaced since it was opened: writes to
+                a deleted file would be lost without an error.
         """
-        with translated(self.place):
+        with translating_errors(self.redacted_url):
             async with self._transaction() as connection:
                 yield connection
 
     @contextlib.asynccontextmanager
-    async def _write(self) -> AsyncIterator[AsyncConnection]:
+    async def _begin_write(self) -> AsyncIterator[AsyncConnection]:
         async with self.engine.connect() as connection:
-            await connection.execution_options(**{WRITES: True})
+            await connection.execution_options(**{WRITE_OPTION: True})
             async with connection.begin():
                 yield connection
-                if self._file and connection.info[_OPENED] != _identity(self._file):
-                    raise file_replaced(self._file)
+                if self._file and connection.info[_FILE_IDENTITY_KEY] != _file_identity(self._file):
+                    raise file_replaced_error(self._file)
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
-    def make_file(self) -> None:
-        """Create what a SQLite ledger needs: its file and, at the default place, the folder for its owner only.
+    def create_file(self) -> None:
+        """Create the file of a SQLite ledger, and the default data folder with mode 0700; no-op on PostgreSQL.
 
-        Does nothing for PostgreSQL. Raises DatabaseError where the file cannot be opened or is no database.
+        Raises:
+            DatabaseError: The file cannot be opened or is not a database.
         """
         if not self._file:
             return
         home = HOME.expanduser()
-        with translated(self.place):
+        with translating_errors(self.redacted_url):
             if Path(self._file).is_relative_to(home):
                 home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self._file, timeout=BUSY_SECONDS)) as connection:
+            with contextlib.closing(sqlite3.connect(self._file, timeout=LOCK_TIMEOUT_SECONDS)) as connection:
                 connection.execute("PRAGMA schema_version")

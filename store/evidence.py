@@ -1,4 +1,4 @@
-"""The evidence of submissions: written with each one, in the same transaction, and never changed."""
+"""The evidence of submissions: inserted in the transaction that records the submission, never changed."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ from typing import Any, cast
 from sqlalchemy import Table, insert, select
 
 from models.evidence import Evidence, InputEvidence
-from models.provisioning import Driver, Provisioning
+from models.provisioning import LeaseOwner, Provisioning
 from models.tables import EvidenceRow
 from store.database import Database
 
-ADD_EVIDENCE = insert(cast("Table", EvidenceRow.__table__))
+INSERT_EVIDENCE = insert(cast("Table", EvidenceRow.__table__))
 
 
-def evidence_of(seen: Provisioning, submission_id: str, driver: Driver, at: datetime) -> dict[str, Any]:
-    """Return what ADD_EVIDENCE records: what a submission is made of."""
-    media: dict[str, Any] = seen.media or {}
+def evidence_values(
+    provisioning: Provisioning, submission_id: str, owner: LeaseOwner, recorded_at: datetime
+) -> dict[str, Any]:
+    """Return the values of INSERT_EVIDENCE: what is known about the recordings of a submission."""
+    media: dict[str, Any] = provisioning.media_facts or {}
     return {
-        "provisioning_id": seen.id,
+        "provisioning_id": provisioning.id,
         "submission_id": submission_id,
-        "reference": seen.reference,
-        "actor": driver.actor,
-        "flow_run_id": driver.flow_run_id,
-        "dataset": InputEvidence.of(seen.request.dataset_video, media.get("dataset")).model_dump(mode="json"),
-        "consent": InputEvidence.of(seen.request.consent_video, media.get("consent")).model_dump(mode="json"),
-        "at": at,
+        "reference": provisioning.reference,
+        "actor": owner.actor,
+        "flow_run_id": owner.flow_run_id,
+        "dataset": InputEvidence.from_facts(provisioning.request.dataset_video, media.get("dataset")).model_dump(
+            mode="json"
+        ),
+        "consent": InputEvidence.from_facts(provisioning.request.consent_video, media.get("consent")).model_dump(
+            mode="json"
+        ),
+        "recorded_at": recorded_at,
     }
 
 
-async def evidence(database: Database, provisioning_id: str) -> list[Evidence]:
+async def list_evidence(database: Database, provisioning_id: str) -> list[Evidence]:
     """Return the evidence of each submission of a provisioning, oldest first. Raises DatabaseError."""
     query = (
         select(EvidenceRow.__table__).where(EvidenceRow.provisioning_id == provisioning_id).order_by(EvidenceRow.id)
     )
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         return [Evidence.model_validate(row) for row in await connection.execute(query)]

@@ -1,149 +1,193 @@
-"""Leases: one driver per provisioning, until it gives back or its lease runs out."""
+"""Leases: at most one owner per provisioning, until it releases the lease or the lease expires."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Table, Text, bindparam, func, or_, select, update
 from sqlalchemy import cast as cast_to
 
 from models.clock import Clock
-from models.errors import LeaseHeld
-from models.provisioning import Driver, Provisioning, Status
+from models.errors import LeaseLost, LeaseUnavailable
+from models.provisioning import LeaseOwner, Provisioning, Status
 from models.tables import ProvisioningRow
-from store import rows
+from store import mappers
 from store.database import Database
 
-LINGER = timedelta(seconds=10)
-PAGE = 500
-"""Leases renewed by one statement."""
+RELEASE_GRACE = timedelta(seconds=10)
+"""How long after its release a provisioning is not reported as orphaned."""
+PAGE_SIZE = 500
+"""Leases renewed per statement."""
 
-# Built once: building a statement costs more than running it.
+# Built once, because building a statement costs more than running it.
 _ROWS = cast("Table", ProvisioningRow.__table__)
-_OF_DRIVER = (_ROWS.c.id == bindparam("id_"), _ROWS.c.lease_owner == bindparam("driver"))
-_UNTIL = bindparam("until", type_=_ROWS.c.lease_expires_at.type)
-_TAKEN = {
-    "lease_owner": bindparam("driver"),
-    "lease_expires_at": _UNTIL,
+_OWNED_BY = (_ROWS.c.id == bindparam("provisioning_id"), _ROWS.c.lease_owner == bindparam("owner_id"))
+_EXPIRES_AT = bindparam("expires_at", type_=_ROWS.c.lease_expires_at.type)
+_CLAIM_VALUES = {
+    "lease_owner": bindparam("owner_id"),
+    "lease_expires_at": _EXPIRES_AT,
     "version": _ROWS.c.version + 1,
-    "flow_run_id": func.coalesce(bindparam("run", type_=_ROWS.c.flow_run_id.type), _ROWS.c.flow_run_id),
+    "flow_run_id": func.coalesce(
+        bindparam("owner_flow_run_id", type_=_ROWS.c.flow_run_id.type), _ROWS.c.flow_run_id
+    ),
 }
 _CLAIM = (
     update(_ROWS)
-    .where(_ROWS.c.id == bindparam("id_"))
+    .where(_ROWS.c.id == bindparam("provisioning_id"))
     .where(
         or_(
             _ROWS.c.lease_owner.is_(None),
-            _ROWS.c.lease_owner == bindparam("driver"),
+            _ROWS.c.lease_owner == bindparam("owner_id"),
             _ROWS.c.lease_expires_at <= bindparam("now"),
         )
     )
-    .values(_TAKEN)
+    .values(_CLAIM_VALUES)
     .returning(*_ROWS.c)
 )
-_VERSION = bindparam("version_", type_=_ROWS.c.version.type)
+_EXPECTED_VERSION = bindparam("expected_version", type_=_ROWS.c.version.type)
 _RENEW = (
     update(_ROWS)
     .where(
-        *_OF_DRIVER, _ROWS.c.status != Status.CANCELLED, _ROWS.c.version == func.coalesce(_VERSION, _ROWS.c.version)
+        *_OWNED_BY,
+        _ROWS.c.status != Status.CANCELLED,
+        _ROWS.c.version == func.coalesce(_EXPECTED_VERSION, _ROWS.c.version),
     )
-    .values(lease_expires_at=_UNTIL)
+    .values(lease_expires_at=_EXPIRES_AT)
 )
-_RELEASE = update(_ROWS).where(*_OF_DRIVER).values(lease_owner=None, lease_expires_at=_UNTIL)
-
-
-_WAITING = (
+_RELEASE = update(_ROWS).where(*_OWNED_BY).values(lease_owner=None, lease_expires_at=_EXPIRES_AT)
+_NEXT_PENDING = (
     select(_ROWS.c.id)
     .where(
         _ROWS.c.status == Status.ACCEPTED,
-        _ROWS.c.forgotten_at.is_(None),
-        _ROWS.c.lease_owner.is_(None),  # what a driver left there that died is reconcile's
+        _ROWS.c.erased_at.is_(None),
+        _ROWS.c.lease_owner.is_(None),  # an expired lease is left to reconcile
         or_(_ROWS.c.lease_expires_at.is_(None), _ROWS.c.lease_expires_at <= bindparam("now")),
-        _ROWS.c.updated_at <= bindparam("began"),
+        _ROWS.c.updated_at <= bindparam("started_at"),
         or_(cast_to(_ROWS.c.reasons, Text) == "[]", _ROWS.c.updated_at <= bindparam("tried_before")),
     )
     .order_by(_ROWS.c.created_at, _ROWS.c.id)
     .limit(1)
-    .with_for_update(skip_locked=True)  # others take the next one instead of waiting for this one
+    .with_for_update(skip_locked=True)  # concurrent claims take the next row instead of waiting for this one
 )
-_CLAIM_WAITING = update(_ROWS).where(_ROWS.c.id == _WAITING.scalar_subquery()).values(_TAKEN).returning(*_ROWS.c)
+_CLAIM_NEXT_PENDING = (
+    update(_ROWS).where(_ROWS.c.id == _NEXT_PENDING.scalar_subquery()).values(_CLAIM_VALUES).returning(*_ROWS.c)
+)
 
 
-class Leases:
-    """Claims, renews and gives back. Every method raises DatabaseError where the database fails."""
+class LeaseRepository:
+    """Acquires, renews and releases leases. Every method raises DatabaseError if the database fails."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
-    async def claim(self, provisioning_id: str, driver: Driver, lease: timedelta) -> Provisioning:
-        """Make this driver the only one for the time of the lease; raises LeaseHeld.
+    async def acquire(self, provisioning_id: str, owner: LeaseOwner, lease: timedelta) -> Provisioning:
+        """Acquire the lease, or extend it if this owner already holds it; return the provisioning.
 
-        Claiming grows the version, so a driver that lost its lease can write nothing any more.
+        Acquiring increments the version, so the compare-and-set of a previous owner fails (fencing).
+
+        Raises:
+            LeaseUnavailable: Another owner holds the lease.
         """
         now = self._clock.now()
-        claim = {"id_": provisioning_id, "driver": driver.id, "run": driver.flow_run_id, "now": now}
-        async with self._database.writing() as connection:
-            row = (await connection.execute(_CLAIM, {**claim, "until": now + lease})).one_or_none()
+        parameters = {"provisioning_id": provisioning_id, **_claim_parameters(owner, now, lease)}
+        async with self._database.write_transaction() as connection:
+            row = (await connection.execute(_CLAIM, parameters)).one_or_none()
         if row is None:
-            raise LeaseHeld(f"another driver works on provisioning {provisioning_id}")
-        return rows.provisioning(row)
+            raise LeaseUnavailable(f"another owner holds the lease on provisioning {provisioning_id}")
+        return mappers.to_provisioning(row)
 
-    async def claim_waiting(
-        self, driver: Driver, lease: timedelta, *, began: datetime, tried_before: datetime
+    async def acquire_next_pending(
+        self, owner: LeaseOwner, lease: timedelta, *, started_at: datetime, tried_before: datetime
     ) -> Provisioning | None:
-        """Claim the oldest provisioning that waits in ACCEPTED; None: there is none, or others are at them.
+        """Acquire the lease on the oldest ACCEPTED provisioning without one.
 
-        Those that were touched after `began` are left out, so that who asks again and again comes to an end; those
-        with a reason (an operator had to mend something) where they were tried after `tried_before`.
+        Args:
+            owner: The new lease owner.
+            lease: Duration of the lease.
+            started_at: Provisionings changed after this time are skipped, so that a caller that loops over
+                this method comes to an end.
+            tried_before: Provisionings with a reason (an operational error) are skipped if they were changed
+                after this time.
+
+        Returns:
+            The provisioning, or None if there is none or concurrent callers are claiming the remaining ones.
         """
-        now = self._clock.now()
-        claim = {"driver": driver.id, "run": driver.flow_run_id, "now": now, "until": now + lease}
-        async with self._database.writing() as connection:
-            found = await connection.execute(
-                _CLAIM_WAITING, {**claim, "began": began, "tried_before": tried_before}
-            )
-            row = found.one_or_none()
-        return rows.provisioning(row) if row is not None else None
+        parameters = {
+            **_claim_parameters(owner, self._clock.now(), lease),
+            "started_at": started_at,
+            "tried_before": tried_before,
+        }
+        async with self._database.write_transaction() as connection:
+            row = (await connection.execute(_CLAIM_NEXT_PENDING, parameters)).one_or_none()
+        return mappers.to_provisioning(row) if row is not None else None
 
     async def renew(
-        self, provisioning_id: str, driver: Driver, lease: timedelta, *, version: int | None = None
+        self, provisioning_id: str, owner: LeaseOwner, lease: timedelta, *, version: int | None = None
     ) -> None:
-        """Hold the lease for longer; raises LeaseHeld where another driver has taken it, or a person cancelled.
+        """Extend the lease.
 
-        With a version, also where anybody wrote since that version was read, as a person who cancels does.
+        Args:
+            provisioning_id: The provisioning.
+            owner: The lease owner.
+            lease: Duration from now.
+            version: If given, the provisioning must not have changed since this version was read, for example
+                by a person who cancels it.
+
+        Raises:
+            LeaseLost: Another owner acquired the lease, or the provisioning was cancelled or changed.
         """
-        held = {"id_": provisioning_id, "driver": driver.id, "version_": version}
-        async with self._database.writing() as connection:
-            extended = await connection.execute(_RENEW, {**held, "until": self._clock.now() + lease})
-            if extended.rowcount == 0:
-                raise LeaseHeld(f"provisioning {provisioning_id} was taken over, or cancelled")
+        parameters = {
+            "provisioning_id": provisioning_id,
+            "owner_id": owner.id,
+            "expected_version": version,
+            "expires_at": self._clock.now() + lease,
+        }
+        async with self._database.write_transaction() as connection:
+            if (await connection.execute(_RENEW, parameters)).rowcount == 0:
+                raise LeaseLost(
+                    f"the lease on provisioning {provisioning_id} was lost: "
+                    "another owner took over or it was cancelled"
+                )
 
     async def renew_all(
-        self, provisioning_ids: Collection[str], driver: Driver, lease: timedelta
+        self, provisioning_ids: Collection[str], owner: LeaseOwner, lease: timedelta
     ) -> frozenset[str]:
-        """Hold many leases for longer, in one transaction; returns those that were taken over, or cancelled."""
-        asked, kept = list(provisioning_ids), set()
-        async with self._database.writing() as connection:
-            for start in range(0, len(asked), PAGE):
-                extend = (
+        """Extend many leases in one transaction; return the ids of those that were lost or cancelled."""
+        ids, renewed = list(provisioning_ids), set()
+        async with self._database.write_transaction() as connection:
+            for start in range(0, len(ids), PAGE_SIZE):
+                statement = (
                     update(ProvisioningRow)
-                    .where(ProvisioningRow.id.in_(asked[start : start + PAGE]))
-                    .where(ProvisioningRow.lease_owner == driver.id)
+                    .where(ProvisioningRow.id.in_(ids[start : start + PAGE_SIZE]))
+                    .where(ProvisioningRow.lease_owner == owner.id)
                     .where(ProvisioningRow.status != Status.CANCELLED)
                     .values(lease_expires_at=self._clock.now() + lease)
                     .returning(ProvisioningRow.id)
                 )
-                kept |= set((await connection.execute(extend)).scalars())
-        return frozenset(asked) - kept
+                renewed |= set((await connection.execute(statement)).scalars())
+        return frozenset(ids) - renewed
 
-    async def release(self, provisioning_id: str, driver: Driver) -> None:
-        """Give the lease back, if it is still held: anybody may claim it at once.
+    async def release(self, provisioning_id: str, owner: LeaseOwner) -> None:
+        """Release the lease if this owner still holds it; any owner can then acquire it.
 
-        For LINGER more nobody finds it unattended, so that a run that suspends itself may first do so.
+        For RELEASE_GRACE the provisioning is not reported as orphaned, so that the run can suspend itself.
         """
-        held = {"id_": provisioning_id, "driver": driver.id}
-        async with self._database.writing() as connection:
-            await connection.execute(_RELEASE, {**held, "until": self._clock.now() + LINGER})
+        parameters = {
+            "provisioning_id": provisioning_id,
+            "owner_id": owner.id,
+            "expires_at": self._clock.now() + RELEASE_GRACE,
+        }
+        async with self._database.write_transaction() as connection:
+            await connection.execute(_RELEASE, parameters)
+
+
+def _claim_parameters(owner: LeaseOwner, now: datetime, lease: timedelta) -> dict[str, Any]:
+    return {
+        "owner_id": owner.id,
+        "owner_flow_run_id": owner.flow_run_id,
+        "now": now,
+        "expires_at": now + lease,
+    }

@@ -1,4 +1,4 @@
-"""What the ledger tells: provisionings by key, status and age, with their events and submissions."""
+"""The ledger's queries: provisionings by key, status and age, their events and submissions."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from sqlalchemy import Select, func, or_, select
 
 from models.clock import Clock
 from models.errors import UnknownProvisioning
-from models.provisioning import Duplicate, Event, Provisioning, Status, Submission
-from models.tables import IN_FLIGHT, TIMED_OUT, DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
-from store import pages, rows
+from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission
+from models.tables import IN_FLIGHT_CLAUSE, TIMED_OUT_CLAUSE, DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
+from store import mappers, pagination
 from store.database import Database
 
 
 class LedgerReader:
-    """Reads provisionings. Every method raises DatabaseError where the database fails."""
+    """Reads provisionings. Every method raises DatabaseError if the database fails."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self._clock = clock
 
     async def get(self, key: str) -> Provisioning:
-        """Return the provisioning with this id or reference; raises UnknownProvisioning."""
+        """Return the provisioning with this id or reference. Raises UnknownProvisioning."""
         query = select(ProvisioningRow.__table__)
-        async with self.database.reading() as connection:
+        async with self.database.read_transaction() as connection:
             for column in (ProvisioningRow.id, ProvisioningRow.reference):
                 if row := (await connection.execute(query.where(column == key))).one_or_none():
-                    return rows.provisioning(row)
+                    return mappers.to_provisioning(row)
         raise UnknownProvisioning(key)
 
-    async def newest(self, status: Status | None, limit: int) -> list[Provisioning]:
-        """Return at most `limit` provisionings, of one status or all, newest first."""
-        return await self.page(limit, statuses=[] if status is None else [status])
+    async def list_latest(self, status: Status | None, limit: int) -> list[Provisioning]:
+        """Return at most `limit` provisionings with the given status, or with any, newest first."""
+        return await self.list_page(limit, statuses=[] if status is None else [status])
 
-    async def page(
+    async def list_page(
         self,
         limit: int,
         *,
@@ -45,86 +45,117 @@ class LedgerReader:
         until: datetime | None = None,
         after: Provisioning | None = None,
     ) -> list[Provisioning]:
-        """Return at most `limit` provisionings of any of the statuses (none: of all), newest first.
+        """Return at most `limit` provisionings, newest first.
 
-        Only those created at or after `since`, and before `until`; `after` is the last one of the page before.
+        Args:
+            limit: Rows per page.
+            statuses: Statuses to include; empty: all.
+            since: Inclusive lower bound of `created_at`.
+            until: Exclusive upper bound of `created_at`.
+            after: The last provisioning of the previous page (keyset pagination).
         """
-        return await self._found(pages.newest_first(limit, statuses or list(Status), since, until, after))
+        return await self._fetch_provisionings(
+            pagination.latest_page_query(limit, statuses or list(Status), since, until, after)
+        )
 
-    async def counts(self) -> dict[Status, int]:
-        """Return how many provisionings stand in each status that any stands in."""
+    async def count_by_status(self) -> dict[Status, int]:
+        """Return the number of provisionings per status, without statuses that have none."""
         query = select(ProvisioningRow.status, func.count()).group_by(ProvisioningRow.status)
-        async with self.database.reading() as connection:
+        async with self.database.read_transaction() as connection:
             counted = {Status(status): count for status, count in await connection.execute(query)}
         return {status: counted[status] for status in Status if status in counted}
 
-    async def unattended(
+    async def list_unleased(
         self, status: Status, *, after: Provisioning | None = None, limit: int = 500
     ) -> list[Provisioning]:
-        """Return provisionings in a status that no living driver holds, oldest first, beginning after one.
+        """Return provisionings with a status and without a valid lease, oldest first.
 
-        Forgotten ones are left out: nothing about them changes any more.
+        Erased provisionings are left out, because they no longer change. `after` is the last provisioning of
+        the previous page.
         """
-        query = pages.oldest_first(ProvisioningRow.created_at, after, limit)
-        return await self._found(self._free(query.where(ProvisioningRow.status == status)))
+        query = pagination.oldest_page_query(ProvisioningRow.created_at, after, limit)
+        return await self._fetch_provisionings(self._where_unleased(query.where(ProvisioningRow.status == status)))
 
-    async def timed_out(
+    async def list_timed_out(
         self, since: datetime, *, after: Provisioning | None = None, limit: int = 500
     ) -> list[Provisioning]:
-        """Return as `unattended` does what has timed out and was changed after a moment, by its last change."""
-        query = pages.oldest_first(ProvisioningRow.updated_at, after, limit)
-        return await self._found(self._free(query.where(TIMED_OUT, ProvisioningRow.updated_at > since)))
+        """Return TIMED_OUT provisionings without a valid lease that changed after `since`, oldest change first."""
+        query = pagination.oldest_page_query(ProvisioningRow.updated_at, after, limit)
+        return await self._fetch_provisionings(
+            self._where_unleased(query.where(TIMED_OUT_CLAUSE, ProvisioningRow.updated_at > since))
+        )
 
-    async def events(self, provisioning_id: str) -> list[Event]:
-        """Return everything that happened, oldest first."""
+    async def list_events(self, provisioning_id: str) -> list[ProvisioningEvent]:
+        """Return all events of a provisioning that are not archived, oldest first."""
         query = select(EventRow.__table__).where(EventRow.provisioning_id == provisioning_id).order_by(EventRow.id)
-        async with self.database.reading() as connection:
-            return [rows.event(row) for row in await connection.execute(query)]
+        async with self.database.read_transaction() as connection:
+            return [mappers.to_event(row) for row in await connection.execute(query)]
 
-    async def submissions(self, provisioning_id: str) -> list[Submission]:
-        """Return every POST of a provisioning, oldest first."""
-        return (await self.submissions_of([provisioning_id]))[provisioning_id]
+    async def list_submissions(self, provisioning_id: str) -> list[Submission]:
+        """Return all submissions of a provisioning, oldest first."""
+        return (await self.list_submissions_by_provisioning([provisioning_id]))[provisioning_id]
 
-    async def submissions_of(self, provisioning_ids: Sequence[str]) -> dict[str, list[Submission]]:
-        """Return every POST of each of the provisionings, oldest first, by provisioning id."""
+    async def list_submissions_by_provisioning(
+        self, provisioning_ids: Sequence[str]
+    ) -> dict[str, list[Submission]]:
+        """Return all submissions of each provisioning, oldest first, by provisioning id."""
         query = (
             select(SubmissionRow.__table__)
             .where(SubmissionRow.provisioning_id.in_(provisioning_ids))
             .order_by(SubmissionRow.ordinal)
         )
-        found: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
-        async with self.database.reading() as connection:
+        submissions: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
+        async with self.database.read_transaction() as connection:
             for row in await connection.execute(query):
-                found[row.provisioning_id].append(rows.submission(row))
-        return found
+                submissions[row.provisioning_id].append(mappers.to_submission(row))
+        return submissions
 
-    async def duplicates(self, provisioning_id: str) -> list[Duplicate]:
-        """Return the avatars at Argil beyond the one that was kept, oldest first."""
+    async def list_duplicates(self, provisioning_id: str) -> list[DuplicateAvatar]:
+        """Return the duplicate avatars of a provisioning, oldest first."""
         query = (
             select(DuplicateRow.__table__)
             .where(DuplicateRow.provisioning_id == provisioning_id)
-            .order_by(DuplicateRow.at)
+            .order_by(DuplicateRow.detected_at)
         )
-        async with self.database.reading() as connection:
-            return [rows.duplicate(row) for row in await connection.execute(query)]
+        async with self.database.read_transaction() as connection:
+            return [mappers.to_duplicate(row) for row in await connection.execute(query)]
 
-    async def of_submissions(self, submission_ids: Sequence[str]) -> list[Provisioning]:
-        """Return the provisionings that any of these submissions belongs to."""
-        theirs = select(SubmissionRow.provisioning_id).where(SubmissionRow.id.in_(submission_ids))
-        return await self._found(select(ProvisioningRow.__table__).where(ProvisioningRow.id.in_(theirs)))
-
-    async def open_of_runs(self, flow_run_ids: Sequence[str]) -> list[Provisioning]:
-        """Return the provisionings without an end that one of these Prefect runs drives, or drove last."""
-        return await self._found(
-            select(ProvisioningRow.__table__).where(ProvisioningRow.flow_run_id.in_(flow_run_ids), IN_FLIGHT)
+    async def find_by_submission_ids(self, submission_ids: Sequence[str]) -> list[Provisioning]:
+        """Return the provisionings of the given submissions."""
+        provisioning_ids = select(SubmissionRow.provisioning_id).where(SubmissionRow.id.in_(submission_ids))
+        return await self._fetch_provisionings(
+            select(ProvisioningRow.__table__).where(ProvisioningRow.id.in_(provisioning_ids))
         )
 
-    def _free(self, query: Select[Any]) -> Select[Any]:
+    async def find_open_by_flow_run_ids(self, flow_run_ids: Sequence[str]) -> list[Provisioning]:
+        """Return the provisionings in flight whose current or last lease owner is one of these flow runs."""
+        return await self._fetch_provisionings(
+            select(ProvisioningRow.__table__).where(ProvisioningRow.flow_run_id.in_(flow_run_ids), IN_FLIGHT_CLAUSE)
+        )
+
+    async def find_unleased_provisioning(self, avatar_id: str) -> Provisioning | None:
+        """Return the TRAINING provisioning with this avatar if it has no valid lease.
+
+        Returns None if the ledger does not contain the avatar, its provisioning is not in TRAINING, or a lease
+        owner is polling it. A single indexed query.
+        """
+        query = (
+            select(ProvisioningRow.__table__)
+            .where(ProvisioningRow.avatar_id == avatar_id, ProvisioningRow.status == Status.TRAINING)
+            .where(
+                or_(ProvisioningRow.lease_owner.is_(None), ProvisioningRow.lease_expires_at <= self._clock.now())
+            )
+            .limit(1)
+        )
+        provisionings = await self._fetch_provisionings(query)
+        return provisionings[0] if provisionings else None
+
+    def _where_unleased(self, query: Select[Any]) -> Select[Any]:
         expires_at = ProvisioningRow.lease_expires_at
         return query.where(
-            ProvisioningRow.forgotten_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
+            ProvisioningRow.erased_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
         )
 
-    async def _found(self, query: Select[Any]) -> list[Provisioning]:
-        async with self.database.reading() as connection:
-            return [rows.provisioning(row) for row in await connection.execute(query)]
+    async def _fetch_provisionings(self, query: Select[Any]) -> list[Provisioning]:
+        async with self.database.read_transaction() as connection:
+            return [mappers.to_provisioning(row) for row in await connection.execute(query)]

@@ -1,4 +1,4 @@
-"""Recordings of refused avatars: kept out until a person releases them."""
+"""The quarantine: recordings of refused avatars, rejected until a person releases them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from sqlalchemy import and_, bindparam, insert, or_, select, update
 
 from models.clock import Clock
 from models.provisioning import Provisioning
-from models.request import input_identity
+from models.request import canonical_url
 from models.tables import QuarantineRow
 from store.database import Database
 
-# Built once: building a statement costs more than running it. Nothing equals an ETag or a size that is not known.
-_HOLDER = (
+# Built once, because building a statement costs more than running it. An unknown ETag or size is NULL and
+# equals nothing.
+_FIND_QUARANTINING_PROVISIONING = (
     select(QuarantineRow.provisioning_id)
     .where(
         or_(
@@ -29,8 +30,8 @@ _HOLDER = (
 
 
 @dataclass(frozen=True)
-class Recording:
-    """What a recording is known by: its URL without the query and, where known, ETag and size together."""
+class RecordingIdentity:
+    """What identifies a recording: its canonical URL or, if known, its ETag and size together."""
 
     identity: str
     etag: str | None = None
@@ -38,17 +39,17 @@ class Recording:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the identity, short enough for any index."""
+        """SHA-256 of the identity as hex digits, short enough for any index."""
         return hashlib.sha256(self.identity.encode()).hexdigest()
 
 
-def recordings(provisioning: Provisioning) -> dict[str, Recording]:
-    """Return both recordings of a provisioning, by role, with what the media check learned of them."""
-    media = provisioning.media or {}
+def recording_identities(provisioning: Provisioning) -> dict[str, RecordingIdentity]:
+    """Return the identities of both recordings by role (`dataset`, `consent`), with the media check's facts."""
+    media = provisioning.media_facts or {}
     urls = {"dataset": provisioning.request.dataset_video, "consent": provisioning.request.consent_video}
     return {
-        role: Recording(
-            input_identity(url),
+        role: RecordingIdentity(
+            canonical_url(url),
             (media.get(role) or {}).get("etag"),
             (media.get(role) or {}).get("size_bytes"),
         )
@@ -56,15 +57,15 @@ def recordings(provisioning: Provisioning) -> dict[str, Recording]:
     }
 
 
-class Quarantine:
-    """Reads and writes the quarantine. Every method raises DatabaseError where the database fails."""
+class QuarantineRepository:
+    """Reads and writes the quarantine. Every method raises DatabaseError if the database fails."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
-    async def put(self, provisioning: Provisioning) -> None:
-        """Quarantine both recordings; those that already are, for this provisioning, stay as they are."""
+    async def add(self, provisioning: Provisioning) -> None:
+        """Quarantine both recordings; no-op if this provisioning already has entries, released or not."""
         values = [
             {
                 "provisioning_id": provisioning.id,
@@ -72,28 +73,28 @@ class Quarantine:
                 "input_identity": recording.identity,
                 "etag": recording.etag,
                 "size_bytes": recording.size_bytes,
-                "at": self._clock.now(),
+                "quarantined_at": self._clock.now(),
             }
-            for recording in recordings(provisioning).values()
+            for recording in recording_identities(provisioning).values()
         ]
-        known = select(QuarantineRow.id).where(QuarantineRow.provisioning_id == provisioning.id)
-        async with self._database.writing() as connection:
-            if (await connection.execute(known)).first() is None:
+        existing = select(QuarantineRow.id).where(QuarantineRow.provisioning_id == provisioning.id)
+        async with self._database.write_transaction() as connection:
+            if (await connection.execute(existing)).first() is None:
                 await connection.execute(insert(QuarantineRow), values)
 
-    async def holds(self, recording: Recording) -> str | None:
-        """Return the id of the refused provisioning that keeps this recording out, or None."""
-        known_by = {"hash": recording.hash, "etag": recording.etag, "size_bytes": recording.size_bytes}
-        async with self._database.reading() as connection:
-            return (await connection.execute(_HOLDER, known_by)).scalar_one_or_none()
+    async def find_provisioning_for(self, recording: RecordingIdentity) -> str | None:
+        """Return the id of the refused provisioning that quarantined this recording, or None."""
+        parameters = {"hash": recording.hash, "etag": recording.etag, "size_bytes": recording.size_bytes}
+        async with self._database.read_transaction() as connection:
+            return (await connection.execute(_FIND_QUARANTINING_PROVISIONING, parameters)).scalar_one_or_none()
 
-    async def release(self, provisioning_id: str, why: str) -> Sequence[str]:
-        """Let the recordings of a refused provisioning in again; returns their identities."""
-        let_in = (
+    async def release(self, provisioning_id: str, reason: str) -> Sequence[str]:
+        """Release the recordings of a refused provisioning; return the identities that were in quarantine."""
+        statement = (
             update(QuarantineRow)
             .where(QuarantineRow.provisioning_id == provisioning_id, QuarantineRow.released_at.is_(None))
-            .values(released_at=self._clock.now(), released_why=why)
+            .values(released_at=self._clock.now(), release_reason=reason)
             .returning(QuarantineRow.input_identity)
         )
-        async with self._database.writing() as connection:
-            return list((await connection.execute(let_in)).scalars())
+        async with self._database.write_transaction() as connection:
+            return list((await connection.execute(statement)).scalars())

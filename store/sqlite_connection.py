@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-BEGIN_WRITING = "BEGIN IMMEDIATE"
+BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
 Result = TypeVar("Result")
 
 
@@ -28,17 +28,17 @@ class SqliteCursor:
 
     async def execute(self, statement: str, parameters: Any = ()) -> None:
         """Run a statement."""
-        if statement == BEGIN_WRITING:
-            await self._connection.in_thread(lambda: self._cursor.execute(statement))
-            self._connection.writes = True
+        if statement == BEGIN_IMMEDIATE:
+            await self._connection.run_in_thread(lambda: self._cursor.execute(statement))
+            self._connection.in_write_transaction = True
         else:
             self._cursor.execute(statement, parameters)
-        self._keep()
+        self._copy_result_metadata()
 
     async def executemany(self, statement: str, parameters: Any) -> None:
         """Run a statement for each of the parameters."""
         self._cursor.executemany(statement, parameters)
-        self._keep()
+        self._copy_result_metadata()
 
     async def fetchall(self) -> list[Any]:
         """Return all rows that are left."""
@@ -49,7 +49,7 @@ class SqliteCursor:
         """Let go of what the cursor holds."""
         self._cursor.close()
 
-    def _keep(self) -> None:
+    def _copy_result_metadata(self) -> None:
         cursor = self._cursor
         self.description, self.lastrowid, self.rowcount = cursor.description, cursor.lastrowid, cursor.rowcount
 
@@ -60,7 +60,7 @@ class SqliteConnection:
     def __init__(self, path: str, **options: Any) -> None:
         """Open it; `options` are those of sqlite3.connect. Raises sqlite3.Error."""
         self.raw = sqlite3.connect(path, **{**options, "isolation_level": None, "check_same_thread": False})
-        self.writes = False
+        self.in_write_transaction = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")  # starts it when it is first needed
 
     @classmethod
@@ -68,7 +68,7 @@ class SqliteConnection:
         """Be what SQLAlchemy calls `async_creator_fn`."""
         return cls(path, **options)
 
-    async def in_thread(self, work: Callable[[], Result]) -> Result:
+    async def run_in_thread(self, work: Callable[[], Result]) -> Result:
         """Return what the work returns; this connection does one thing at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
@@ -78,29 +78,29 @@ class SqliteConnection:
 
     async def commit(self) -> None:
         """Commit; returns once what was written is on the disk."""
-        if self.writes:
-            await self.in_thread(self.raw.commit)
-            self.writes = False
+        if self.in_write_transaction:
+            await self.run_in_thread(self.raw.commit)
+            self.in_write_transaction = False
         else:
             self.raw.commit()
 
     async def rollback(self) -> None:
         """Take back what was written since the beginning."""
         self.raw.rollback()
-        self.writes = False
+        self.in_write_transaction = False
 
     def savepoint(self) -> None:
         """Mark where `back` leads."""
         self.raw.execute("SAVEPOINT writer")
 
-    def keep(self) -> None:
-        """Forget the mark."""
+    def release_savepoint(self) -> None:
+        """Release the savepoint."""
         self.raw.execute("RELEASE writer")
 
-    def back(self) -> None:
-        """Take back what was written since the mark, and forget it."""
+    def rollback_to_savepoint(self) -> None:
+        """Roll back to the savepoint and release it."""
         self.raw.execute("ROLLBACK TO writer")
-        self.keep()
+        self.release_savepoint()
 
     async def create_function(self, *arguments: Any, **options: Any) -> None:
         """Add a function to SQL."""
@@ -108,10 +108,10 @@ class SqliteConnection:
 
     async def close(self) -> None:
         """Close the connection, after what its thread still does."""
-        await self.in_thread(self.raw.close)
+        await self.run_in_thread(self.raw.close)
         self._thread.shutdown(wait=False)
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
         """Close without waiting for it."""
         self.raw.interrupt()
         self._thread.submit(self.raw.close)

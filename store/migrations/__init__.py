@@ -1,1 +1,1 @@
-"""Alembic's revisions of the ledger."""
+"""Alembic revisions of the ledger's schema."""

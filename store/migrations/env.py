@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection it is handed, or on AVATARS_DATABASE_URL."""
+"""Alembic's environment: migrates the given connection or, without one, AVATARS_DATABASE_URL."""
 
 import asyncio
 
@@ -17,12 +17,12 @@ def _run(connection: Connection) -> None:
 
 async def _run_from_settings() -> None:
     database = Database(Settings.load().avatars_database_url.get_secret_value())
-    async with database.writing() as connection:
+    async with database.write_transaction() as connection:
         await connection.run_sync(_run)
     await database.close()
 
 
-if (handed := context.config.attributes.get("connection")) is not None:
-    _run(handed)
+if (connection := context.config.attributes.get("connection")) is not None:
+    _run(connection)
 else:
     asyncio.run(_run_from_settings())

@@ -1,4 +1,4 @@
-"""Opening, migrating and failing."""
+"""Opening, migrating and failing of the ledger's database."""
 
 from __future__ import annotations
 
@@ -12,58 +12,64 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from models.errors import DatabaseError
-from models.provisioning import Driver
+from models.provisioning import LeaseOwner
 from models.request import ProvisioningRequest
 from models.tables import Base
-from store import migration
+from store import migrate
 from store.database import Database
-from store.provisionings import Ledger
+from store.ledger import Ledger
 from tests.fakes import FakeClock
 
 
-async def test_the_migrations_are_in_step_with_the_tables(database: Database) -> None:
+async def test_migrations_match_the_tables(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
 
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         assert await connection.run_sync(differences) == []
 
 
-async def test_upgrading_twice_does_nothing_twice(database: Database) -> None:
-    await migration.upgrade(database)
-    assert await migration.revision(database) == ("0005", "0005")
+def test_head_revision_is_the_newest_migration() -> None:
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+    assert scripts.get_current_head() == migrate.HEAD_REVISION
 
 
-def test_processes_that_start_on_a_new_sqlite_file_at_once_all_find_it_ready(tmp_path: Path) -> None:
+async def test_upgrading_twice_is_idempotent(database: Database) -> None:
+    await migrate.upgrade(database)
+    assert await migrate.schema_revisions(database) == ("0001", "0001")
+
+
+def test_concurrent_first_starts_on_sqlite_all_succeed(tmp_path: Path) -> None:
     code = (
-        "import asyncio, sys; from store import migration; from store.database import Database\n"
-        "async def go():\n"
-        "    database = Database(sys.argv[1]); await migration.prepare(database); await database.close()\n"
-        "asyncio.run(go())"
+        "import asyncio, sys; from store import migrate; from store.database import Database\n"
+        "async def main():\n"
+        "    database = Database(sys.argv[1]); await migrate.ensure_schema(database); await database.close()\n"
+        "asyncio.run(main())"
     )
     url = f"sqlite+aiosqlite:///{tmp_path / 'new.db'}"
-    starts = [subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE) for _ in range(4)]
-    errors = [start.communicate(timeout=60)[1].decode() for start in starts]
-    assert [start.returncode for start in starts] == [0] * 4, errors
+    processes = [subprocess.Popen([sys.executable, "-c", code, url], stderr=subprocess.PIPE) for _ in range(4)]
+    errors = [process.communicate(timeout=60)[1].decode() for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, errors
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-async def test_a_postgresql_without_tables_asks_for_the_upgrade(database_url: str) -> None:
+async def test_postgresql_without_tables_requires_the_upgrade(database_url: str) -> None:
     database = Database(database_url)
     with pytest.raises(DatabaseError) as caught:
-        await migration.prepare(database)
+        await migrate.ensure_schema(database)
     assert "avatars db upgrade" in caught.value.hint
     await database.close()
 
 
-async def test_sqlite_is_set_up_to_survive(tmp_path: Path) -> None:
+async def test_sqlite_pragmas_are_durable(tmp_path: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
-    database.make_file()
-    async with database.reading() as connection:
+    database.create_file()
+    async with database.read_transaction() as connection:
         pragmas = {
             name: (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
             for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
@@ -79,88 +85,92 @@ async def test_sqlite_is_set_up_to_survive(tmp_path: Path) -> None:
         "postgresql+asyncpg://user:canary-password@127.0.0.1:1/ledger",
     ],
 )
-async def test_a_database_that_cannot_be_opened_is_one_clear_error_without_its_password(url: str) -> None:
+async def test_connection_error_hides_the_password(url: str) -> None:
     database = Database(url)
     with pytest.raises(DatabaseError, match="the ledger at") as caught:
-        await migration.prepare(database)
+        await migrate.ensure_schema(database)
     assert "canary" not in str(caught.value)
     assert "AVATARS_DATABASE_URL" in caught.value.hint
     await database.close()
 
 
-async def test_a_file_that_is_no_database_is_a_clear_error(tmp_path: Path) -> None:
+async def test_opening_a_file_that_is_not_a_database_fails(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"not a database, and long enough to be read as one" * 100)
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
     with pytest.raises(DatabaseError, match="not a database"):
-        await migration.prepare(database)
+        await migrate.ensure_schema(database)
     await database.close()
 
 
-async def test_a_writer_waits_for_another_process_that_holds_the_lock(
-    tmp_path: Path, request_of_ada: ProvisioningRequest, driver: Driver, clock: FakeClock
+async def test_writer_waits_for_a_lock_of_another_process(
+    tmp_path: Path, provisioning_request: ProvisioningRequest, owner: LeaseOwner, clock: FakeClock
 ) -> None:
     path = tmp_path / "a.db"
     database = Database(f"sqlite+aiosqlite:///{path}")
-    await migration.prepare(database)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    opening = asyncio.create_task(Ledger(database, clock).open(request_of_ada, "ada-1", driver))
-    done, _ = await asyncio.wait([opening], timeout=0.3)
+    await migrate.ensure_schema(database)
+    other_connection = sqlite3.connect(path, isolation_level=None)
+    other_connection.execute("BEGIN IMMEDIATE")
+    creation = asyncio.create_task(Ledger(database, clock).get_or_create(provisioning_request, "ada-1", owner))
+    done, _ = await asyncio.wait([creation], timeout=0.3)
     assert not done
-    other.execute("COMMIT")
-    other.close()
-    assert (await opening)[1]
+    other_connection.execute("COMMIT")
+    other_connection.close()
+    assert (await creation)[1]
     await database.close()
 
 
-async def test_an_error_of_the_database_never_holds_the_values_of_the_statement(
-    tmp_path: Path, request_of_ada: ProvisioningRequest, driver: Driver, clock: FakeClock
+async def test_database_error_hides_statement_parameters(
+    tmp_path: Path, provisioning_request: ProvisioningRequest, owner: LeaseOwner, clock: FakeClock
 ) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
-    await migration.prepare(database)
-    async with database.writing() as connection:
+    await migrate.ensure_schema(database)
+    async with database.write_transaction() as connection:
         await connection.execute(text("DROP TABLE submissions"))
         await connection.execute(text("DROP TABLE events"))
     with pytest.raises(DatabaseError) as caught:
-        await Ledger(database, clock).open(request_of_ada, "ada-1", driver)
+        await Ledger(database, clock).get_or_create(provisioning_request, "ada-1", owner)
     assert "canary" not in f"{caught.value!r} {caught.value.__context__!r}"
     await database.close()
 
 
-async def test_an_error_of_the_database_never_holds_the_values_of_the_row(database: Database) -> None:
-    """PostgreSQL tells the whole row in a line of its own."""
+async def test_database_error_hides_row_values(database: Database) -> None:
+    """PostgreSQL's message contains the whole row in its DETAIL line."""
     with pytest.raises(DatabaseError, match="the ledger at") as caught:
-        async with database.writing() as connection:
+        async with database.write_transaction() as connection:
             await connection.execute(text("INSERT INTO provisionings (id, reference) VALUES ('x', 'canary')"))
     assert "canary" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-async def test_the_place_of_a_ledger_is_told_without_password_and_query() -> None:
+async def test_redacted_url_has_no_password_and_no_query() -> None:
     database = Database("postgresql+asyncpg://ada:canary@h/ledger?passfile=canary&host=/tmp")
-    assert database.place == "postgresql+asyncpg://ada:***@h/ledger"
+    assert database.redacted_url == "postgresql+asyncpg://ada:***@h/ledger"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-async def test_nothing_is_written_into_a_file_that_was_replaced_and_the_new_one_is_taken_up(
-    database: Database, tmp_path: Path, request_of_ada: ProvisioningRequest, driver: Driver, clock: FakeClock
+async def test_replaced_sqlite_file_fails_the_write_then_reopens(
+    database: Database,
+    tmp_path: Path,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    clock: FakeClock,
 ) -> None:
-    """As a restored backup is: SQLite itself writes on into the deleted file, without a word."""
+    """Restoring a backup replaces the file; SQLite itself would silently write on into the deleted file."""
     path = tmp_path / "ledger.db"
-    with sqlite3.connect(path) as whole:
-        whole.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    whole.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
     backup = shutil.copyfile(path, tmp_path / "backup.db")
 
     async def write_and_replace() -> None:
-        async with database.writing() as connection:
+        async with database.write_transaction() as connection:
             await connection.execute(text("UPDATE provisionings SET version = 2"))
             backup.replace(path)
 
     with pytest.raises(DatabaseError, match="replaced while in use"):
         await write_and_replace()
     ledger = Ledger(database, clock)
-    assert (await ledger.open(request_of_ada, "ada-1", driver))[1]
-    with sqlite3.connect(path) as new:
-        assert new.execute("SELECT count(*) FROM provisionings").fetchone() == (1,)
-    new.close()
+    assert (await ledger.get_or_create(provisioning_request, "ada-1", owner))[1]
+    with sqlite3.connect(path) as replacement:
+        assert replacement.execute("SELECT count(*) FROM provisionings").fetchone() == (1,)
+    replacement.close()

@@ -17,7 +17,7 @@ WRITERS = 20
 async def write(
     database: Database, number: int, *, fails: BaseException | None = None, broken: bool = False
 ) -> None:
-    async with database.writing() as connection:
+    async with database.write_transaction() as connection:
         await connection.execute(text("INSERT INTO written VALUES (:number)"), {"number": number})
         if broken:
             await connection.execute(text("INSERT INTO nowhere VALUES (1)"))
@@ -26,18 +26,18 @@ async def write(
 
 
 async def written(database: Database) -> set[int]:
-    async with database.reading() as connection:
+    async with database.read_transaction() as connection:
         return set((await connection.execute(text("SELECT number FROM written"))).scalars())
 
 
 @pytest.fixture
 async def table(database: Database) -> Database:
-    async with database.writing() as connection:
+    async with database.write_transaction() as connection:
         await connection.execute(text("CREATE TABLE written (number INTEGER)"))
     return database
 
 
-async def test_writers_that_come_at_once_share_transactions(table: Database) -> None:
+async def test_concurrent_writers_share_transactions(table: Database) -> None:
     commits: list[object] = []
     event.listen(table.engine.sync_engine, "commit", commits.append)
     await asyncio.gather(*(write(table, number) for number in range(WRITERS)))
@@ -45,14 +45,14 @@ async def test_writers_that_come_at_once_share_transactions(table: Database) -> 
     assert await written(table) == set(range(WRITERS))
 
 
-async def test_what_a_writer_raises_takes_back_its_own_changes_alone(table: Database) -> None:
+async def test_writer_error_rolls_back_only_its_own_changes(table: Database) -> None:
     works = (write(table, number, fails=KeyError() if number % 3 == 1 else None) for number in range(WRITERS))
     ends = await asyncio.gather(*works, return_exceptions=True)
     assert [isinstance(end, KeyError) for end in ends] == [number % 3 == 1 for number in range(WRITERS)]
     assert await written(table) == {number for number in range(WRITERS) if number % 3 != 1}
 
 
-async def test_who_is_told_of_a_commit_was_committed_and_who_of_a_failure_was_not(table: Database) -> None:
+async def test_reported_commits_are_committed_and_failures_not(table: Database) -> None:
     works = (write(table, number, broken=number == 7) for number in range(WRITERS))
     ends = await asyncio.gather(*works, return_exceptions=True)
     assert isinstance(ends[7], DatabaseError)
@@ -60,7 +60,7 @@ async def test_who_is_told_of_a_commit_was_committed_and_who_of_a_failure_was_no
     assert await written(table) == {number for number, end in enumerate(ends) if end is None}
 
 
-async def test_those_who_give_up_waiting_keep_nobody_else_from_writing(table: Database) -> None:
+async def test_cancelled_waiters_do_not_block_other_writers(table: Database) -> None:
     tasks = [asyncio.create_task(write(table, number)) for number in range(WRITERS)]
     await asyncio.sleep(0)
     for task in tasks[1::2]:

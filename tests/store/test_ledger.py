@@ -9,18 +9,20 @@ from uuid import uuid4
 import pytest
 
 from models.errors import (
-    ForbiddenTransition,
-    LeaseHeld,
+    DatabaseError,
+    InvalidTransition,
+    LeaseLost,
+    LeaseUnavailable,
     ReferenceConflict,
     StaleVersion,
     UnknownProvisioning,
 )
-from models.provisioning import Driver, Provisioning, Status, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from store.database import Database
-from store.leases import Leases
-from store.provisionings import Ledger
+from store.leases import LeaseRepository
+from store.ledger import Ledger
 from tests.fakes import FakeClock
 
 LEASE = timedelta(seconds=30)
@@ -32,44 +34,46 @@ def ledger(database: Database, clock: FakeClock) -> Ledger:
 
 
 @pytest.fixture
-def leases(database: Database, clock: FakeClock) -> Leases:
-    return Leases(database, clock)
+def leases(database: Database, clock: FakeClock) -> LeaseRepository:
+    return LeaseRepository(database, clock)
 
 
 @pytest.fixture
-async def accepted(ledger: Ledger, request_of_ada: ProvisioningRequest, driver: Driver) -> Provisioning:
-    return (await ledger.open(request_of_ada, "ada-1", driver))[0]
+async def accepted(ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner) -> Provisioning:
+    return (await ledger.get_or_create(provisioning_request, "ada-1", owner))[0]
 
 
-def another_driver() -> Driver:
-    return Driver(actor="another", id=str(uuid4()))
+def make_owner() -> LeaseOwner:
+    return LeaseOwner(actor="another", id=str(uuid4()))
 
 
-async def test_a_new_request_is_accepted_and_told_of(
-    ledger: Ledger, accepted: Provisioning, request_of_ada: ProvisioningRequest, clock: FakeClock
+async def test_new_request_is_accepted_with_an_event(
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, clock: FakeClock
 ) -> None:
     assert accepted.status is Status.ACCEPTED
     assert accepted.created_at == clock.now()
-    assert accepted.request.dataset_video == request_of_ada.dataset_video
+    assert accepted.request.dataset_video == provisioning_request.dataset_video
     assert await ledger.get(accepted.id) == await ledger.get("ada-1") == accepted
-    [event] = await ledger.events(accepted.id)
+    [event] = await ledger.list_events(accepted.id)
     assert (event.from_status, event.to_status, event.actor) == (None, Status.ACCEPTED, "test")
 
 
-async def test_the_same_reference_and_request_attach(
-    ledger: Ledger, accepted: Provisioning, request_of_ada: ProvisioningRequest, driver: Driver
+async def test_same_reference_and_request_attach(
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> None:
-    again, is_new = await ledger.open(request_of_ada, "ada-1", driver)
+    again, is_new = await ledger.get_or_create(provisioning_request, "ada-1", owner)
     assert not is_new
     assert again == accepted
-    assert len(await ledger.events(accepted.id)) == 1
+    assert len(await ledger.list_events(accepted.id)) == 1
 
 
-async def test_a_new_signature_is_the_same_request_and_replaces_the_old_one_while_nothing_is_sent(
-    ledger: Ledger, accepted: Provisioning, request_of_ada: ProvisioningRequest, driver: Driver
+async def test_new_signature_replaces_the_url_while_accepted(
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> None:
-    signed_anew = request_of_ada.model_copy(update={"dataset_video": "https://videos.example/ada/dataset.mp4?s=2"})
-    again, is_new = await ledger.open(signed_anew, "ada-1", driver)
+    re_signed = provisioning_request.model_copy(
+        update={"dataset_video": "https://videos.example/ada/dataset.mp4?s=2"}
+    )
+    again, is_new = await ledger.get_or_create(re_signed, "ada-1", owner)
     assert not is_new
     assert again.id == accepted.id
     assert again.request.dataset_video.endswith("?s=2")
@@ -84,164 +88,211 @@ async def test_a_new_signature_is_the_same_request_and_replaces_the_old_one_whil
         {"extras": {"team": "blue"}},
     ],
 )
-async def test_the_same_reference_with_another_request_is_a_conflict_and_changes_nothing(
+async def test_same_reference_other_request_is_a_conflict(
     ledger: Ledger,
     accepted: Provisioning,
-    request_of_ada: ProvisioningRequest,
-    driver: Driver,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
     change: dict[str, object],
 ) -> None:
     with pytest.raises(ReferenceConflict, match="ada-1"):
-        await ledger.open(request_of_ada.model_copy(update=change), "ada-1", driver)
+        await ledger.get_or_create(provisioning_request.model_copy(update=change), "ada-1", owner)
     assert await ledger.get("ada-1") == accepted
-    assert len(await ledger.events(accepted.id)) == 1
+    assert len(await ledger.list_events(accepted.id)) == 1
 
 
-async def test_many_opening_one_reference_at_once_record_it_once(
-    ledger: Ledger, request_of_ada: ProvisioningRequest, driver: Driver
+async def test_concurrent_requests_record_a_reference_once(
+    ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> None:
-    opened = await asyncio.gather(*(ledger.open(request_of_ada, "race", driver) for _ in range(20)))
+    opened = await asyncio.gather(*(ledger.get_or_create(provisioning_request, "race", owner) for _ in range(20)))
     assert len({provisioning.id for provisioning, _ in opened}) == 1
     assert sum(is_new for _, is_new in opened) == 1
 
 
-async def test_an_unknown_key_is_an_error(ledger: Ledger) -> None:
-    with pytest.raises(UnknownProvisioning, match="nobody"):
-        await ledger.get("nobody")
+async def test_get_raises_for_an_unknown_key(ledger: Ledger) -> None:
+    with pytest.raises(UnknownProvisioning, match="unknown"):
+        await ledger.get("unknown")
 
 
-async def test_a_transition_is_recorded_with_its_event(
-    ledger: Ledger, accepted: Provisioning, driver: Driver
+async def test_transition_is_recorded_with_its_event(
+    ledger: Ledger, accepted: Provisioning, owner: LeaseOwner
 ) -> None:
-    reason = Reason(code="dataset.too-short", message="40 s, at least 60 s", hint="record more")
-    rejected = await ledger.record(accepted, driver, "rules broken", to=Status.REJECTED, reasons=[reason])
+    reason = Reason(code="dataset.duration-too-short", message="40 s, at least 60 s", hint="record more")
+    rejected = await ledger.transition(
+        accepted, owner, "rules broken", new_status=Status.REJECTED, reasons=[reason]
+    )
     assert rejected.status is Status.REJECTED
     assert rejected.reasons == [reason]
     assert await ledger.get(accepted.id) == rejected
-    event = (await ledger.events(accepted.id))[-1]
-    assert (event.from_status, event.to_status, event.why) == (Status.ACCEPTED, Status.REJECTED, "rules broken")
+    event = (await ledger.list_events(accepted.id))[-1]
+    assert (event.from_status, event.to_status, event.message) == (Status.ACCEPTED, Status.REJECTED, "rules broken")
 
 
-async def test_a_transition_that_makes_no_sense_is_refused(
-    ledger: Ledger, accepted: Provisioning, driver: Driver
+async def test_transition_outside_the_table_is_rejected(
+    ledger: Ledger, accepted: Provisioning, owner: LeaseOwner
 ) -> None:
-    with pytest.raises(ForbiddenTransition, match="ACCEPTED to READY"):
-        await ledger.record(accepted, driver, "no", to=Status.READY)
+    with pytest.raises(InvalidTransition, match="ACCEPTED to READY"):
+        await ledger.transition(accepted, owner, "no", new_status=Status.READY)
     assert await ledger.get(accepted.id) == accepted
 
 
-async def test_only_one_of_many_writers_that_read_the_same_version_wins(
-    ledger: Ledger, accepted: Provisioning, driver: Driver
+async def test_only_one_writer_per_version_succeeds(
+    ledger: Ledger, accepted: Provisioning, owner: LeaseOwner
 ) -> None:
     results = await asyncio.gather(
-        *(ledger.begin_submission(accepted, driver, f"writer {n}") for n in range(10)), return_exceptions=True
+        *(ledger.begin_submission(accepted, owner, f"writer {n}") for n in range(10)), return_exceptions=True
     )
     assert sum(isinstance(result, StaleVersion) for result in results) == 9
-    assert len(await ledger.submissions(accepted.id)) == 1
-    assert len(await ledger.events(accepted.id)) == 2
+    assert len(await ledger.list_submissions(accepted.id)) == 1
+    assert len(await ledger.list_events(accepted.id)) == 2
 
 
-async def test_a_submission_is_there_before_its_answer_and_settles_with_the_transition(
-    ledger: Ledger, accepted: Provisioning, driver: Driver, clock: FakeClock
+async def test_submission_is_resolved_with_the_transition(
+    ledger: Ledger, accepted: Provisioning, owner: LeaseOwner, clock: FakeClock
 ) -> None:
-    submitting, submission = await ledger.begin_submission(accepted, driver, "recorded")
+    submitting, submission = await ledger.begin_submission(accepted, owner, "recorded")
     assert submitting.status is Status.SUBMITTING
-    assert [one.state for one in await ledger.submissions(accepted.id)] == [SubmissionState.PENDING]
-    clock.pass_(2)
-    training = await ledger.settle_submission(
+    assert [submission.state for submission in await ledger.list_submissions(accepted.id)] == [
+        SubmissionState.PENDING
+    ]
+    clock.advance(2)
+    training = await ledger.resolve_submission(
         submitting,
-        driver,
+        owner,
         "created",
         submission,
-        SubmissionState.TAKEN,
-        to=Status.TRAINING,
+        SubmissionState.CREATED,
+        new_status=Status.TRAINING,
         avatar_id="a-1",
-        training_since=submission.created_at,
+        training_started_at=submission.created_at,
     )
     assert (training.status, training.avatar_id) == (Status.TRAINING, "a-1")
-    assert training.training_since == submission.created_at
-    [settled] = await ledger.submissions(accepted.id)
-    assert (settled.state, settled.avatar_id, settled.state_at) == (SubmissionState.TAKEN, "a-1", clock.now())
+    assert training.training_started_at == submission.created_at
+    [resolved] = await ledger.list_submissions(accepted.id)
+    assert (resolved.state, resolved.avatar_id, resolved.state_changed_at) == (
+        SubmissionState.CREATED,
+        "a-1",
+        clock.now(),
+    )
 
 
-async def test_a_stale_driver_settles_nothing(ledger: Ledger, accepted: Provisioning, driver: Driver) -> None:
-    submitting, submission = await ledger.begin_submission(accepted, driver, "recorded")
-    await ledger.record(submitting, another_driver(), "overtaken")
-    with pytest.raises(StaleVersion):
-        await ledger.settle_submission(
-            submitting, driver, "late", submission, SubmissionState.TAKEN, to=Status.TRAINING, avatar_id="a-1"
-        )
-    assert [one.state for one in await ledger.submissions(accepted.id)] == [SubmissionState.PENDING]
-
-
-async def test_a_lease_keeps_others_out_until_it_ends(
-    ledger: Ledger, leases: Leases, accepted: Provisioning, driver: Driver, clock: FakeClock
+async def test_stale_owner_resolves_no_submission(
+    ledger: Ledger, accepted: Provisioning, owner: LeaseOwner
 ) -> None:
-    mine = await leases.claim(accepted.id, driver, LEASE)
-    other = another_driver()
-    with pytest.raises(LeaseHeld):
-        await leases.claim(accepted.id, other, LEASE)
-    clock.pass_(20)
-    await leases.renew(accepted.id, driver, LEASE)
-    clock.pass_(20)
-    with pytest.raises(LeaseHeld):
-        await leases.claim(accepted.id, other, LEASE)
-    clock.pass_(10)
-    await leases.claim(accepted.id, other, LEASE)
+    submitting, submission = await ledger.begin_submission(accepted, owner, "recorded")
+    await ledger.transition(submitting, make_owner(), "changed by another owner")
     with pytest.raises(StaleVersion):
-        await ledger.record(mine, driver, "I still believe that it is mine", to=Status.REJECTED)
-    with pytest.raises(LeaseHeld):
-        await leases.renew(accepted.id, driver, LEASE)
+        await ledger.resolve_submission(
+            submitting,
+            owner,
+            "late",
+            submission,
+            SubmissionState.CREATED,
+            new_status=Status.TRAINING,
+            avatar_id="a-1",
+        )
+    assert [submission.state for submission in await ledger.list_submissions(accepted.id)] == [
+        SubmissionState.PENDING
+    ]
 
 
-async def test_many_leases_are_renewed_at_once_and_those_that_were_lost_are_told(
+async def test_lease_excludes_other_owners_until_it_expires(
+    ledger: Ledger, leases: LeaseRepository, accepted: Provisioning, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    acquired = await leases.acquire(accepted.id, owner, LEASE)
+    other_owner = make_owner()
+    with pytest.raises(LeaseUnavailable):
+        await leases.acquire(accepted.id, other_owner, LEASE)
+    clock.advance(20)
+    await leases.renew(accepted.id, owner, LEASE)
+    clock.advance(20)
+    with pytest.raises(LeaseUnavailable):
+        await leases.acquire(accepted.id, other_owner, LEASE)
+    clock.advance(10)
+    await leases.acquire(accepted.id, other_owner, LEASE)
+    with pytest.raises(StaleVersion):
+        await ledger.transition(acquired, owner, "written without the lease", new_status=Status.REJECTED)
+    with pytest.raises(LeaseLost):
+        await leases.renew(accepted.id, owner, LEASE)
+
+
+async def test_renew_all_returns_the_lost_leases(
     ledger: Ledger,
-    leases: Leases,
-    request_of_ada: ProvisioningRequest,
-    driver: Driver,
+    leases: LeaseRepository,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("store.leases.PAGE", 2)
-    opened = [(await ledger.open(request_of_ada, f"ada-{n}", driver))[0] for n in range(5)]
-    for one in opened[:4]:
-        await leases.claim(one.id, driver, LEASE)
-    await leases.claim(opened[4].id, another_driver(), LEASE)
-    clock.pass_(20)
-    lost = await leases.renew_all([one.id for one in opened], driver, LEASE)
+    monkeypatch.setattr("store.leases.PAGE_SIZE", 2)
+    opened = [(await ledger.get_or_create(provisioning_request, f"ada-{n}", owner))[0] for n in range(5)]
+    for provisioning in opened[:4]:
+        await leases.acquire(provisioning.id, owner, LEASE)
+    await leases.acquire(opened[4].id, make_owner(), LEASE)
+    clock.advance(20)
+    lost = await leases.renew_all([provisioning.id for provisioning in opened], owner, LEASE)
     assert lost == {opened[4].id}
-    clock.pass_(20)
-    with pytest.raises(LeaseHeld):
-        await leases.claim(opened[3].id, another_driver(), LEASE)
+    clock.advance(20)
+    with pytest.raises(LeaseUnavailable):
+        await leases.acquire(opened[3].id, make_owner(), LEASE)
 
 
-async def test_a_lease_given_back_is_free_at_once(leases: Leases, accepted: Provisioning, driver: Driver) -> None:
-    await leases.claim(accepted.id, driver, LEASE)
-    await leases.release(accepted.id, driver)
-    await leases.claim(accepted.id, another_driver(), LEASE)
+async def test_released_lease_can_be_acquired_at_once(
+    leases: LeaseRepository, accepted: Provisioning, owner: LeaseOwner
+) -> None:
+    await leases.acquire(accepted.id, owner, LEASE)
+    await leases.release(accepted.id, owner)
+    await leases.acquire(accepted.id, make_owner(), LEASE)
 
 
-async def test_one_of_many_claims_wins(leases: Leases, accepted: Provisioning) -> None:
-    claims = (leases.claim(accepted.id, another_driver(), LEASE) for _ in range(10))
-    results = await asyncio.gather(*claims, return_exceptions=True)
-    assert sum(isinstance(result, LeaseHeld) for result in results) == 9
+async def test_one_of_many_concurrent_acquires_succeeds(leases: LeaseRepository, accepted: Provisioning) -> None:
+    attempts = (leases.acquire(accepted.id, make_owner(), LEASE) for _ in range(10))
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+    assert sum(isinstance(result, LeaseUnavailable) for result in results) == 9
 
 
-async def test_the_newest_come_first_and_can_be_of_one_status(
-    ledger: Ledger, request_of_ada: ProvisioningRequest, driver: Driver, clock: FakeClock
+async def test_list_latest_is_newest_first_and_filters_by_status(
+    ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner, clock: FakeClock
 ) -> None:
     for number in range(3):
-        opened, _ = await ledger.open(request_of_ada, f"ref-{number}", driver)
+        opened, _ = await ledger.get_or_create(provisioning_request, f"ref-{number}", owner)
         if number == 1:
-            await ledger.record(opened, driver, "no", to=Status.REJECTED)
-        clock.pass_(1)
-    assert [one.reference for one in await ledger.newest(None, 2)] == ["ref-2", "ref-1"]
-    assert [one.reference for one in await ledger.newest(Status.REJECTED, 9)] == ["ref-1"]
+            await ledger.transition(opened, owner, "no", new_status=Status.REJECTED)
+        clock.advance(1)
+    assert [provisioning.reference for provisioning in await ledger.list_latest(None, 2)] == ["ref-2", "ref-1"]
+    assert [provisioning.reference for provisioning in await ledger.list_latest(Status.REJECTED, 9)] == ["ref-1"]
 
 
-async def test_submissions_are_found_for_many_at_once(
-    ledger: Ledger, accepted: Provisioning, request_of_ada: ProvisioningRequest, driver: Driver
+async def test_submissions_of_many_provisionings_are_listed(
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> None:
-    other, _ = await ledger.open(request_of_ada, "ada-2", driver)
-    _, submission = await ledger.begin_submission(accepted, driver, "recorded")
-    assert await ledger.submissions_of([accepted.id, other.id]) == {accepted.id: [submission], other.id: []}
+    other, _ = await ledger.get_or_create(provisioning_request, "ada-2", owner)
+    _, submission = await ledger.begin_submission(accepted, owner, "recorded")
+    assert await ledger.list_submissions_by_provisioning([accepted.id, other.id]) == {
+        accepted.id: [submission],
+        other.id: [],
+    }
+
+
+async def test_unleased_provisioning_is_found_by_avatar_id(
+    ledger: Ledger, leases: LeaseRepository, accepted: Provisioning, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    submitting = await ledger.transition(accepted, owner, "sending", new_status=Status.SUBMITTING)
+    training = await ledger.transition(submitting, owner, "created", new_status=Status.TRAINING, avatar_id="a-1")
+    assert await ledger.find_unleased_provisioning("a-1") == training
+    assert await ledger.find_unleased_provisioning("a-2") is None
+    acquired = await leases.acquire(training.id, owner, LEASE)
+    assert await ledger.find_unleased_provisioning("a-1") is None
+    clock.advance(LEASE.total_seconds())
+    assert await ledger.find_unleased_provisioning("a-1") == acquired
+    await leases.release(training.id, owner)
+    await ledger.transition(acquired, owner, "Argil reports IDLE", new_status=Status.READY)
+    assert await ledger.find_unleased_provisioning("a-1") is None
+
+
+async def test_unreachable_ledger_raises_database_error(clock: FakeClock) -> None:
+    database = Database("postgresql+asyncpg://user:canary-password@127.0.0.1:1/ledger")
+    with pytest.raises(DatabaseError) as caught:
+        await Ledger(database, clock).find_unleased_provisioning("a")
+    assert "canary" not in str(caught.value)
+    await database.close()

@@ -1,4 +1,4 @@
-"""The ledger holds URLs whole in one column alone."""
+"""Only one column of the ledger contains URLs with their signatures."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from models.provisioning import Driver, Status, SubmissionState
+from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.tables import Base
-from models.webhook import Delivery
+from models.webhook import WebhookDelivery
 from store.database import Database
-from store.deliveries import Deliveries
-from store.provisionings import Ledger
-from store.quarantine import Quarantine
+from store.ledger import Ledger
+from store.quarantine import QuarantineRepository
+from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 URL = "https://videos.example/ada/dataset.mp4?X-Amz-Signature=canary-signature"
 
 
 @pytest.fixture
-async def columns_with_it(
-    database: Database, clock: FakeClock, driver: Driver, request_of_ada: ProvisioningRequest
+async def columns_with_signature(
+    database: Database, clock: FakeClock, owner: LeaseOwner, provisioning_request: ProvisioningRequest
 ) -> set[str]:
-    """The columns that hold the signature after it was written into every one that takes text from elsewhere."""
+    """Return the columns that contain the signature after it was written to every column with external text."""
     ledger = Ledger(database, clock)
-    opened, _ = await ledger.open(request_of_ada, "ada-1", driver)
-    seen, submission = await ledger.begin_submission(opened, driver, f"sending {URL}")
-    told: dict[str, Any] = {"url": URL, "deep": [{URL: URL}]}
+    opened, _ = await ledger.get_or_create(provisioning_request, "ada-1", owner)
+    provisioning, submission = await ledger.begin_submission(opened, owner, f"sending {URL}")
+    values: dict[str, Any] = {"url": URL, "deep": [{URL: URL}]}
     reasons = [Reason(code="a", message=URL, hint=URL)]
-    trained = await ledger.settle_submission(
-        seen,
-        driver,
+    trained = await ledger.resolve_submission(
+        provisioning,
+        owner,
         URL,
         submission,
-        SubmissionState.TAKEN,
-        to=Status.TRAINING,
+        SubmissionState.CREATED,
+        new_status=Status.TRAINING,
         avatar_id="a-1",
-        answer=told,
-        avatar=told,
-        media=told,
+        response=values,
+        avatar_snapshot=values,
+        media_facts=values,
         reasons=reasons,
         raw_status=URL,
     )
-    await Quarantine(database, clock).put(trained)
-    await Quarantine(database, clock).release(trained.id, URL)
-    await Deliveries(database, clock).add(Delivery("AVATAR_TRAINING_FAILED", "a-1", "0", URL))
-    found = set()
-    async with database.reading() as connection:
+    await QuarantineRepository(database, clock).add(trained)
+    await QuarantineRepository(database, clock).release(trained.id, URL)
+    await WebhookDeliveryRepository(database, clock).add(WebhookDelivery("AVATAR_TRAINING_FAILED", "a-1", "0", URL))
+    columns = set()
+    async with database.read_transaction() as connection:
         for table in Base.metadata.sorted_tables:
             for column in table.columns:
-                query = f"SELECT CAST({column.name} AS TEXT) FROM {table.name}"  # noqa: S608  # our own names
-                values = (await connection.execute(text(query))).scalars()
-                if any("canary" in value for value in values if value):
-                    found.add(f"{table.name}.{column.name}")
-    return found
+                query = f"SELECT CAST({column.name} AS TEXT) FROM {table.name}"  # noqa: S608  # constant names
+                texts = (await connection.execute(text(query))).scalars()
+                if any("canary" in value for value in texts if value):
+                    columns.add(f"{table.name}.{column.name}")
+    return columns
 
 
-async def test_no_column_but_the_request_holds_a_signature(columns_with_it: set[str]) -> None:
-    assert columns_with_it == {"provisionings.request"}
+async def test_only_the_request_column_contains_a_signature(columns_with_signature: set[str]) -> None:
+    assert columns_with_signature == {"provisionings.request"}

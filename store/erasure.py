@@ -1,0 +1,92 @@
+"""Erases personal data from the ledger; statuses, timestamps and digests remain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Update, case, insert, select, update
+
+from models.archive import ARCHIVE_ACTOR
+from models.clock import Clock
+from models.erasure import ERASED_PLACEHOLDER, ErasureReport
+from models.errors import StaleVersion
+from models.provisioning import LeaseOwner, Provisioning
+from models.tables import DuplicateRow, EventRow, ProvisioningRow, QuarantineRow, SubmissionRow, WebhookDeliveryRow
+from store.database import Database
+
+
+async def erase(
+    database: Database, clock: Clock, provisioning: Provisioning, owner: LeaseOwner, message: str
+) -> ErasureReport:
+    """Erase name, URLs, extras and every text that may contain them.
+
+    Identities remain as digests, so the same reference and request still attach, and refused recordings
+    remain in quarantine. The caller checks that the provisioning is terminal.
+
+    Returns:
+        What remains outside the ledger: avatars at Argil, Prefect runs and archives.
+
+    Raises:
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The database failed.
+    """
+    now = clock.now()
+    async with database.write_transaction() as connection:
+        if (await connection.execute(_erase_statement(provisioning, now))).rowcount == 0:
+            raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
+        avatar_ids = {provisioning.avatar_id}
+        for table in (SubmissionRow, DuplicateRow):
+            query = select(table.avatar_id).where(table.provisioning_id == provisioning.id)
+            avatar_ids.update((await connection.execute(query)).scalars())
+        flow_run_ids = {provisioning.flow_run_id}
+        query = select(EventRow.flow_run_id).where(EventRow.provisioning_id == provisioning.id)
+        flow_run_ids.update((await connection.execute(query)).scalars())
+        archive_messages = select(EventRow.message).where(
+            EventRow.provisioning_id == provisioning.id, EventRow.actor == ARCHIVE_ACTOR
+        )
+        report = ErasureReport(
+            avatar_ids=sorted(avatar_id for avatar_id in avatar_ids if avatar_id),
+            flow_run_ids=sorted(flow_run_id for flow_run_id in flow_run_ids if flow_run_id),
+            archives=list((await connection.execute(archive_messages.order_by(EventRow.id))).scalars()),
+        )
+        for statement in (
+            update(EventRow)
+            .where(EventRow.provisioning_id == provisioning.id, EventRow.actor != ARCHIVE_ACTOR)
+            .values(message=ERASED_PLACEHOLDER),
+            update(SubmissionRow).where(SubmissionRow.provisioning_id == provisioning.id).values(response=None),
+            update(QuarantineRow)
+            .where(QuarantineRow.provisioning_id == provisioning.id)
+            .values(
+                input_identity=ERASED_PLACEHOLDER,
+                release_reason=case((QuarantineRow.release_reason.is_not(None), ERASED_PLACEHOLDER), else_=None),
+            ),
+            update(WebhookDeliveryRow).where(WebhookDeliveryRow.avatar_id.in_(report.avatar_ids)).values(body="{}"),
+            insert(EventRow).values(
+                provisioning_id=provisioning.id,
+                occurred_at=now,
+                actor=owner.actor,
+                from_status=provisioning.status,
+                to_status=provisioning.status,
+                message=message,
+                flow_run_id=owner.flow_run_id,
+            ),
+        ):
+            await connection.execute(statement)
+    return report
+
+
+def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
+    return (
+        update(ProvisioningRow)
+        .where(ProvisioningRow.id == provisioning.id, ProvisioningRow.version == provisioning.version)
+        .values(
+            request={"name": ERASED_PLACEHOLDER, "dataset_video": "", "consent_video": "", "extras": {}},
+            reasons=[
+                {"code": reason.code, "message": ERASED_PLACEHOLDER, "hint": ""} for reason in provisioning.reasons
+            ],
+            avatar_snapshot=None,
+            version=provisioning.version + 1,
+            updated_at=now,
+            erased_at=now,
+        )
+    )

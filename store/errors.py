@@ -1,0 +1,60 @@
+"""Translates database errors into DatabaseError, with the cause, a hint and no secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Iterator
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from models.errors import DatabaseError
+
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""Every error that a failing database raises."""
+_HINTS_BY_PATTERN = {
+    "locked|lock timeout": "close the other program that holds the lock (perhaps sqlite3 or psql), then resume",
+    "read-?only": "make the database writable (SQLite: the file and its folder; PostgreSQL: not a standby, "
+    "default_transaction_read_only off), then resume",
+    r"\bfull\b|no space": "free disk space on the database's volume, then resume",
+}
+_DEFAULT_HINT = (
+    "check that AVATARS_DATABASE_URL is right, the database is running, and it has free space and permissions; "
+    "then resume"
+)
+
+
+def file_replaced_error(path: str) -> DatabaseError:
+    """Return the error for a replaced SQLite file, which SQLite itself does not report.
+
+    SQLite would write on into the deleted file, and the data would be lost.
+    """
+    return DatabaseError(
+        f"the ledger at {path} failed: its file was moved, deleted or replaced while in use",
+        hint="restore the file, with its -wal file if there is one, then resume",
+    )
+
+
+def _describe(error: BaseException) -> str:
+    """Return the first line of the database's message; PostgreSQL's other lines contain values of the row."""
+    cause = (error.orig or error) if isinstance(error, DBAPIError) else error
+    cause = cause.__cause__ or cause  # SQLAlchemy wraps asyncpg's errors a second time
+    return str(cause).partition("\n")[0] or type(cause).__name__
+
+
+@contextlib.contextmanager
+def translating_errors(redacted_url: str) -> Iterator[None]:
+    """Raise every database error as DatabaseError.
+
+    The error does not contain the statement, because its parameters may contain signed URLs.
+    """
+    try:
+        yield
+    except DATABASE_ERRORS as error:
+        message = _describe(error)
+        hints = (hint for pattern, hint in _HINTS_BY_PATTERN.items() if re.search(pattern, message, re.IGNORECASE))
+        raise DatabaseError(
+            f"the ledger at {redacted_url} failed: {message}", hint=next(hints, _DEFAULT_HINT)
+        ) from None

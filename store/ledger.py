@@ -1,0 +1,350 @@
+"""The ledger: the source of truth for every provisioning.
+
+Each write is one transaction: a compare-and-set on `version`, the change, and the event that records it. A
+writer that has read an older version changes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypedDict, Unpack, cast
+
+from sqlalchemy import Table, bindparam, false, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.errors import (
+    InvalidTransition,
+    ProvisioningErased,
+    ReferenceConflict,
+    StaleVersion,
+)
+from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from models.reason import Reason
+from models.redaction import redact
+from models.request import ProvisioningRequest
+from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
+from store import mappers
+from store.evidence import INSERT_EVIDENCE, evidence_values
+from store.ledger_reader import LedgerReader
+
+MAX_TEXT = 256
+
+# Built once, from tables and bind parameters, because building a statement costs more than running it.
+_PROVISIONINGS = cast("Table", ProvisioningRow.__table__)
+_SUBMISSIONS = cast("Table", SubmissionRow.__table__)
+_EVENTS = cast("Table", EventRow.__table__)
+# A prefix, because SQLAlchemy does not cache the compiled form of `on_conflict_do_nothing`.
+_INSERT_SQLITE = insert(_PROVISIONINGS).prefix_with("OR IGNORE").returning(*_PROVISIONINGS.c)
+_INSERT_POSTGRESQL = postgresql.insert(_PROVISIONINGS).on_conflict_do_nothing().returning(*_PROVISIONINGS.c)
+_BY_REFERENCE = select(_PROVISIONINGS).where(_PROVISIONINGS.c.reference == bindparam("reference_"))
+_UPDATE_REQUEST = (
+    update(_PROVISIONINGS)
+    .where(
+        _PROVISIONINGS.c.reference == bindparam("reference_"),
+        _PROVISIONINGS.c.request_fingerprint == bindparam("fingerprint"),
+        _PROVISIONINGS.c.status == Status.ACCEPTED,
+    )
+    .values(request=bindparam("new_request", type_=_PROVISIONINGS.c.request.type))
+)
+_COMPARE_AND_SET = (
+    update(_PROVISIONINGS)
+    .where(
+        _PROVISIONINGS.c.id == bindparam("expected_id"), _PROVISIONINGS.c.version == bindparam("expected_version")
+    )
+    .returning(*_PROVISIONINGS.c)
+)
+_INSERT_EVENT = insert(_EVENTS)
+_INSERT_SUBMISSION = insert(_SUBMISSIONS).returning(*_SUBMISSIONS.c)
+_UPDATE_SUBMISSION = update(_SUBMISSIONS).where(_SUBMISSIONS.c.id == bindparam("submission_id"))
+
+
+class TrainingChanges(TypedDict, total=False):
+    """Columns that the resolution of a submission may set in addition to the status."""
+
+    training_started_at: datetime | None
+    avatar_snapshot: dict[str, Any] | None
+    media_facts: dict[str, Any] | None
+    retrain_count: int
+    submission_count: int
+
+
+class ProvisioningChanges(TrainingChanges, total=False):
+    """Columns that a transition may set in addition to the status."""
+
+    avatar_id: str | None
+
+
+class Ledger(LedgerReader):
+    """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""
+
+    async def get_or_create(
+        self, request: ProvisioningRequest, reference: str, owner: LeaseOwner
+    ) -> tuple[Provisioning, bool]:
+        """Record the request, or attach to the existing provisioning with this reference.
+
+        If that is still ACCEPTED, its URLs are replaced by the given ones, because earlier signatures may
+        have expired.
+
+        Returns:
+            The provisioning, and whether it is new.
+
+        Raises:
+            ReferenceConflict: The reference belongs to another request.
+        """
+        provisioning_id = str(uuid.uuid4())
+        now = self._clock.now()
+        request_values = request.model_dump(exclude={"reference"})
+        values = {
+            "id": provisioning_id,
+            "version": 1,
+            "reference": reference,
+            "request": request_values,
+            "request_fingerprint": request.fingerprint,
+            "status": Status.ACCEPTED,
+            "reasons": [],
+            "retrain_count": 0,
+            "submission_count": 0,
+            "created_at": now,
+            "updated_at": now,
+            "flow_run_id": owner.flow_run_id,
+        }
+        statement = _INSERT_SQLITE if self.database.is_sqlite else _INSERT_POSTGRESQL
+        update_values = {
+            "reference_": reference,
+            "fingerprint": request.fingerprint,
+            "new_request": request_values,
+        }
+        async with self.database.write_transaction() as connection:
+            row = (await connection.execute(statement, values)).one_or_none()
+            if is_new := row is not None:
+                await self._append_event(
+                    connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
+                )
+            else:
+                await connection.execute(_UPDATE_REQUEST, update_values)
+                row = (await connection.execute(_BY_REFERENCE, {"reference_": reference})).one()
+        if row.request_fingerprint != request.fingerprint:
+            raise ReferenceConflict(reference, row.id)
+        return mappers.to_provisioning(row), is_new
+
+    async def transition(
+        self,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        message: str,
+        *,
+        new_status: Status | None = None,
+        raw_status: str | None = None,
+        reasons: Sequence[Reason] | None = None,
+        **changes: Unpack[ProvisioningChanges],
+    ) -> Provisioning:
+        """Change the status or, without `new_status`, record something in the current status.
+
+        Args:
+            provisioning: The provisioning as it was read.
+            owner: The writer, recorded in the event.
+            message: The event's message.
+            new_status: The status to change to.
+            raw_status: Argil's status, as reported.
+            reasons: Replaces the reasons, if given.
+            **changes: Further columns to set.
+
+        Returns:
+            The provisioning after the change.
+
+        Raises:
+            InvalidTransition: TRANSITIONS does not allow the change.
+            ProvisioningErased: The provisioning was erased.
+            StaleVersion: Another owner changed the provisioning since it was read; nothing was written.
+        """
+        async with self.database.write_transaction() as connection:
+            return await self._transition(
+                connection,
+                provisioning,
+                owner,
+                message,
+                new_status=new_status,
+                raw_status=raw_status,
+                reasons=reasons,
+                **changes,
+            )
+
+    async def begin_submission(
+        self, provisioning: Provisioning, owner: LeaseOwner, message: str
+    ) -> tuple[Provisioning, Submission]:
+        """Record a submission and its evidence before the POST is sent. Raises the errors of `transition`."""
+        submission_id = str(uuid.uuid4())
+        now = self._clock.now()
+        values = {
+            "id": submission_id,
+            "provisioning_id": provisioning.id,
+            "ordinal": provisioning.submission_count + 1,
+            "state": SubmissionState.PENDING,
+            "created_at": now,
+            "state_changed_at": now,
+        }
+        async with self.database.write_transaction() as connection:
+            submitting = await self._transition(
+                connection,
+                provisioning,
+                owner,
+                message,
+                new_status=Status.SUBMITTING,
+                submission_id=submission_id,
+                reasons=[],
+                submission_count=provisioning.submission_count + 1,
+                avatar_id=None,
+                training_started_at=None,
+            )
+            row = (await connection.execute(_INSERT_SUBMISSION, values)).one()
+            await connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))
+        return submitting, mappers.to_submission(row)
+
+    async def resolve_submission(
+        self,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        message: str,
+        submission: Submission,
+        state: SubmissionState,
+        *,
+        new_status: Status | None = None,
+        raw_status: str | None = None,
+        reasons: Sequence[Reason] | None = None,
+        http_status: int | None = None,
+        response: dict[str, Any] | None = None,
+        avatar_id: str | None = None,
+        **changes: Unpack[TrainingChanges],
+    ) -> Provisioning:
+        """Record the outcome of a submission and the resulting transition in one transaction.
+
+        Raises the errors of `transition`.
+        """
+        transition_changes = cast("ProvisioningChanges", dict(changes))
+        if avatar_id is not None:
+            transition_changes["avatar_id"] = avatar_id
+        resolution = {
+            "submission_id": submission.id,
+            "state": state,
+            "http_status": http_status,
+            "response": response,
+            "avatar_id": avatar_id,
+            "state_changed_at": self._clock.now(),
+        }
+        async with self.database.write_transaction() as connection:
+            resolved = await self._transition(
+                connection,
+                provisioning,
+                owner,
+                message,
+                new_status=new_status,
+                raw_status=raw_status,
+                reasons=reasons,
+                submission_id=submission.id,
+                **transition_changes,
+            )
+            await connection.execute(_UPDATE_SUBMISSION, resolution)
+        return resolved
+
+    async def record_duplicate(
+        self, provisioning: Provisioning, owner: LeaseOwner, submission_id: str, avatar_id: str, message: str
+    ) -> bool:
+        """Record another avatar that Argil created for a provisioning; return whether it is new.
+
+        The provisioning itself does not change, so its lease owner's next write does not fail.
+        """
+        engine = sqlite if self.database.is_sqlite else postgresql
+        values = {
+            "avatar_id": avatar_id,
+            "provisioning_id": provisioning.id,
+            "submission_id": submission_id,
+            "detected_at": self._clock.now(),
+        }
+        statement = engine.insert(DuplicateRow).values(values).on_conflict_do_nothing()
+        async with self.database.write_transaction() as connection:
+            is_new = (await connection.execute(statement)).rowcount == 1
+            if is_new:
+                status_query = select(ProvisioningRow.status).where(ProvisioningRow.id == provisioning.id)
+                status = Status((await connection.execute(status_query.with_for_update())).scalar_one())
+                await self._append_event(
+                    connection, provisioning.id, status, status, owner, message, None, submission_id
+                )
+        return is_new
+
+    async def check_writable(self) -> None:
+        """Begin and commit a write that changes nothing. Raises DatabaseError if the ledger is read-only."""
+        statement = update(ProvisioningRow).where(false()).values(version=0)
+        async with self.database.write_transaction() as connection:
+            await connection.execute(statement)
+
+    async def _transition(
+        self,
+        connection: AsyncConnection,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        message: str,
+        *,
+        new_status: Status | None = None,
+        raw_status: str | None = None,
+        reasons: Sequence[Reason] | None = None,
+        submission_id: str | None = None,
+        **changes: Unpack[ProvisioningChanges],
+    ) -> Provisioning:
+        status = new_status or provisioning.status
+        if provisioning.erased_at is not None:
+            raise ProvisioningErased(provisioning.id)
+        if new_status is not None and new_status not in TRANSITIONS[provisioning.status]:
+            raise InvalidTransition(
+                f"provisioning {provisioning.id}: cannot change from {provisioning.status} to {new_status}"
+            )
+        values: dict[str, Any] = {
+            "expected_id": provisioning.id,
+            "expected_version": provisioning.version,
+            "status": status,
+            "version": provisioning.version + 1,
+            "updated_at": self._clock.now(),
+            **changes,
+        }
+        if reasons is not None:
+            values["reasons"] = [reason.model_dump() for reason in reasons]
+        if raw_status is not None:
+            raw_status = values["raw_status"] = _sanitize_status(raw_status)
+        row = (await connection.execute(_COMPARE_AND_SET, values)).one_or_none()
+        if row is None:
+            raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
+        await self._append_event(
+            connection, provisioning.id, provisioning.status, status, owner, message, raw_status, submission_id
+        )
+        return mappers.to_provisioning(row)
+
+    async def _append_event(
+        self,
+        connection: AsyncConnection,
+        provisioning_id: str,
+        from_status: Status | None,
+        to_status: Status,
+        owner: LeaseOwner,
+        message: str,
+        raw_status: str | None = None,
+        submission_id: str | None = None,
+    ) -> None:
+        event = {
+            "provisioning_id": provisioning_id,
+            "occurred_at": self._clock.now(),
+            "actor": owner.actor,
+            "from_status": from_status,
+            "to_status": to_status,
+            "message": message,
+            "raw_status": raw_status,
+            "flow_run_id": owner.flow_run_id,
+            "submission_id": submission_id,
+        }
+        await connection.execute(_INSERT_EVENT, event)
+
+
+def _sanitize_status(text: str) -> str:
+    """Return an external status in storable form: redacted, without NUL or lone surrogates, truncated."""
+    return redact(text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]

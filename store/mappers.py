@@ -1,0 +1,53 @@
+"""Maps rows of the ledger to domain objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission
+from models.reason import Reason
+from models.request import ProvisioningRequest
+
+_FIELDS = set(ProvisioningRequest.model_fields)
+"""Shared by all requests: a set of its own per request would be larger than the request itself."""
+
+
+def to_provisioning(row: Row[Any]) -> Provisioning:
+    """Map a row of `provisionings`. The request was validated when it was written and is not validated again."""
+    return Provisioning(
+        id=row.id,
+        version=row.version,
+        reference=row.reference,
+        request=ProvisioningRequest.model_construct(_FIELDS, **row.request, reference=row.reference),
+        status=Status(row.status),
+        avatar_id=row.avatar_id,
+        raw_status=row.raw_status,
+        reasons=[Reason.model_validate(reason) for reason in row.reasons],
+        retrain_count=row.retrain_count,
+        submission_count=row.submission_count,
+        training_started_at=row.training_started_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        flow_run_id=row.flow_run_id,
+        avatar_snapshot=row.avatar_snapshot,
+        media_facts=row.media_facts,
+        lease_owner=row.lease_owner,
+        erased_at=row.erased_at,
+    )
+
+
+def to_submission(row: Row[Any]) -> Submission:
+    """Map a row of `submissions`."""
+    return Submission.model_validate(row)
+
+
+def to_duplicate(row: Row[Any]) -> DuplicateAvatar:
+    """Map a row of `duplicates`."""
+    return DuplicateAvatar.model_validate(row)
+
+
+def to_event(row: Row[Any]) -> ProvisioningEvent:
+    """Map a row of `events`."""
+    return ProvisioningEvent.model_validate(row)

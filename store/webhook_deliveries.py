@@ -1,0 +1,84 @@
+"""Webhook deliveries: each stored once before it is processed, and read by pollers in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from models.clock import Clock
+from models.tables import WebhookDeliveryRow
+from models.webhook import WebhookDelivery
+from store.database import Database
+
+PAGE_SIZE = 1000
+_ADVISORY_LOCK_ID = 0x64656C69
+"""PostgreSQL advisory lock that serializes inserts: an arbitrary number that no other code uses."""
+
+
+class WebhookDeliveryRepository:
+    """Adds and reads deliveries. Every method raises DatabaseError if the database fails."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._pending: dict[asyncio.Future[bool], WebhookDelivery] = {}
+        self._flush_lock = asyncio.Lock()
+
+    async def add(self, delivery: WebhookDelivery) -> bool:
+        """Store a delivery unless it is already stored; return whether it is new.
+
+        Deliveries that arrive during a commit share the next transaction, because a commit takes milliseconds.
+        """
+        is_new: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._pending[is_new] = delivery
+        try:
+            async with self._flush_lock:
+                while not is_new.done():
+                    await self._flush_pending()
+            return is_new.result()
+        finally:
+            self._pending.pop(is_new, None)
+
+    async def _flush_pending(self) -> None:
+        batch = dict(islice(self._pending.items(), PAGE_SIZE))
+        new_digests = await self._insert(batch.values())
+        for is_new, delivery in batch.items():
+            self._pending.pop(is_new, None)
+            is_new.set_result(delivery.digest in new_digests)
+            new_digests.discard(delivery.digest)  # a repeated delivery later in the batch is not new
+
+    async def _insert(self, batch: Iterable[WebhookDelivery]) -> set[str]:
+        """Insert the deliveries that are not stored yet; return their digests."""
+        engine = sqlite if self._database.is_sqlite else postgresql
+        statement = engine.insert(WebhookDeliveryRow).on_conflict_do_nothing().returning(WebhookDeliveryRow.digest)
+        now = self._clock.now()
+        async with self._database.write_transaction() as connection:
+            if not self._database.is_sqlite:
+                # Serialize inserts, so that ids become visible in order and `list_after` never skips one.
+                await connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
+            return set(
+                await connection.scalars(
+                    statement, [{**asdict(delivery), "received_at": now} for delivery in batch]
+                )
+            )
+
+    async def latest_id(self) -> int:
+        """Return the id of the newest delivery, or 0: the position from which a poller calls `list_after`."""
+        async with self._database.read_transaction() as connection:
+            return (await connection.execute(select(func.max(WebhookDeliveryRow.id)))).scalar_one() or 0
+
+    async def list_after(self, delivery_id: int) -> list[tuple[int, str]]:
+        """Return (delivery id, avatar id) of at most PAGE_SIZE deliveries after the given id, oldest first."""
+        query = (
+            select(WebhookDeliveryRow.id, WebhookDeliveryRow.avatar_id)
+            .where(WebhookDeliveryRow.id > delivery_id)
+            .order_by(WebhookDeliveryRow.id)
+            .limit(PAGE_SIZE)
+        )
+        async with self._database.read_transaction() as connection:
+            return [(row.id, row.avatar_id) for row in await connection.execute(query)]

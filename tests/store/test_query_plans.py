@@ -1,0 +1,278 @@
+"""Query plans: every query uses an index and never reads all terminal provisionings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert, text
+
+from models.evidence import InputEvidence
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.request import ProvisioningRequest
+from models.tables import (
+    EventRow,
+    EvidenceRow,
+    ProvisioningRow,
+    QuarantineRow,
+    SubmissionRow,
+    SuspendedRunRow,
+    WebhookDeliveryRow,
+)
+from store.database import Database
+from store.event_archive import EventArchive
+from store.evidence import list_evidence
+from store.leases import LeaseRepository
+from store.ledger import Ledger
+from store.ledger_reader import LedgerReader
+from store.quarantine import QuarantineRepository, RecordingIdentity
+from store.sqlite_connection import SqliteConnection
+from store.suspended_runs import SuspendedRunRepository
+from store.webhook_deliveries import WebhookDeliveryRepository
+from tests.fakes import FakeClock
+
+TERMINAL_COUNT = 3000
+READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
+    "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
+    "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
+    "LedgerReader.list_page": lambda ledger, provisioning: ledger.list_page(
+        9,
+        statuses=[Status.READY, Status.REFUSED],
+        since=provisioning.created_at,
+        until=provisioning.created_at,
+        after=provisioning,
+    ),
+    "LedgerReader.count_by_status": lambda ledger, _: ledger.count_by_status(),
+    "LedgerReader.list_unleased": lambda ledger, provisioning: ledger.list_unleased(
+        Status.TRAINING, after=provisioning
+    ),
+    "LedgerReader.list_timed_out": lambda ledger, provisioning: ledger.list_timed_out(
+        provisioning.created_at, after=provisioning
+    ),
+    "LedgerReader.list_events": lambda ledger, provisioning: ledger.list_events(provisioning.id),
+    "LedgerReader.list_submissions": lambda ledger, provisioning: ledger.list_submissions(provisioning.id),
+    "LedgerReader.list_submissions_by_provisioning": lambda ledger, provisioning: (
+        ledger.list_submissions_by_provisioning([provisioning.id, "another"])
+    ),
+    "LedgerReader.list_duplicates": lambda ledger, provisioning: ledger.list_duplicates(provisioning.id),
+    "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
+    "LedgerReader.find_open_by_flow_run_ids": lambda ledger, _: ledger.find_open_by_flow_run_ids(
+        ["run-1", "run-2"]
+    ),
+    "LedgerReader.find_unleased_provisioning": lambda ledger, _: ledger.find_unleased_provisioning("a-1"),
+    "WebhookDeliveryRepository.latest_id": lambda ledger, _: WebhookDeliveryRepository(
+        ledger.database, FakeClock()
+    ).latest_id(),
+    "WebhookDeliveryRepository.list_after": lambda ledger, _: WebhookDeliveryRepository(
+        ledger.database, FakeClock()
+    ).list_after(TERMINAL_COUNT - 5),
+    "QuarantineRepository.find_provisioning_for": lambda ledger, _: QuarantineRepository(
+        ledger.database, FakeClock()
+    ).find_provisioning_for(RecordingIdentity("https://a.example/a", '"etag"', 7)),
+    "SuspendedRunRepository.exists": lambda ledger, _: SuspendedRunRepository(ledger.database, FakeClock()).exists(
+        "run-1"
+    ),
+    "SuspendedRunRepository.list_with_terminal_provisioning": lambda ledger, _: SuspendedRunRepository(
+        ledger.database, FakeClock()
+    ).list_with_terminal_provisioning(),
+    "EventArchive.preview": lambda ledger, provisioning: EventArchive(ledger.database, FakeClock()).preview(
+        provisioning.created_at + timedelta(days=1)
+    ),
+    "list_evidence": lambda ledger, provisioning: list_evidence(ledger.database, provisioning.id),
+}
+WRITES = {
+    "EventArchive.archive",  # its reads are those of `preview`
+    *(
+        "WebhookDeliveryRepository.add",
+        "LeaseRepository.acquire",
+        "LeaseRepository.acquire_next_pending",
+        "LeaseRepository.renew",
+        "LeaseRepository.renew_all",
+        "LeaseRepository.release",
+    ),
+    *(
+        "QuarantineRepository.add",
+        "QuarantineRepository.release",
+        "SuspendedRunRepository.add",
+        "SuspendedRunRepository.remove",
+    ),
+}
+ALLOWED_FULL_SCANS = {
+    "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
+    # one row per run that is suspended now
+    "SuspendedRunRepository.list_with_terminal_provisioning": {"suspended_runs", "suspended_runs by an index"},
+}
+"""Tables or indexes that a query may scan completely."""
+ALLOWED_MANY_ROWS = {"LedgerReader.count_by_status", "EventArchive.preview"}
+"""Queries that may read many rows: all keys, and a page of archivable events."""
+
+
+def test_every_query_is_covered() -> None:
+    queries = {
+        f"{repository.__name__}.{name}"
+        for repository in (
+            LedgerReader,
+            EventArchive,
+            WebhookDeliveryRepository,
+            LeaseRepository,
+            QuarantineRepository,
+            SuspendedRunRepository,
+        )
+        for name, _ in inspect.getmembers(repository, inspect.iscoroutinefunction)
+        if not name.startswith("_")
+    }
+    assert queries == {name for name in READS if "." in name} | WRITES
+
+
+@contextmanager
+def record_queries(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """Record the SELECT statements that the code executes, with their parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.lstrip().upper().startswith("SELECT"):
+            statements.append((statement, parameters))
+
+    event.listen(database.engine.sync_engine, "before_cursor_execute", listen)
+    yield statements
+    event.remove(database.engine.sync_engine, "before_cursor_execute", listen)
+
+
+async def full_scans(database: Database, statement: str, parameters: Any) -> set[str]:
+    """Return the tables and indexes that the plan of a statement scans completely."""
+    async with database.read_transaction() as connection:
+        if database.is_sqlite:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            scans = [line.detail.split() for line in plan if line.detail.startswith("SCAN ")]
+            # "(" and "anon_" are subqueries, not tables.
+            tables = [words for words in scans if not words[1].startswith(("(", "anon_"))]
+            return {_scan_name(words[1], by_index="INDEX" in words) for words in tables}
+        # With as few rows as in a test, the planner would prefer a sequential scan.
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        return set(_full_scans(plan.scalar_one()))
+
+
+async def rows_read(database: Database, statement: str, parameters: Any) -> float:
+    """Return the number of rows read, including filtered ones; for SQLite, the VM steps (an upper bound)."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async with database.read_transaction() as connection:
+        if database.is_sqlite:
+            raw = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(raw, SqliteConnection)
+            raw.raw.set_progress_handler(step, 1)
+            (await connection.exec_driver_sql(statement, parameters)).all()
+            raw.raw.set_progress_handler(None, 1)
+            return steps
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+        return sum(_rows_read(plan.scalar_one()))
+
+
+def _rows_read(nodes: Any) -> Iterator[float]:
+    for node in nodes:
+        yield node.get("Actual Loops", 0) * (node.get("Actual Rows", 0) + node.get("Rows Removed by Filter", 0))
+        yield from _rows_read([*node.get("Plans", ()), *filter(None, [node.get("Plan")])])
+
+
+def _scan_name(table: str, *, by_index: bool) -> str:
+    return f"{table} by an index" if by_index else table
+
+
+def _full_scans(nodes: Any, *, parent: str = "") -> Iterator[str]:
+    for node in nodes:
+        kind = node.get("Node Type", "")
+        if kind == "Seq Scan" or (kind.startswith("Index") and "Index Cond" not in node and parent != "Limit"):
+            yield _scan_name(node["Relation Name"], by_index=kind != "Seq Scan")
+        yield from _full_scans([*node.get("Plans", ()), *filter(None, [node.get("Plan")])], parent=kind)
+
+
+@pytest.fixture
+async def history(database: Database, provisioning_request: ProvisioningRequest) -> Ledger:
+    """A ledger in which almost all provisionings are terminal."""
+    clock, owner = FakeClock(), LeaseOwner(actor="test", id="d", flow_run_id="run-1")
+    ledger = Ledger(database, clock)
+    opened, _ = await ledger.get_or_create(provisioning_request, "ada-1", owner)
+    async with database.write_transaction() as connection:
+        row = (await connection.execute(text("SELECT * FROM provisionings"))).mappings().one()
+    ids = [f"p-{number}" for number in range(TERMINAL_COUNT)]
+    common = {
+        **{name: row[name] for name in ("version", "request_fingerprint", "retrain_count", "submission_count")},
+        "request": {},
+        "reasons": [],
+        "created_at": clock.now(),
+        "updated_at": clock.now() - timedelta(days=9),
+    }
+    terminal = [status for status in Status if status.is_terminal]
+    async with database.write_transaction() as connection:
+        await connection.execute(
+            insert(ProvisioningRow),
+            [
+                common | {"id": key, "reference": key, "status": terminal[number % 8], "avatar_id": f"a-{number}"}
+                for number, key in enumerate(ids)
+            ],
+        )
+        submission = {"ordinal": 1, "state": "CREATED", "created_at": clock.now(), "state_changed_at": clock.now()}
+        event_values = {"occurred_at": clock.now(), "actor": "test", "to_status": "READY", "message": "."}
+        video = InputEvidence.from_facts("https://a.example/a", None).model_dump(mode="json")
+        evidence = {
+            "reference": "x",
+            "actor": "test",
+            "dataset": video,
+            "consent": video,
+            "recorded_at": clock.now(),
+        }
+        quarantined = {"input_identity": "x", "quarantined_at": clock.now(), "etag": '"e"'}
+        delivery = {"event": "e", "body": "{}", "received_at": clock.now()}
+        for table, values in {
+            SubmissionRow: [submission | {"id": f"s-{key}", "provisioning_id": key} for key in ids],
+            EvidenceRow: [evidence | {"provisioning_id": key, "submission_id": f"s-{key}"} for key in ids],
+            EventRow: [event_values | {"provisioning_id": key} for key in ids],
+            QuarantineRow: [
+                quarantined | {"provisioning_id": key, "input_hash": key, "size_bytes": number}
+                for number, key in enumerate(ids)
+            ],
+            WebhookDeliveryRow: [delivery | {"digest": key, "avatar_id": key} for key in ids],
+            SuspendedRunRow: [{"flow_run_id": "run-1", "provisioning_id": opened.id, "suspended_at": clock.now()}],
+        }.items():
+            await connection.execute(insert(table), values)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("database_url", "analyzed"),
+    [
+        ("sqlite", False),
+        ("sqlite", True),
+        pytest.param("postgresql", True, marks=pytest.mark.postgres),
+    ],
+    indirect=["database_url"],
+)
+async def test_no_query_reads_all_terminal_provisionings(history: Ledger, *, analyzed: bool) -> None:
+    """PostgreSQL maintains table statistics by itself; SQLite only has them after ANALYZE."""
+    if analyzed:
+        async with history.database.write_transaction() as connection:
+            await connection.execute(text("ANALYZE"))
+    provisioning = await history.get("p-7")
+    unexpected_scans, unexpected_rows = {}, {}
+    for name, query in READS.items():
+        with record_queries(history.database) as statements:
+            await query(history, provisioning)
+        assert statements, name
+        scans = set().union(*[await full_scans(history.database, *statement) for statement in statements])
+        if unexpected := scans - ALLOWED_FULL_SCANS.get(name, set()):
+            unexpected_scans[name] = unexpected
+        row_count = max([await rows_read(history.database, *statement) for statement in statements])
+        if row_count > TERMINAL_COUNT and name not in ALLOWED_MANY_ROWS:
+            unexpected_rows[name] = row_count
+    assert (unexpected_scans, unexpected_rows) == ({}, {})

@@ -1,0 +1,113 @@
+"""Webhook deliveries on both engines: each is stored once, and they are read in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from sqlalchemy import select
+
+from models.errors import DatabaseError
+from models.tables import WebhookDeliveryRow
+from models.webhook import MAX_STORED_BODY_CHARACTERS, WebhookDelivery
+from store import webhook_deliveries as module
+from store.database import Database
+from store.webhook_deliveries import WebhookDeliveryRepository
+from tests.fakes import FakeClock
+
+
+def make_delivery(avatar_id: str, number: int = 0) -> WebhookDelivery:
+    body = {"event": "AVATAR_TRAINING_SUCCESS", "data": {"avatarId": avatar_id, "extras": {"n": str(number)}}}
+    delivery = WebhookDelivery.parse(json.dumps(body).encode())
+    assert delivery is not None
+    return delivery
+
+
+@pytest.fixture
+def deliveries(database: Database, clock: FakeClock) -> WebhookDeliveryRepository:
+    return WebhookDeliveryRepository(database, clock)
+
+
+async def test_repeated_delivery_is_stored_once(deliveries: WebhookDeliveryRepository, database: Database) -> None:
+    assert [await deliveries.add(make_delivery("a-1")) for _ in range(3)] == [True, False, False]
+    assert await deliveries.add(make_delivery("a-1", 2))
+    async with database.read_transaction() as connection:
+        rows = (
+            await connection.execute(select(WebhookDeliveryRow.__table__).order_by(WebhookDeliveryRow.id))
+        ).all()
+    assert [(row.event, row.avatar_id) for row in rows] == [("AVATAR_TRAINING_SUCCESS", "a-1")] * 2
+    assert rows[0].received_at == FakeClock().now()
+
+
+async def test_concurrent_deliveries_are_stored_once_in_order(
+    deliveries: WebhookDeliveryRepository,
+) -> None:
+    sent = [make_delivery(f"a-{number % 20}") for number in range(60)]
+    results = await asyncio.gather(*(deliveries.add(delivery) for delivery in sent))
+    assert sum(results) == 20
+    stored = await deliveries.list_after(0)
+    assert sorted(avatar_id for _, avatar_id in stored) == sorted({delivery.avatar_id for delivery in sent})
+    ids = [delivery_id for delivery_id, _ in stored]
+    assert ids == sorted(set(ids))
+
+
+async def test_poller_misses_no_concurrently_added_delivery(deliveries: WebhookDeliveryRepository) -> None:
+    avatar_ids: list[str] = []
+
+    async def poll() -> None:
+        newest = 0
+        while len(avatar_ids) < 50:
+            page = await deliveries.list_after(newest)
+            newest = page[-1][0] if page else newest
+            avatar_ids.extend(avatar_id for _, avatar_id in page)
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(poll())
+        for number in range(50):
+            group.create_task(deliveries.add(make_delivery(f"a-{number}")))
+    assert sorted(avatar_ids) == sorted(f"a-{number}" for number in range(50))
+
+
+async def test_poller_starts_after_the_newest_delivery(deliveries: WebhookDeliveryRepository) -> None:
+    assert await deliveries.latest_id() == 0
+    await deliveries.add(make_delivery("a-1"))
+    newest = await deliveries.latest_id()
+    assert await deliveries.list_after(newest) == []
+    await deliveries.add(make_delivery("a-2"))
+    assert [avatar_id for _, avatar_id in await deliveries.list_after(newest)] == ["a-2"]
+
+
+async def test_deliveries_are_read_in_pages(
+    deliveries: WebhookDeliveryRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE_SIZE", 2)  # instead of inserting a thousand rows
+    for number in range(5):
+        await deliveries.add(make_delivery(f"a-{number}"))
+    newest, pages = 0, []
+    while page := await deliveries.list_after(newest):
+        newest = page[-1][0]
+        pages.append([avatar_id for _, avatar_id in page])
+    assert pages == [["a-0", "a-1"], ["a-2", "a-3"], ["a-4"]]
+
+
+async def test_largest_delivery_fits(deliveries: WebhookDeliveryRepository) -> None:
+    body = {"event": "AVATAR_GENERATION_FAILED", "data": {"avatarId": "x" * 256, "extras": "\ud800\x00ü" * 9_000}}
+    delivery = WebhookDelivery.parse(json.dumps(body).encode())
+    assert delivery is not None
+    assert len(delivery.body) == MAX_STORED_BODY_CHARACTERS
+    assert await deliveries.add(delivery)
+
+
+async def test_unreachable_database_raises_database_error(clock: FakeClock) -> None:
+    database = Database("postgresql+asyncpg://user:canary-password@127.0.0.1:1/ledger")
+    deliveries = WebhookDeliveryRepository(database, clock)
+    for call in (
+        deliveries.add(make_delivery("a-1")),
+        deliveries.latest_id(),
+        deliveries.list_after(0),
+    ):
+        with pytest.raises(DatabaseError) as caught:
+            await call
+        assert "canary" not in str(caught.value)
+    await database.close()
