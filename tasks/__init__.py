@@ -1,1 +1,4 @@
-"""Prefect tasks, one verb a file: plain values in and out."""
+"""One Prefect task per module, named after the module; arguments and results are plain values.
+
+May import services, clients, media, store and models.
+"""

@@ -1,4 +1,4 @@
-"""Watches an avatar's training against its stored deadline."""
+"""The task that waits until Argil has trained an avatar, up to the stored deadline."""
 
 from __future__ import annotations
 
@@ -8,62 +8,78 @@ from datetime import timedelta
 
 from prefect import task
 
-from clients.training_watch import WatchEnd
-from models.avatar import Avatar, AvatarStatus
+from clients.training_monitor import MonitorResult
+from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import AvatarsError
-from models.provisioning import Driver, Provisioning
-from tasks.lease import unless_taken_away
-from tasks.narrate import narrate
-from tasks.options import TASK
-from tasks.runtime import runtime
+from models.provisioning import LeaseOwner, Provisioning
+from services.context import app_context
+from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run
 
-KNOWN = frozenset(AvatarStatus)
+KNOWN_STATUSES = frozenset(AvatarStatus)
 
 
-@task(**TASK)
+@task(**TASK_OPTIONS)
 async def await_training(
-    provisioning: Provisioning, driver: Driver, patience_seconds: float | None
-) -> tuple[Provisioning, WatchEnd]:
-    """Watch until the training has settled, its deadline has passed, the avatar is gone, or patience ends.
+    provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None
+) -> tuple[Provisioning, MonitorResult]:
+    """Wait until the training is terminal, its deadline passes, the avatar is gone, or the timeout passes.
 
-    Returns the provisioning, still in TRAINING, with Argil's last status, and how the watch ended; what Argil says
-    of a finished avatar is left to `record_end` to write. The deadline counts from the stored creation time, so a
-    restart does not reset it. Patience None lasts to the deadline;
-    0 is one look. Raises ArgilUnauthorized, LeaseHeld, StaleVersion, DatabaseError.
+    The deadline counts from the stored start of the training, so a restart does not extend it.
+
+    Args:
+        provisioning: A provisioning in TRAINING.
+        owner: The owner of its lease.
+        timeout_seconds: How long to wait at most; None waits until the deadline, 0 polls once.
+
+    Returns:
+        The provisioning, still in TRAINING, with Argil's latest status, and why the wait ended. Only
+        `record_outcome` writes the status IDLE of a finished avatar to the ledger.
+
+    Raises:
+        ArgilUnauthorized: Argil rejects the API key.
+        LeaseLost: The owner's lease was lost.
+        StaleVersion: Another owner changed the provisioning.
+        DatabaseError: The ledger cannot be written.
+
     """
-    if provisioning.avatar_id is None or provisioning.training_since is None:
+    if provisioning.avatar_id is None or provisioning.training_started_at is None:
         raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar")
-    async with runtime() as active:
-        seen = provisioning
-        told: set[str] = set()
+    async with app_context() as context:
+        current = provisioning
+        reported_statuses: set[str] = set()
 
-        async def note(avatar: Avatar) -> None:
-            nonlocal seen
-            if avatar.status not in KNOWN and avatar.status not in told:
-                told.add(avatar.status)
-                narrate(
-                    "Argil says %r, which it does not document: watching on", avatar.status, level=logging.WARNING
+        async def record_change(avatar: Avatar) -> None:
+            nonlocal current
+            if avatar.status not in KNOWN_STATUSES and avatar.status not in reported_statuses:
+                reported_statuses.add(avatar.status)
+                log_to_run(
+                    "Argil reports the undocumented status %r: polling continues",
+                    avatar.status,
+                    level=logging.WARNING,
                 )
             else:
-                narrate("Argil says %s of avatar %s", avatar.status, avatar.id)
-            if avatar.status == AvatarStatus.IDLE:  # recorded together with the end that it is
-                seen = replace(seen, raw_status=avatar.status, avatar=avatar.raw)
-            elif avatar.status != seen.raw_status or avatar.is_settled:
-                seen = await active.ledger.record(
-                    seen,
-                    driver,
-                    f"Argil says {avatar.status}",
+                log_to_run("Argil reports %s for avatar %s", avatar.status, avatar.id)
+            if avatar.status == AvatarStatus.IDLE:  # recorded together with the terminal status
+                current = replace(current, raw_status=avatar.status, avatar_snapshot=avatar.raw)
+            elif avatar.status != current.raw_status or avatar.is_terminal:
+                current = await context.ledger.transition(
+                    current,
+                    owner,
+                    f"Argil reports {avatar.status}",
                     raw_status=avatar.status,
-                    avatar=avatar.raw,
+                    avatar_snapshot=avatar.raw,
                 )
 
-        timeout = timedelta(seconds=active.settings.avatars_training_timeout_seconds)
-        since = provisioning.training_since
-        deadline = until = since + timeout
-        if patience_seconds is not None:
-            until = min(deadline, active.clock.now() + timedelta(seconds=patience_seconds))
-        watching = active.watch.until_end(provisioning.avatar_id, since, until, note)
-        end = await unless_taken_away(active, provisioning.id, driver, watching)
-    if end is WatchEnd.TIMED_OUT and until < deadline:
-        return seen, WatchEnd.STILL_TRAINING
-    return seen, end
+        training_timeout = timedelta(seconds=context.settings.avatars_training_timeout_seconds)
+        training_started_at = provisioning.training_started_at
+        deadline = until = training_started_at + training_timeout
+        if timeout_seconds is not None:
+            until = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))
+        monitoring = context.training_monitor.wait_until_terminal(
+            provisioning.avatar_id, training_started_at, until, record_change
+        )
+        result = await context.lease_manager.run_while_leased(provisioning.id, owner, monitoring)
+    if result is MonitorResult.TIMED_OUT and until < deadline:
+        return current, MonitorResult.STILL_TRAINING
+    return current, result

@@ -1,4 +1,4 @@
-"""Reads a batch's manifest: a file of this machine, or one behind an https URL."""
+"""The task that reads the manifest of a batch from a local file or an HTTPS URL."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import asyncio
 
 from prefect import task
 
-from clients.manifest_file import load_manifest
+from media.manifest_loader import load_manifest
 from models.manifest import ManifestRow
 from models.settings import Settings
-from tasks.options import TASK
+from services.prefect_options import TASK_OPTIONS
 
 
-@task(name="read-manifest", **TASK)
-async def read_manifest(place: str) -> list[ManifestRow]:
-    """Return the rows of a manifest, the bad ones too.
+@task(name="read-manifest", **TASK_OPTIONS)
+async def read_manifest(path_or_url: str) -> list[ManifestRow]:
+    """Return all rows of a manifest, including invalid ones.
 
-    Raises InvalidManifest where it cannot be had or read as a whole, MediaUnreachable where its host gave no
-    answer, SettingsError.
+    Raises:
+        InvalidManifest: The manifest does not exist or cannot be parsed.
+        MediaUnreachable: The host of the manifest does not respond.
+        SettingsError: A setting is invalid.
+
     """
     hosts = Settings.load().avatars_media_allowed_hosts
-    return await asyncio.to_thread(load_manifest, place, allowed_hosts=hosts)
+    return await asyncio.to_thread(load_manifest, path_or_url, allowed_hosts=hosts)

@@ -1,4 +1,4 @@
-"""Records as CANCELLED what people cancelled in Prefect and nobody drives any more."""
+"""The task that records as CANCELLED the provisionings whose runs were cancelled in Prefect."""
 
 from __future__ import annotations
 
@@ -16,44 +16,51 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
-from models.errors import LedgerConflict
-from models.provisioning import Driver
-from tasks.cancel import cancel
-from tasks.narrate import narrate
-from tasks.options import TASK
-from tasks.publish_outcome import publish_artifact
-from tasks.runtime import runtime
+from models.errors import ConcurrencyError
+from models.provisioning import LeaseOwner
+from services.cancellation import cancel_provisioning
+from services.context import app_context
+from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run
+from tasks.publish_artifact import publish_artifact
 
 FLOWS = ["provision-avatar", "resume-provisioning"]
-"""Runs that drive one provisioning: who cancels one of them means it."""
-LOOK_BACK = timedelta(days=1)
-PAGE = 200
+"""Flows whose runs advance one provisioning: cancelling such a run means cancelling its provisioning."""
+LOOKBACK_WINDOW = timedelta(days=1)
+PAGE_SIZE = 200
 
 
-@task(**TASK)
-async def record_cancellations(driver: Driver) -> int:
-    """Return how many were recorded. Raises DatabaseError, and what Prefect's API raises.
+@task(**TASK_OPTIONS)
+async def record_cancellations(owner: LeaseOwner) -> int:
+    """Record cancelled runs in the ledger and return how many.
 
-    Call it before anything is taken up: what was cancelled before its create must not be created.
+    Call it before pending provisionings are acquired: one that was cancelled must not be submitted afterwards.
+
+    Raises:
+        DatabaseError: The ledger cannot be read or written.
+        httpx.HTTPError: The Prefect API does not respond.
+
     """
-    async with get_client() as client, runtime() as active:
-        run_ids = await _cancelled_runs(client)
+    async with get_client() as client, app_context() as context:
+        run_ids = await _list_cancelled_runs(client)
         count = 0
-        for provisioning in await active.ledger.open_of_runs(run_ids):
+        for provisioning in await context.ledger.find_open_by_flow_run_ids(run_ids):
             try:
-                ended = await cancel(active.ledger, provisioning, driver, "its run was cancelled in Prefect")
-            except LedgerConflict:
-                narrate("the run of provisioning %s still writes: left to the next tick", provisioning.id)
+                cancelled = await cancel_provisioning(
+                    context.ledger, provisioning, owner, "its run was cancelled in Prefect"
+                )
+            except ConcurrencyError:
+                log_to_run("the run of provisioning %s is still writing: left to the next tick", provisioning.id)
                 continue
-            await publish_artifact.fn(ended.id)
+            await publish_artifact.fn(cancelled.id)
             count += 1
     return count
 
 
-async def _cancelled_runs(client: PrefectClient) -> list[str]:
-    """Return the ids of the runs that were cancelled lately, or are being cancelled."""
-    since = datetime.now(UTC) - LOOK_BACK
-    ids: list[str] = []
+async def _list_cancelled_runs(client: PrefectClient) -> list[str]:
+    """Return the ids of the runs that are being cancelled or were cancelled within LOOKBACK_WINDOW."""
+    since = datetime.now(UTC) - LOOKBACK_WINDOW
+    run_ids: list[str] = []
     while True:
         page = await client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
@@ -63,9 +70,9 @@ async def _cancelled_runs(client: PrefectClient) -> list[str]:
                 )
             ),
             sort=FlowRunSort.END_TIME_DESC,
-            limit=PAGE,
-            offset=len(ids),
+            limit=PAGE_SIZE,
+            offset=len(run_ids),
         )
-        ids += [str(run.id) for run in page]
-        if len(page) < PAGE or (page[-1].end_time is not None and page[-1].end_time < since):
-            return ids
+        run_ids += [str(run.id) for run in page]
+        if len(page) < PAGE_SIZE or (page[-1].end_time is not None and page[-1].end_time < since):
+            return run_ids

@@ -1,4 +1,4 @@
-"""Records what the checks of both recordings found, and whether the provisioning may go on."""
+"""The task that records the checks of both recordings and decides whether the provisioning continues."""
 
 from __future__ import annotations
 
@@ -8,55 +8,57 @@ from collections.abc import Sequence
 from prefect import task
 
 from models.errors import MediaUnreachable
-from models.provisioning import Driver, Provisioning, Status
+from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
-from tasks.check_recording import RecordingCheck
-from tasks.narrate import narrate
-from tasks.options import TASK
-from tasks.runtime import runtime
-
-QUARANTINED = ".quarantined"
+from services.context import app_context
+from services.prefect_options import TASK_OPTIONS
+from services.recording_checks import RecordingCheckResult, blocking_reasons
+from services.run_log import log_to_run
 
 
-def binding(checks: Sequence[RecordingCheck], level: str) -> list[Reason]:
-    """Return the reasons that stop a request at a level of AVATARS_MEDIA_CHECK; the quarantine's always do."""
-    reasons = [reason for check in checks for reason in check.reasons]
-    return reasons if level == "strict" else [one for one in reasons if one.code.endswith(QUARANTINED)]
-
-
-@task(**TASK)
+@task(**TASK_OPTIONS)
 async def record_checks(
-    provisioning: Provisioning, checks: Sequence[RecordingCheck], driver: Driver
+    provisioning: Provisioning, checks: Sequence[RecordingCheckResult], owner: LeaseOwner
 ) -> Provisioning:
-    """Return the provisioning REJECTED with every reason, or still ACCEPTED with the facts noted.
+    """Return the provisioning REJECTED with every reason, or still ACCEPTED with the media facts recorded.
 
-    Warnings, and with AVATARS_MEDIA_CHECK=warn broken media rules, are noted only; the quarantine holds all the
-    same. Raises MediaUnreachable where no rule is known to be broken and a host gave no usable answer,
-    StaleVersion, DatabaseError.
+    Warnings never reject. With AVATARS_MEDIA_CHECK=warn, violated media rules do not either; a quarantine always
+    does.
+
+    Raises:
+        MediaUnreachable: No rule is known to be violated and a host did not respond.
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The ledger cannot be written.
+
     """
     reasons = [reason for check in checks for reason in check.reasons]
     warnings = [warning for check in checks for warning in check.warnings]
     unreachable = [check.unreachable for check in checks if check.unreachable is not None]
-    media = {check.role.value: check.facts for check in checks}
-    async with runtime() as active:
-        level = active.settings.avatars_media_check
-        if stopping := binding(checks, level):
-            every = [*stopping, *unreachable]
-            why = _listed("its inputs break rules", every)
-            return await active.ledger.record(
-                provisioning, driver, why, to=Status.REJECTED, reasons=every, media=media
+    media_facts = {check.role.value: check.facts for check in checks}
+    async with app_context() as context:
+        level = context.settings.avatars_media_check
+        if blocking := blocking_reasons(checks, level):
+            all_reasons = [*blocking, *unreachable]
+            message = _join_reasons("the inputs violate rules", all_reasons)
+            return await context.ledger.transition(
+                provisioning,
+                owner,
+                message,
+                new_status=Status.REJECTED,
+                reasons=all_reasons,
+                media_facts=media_facts,
             )
         if unreachable and level == "strict":
             raise MediaUnreachable("; ".join(r.message for r in unreachable), hint=unreachable[0].hint)
-        why = "both recordings were checked" if level != "off" else "the media check is off"
-        if found := [*reasons, *unreachable]:
-            why = _listed("found, and not enforced (AVATARS_MEDIA_CHECK=warn)", found)
+        message = "both recordings were checked" if level != "off" else "the media check is off"
+        if not_enforced := [*reasons, *unreachable]:
+            message = _join_reasons("violations that are not enforced (AVATARS_MEDIA_CHECK=warn)", not_enforced)
         if warnings:
-            why = f"{why}; {_listed('to be seen to', warnings)}"
-        if found or warnings:
-            narrate("%s", why, level=logging.WARNING)
-        return await active.ledger.record(provisioning, driver, why, reasons=[], media=media)
+            message = f"{message}; {_join_reasons('warnings', warnings)}"
+        if not_enforced or warnings:
+            log_to_run("%s", message, level=logging.WARNING)
+        return await context.ledger.transition(provisioning, owner, message, reasons=[], media_facts=media_facts)
 
 
-def _listed(opening: str, reasons: Sequence[Reason]) -> str:
+def _join_reasons(opening: str, reasons: Sequence[Reason]) -> str:
     return f"{opening}: " + "; ".join(f"{reason.code}: {reason.message}" for reason in reasons)

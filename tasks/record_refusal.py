@@ -1,27 +1,33 @@
-"""Records that moderation refused an avatar, and quarantines its recordings."""
+"""The task that records that Argil's moderation refused an avatar and quarantines its recordings."""
 
 from __future__ import annotations
 
 from prefect import task
 
-from models.avatar import AvatarStatus
-from models.provisioning import Driver, Provisioning, Status
-from tasks.options import TASK
-from tasks.record_end import end
-from tasks.runtime import runtime
+from models.argil_avatar import AvatarStatus
+from models.provisioning import LeaseOwner, Provisioning, Status
+from services.context import app_context
+from services.outcomes import transition_to_terminal
+from services.prefect_options import TASK_OPTIONS
 
 
-@task(**TASK)
-async def record_refusal(provisioning_id: str, driver: Driver) -> Provisioning:
-    """Return the provisioning REFUSED, both its recordings in quarantine.
+@task(**TASK_OPTIONS)
+async def record_refusal(provisioning_id: str, owner: LeaseOwner) -> Provisioning:
+    """Return the provisioning REFUSED, with both recordings in quarantine.
 
-    Acts only where the ledger says that Argil said REFUSED; else it comes back as it is. Raises
-    UnknownProvisioning, StaleVersion, DatabaseError.
+    A provisioning that is not in TRAINING or whose latest status at Argil is not REFUSED is returned unchanged.
+
+    Raises:
+        UnknownProvisioning: No provisioning has this id.
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The ledger cannot be read or written.
+
     """
-    async with runtime() as active:
-        seen = await active.ledger.get(provisioning_id)
-        if seen.status is not Status.TRAINING or seen.raw_status != AvatarStatus.REFUSED:
-            return seen
-        # First: a crash between the two then repeats both, and never leaves a refusal without its quarantine.
-        await active.quarantine.put(seen)
-        return await end(active, seen, driver, Status.REFUSED)
+    async with app_context() as context:
+        provisioning = await context.ledger.get(provisioning_id)
+        if provisioning.status is not Status.TRAINING or provisioning.raw_status != AvatarStatus.REFUSED:
+            return provisioning
+        # The quarantine is first: a crash between the two writes repeats both and never leaves a refused
+        # provisioning without its quarantine.
+        await context.quarantine.add(provisioning)
+        return await transition_to_terminal(context, provisioning, owner, Status.REFUSED)

@@ -1,36 +1,42 @@
-"""Applies the retrain policy to a failed training."""
+"""The task that applies the retrain policy to a failed training."""
 
 from __future__ import annotations
 
 from prefect import task
 
-from models.avatar import AvatarStatus
-from models.provisioning import Driver, Provisioning, Status
-from tasks.options import TASK
-from tasks.record_end import end
-from tasks.runtime import runtime
+from models.argil_avatar import AvatarStatus
+from models.provisioning import LeaseOwner, Provisioning, Status
+from services.context import app_context
+from services.outcomes import transition_to_terminal
+from services.prefect_options import TASK_OPTIONS
 
 
-@task(**TASK)
-async def record_training_failure(provisioning_id: str, driver: Driver) -> Provisioning:
-    """Return the provisioning TRAINING_FAILED, or ACCEPTED to be trained anew while the policy allows it.
+@task(**TASK_OPTIONS)
+async def record_training_failure(provisioning_id: str, owner: LeaseOwner) -> Provisioning:
+    """Return the provisioning TRAINING_FAILED, or ACCEPTED for a retrain while AVATARS_RETRAIN_LIMIT allows one.
 
-    Acts only where the ledger says that Argil said TRAINING_FAILED; else it comes back as it is, so running
-    this twice does nothing twice. Raises UnknownProvisioning, StaleVersion, DatabaseError.
+    A provisioning that is not in TRAINING or whose latest status at Argil is not TRAINING_FAILED is returned
+    unchanged. Calling it twice therefore has the effect of calling it once.
+
+    Raises:
+        UnknownProvisioning: No provisioning has this id.
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The ledger cannot be read or written.
+
     """
-    async with runtime() as active:
-        seen = await active.ledger.get(provisioning_id)
-        if seen.status is not Status.TRAINING or seen.raw_status != AvatarStatus.TRAINING_FAILED:
-            return seen
-        limit = active.settings.avatars_retrain_limit
-        if seen.retrains >= limit:
-            return await end(active, seen, driver, Status.TRAINING_FAILED)
-        return await active.ledger.record(
-            seen,
-            driver,
-            f"avatar {seen.avatar_id} failed to train: retrain {seen.retrains + 1} of {limit}",
-            to=Status.ACCEPTED,
-            retrains=seen.retrains + 1,
+    async with app_context() as context:
+        provisioning = await context.ledger.get(provisioning_id)
+        if provisioning.status is not Status.TRAINING or provisioning.raw_status != AvatarStatus.TRAINING_FAILED:
+            return provisioning
+        limit = context.settings.avatars_retrain_limit
+        if provisioning.retrain_count >= limit:
+            return await transition_to_terminal(context, provisioning, owner, Status.TRAINING_FAILED)
+        return await context.ledger.transition(
+            provisioning,
+            owner,
+            f"avatar {provisioning.avatar_id} failed to train: retrain {provisioning.retrain_count + 1} of {limit}",
+            new_status=Status.ACCEPTED,
+            retrain_count=provisioning.retrain_count + 1,
             avatar_id=None,
-            training_since=None,
+            training_started_at=None,
         )

@@ -1,16 +1,26 @@
-"""Lets the recordings of a refused avatar in again."""
+"""The task that releases the recordings of a refused avatar from quarantine."""
 
 from __future__ import annotations
 
 from prefect import task
 
-from tasks.options import TASK
-from tasks.runtime import runtime
+from services.context import app_context
+from services.prefect_options import TASK_OPTIONS
 
 
-@task(**TASK)
-async def release_recordings(key: str, why: str) -> int:
-    """Release by provisioning id or reference; returns how many recordings. Raises UnknownProvisioning."""
-    async with runtime() as active:
-        provisioning = await active.ledger.get(key)
-        return len(await active.quarantine.release(provisioning.id, why))
+@task(**TASK_OPTIONS)
+async def release_recordings(key: str, reason: str) -> int:
+    """Release the recordings of a provisioning and return how many.
+
+    Args:
+        key: The id or reference of the provisioning.
+        reason: Why a person released them; it is recorded.
+
+    Raises:
+        UnknownProvisioning: No provisioning has this id or reference.
+        DatabaseError: The quarantine cannot be written.
+
+    """
+    async with app_context() as context:
+        provisioning = await context.ledger.get(key)
+        return len(await context.quarantine.release(provisioning.id, reason))

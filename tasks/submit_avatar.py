@@ -1,4 +1,4 @@
-"""Creates the avatar at Argil: intent recorded first, one POST, the answer recorded."""
+"""The task that creates the avatar at Argil: record the submission, send one POST, record the response."""
 
 from __future__ import annotations
 
@@ -6,88 +6,71 @@ import logging
 
 from prefect import task
 
-from models.avatar import SUBMISSION_KEY, Avatar, CreateAvatar, VideoSource
-from models.errors import ArgilUnavailable, OutcomeUnknown, RequestRefused
-from models.provisioning import Driver, Provisioning, Status, Submission, SubmissionState
+from models.errors import ArgilUnavailable, SubmissionOutcomeUnknown, SubmissionRejected
+from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
-from models.request import ProvisioningRequest
-from tasks.narrate import narrate
-from tasks.options import TASK
-from tasks.runtime import Runtime, runtime
+from services.context import app_context
+from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run
+from services.submissions import build_create_request, record_created_avatar
 
 
-def create_request(request: ProvisioningRequest, submission_id: str) -> CreateAvatar:
-    """Return the create: the caller's fields and our correlation key, nothing else."""
-    return CreateAvatar(
-        name=request.name,
-        dataset_video=VideoSource(url=request.dataset_video),
-        consent_video=VideoSource(url=request.consent_video),
-        extras={**request.extras, SUBMISSION_KEY: submission_id},
-    )
+@task(**TASK_OPTIONS)
+async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
+    """Record a submission, send it once and record its outcome.
 
+    Returns:
+        The provisioning in TRAINING, in SUBMISSION_FAILED, or in SUBMITTING if it is unknown whether Argil created
+        the avatar.
 
-async def take(
-    active: Runtime, seen: Provisioning, driver: Driver, submission: Submission, avatar: Avatar, why: str
-) -> Provisioning:
-    """Record that Argil made this avatar of the submission; its age counts from when the create was recorded."""
-    return await active.ledger.settle_submission(
-        seen,
-        driver,
-        why,
-        submission,
-        SubmissionState.TAKEN,
-        to=Status.TRAINING,
-        avatar_id=avatar.id,
-        raw_status=avatar.status,
-        training_since=submission.created_at,
-        avatar=avatar.raw,
-        reasons=[],
-    )
+    Raises:
+        ArgilUnavailable: Argil created nothing; the provisioning is ACCEPTED again, with the reason.
+        LeaseLost: The owner's lease was lost before anything was sent.
+        StaleVersion: Another owner changed the provisioning before anything was sent.
+        DatabaseError: The ledger cannot be written.
 
-
-@task(**TASK)
-async def submit_avatar(provisioning: Provisioning, driver: Driver) -> Provisioning:
-    """POST the avatar, once.
-
-    Returns the provisioning in TRAINING, SUBMISSION_FAILED, or still SUBMITTING where nothing tells whether
-    Argil took it. Raises ArgilUnavailable where Argil surely took nothing (it is ACCEPTED again, with the
-    reason), LeaseHeld or StaleVersion where another driver took over before anything was sent, DatabaseError.
     """
-    async with runtime() as active:
-        ledger = active.ledger
-        seen, submission = await ledger.begin_submission(provisioning, driver, "a create was recorded")
+    async with app_context() as context:
+        ledger = context.ledger
+        current, submission = await ledger.begin_submission(provisioning, owner, "a submission was recorded")
 
-        async def still_ours() -> None:
-            await active.leases.renew(seen.id, driver, active.lease, version=seen.version)
+        async def renew_lease() -> None:
+            await context.leases.renew(current.id, owner, context.lease_duration, version=current.version)
 
         try:
-            avatar = await active.argil.create(create_request(seen.request, submission.id), before_each=still_ours)
-        except RequestRefused as error:
-            return await ledger.settle_submission(
-                seen,
-                driver,
+            avatar = await context.argil.create_avatar(
+                build_create_request(current.request, submission.id), before_each=renew_lease
+            )
+        except SubmissionRejected as error:
+            return await ledger.resolve_submission(
+                current,
+                owner,
                 error.message,
                 submission,
-                SubmissionState.NOT_TAKEN,
-                to=Status.SUBMISSION_FAILED,
+                SubmissionState.NOT_CREATED,
+                new_status=Status.SUBMISSION_FAILED,
                 http_status=error.status,
-                answer=error.answer,
-                reasons=[Reason.of(error)],
+                response=error.body,
+                reasons=[Reason.from_error(error)],
             )
         except ArgilUnavailable as error:
-            await ledger.settle_submission(
-                seen,
-                driver,
+            await ledger.resolve_submission(
+                current,
+                owner,
                 error.message,
                 submission,
-                SubmissionState.NOT_TAKEN,
-                to=Status.ACCEPTED,
-                reasons=[Reason.of(error)],
+                SubmissionState.NOT_CREATED,
+                new_status=Status.ACCEPTED,
+                reasons=[Reason.from_error(error)],
             )
             raise
-        except OutcomeUnknown as error:
-            narrate(
-                "%s: looking for the avatar before anything is sent again", error.message, level=logging.WARNING
+        except SubmissionOutcomeUnknown as error:
+            log_to_run(
+                "%s: the avatar is looked up before anything is sent again", error.message, level=logging.WARNING
             )
-            return await ledger.settle_submission(seen, driver, error.message, submission, SubmissionState.UNKNOWN)
-        return await take(active, seen, driver, submission, avatar, f"Argil created avatar {avatar.id}")
+            return await ledger.resolve_submission(
+                current, owner, error.message, submission, SubmissionState.UNKNOWN
+            )
+        return await record_created_avatar(
+            context, current, owner, submission, avatar, f"Argil created avatar {avatar.id}"
+        )

@@ -1,4 +1,4 @@
-"""A key and presigned queries pushed through what nobody expects, in process: Prefect keeps none of it."""
+"""Secrets in unexpected errors, in process: Prefect stores none of them."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ from prefect.logging import get_run_logger
 from flows.provision_avatar import provision_avatar
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.secrets_search import columns_with_it, holds_it
+from tests.secret_scanner import columns_with_secret, contains_secret
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
 
 
-@pytest.fixture(params=["in a task", "in the flow", "that logs", "of the transport"])
+@pytest.fixture(params=["in a task", "in the flow", "in a log record", "in the transport"])
 def bug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Code of ours that raises, or logs, what it was given."""
+    """Make a task, the flow, a log call or the HTTP transport raise or log its arguments."""
 
     async def fail(_self: object, url: str, *_: Any, **__: Any) -> NoReturn:
-        if request.param == "that logs":
+        if request.param == "in a log record":
             get_run_logger().error("cannot read %s", [url])
             logging.getLogger("httpx").error("GET %s", url)
-        if request.param == "of the transport":
+        if request.param == "in the transport":
             raise httpx.ConnectError(f"no connection to {url}", request=httpx.Request("GET", url))
         raise ValueError({"url": url, "key": "canary-api-key"})
 
-    def fail_at_once(*_: object) -> NoReturn:
+    def fail_immediately(*_: object) -> NoReturn:
         raise KeyError("https://a.example/b?sig=canary")
 
     if request.param == "in the flow":
-        monkeypatch.setattr("flows.provision_avatar.driver", fail_at_once)
+        monkeypatch.setattr("flows.provision_avatar.lease_owner_for_run", fail_immediately)
     else:
-        monkeypatch.setattr("clients.media_probe.MediaChecker.check", fail)
-    told: str = request.param
-    return told
+        monkeypatch.setattr("media.checker.MediaChecker.check", fail)
+    kind: str = request.param
+    return kind
 
 
 async def run(videos: MediaHost, **changes: str) -> State:
-    """Run the flow to its failure; returns the state that Prefect keeps."""
+    """Run the flow until it fails and return the state that Prefect stores."""
     request = {
         "name": "Ada",
         "dataset_video": f"{videos.url('dataset.mp4')}?X-Amz-Signature=canary%2Bsignature",
         "consent_video": f"{videos.url('consent.mp4')}?sv=1&sig=canary%2Fsignature",
         **changes,
     }
-    state: State = await provision_avatar(request=request, wait="hold", return_state=True)
+    state: State = await provision_avatar(request=request, wait="block", return_state=True)
     return state
 
 
-async def told_by_the_api(state: State) -> dict[str, Any]:
-    """What Prefect's API tells of a run, its declared parameters left out."""
-    from deployments.prefect_api import send_what_waits
+async def api_responses(state: State) -> dict[str, Any]:
+    """Return what Prefect's API returns about a run, without its declared parameters."""
+    from deployments.embedded.prefect_session import flush_telemetry
 
-    await asyncio.to_thread(send_what_waits)
+    await asyncio.to_thread(flush_telemetry)
     run_id = str(state.state_details.flow_run_id)
     by_run = {"flow_runs": {"id": {"any_": [run_id]}}}
     async with get_client() as client:
@@ -76,15 +76,15 @@ async def told_by_the_api(state: State) -> dict[str, Any]:
         }
 
 
-async def test_what_nobody_expected_is_told_without_secrets(
+async def test_unexpected_errors_are_reported_without_secrets(
     bug: str, simulated: ArgilSimulator, videos: MediaHost
 ) -> None:
     state = await run(videos)
     assert state.type in {"FAILED", "CRASHED"}
-    told = await told_by_the_api(state)
-    assert "Encountered exception" in str(told["logs"])
-    assert "?…" in str(told)
-    assert {where for where, answer in told.items() if holds_it(str(answer).encode())} == set()
+    responses = await api_responses(state)
+    assert "Encountered exception" in str(responses["logs"])
+    assert "?…" in str(responses)
+    assert {name for name, response in responses.items() if contains_secret(str(response).encode())} == set()
 
 
 @pytest.mark.parametrize(
@@ -97,19 +97,19 @@ async def test_what_nobody_expected_is_told_without_secrets(
     ],
     ids=["user", "http", "name", "unknown"],
 )
-async def test_parameters_that_break_a_rule_are_not_repeated(
+async def test_invalid_parameters_are_not_repeated(
     changes: dict[str, str], simulated: ArgilSimulator, videos: MediaHost, capfd: pytest.CaptureFixture[str]
 ) -> None:
     state = await run(videos, **changes)
     assert state.is_failed()
-    told = await told_by_the_api(state)
-    assert {where for where, answer in told.items() if holds_it(str(answer).encode())} == set()
-    assert not holds_it("".join(capfd.readouterr()).encode())
+    responses = await api_responses(state)
+    assert {name for name, response in responses.items() if contains_secret(str(response).encode())} == set()
+    assert not contains_secret("".join(capfd.readouterr()).encode())
 
 
-def test_prefects_database_holds_them_in_parameters_alone(clean_environment: Path) -> None:
-    """The last test of this module; whatever ran at this server before is looked at as well."""
+def test_prefect_database_has_secrets_in_parameters_only(clean_environment: Path) -> None:
+    """The last test of this module: it also covers all runs that the server executed before."""
     home = clean_environment / "prefect"
-    assert columns_with_it(home / "prefect.db") <= {"flow_run.parameters"}
+    assert columns_with_secret(home / "prefect.db") <= {"flow_run.parameters"}
     with contextlib.suppress(FileNotFoundError):
-        assert not holds_it((home / "server.log").read_bytes())
+        assert not contains_secret((home / "server.log").read_bytes())

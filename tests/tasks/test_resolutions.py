@@ -1,4 +1,4 @@
-"""What `avatars show` tells of each create: how it was resolved, at a glance and as JSON."""
+"""How `avatars show` describes the resolution of each submission, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ import pytest
 
 from models.errors import ArgilUnavailable
 from models.provisioning import Provisioning, Status
-from models.resolution import Resolution, Resolved, resolutions
+from models.submission_resolution import Resolution, ResolvedSubmission, resolve_submissions
 from simulator.server import ArgilSimulator
-from tests.tasks.conftest import GRACE_SECONDS, Desk, EventfulClock, unattended
+from tests.provisioning_harness import GRACE_SECONDS, ProvisioningHarness, ScriptedClock, list_orphaned
 
 
-async def resolved(desk: Desk, one: Provisioning) -> list[Resolved]:
-    ledger = desk.active.ledger
-    submissions = await ledger.submissions(one.id)
-    return list(resolutions(submissions, await ledger.events(one.id), await ledger.duplicates(one.id)).values())
+async def resolved(harness: ProvisioningHarness, provisioning: Provisioning) -> list[ResolvedSubmission]:
+    ledger = harness.context.ledger
+    submissions = await ledger.list_submissions(provisioning.id)
+    return list(
+        resolve_submissions(
+            submissions, await ledger.list_events(provisioning.id), await ledger.list_duplicates(provisioning.id)
+        ).values()
+    )
 
 
-async def told(desk: Desk, one: Provisioning) -> list[tuple[Resolution, str]]:
-    return [(each.kind, each.told) for each in await resolved(desk, one)]
+async def resolution_texts(
+    harness: ProvisioningHarness, provisioning: Provisioning
+) -> list[tuple[Resolution, str]]:
+    return [(submission.kind, submission.description) for submission in await resolved(harness, provisioning)]
 
 
-async def show(ledger: Path, *words: str) -> str:
-    """Run the command as its users do."""
+async def show(ledger: Path, *args: str) -> str:
+    """Run `avatars show` as a process and return its output."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli", "show", *words),
+        *(sys.executable, "-m", "cli", "show", *args),
         env={**os.environ, "AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{ledger}"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -40,69 +46,75 @@ async def show(ledger: Path, *words: str) -> str:
     return out.decode()
 
 
-async def test_a_create_that_was_answered_says_so(desk: Desk) -> None:
-    assert await told(desk, await desk.submitted()) == [(Resolution.ANSWERED, "answered")]
+async def test_submission_with_a_response_is_answered(harness: ProvisioningHarness) -> None:
+    assert await resolution_texts(harness, await harness.submitted()) == [(Resolution.ANSWERED, "answered")]
 
 
-async def test_a_create_that_was_surely_not_taken_says_so(desk: Desk) -> None:
-    accepted = await desk.accepted("payment-required")
+async def test_rejected_submission_is_not_created(harness: ProvisioningHarness) -> None:
+    accepted = await harness.accepted("payment-required")
     with pytest.raises(ArgilUnavailable):
-        await desk.submitted_from(accepted)
-    assert await told(desk, accepted) == [(Resolution.NOT_TAKEN, "Argil surely took nothing")]
-    refused = await desk.submitted("invalid", reference="ada-2", name="Grace")
-    assert await told(desk, refused) == [(Resolution.NOT_TAKEN, "Argil surely took nothing (422)")]
-
-
-async def test_a_create_without_an_answer_is_unknown_and_then_adopted(desk: Desk, clock: EventfulClock) -> None:
-    unknown = await desk.submitted("cut-after-create")
-    assert await told(desk, unknown) == [(Resolution.UNKNOWN, "no answer; still unknown")]
-    adopted = await desk.found(unknown)
-    assert await told(desk, adopted) == [
-        (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its key")
+        await harness.submitted_from(accepted)
+    assert await resolution_texts(harness, accepted) == [(Resolution.NOT_CREATED, "Argil did not create an avatar")]
+    refused = await harness.submitted("invalid", reference="ada-2", name="Grace")
+    assert await resolution_texts(harness, refused) == [
+        (Resolution.NOT_CREATED, "Argil did not create an avatar (422)")
     ]
 
 
-async def test_a_create_whose_driver_died_is_under_way_until_it_is_adopted(desk: Desk) -> None:
-    left, _ = await desk.active.ledger.begin_submission(await desk.accepted(), desk.driver, "recorded")
-    assert [kind for kind, _ in await told(desk, left)] == [Resolution.UNDER_WAY]
+async def test_submission_without_a_response_is_unknown_then_adopted(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    unknown = await harness.submitted("cut-after-create")
+    assert await resolution_texts(harness, unknown) == [(Resolution.UNKNOWN, "no answer; not resolved yet")]
+    adopted = await harness.resolve_submission(unknown)
+    assert await resolution_texts(harness, adopted) == [
+        (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its correlation id")
+    ]
 
 
-async def test_an_avatar_that_shows_up_after_its_cancellation_was_adopted(desk: Desk) -> None:
-    from tasks.cancel import cancel
+async def test_pending_submission_is_in_progress(harness: ProvisioningHarness) -> None:
+    orphaned, _ = await harness.context.ledger.begin_submission(await harness.accepted(), harness.owner, "recorded")
+    assert [kind for kind, _ in await resolution_texts(harness, orphaned)] == [Resolution.IN_PROGRESS]
 
-    unknown = await desk.submitted("cut-after-create")
-    cancelled = await cancel(desk.active.ledger, unknown, desk.driver, "a person cancelled it")
-    await unattended(desk.driver)
+
+async def test_avatar_found_after_a_cancellation_is_adopted(harness: ProvisioningHarness) -> None:
+    from services.cancellation import cancel_provisioning
+
+    unknown = await harness.submitted("cut-after-create")
+    cancelled = await cancel_provisioning(harness.context.ledger, unknown, harness.owner, "a person cancelled it")
+    await list_orphaned(harness.owner)
     assert cancelled.status is Status.CANCELLED
-    assert [kind for kind, _ in await told(desk, cancelled)] == [Resolution.ADOPTED]
+    assert [kind for kind, _ in await resolution_texts(harness, cancelled)] == [Resolution.ADOPTED]
 
 
-async def test_show_tells_what_was_lost_and_submitted_anew(desk: Desk, ledger_file: Path) -> None:
-    lost = await desk.found(await desk.submitted("cut-before-create"))
-    assert (await told(desk, lost))[0][1].endswith("grace period, not submitted anew yet")
-    training = await desk.submitted_from(lost)
+async def test_show_describes_a_lost_and_repeated_submission(
+    harness: ProvisioningHarness, ledger_file: Path
+) -> None:
+    lost = await harness.resolve_submission(await harness.submitted("cut-before-create"))
+    assert (await resolution_texts(harness, lost))[0][1].endswith("grace period, not submitted again yet")
+    training = await harness.submitted_from(lost)
     out = " ".join((await show(ledger_file, training.id)).replace("│", " ").split())
-    assert "no answer; taken for lost after" in out
+    assert "no answer; presumed lost after" in out
     document = json.loads(await show(ledger_file, training.id, "--json"))
-    assert [(each["state"], each["resolution"], each["resolved"]) for each in document["submissions"]] == [
-        ("LOST", "lost", "no answer; taken for lost after the grace period, submitted anew as #2"),
-        ("TAKEN", "answered", "answered"),
+    assert [(row["state"], row["resolution"], row["resolution_text"]) for row in document["submissions"]] == [
+        ("LOST", "lost", "no answer; presumed lost after the grace period, submitted again as #2"),
+        ("CREATED", "answered", "answered"),
     ]
 
 
 @pytest.mark.parametrize("timing", [{"list_lag_seconds": GRACE_SECONDS + 20}])
 async def test_show_names_the_duplicate(
-    desk: Desk, argil: ArgilSimulator, clock: EventfulClock, ledger_file: Path
+    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, ledger_file: Path
 ) -> None:
-    lost = await desk.found(await desk.submitted("cut-after-create,garbled,list-lag"))
-    unknown = await desk.submitted_from(lost)
-    clock.pass_(3600)
-    adopted = await desk.found(unknown)
-    _, second = argil.world.avatars
-    kept, other = await resolved(desk, adopted)
-    assert (kept.kind, kept.duplicates) == (Resolution.ADOPTED, ())
-    assert (other.kind, other.duplicates) == (Resolution.DUPLICATE, (second["id"],))
-    table = (await show(ledger_file, adopted.id)).partition("Creates")[2]
+    lost = await harness.resolve_submission(await harness.submitted("cut-after-create,garbled,list-lag"))
+    unknown = await harness.submitted_from(lost)
+    clock.advance(3600)
+    adopted = await harness.resolve_submission(unknown)
+    _, second = argil.account.avatars
+    adopted_submission, duplicate = await resolved(harness, adopted)
+    assert (adopted_submission.kind, adopted_submission.duplicate_avatar_ids) == (Resolution.ADOPTED, ())
+    assert (duplicate.kind, duplicate.duplicate_avatar_ids) == (Resolution.DUPLICATE, (second["id"],))
+    table = (await show(ledger_file, adopted.id)).partition("Submissions")[2]
     assert "duplicate reported" in table
     document = json.loads(await show(ledger_file, adopted.id, "--json"))
-    assert [each["duplicates"] for each in document["submissions"]] == [[], [second["id"]]]
+    assert [row["duplicate_avatar_ids"] for row in document["submissions"]] == [[], [second["id"]]]

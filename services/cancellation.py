@@ -1,0 +1,43 @@
+"""Cancels a provisioning at a person's request; Argil has no cancel and continues to train an existing avatar."""
+
+from __future__ import annotations
+
+from models.errors import NotCancellable
+from models.outcomes import OUTCOMES
+from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status
+from models.reason import Reason
+from store.ledger import Ledger
+
+
+async def cancel_provisioning(
+    ledger: Ledger, provisioning: Provisioning, owner: LeaseOwner, message: str
+) -> Provisioning:
+    """Return the provisioning as CANCELLED, with its avatar id if it has one.
+
+    A cancelled provisioning is returned unchanged. The next write of a lease owner that works on it fails.
+
+    Raises:
+        NotCancellable: The provisioning has another terminal status.
+        StaleVersion: Another owner changed it since it was read.
+        DatabaseError: The ledger cannot be written.
+
+    """
+    if provisioning.status is Status.CANCELLED:
+        return provisioning
+    if Status.CANCELLED not in TRANSITIONS[provisioning.status]:
+        raise NotCancellable(
+            f"provisioning {provisioning.id} cannot be cancelled: it is {provisioning.status}",
+            hint=OUTCOMES[provisioning.status].next_step_for(provisioning.id),
+        )
+    outcome = OUTCOMES[Status.CANCELLED]
+    description = f"{message}; {_remote_state_message(provisioning)}"
+    reason = Reason(code="cancelled", message=description, hint=outcome.next_step_for(provisioning.id))
+    return await ledger.transition(provisioning, owner, description, new_status=Status.CANCELLED, reasons=[reason])
+
+
+def _remote_state_message(provisioning: Provisioning) -> str:
+    if provisioning.avatar_id is not None:
+        return f"avatar {provisioning.avatar_id} stays at Argil, which continues to train it: it has no cancel"
+    if provisioning.status is Status.SUBMITTING:
+        return "a submission was recorded: if Argil created its avatar, the avatar is found and recorded later"
+    return "nothing was sent to Argil"

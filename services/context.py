@@ -1,0 +1,172 @@
+"""The composition root: builds the clients and the store, one set per process and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from clients.argil import ArgilClient
+from clients.rate_limiter import SharedRateLimit
+from clients.training_monitor import TrainingMonitor
+from media.checker import MediaChecker
+from models.clock import Clock, SystemClock
+from models.media_rules import MediaRole
+from models.settings import Settings
+from services.api_key import resolve_api_key
+from services.global_rate_limit import PrefectRateLimit
+from services.leases import LEASE_DURATION, LeaseManager
+from services.store import open_store
+from services.webhook_wakeups import WebhookWakeups
+from store.leases import LeaseRepository
+from store.ledger import Ledger
+from store.quarantine import QuarantineRepository
+from store.suspended_runs import SuspendedRunRepository
+from store.webhook_deliveries import WebhookDeliveryRepository
+
+
+@dataclass(frozen=True)
+class AppContext:
+    """The shared dependencies of the tasks and services of one process."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    leases: LeaseRepository
+    lease_manager: LeaseManager
+    quarantine: QuarantineRepository
+    deliveries: WebhookDeliveryRepository
+    suspended_runs: SuspendedRunRepository
+    argil: ArgilClient
+    training_monitor: TrainingMonitor
+    media_checker: MediaChecker
+
+    @property
+    def lease_duration(self) -> timedelta:
+        """How long a lease lasts without a renewal."""
+        return self.lease_manager.duration
+
+
+@contextlib.asynccontextmanager
+async def _closing(media_checker: MediaChecker) -> AsyncIterator[MediaChecker]:
+    with media_checker:
+        yield media_checker
+
+
+@contextlib.asynccontextmanager
+async def build_context(
+    settings: Settings,
+    clock: Clock,
+    *,
+    lease_duration: timedelta = LEASE_DURATION,
+    shared_limit: SharedRateLimit | None = None,
+) -> AsyncIterator[AppContext]:
+    """Build the context of one process.
+
+    Args:
+        settings: The settings of this process.
+        clock: The clock of every client and repository.
+        lease_duration: How long a crashed lease owner blocks the others.
+        shared_limit: A rate limit shared with other processes, applied on top of the process's own.
+
+    Raises:
+        SettingsError: No API key was found.
+        DatabaseError: The ledger cannot be opened.
+
+    """
+    api_key = await resolve_api_key(settings)
+    async with (
+        open_store(settings, clock) as store,
+        ArgilClient(
+            settings.argil_api_url,
+            api_key,
+            clock=clock,
+            requests_per_second=settings.avatars_requests_per_second,
+            shared_limit=shared_limit,
+        ) as argil,
+        _closing(
+            MediaChecker(
+                allowed_hosts=settings.avatars_media_allowed_hosts,
+                policy=settings.media_policy,
+                sha256_of={MediaRole.CONSENT} if settings.avatars_hash_consent_video else (),
+                clock=clock,
+            )
+        ) as media_checker,
+    ):
+        yield AppContext(
+            settings=settings,
+            clock=clock,
+            ledger=store.ledger,
+            leases=store.leases,
+            lease_manager=LeaseManager(store.leases, store.ledger, clock, lease_duration),
+            quarantine=store.quarantine,
+            deliveries=store.deliveries,
+            suspended_runs=store.suspended_runs,
+            argil=argil,
+            training_monitor=TrainingMonitor(
+                argil,
+                clock,
+                min_interval_seconds=settings.avatars_poll_min_seconds,
+                max_interval_seconds=settings.avatars_poll_max_seconds,
+                not_found_grace_seconds=settings.avatars_lookup_grace_seconds,
+                wakeups=WebhookWakeups(store.deliveries),
+            ),
+            media_checker=media_checker,
+        )
+
+
+class _SharedContext:
+    """The context in use on one event loop: built by its first user, closed by its last."""
+
+    def __init__(self) -> None:
+        self.reference_count = 0
+        self.lock = asyncio.Lock()
+        self.stack = contextlib.AsyncExitStack()
+        self.context: AppContext | None = None
+
+
+_shared: dict[asyncio.AbstractEventLoop, _SharedContext] = {}
+
+
+@contextlib.asynccontextmanager
+async def _acquire_shared() -> AsyncIterator[_SharedContext]:
+    loop = asyncio.get_running_loop()
+    shared = _shared.setdefault(loop, _SharedContext())
+    shared.reference_count += 1
+    try:
+        yield shared
+    finally:
+        shared.reference_count -= 1
+        if shared.reference_count == 0:
+            del _shared[loop]
+            await shared.stack.aclose()
+
+
+@contextlib.asynccontextmanager
+async def app_context() -> AsyncIterator[AppContext]:
+    """Share the context of this process, built from the environment on first use.
+
+    All runs of a process share one rate limiter and one connection pool.
+
+    Raises:
+        SettingsError: No API key was found.
+        DatabaseError: The ledger cannot be opened.
+
+    """
+    async with _acquire_shared() as shared:
+        async with shared.lock:
+            if shared.context is None:
+                clock = SystemClock()
+                built = build_context(Settings.load(), clock, shared_limit=PrefectRateLimit(clock))
+                shared.context = await shared.stack.enter_async_context(built)
+        yield shared.context
+
+
+@contextlib.asynccontextmanager
+async def override_context(context: AppContext) -> AsyncIterator[None]:
+    """Share the given context with everything on this event loop, for example a test's own."""
+    async with _acquire_shared() as shared:
+        shared.context = context
+        yield

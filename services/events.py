@@ -1,0 +1,48 @@
+"""Emits Prefect events about provisionings, which automations react to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL
+
+from models.outcomes import OUTCOMES
+from models.provisioning import Provisioning
+from models.redaction import redact_json
+
+RESOURCE_PREFIX = "avatars.provisioning"
+"""The resource of each event is this prefix, a dot and the provisioning's id."""
+DUPLICATE_EVENT = "avatar.duplicate"
+
+
+def emit_outcome_event(provisioning: Provisioning) -> None:
+    """Emit the event of the provisioning's status, if it has one."""
+    if event := OUTCOMES[provisioning.status].event:
+        reasons = [reason.model_dump() for reason in provisioning.reasons]
+        _emit(event, provisioning, {"reasons": reasons})
+
+
+def emit_duplicate_event(provisioning: Provisioning, duplicate_avatar_id: str) -> None:
+    """Emit that Argil has another avatar of the same provisioning, which was not adopted."""
+    _emit(DUPLICATE_EVENT, provisioning, {"duplicate_avatar_id": duplicate_avatar_id})
+
+
+def _emit(event: str, provisioning: Provisioning, payload: dict[str, Any]) -> None:
+    if PREFECT_API_URL.value() is None:
+        return  # Prefect would start a server to receive the event
+    emit_event(
+        event=event,
+        resource={
+            "prefect.resource.id": f"{RESOURCE_PREFIX}.{provisioning.id}",
+            "prefect.resource.name": provisioning.name,
+        },
+        payload=redact_json(
+            {
+                "provisioning_id": provisioning.id,
+                "reference": provisioning.reference,
+                "avatar_id": provisioning.avatar_id,
+                **payload,
+            }
+        ),
+    )

@@ -1,0 +1,39 @@
+"""Records the terminal status of a provisioning."""
+
+from __future__ import annotations
+
+from models.outcomes import OUTCOMES
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.reason import Reason
+from services.context import AppContext
+
+
+async def transition_to_terminal(
+    context: AppContext, provisioning: Provisioning, owner: LeaseOwner, status: Status
+) -> Provisioning:
+    """Move a provisioning to a terminal status, with the outcome's description as the reason.
+
+    Argil itself gives no reasons. READY has none either.
+
+    Raises:
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The ledger cannot be written.
+
+    """
+    outcome = OUTCOMES[status]
+    if status is Status.READY:
+        return await context.ledger.transition(
+            provisioning,
+            owner,
+            f"Argil reports {provisioning.raw_status}: {outcome.description}",
+            new_status=status,
+            reasons=[],
+            raw_status=provisioning.raw_status,
+            avatar_snapshot=provisioning.avatar_snapshot,
+        )
+    reason = Reason(
+        code=outcome.event or status, message=outcome.description, hint=outcome.next_step_for(provisioning.id)
+    )
+    return await context.ledger.transition(
+        provisioning, owner, outcome.description, new_status=status, reasons=[reason]
+    )

@@ -1,0 +1,79 @@
+"""All patches of Prefect's internals, each behind a version check and with a fallback.
+
+- `states.format_exception`: Prefect puts every exception into the message of its state (issue 10524).
+  Without the patch, these messages are not redacted.
+- `_starter_direct.run_flow_in_subprocess`: a runner spawns a process for each run (pull request 16802), and each
+  process imports Prefect again (issue 14423). Without the patch, runs start seconds later.
+
+The numbers are those of github.com/PrefectHQ/prefect.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from types import TracebackType
+from typing import Any
+
+import prefect
+from prefect import Flow, states
+from prefect.client.schemas.objects import FlowRun
+
+from models.redaction import redact
+from services.redaction_hooks import install_redaction
+
+PATCHED_VERSION = "3.8."
+"""The patches are tested with these versions of Prefect."""
+
+StartProcess = Callable[[Flow[..., Any], FlowRun, Mapping[str, str | None]], BaseProcess]
+"""Starts the process of a flow run with additional environment variables."""
+
+logger = logging.getLogger(__name__)
+
+_format_exception = getattr(states, "format_exception", None)
+
+
+def install_hooks() -> None:
+    """Redact secrets from the output of this process and from the states that it reports to Prefect.
+
+    Call it in every process that runs or starts flows, before the first run. Calling it again has no effect.
+    """
+    install_redaction()
+    patch_state_messages()
+
+
+def patch_state_messages() -> None:
+    """Redact the message of each state that is made from an exception; no logging filter processes it.
+
+    This covers exceptions of tasks, of flows, of the validation of parameters and of the engine itself.
+    """
+    if _is_supported("messages of failed states are not redacted") and _format_exception is not None:
+        # The only function by which Prefect formats the exception of a state; tests/test_secrets.py checks it.
+        states.format_exception = _redacted_format_exception  # type: ignore[assignment]  # its default None is not in its type
+
+
+def patch_flow_run_starter(start_process: StartProcess) -> None:
+    """Have every runner of this process start flow runs with the given function.
+
+    Prefect's `DirectSubprocessStarter` documents this replacement: "patch the module to override".
+    """
+    if not _is_supported("runs start in spawned processes, which takes seconds"):
+        return
+    try:
+        from prefect.runner import _starter_direct  # noqa: PLC0415  # a private module, which may move
+    except ImportError:
+        logger.warning("Prefect has no prefect.runner._starter_direct: runs start in spawned processes")
+        return
+    _starter_direct.run_flow_in_subprocess = start_process  # type: ignore[assignment, attr-defined]
+
+
+def _is_supported(consequence: str) -> bool:
+    if prefect.__version__.startswith(PATCHED_VERSION):
+        return True
+    logger.warning("Prefect %s is not patched, only %sx is: %s", prefect.__version__, PATCHED_VERSION, consequence)
+    return False
+
+
+def _redacted_format_exception(error: BaseException, trace: TracebackType | None = None) -> str:
+    return redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists

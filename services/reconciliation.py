@@ -1,0 +1,156 @@
+"""One reconciliation pass: compares the account at Argil with the ledger and finds orphaned provisionings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from clients.training_status import fetch_avatars, list_avatars_or_empty
+from models.argil_avatar import Avatar
+from models.errors import ConcurrencyError
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from services.context import AppContext, app_context
+from services.duplicates import report_duplicate
+from services.run_log import log_to_run
+
+PAGE_SIZE = 500
+LATE_COMPLETION_WINDOW = timedelta(days=7)
+"""How long a timed-out training is still polled."""
+
+PageReader = Callable[[Provisioning | None], Awaitable[list[Provisioning]]]
+"""Reads the page of the ledger after a provisioning, or the first page."""
+
+
+async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
+    """Reconcile the account, then yield the provisionings without a valid lease that need work, page by page.
+
+    These are: provisionings whose lease owner crashed, submissions with an unknown outcome, trainings that have
+    finished, passed their deadline or return 404, and timed-out trainings that finished late.
+
+    Raises:
+        ArgilUnauthorized: Argil rejects the API key.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    async with app_context() as context:
+        listed_avatars = {avatar.id: avatar for avatar in await list_avatars_or_empty(context.argil)}
+        await reconcile_account(context, list(listed_avatars.values()), owner)
+        async for page in _iter_pages(_read_unleased(context, Status.ACCEPTED)):
+            yield [provisioning for provisioning in page if provisioning.lease_owner]
+        async for page in _iter_pages(_read_unleased(context, Status.SUBMITTING)):
+            yield page
+        for read_page in (_read_unleased(context, Status.TRAINING), _read_timed_out(context)):
+            async for page in _iter_pages(read_page):
+                yield await _select_due(context, page, listed_avatars)
+
+
+async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
+    """Record what the account contains for recorded submissions that the ledger does not know yet.
+
+    That is: the avatar of a provisioning that was cancelled before Argil responded, the current status of a
+    cancelled avatar, and duplicates. Provisionings in SUBMITTING are resolved by their lease owner.
+
+    Raises:
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    avatars_by_submission_id: dict[str, list[Avatar]] = {}
+    for avatar in avatars:
+        if avatar.submission_id is not None:
+            avatars_by_submission_id.setdefault(avatar.submission_id, []).append(avatar)
+    submission_ids = list(avatars_by_submission_id)
+    for start in range(0, len(submission_ids), PAGE_SIZE):
+        page = await context.ledger.find_by_submission_ids(submission_ids[start : start + PAGE_SIZE])
+        submissions = await context.ledger.list_submissions_by_provisioning(
+            [provisioning.id for provisioning in page]
+        )
+        for provisioning in page:
+            if provisioning.status is not Status.SUBMITTING:
+                await _reconcile_provisioning(
+                    context, provisioning, submissions[provisioning.id], avatars_by_submission_id, owner
+                )
+
+
+async def _reconcile_provisioning(
+    context: AppContext,
+    provisioning: Provisioning,
+    submissions: Sequence[Submission],
+    avatars_by_submission_id: dict[str, list[Avatar]],
+    owner: LeaseOwner,
+) -> None:
+    known_avatar_ids = {submission.avatar_id for submission in submissions}
+    current = provisioning
+    # For an erased provisioning only duplicates are reported: they still have to be deleted at Argil.
+    records_avatar = current.status is Status.CANCELLED and current.erased_at is None
+    try:
+        for submission in submissions:
+            for avatar in avatars_by_submission_id.get(submission.id, ()):
+                if avatar.id not in known_avatar_ids and records_avatar and current.avatar_id is None:
+                    current = await _record_late_avatar(context, current, submission, avatar, owner)
+                elif avatar.id not in known_avatar_ids:
+                    await report_duplicate(context, current, owner, avatar)
+                elif records_avatar and avatar.status != current.raw_status:
+                    current = await context.ledger.transition(
+                        current,
+                        owner,
+                        f"Argil reports {avatar.status}",
+                        raw_status=avatar.status,
+                        avatar_snapshot=avatar.raw,
+                    )
+    except ConcurrencyError:
+        log_to_run("provisioning %s changed while it was reconciled: left to the next tick", provisioning.id)
+
+
+async def _record_late_avatar(
+    context: AppContext, provisioning: Provisioning, submission: Submission, avatar: Avatar, owner: LeaseOwner
+) -> Provisioning:
+    return await context.ledger.resolve_submission(
+        provisioning,
+        owner,
+        f"Argil created avatar {avatar.id} for the submission and continues to train it",
+        submission,
+        SubmissionState.CREATED,
+        avatar_id=avatar.id,
+        raw_status=avatar.status,
+        training_started_at=submission.created_at,
+        avatar_snapshot=avatar.raw,
+    )
+
+
+def _read_unleased(context: AppContext, status: Status) -> PageReader:
+    return lambda after: context.ledger.list_unleased(status, after=after, limit=PAGE_SIZE)
+
+
+def _read_timed_out(context: AppContext) -> PageReader:
+    since = context.clock.now() - LATE_COMPLETION_WINDOW
+    return lambda after: context.ledger.list_timed_out(since, after=after, limit=PAGE_SIZE)
+
+
+async def _iter_pages(read_page: PageReader) -> AsyncIterator[list[Provisioning]]:
+    after: Provisioning | None = None
+    while page := await read_page(after):
+        yield page
+        after = page[-1]
+
+
+async def _select_due(
+    context: AppContext, page: list[Provisioning], listed_avatars: dict[str, Avatar]
+) -> list[Provisioning]:
+    by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
+    known = [listed_avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listed_avatars]
+    avatars = await fetch_avatars(context.argil, by_avatar_id, known)
+    overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
+    return [
+        by_avatar_id[avatar_id]
+        for avatar_id, avatar in avatars.items()
+        if _needs_action(by_avatar_id[avatar_id], avatar, overdue_since)
+    ]
+
+
+def _needs_action(provisioning: Provisioning, avatar: Avatar | None, overdue_since: datetime) -> bool:
+    is_terminal = avatar is not None and avatar.is_terminal
+    if provisioning.status is Status.TIMED_OUT:
+        return is_terminal
+    started_at = provisioning.training_started_at
+    is_overdue = started_at is not None and started_at <= overdue_since
+    return is_terminal or avatar is None or is_overdue or provisioning.lease_owner is not None

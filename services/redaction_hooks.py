@@ -1,0 +1,69 @@
+"""Redacts secrets from all output of a process: log records, warnings and tracebacks, of any library.
+
+Does not import Prefect: every process of this project calls it, also those that do not run flows.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+import warnings
+from types import TracebackType
+from typing import Any
+
+from models.redaction import redact, redact_json
+
+ACCESS_LOGGER_NAME = "uvicorn.access"
+"""Its formatter unpacks the arguments of a record itself."""
+_original_formatwarning = warnings.formatwarning
+
+
+def install_redaction() -> None:
+    """Redact every log record, warning and traceback of this process from now on; calling it again has no effect.
+
+    Log records are redacted when they are created, so no logger, handler or formatter receives the secret.
+    """
+    logging.setLogRecordFactory(RedactedLogRecord)
+    warnings.formatwarning = _format_warning
+    sys.excepthook = _redacted_excepthook
+    threading.excepthook = lambda args: _redacted_excepthook(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = lambda args: _redacted_excepthook(args.exc_type, args.exc_value, args.exc_traceback)
+
+
+class RedactedLogRecord(logging.LogRecord):
+    """A log record without secrets: the message is rendered and redacted, an exception is replaced by its text."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.name == ACCESS_LOGGER_NAME and isinstance(self.args, tuple):
+            self.args = tuple(redact_json(argument) for argument in self.args)
+        else:
+            self.msg, self.args = redact(self._rendered_message()), ()
+        if self.exc_info and self.exc_info[1] is not None:
+            self.exc_text = format_redacted_traceback(self.exc_info[1])
+            self.exc_info = None
+
+    def _rendered_message(self) -> str:
+        try:
+            return self.getMessage()
+        except Exception:  # noqa: BLE001  # for arguments that do not fit, logging would print both unredacted
+            return f"{self.msg} {self.args}"
+
+
+def format_redacted_traceback(error: BaseException) -> str:
+    """Return the traceback of an exception as Python prints it, without secrets."""
+    return redact("".join(traceback.format_exception(error))).rstrip("\n")
+
+
+def _redacted_excepthook(
+    kind: type[BaseException], error: BaseException | None, _trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt | SystemExit):
+        return
+    sys.stderr.write(f"{format_redacted_traceback(error) if error is not None else kind.__name__}\n")
+
+
+def _format_warning(*args: Any, **options: Any) -> str:
+    return redact(_original_formatwarning(*args, **options))

@@ -1,0 +1,48 @@
+"""Opens the ledger database.
+
+Does not import Prefect, whose import takes over a second of CPU time: commands that only use the ledger need none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from models.clock import Clock
+from models.settings import Settings
+from store import migrate
+from store.database import Database
+from store.leases import LeaseRepository
+from store.ledger import Ledger
+from store.quarantine import QuarantineRepository
+from store.suspended_runs import SuspendedRunRepository
+from store.webhook_deliveries import WebhookDeliveryRepository
+
+
+@dataclass(frozen=True)
+class Store:
+    """The ledger and the other repositories of one database."""
+
+    ledger: Ledger
+    leases: LeaseRepository
+    quarantine: QuarantineRepository
+    deliveries: WebhookDeliveryRepository
+    suspended_runs: SuspendedRunRepository
+
+
+@contextlib.asynccontextmanager
+async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
+    """Open the database with its schema up to date; needs no API key. Raises DatabaseError."""
+    database = Database(settings.avatars_database_url.get_secret_value())
+    try:
+        await migrate.ensure_schema(database)
+        yield Store(
+            ledger=Ledger(database, clock),
+            leases=LeaseRepository(database, clock),
+            quarantine=QuarantineRepository(database, clock),
+            deliveries=WebhookDeliveryRepository(database, clock),
+            suspended_runs=SuspendedRunRepository(database, clock),
+        )
+    finally:
+        await database.close()

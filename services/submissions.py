@@ -1,0 +1,50 @@
+"""The request of a submission, and the record of the avatar that Argil created for it."""
+
+from __future__ import annotations
+
+from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, CreateAvatarRequest, VideoSource
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from models.request import ProvisioningRequest
+from services.context import AppContext
+
+
+def build_create_request(request: ProvisioningRequest, submission_id: str) -> CreateAvatarRequest:
+    """Return the body of `POST /avatars`: the caller's fields and the submission id, nothing else."""
+    return CreateAvatarRequest(
+        name=request.name,
+        dataset_video=VideoSource(url=request.dataset_video),
+        consent_video=VideoSource(url=request.consent_video),
+        extras={**request.extras, SUBMISSION_ID_EXTRA: submission_id},
+    )
+
+
+async def record_created_avatar(
+    context: AppContext,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    submission: Submission,
+    avatar: Avatar,
+    message: str,
+) -> Provisioning:
+    """Record the avatar that Argil created for a submission and return the provisioning in TRAINING.
+
+    The training starts at the time of the submission, so its deadline does not depend on when the avatar is found.
+
+    Raises:
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The ledger cannot be written.
+
+    """
+    return await context.ledger.resolve_submission(
+        provisioning,
+        owner,
+        message,
+        submission,
+        SubmissionState.CREATED,
+        new_status=Status.TRAINING,
+        avatar_id=avatar.id,
+        raw_status=avatar.status,
+        training_started_at=submission.created_at,
+        avatar_snapshot=avatar.raw,
+        reasons=[],
+    )

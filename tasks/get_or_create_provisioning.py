@@ -1,0 +1,37 @@
+"""The task that records a request in the ledger or attaches to the provisioning of its reference."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import task
+
+from models.provisioning import LeaseOwner, Provisioning
+from models.request import RECOMMENDED_MAX_EXTRAS, ProvisioningRequest
+from services.context import app_context
+from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run
+
+
+@task(**TASK_OPTIONS)
+async def get_or_create_provisioning(
+    request: ProvisioningRequest, reference: str, owner: LeaseOwner
+) -> Provisioning:
+    """Return the provisioning of this reference, created in ACCEPTED if there is none.
+
+    Raises:
+        ReferenceConflict: The reference belongs to a different request.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    async with app_context() as context:
+        provisioning, is_new = await context.ledger.get_or_create(request, reference, owner)
+    if not is_new:
+        log_to_run("attached to provisioning %s, which is %s", provisioning.id, provisioning.status)
+    elif len(request.extras) >= RECOMMENDED_MAX_EXTRAS:
+        log_to_run(
+            "Argil's documentation recommends at most %d extras, including the submission id",
+            RECOMMENDED_MAX_EXTRAS,
+            level=logging.WARNING,
+        )
+    return provisioning

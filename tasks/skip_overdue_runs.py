@@ -1,0 +1,62 @@
+"""The task that replaces all overdue runs of a schedule by the current one, so that they do not queue up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect import task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.runtime import deployment, flow_run
+from prefect.states import Cancelled
+
+from services.prefect_options import TASK_OPTIONS
+
+LATE_START_TOLERANCE_SECONDS = 5.0
+"""A run that starts within this time of its scheduled start has no overdue runs behind it."""
+PAGE_SIZE = 200
+
+
+@task(**TASK_OPTIONS)
+async def skip_overdue_runs() -> int:
+    """Set the overdue scheduled runs of this deployment that have not started to "Skipped"; return how many.
+
+    Returns 0 for a run that starts on time or was not scheduled. Without this, a machine that is too slow for its
+    schedules, or was off for a while, would only work off empty ticks.
+
+    Raises:
+        httpx.HTTPError: The Prefect API does not respond.
+
+    """
+    now, scheduled_at = datetime.now(UTC), flow_run.scheduled_start_time
+    if (
+        deployment.id is None
+        or scheduled_at is None
+        or (now - scheduled_at).total_seconds() < LATE_START_TOLERANCE_SECONDS
+    ):
+        return 0
+    async with get_client() as client:
+        overdue = await client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[UUID(deployment.id)])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+                expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
+            ),
+            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
+            limit=PAGE_SIZE,
+        )
+        skipped = [run for run in overdue if run.auto_scheduled]
+        for run in skipped:
+            state: State = Cancelled(name="Skipped", message="overdue: a later run of this schedule did its work")
+            await client.set_flow_run_state(run.id, state)
+    return len(skipped)

@@ -1,0 +1,292 @@
+"""Fixtures for tests of tasks and services: a ledger, a client, a simulated Argil on a real socket, one clock."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import shutil
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+import trustme
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from media.checker import MediaChecker
+from models.errors import MediaUnreachable
+from models.media_rules import MediaFacts, MediaReport, MediaRole, check_rules
+from models.provisioning import LeaseOwner, Provisioning, ProvisioningEvent, Submission, SubmissionState
+from models.request import ProvisioningRequest
+from models.settings import Settings
+from services.context import AppContext, build_context, override_context
+from services.reconciliation import find_orphaned
+from simulator.account import SimulatedAccount
+from simulator.argil_app import create_app
+from simulator.connection_drop import DroppableProtocol
+from simulator.scenarios import Timing
+from simulator.server import ArgilSimulator
+from simulator.uvicorn_thread import serve_in_thread
+from store import migrate
+from store.database import Database
+from tasks.resolve_submission import resolve_submission
+from tasks.submit_avatar import submit_avatar
+from tests.fakes import FakeClock
+
+KEY = "canary-key"
+TRAINING_SECONDS = 100.0
+GRACE_SECONDS = 1.0
+TIMEOUT_SECONDS = 200.0
+LEASE_SECONDS = 30.0
+VALID_FACTS = MediaFacts(
+    size_bytes=1000,
+    container="mp4",
+    video_codec="h264",
+    width=1920,
+    height=1080,
+    duration_seconds=61.0,
+    frame_rate=30.0,
+    has_audio=True,
+    etag='"1"',
+)
+
+
+async def list_orphaned(owner: LeaseOwner) -> list[Provisioning]:
+    """Return the provisionings that a reconcile tick would find."""
+    return [provisioning async for page in find_orphaned(owner) for provisioning in page]
+
+
+class ScriptedClock(FakeClock):
+    """A fake clock that calls the functions in `during_sleep`, one after each sleep.
+
+    Sleeps shorter than 0.1 seconds are those of the rate limiter and are left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.during_sleep: deque[Callable[[], Awaitable[object]]] = deque()
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        if seconds >= 0.1 and self.during_sleep:
+            await self.during_sleep.popleft()()
+
+    @property
+    def waits(self) -> list[float]:
+        return [seconds for seconds in self.sleeps if seconds >= 0.1]
+
+
+class SimulatorGateway:
+    """An ASGI app that forwards to the simulator of the current test; canned responses take precedence.
+
+    One server serves all tests, because stopping a server takes 0.2 seconds.
+    """
+
+    def __init__(self) -> None:
+        self.app: Any = create_app(SimulatedAccount(), api_key=KEY)
+        self.canned_responses: dict[tuple[str, str], list[Response]] = {}
+        self.on_request: Callable[[str, str], None] | None = None
+
+    def serve(self, account: SimulatedAccount) -> None:
+        self.app = create_app(account, api_key=KEY)
+        self.canned_responses = {}
+        self.on_request = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
+        if scope["type"] == "http":
+            request = (scope["method"], scope["path"])
+            if self.on_request is not None:
+                self.on_request(*request)
+            if responses := self.canned_responses.get(request):
+                app = responses.pop(0)
+        await app(scope, receive, send)
+
+
+class FakeMedia:
+    """Replaces MediaChecker: returns what a test put into `results`, by default a valid recording."""
+
+    def __init__(self) -> None:
+        self.results: dict[MediaRole, MediaFacts | MediaReport | MediaUnreachable] = {}
+        self.checked: list[tuple[str, MediaRole]] = []
+
+    async def check(self, url: str, role: MediaRole) -> MediaReport:
+        self.checked.append((url, role))
+        result = self.results.get(role) or VALID_FACTS.model_copy(
+            update={"duration_seconds": 61.0 if role is MediaRole.DATASET else 20.0, "etag": f'"{role}"'}
+        )
+        if isinstance(result, MediaUnreachable):
+            raise result
+        if isinstance(result, MediaFacts):
+            return MediaReport(role=role, facts=result, checks=tuple(check_rules(result, role)))
+        return result
+
+
+@dataclass
+class ProvisioningHarness:
+    """Creates provisionings in a given status and reads them, as the owner of their leases."""
+
+    context: AppContext
+    owner: LeaseOwner
+    request: ProvisioningRequest
+
+    async def accepted(self, scenario: str = "", *, reference: str = "ada-1", **changes: Any) -> Provisioning:
+        """Return a leased provisioning in ACCEPTED; the simulator plays the scenario for it."""
+        extras = {"simulator": scenario} if scenario else {}
+        request = self.request.model_copy(update={"extras": extras, **changes})
+        opened, _ = await self.context.ledger.get_or_create(request, reference, self.owner)
+        return await self.context.leases.acquire(opened.id, self.owner, self.context.lease_duration)
+
+    async def submitted(self, scenario: str = "", **changes: Any) -> Provisioning:
+        """Return a provisioning after its submission was sent."""
+        return await self.submitted_from(await self.accepted(scenario, **changes))
+
+    async def submitted_from(self, accepted: Provisioning) -> Provisioning:
+        """Return the provisioning after its next submission was sent."""
+        return await submit_avatar.fn(accepted, self.owner)
+
+    async def trained(self, scenario: str, raw_status: str) -> Provisioning:
+        """Return a provisioning in TRAINING whose latest status at Argil is `raw_status`."""
+        provisioning = await self.submitted(scenario)
+        message = f"Argil reports {raw_status}"
+        return await self.context.ledger.transition(provisioning, self.owner, message, raw_status=raw_status)
+
+    async def resolve_submission(self, provisioning: Provisioning) -> Provisioning:
+        return await resolve_submission.fn(provisioning, self.owner)
+
+    async def reload(self, provisioning: Provisioning) -> Provisioning:
+        return await self.context.ledger.get(provisioning.id)
+
+    async def submissions(self, provisioning: Provisioning) -> list[Submission]:
+        return await self.context.ledger.list_submissions(provisioning.id)
+
+    async def states(self, provisioning: Provisioning) -> list[SubmissionState]:
+        return [submission.state for submission in await self.submissions(provisioning)]
+
+    async def events(self, provisioning: Provisioning) -> list[ProvisioningEvent]:
+        return await self.context.ledger.list_events(provisioning.id)
+
+    async def event_messages(self, provisioning: Provisioning) -> list[str]:
+        return [event.message for event in await self.events(provisioning)]
+
+
+@pytest.fixture
+def clock() -> ScriptedClock:
+    return ScriptedClock()
+
+
+@pytest.fixture(scope="session")
+def served_gateway() -> Iterator[tuple[str, SimulatorGateway]]:
+    gateway = SimulatorGateway()
+    with serve_in_thread(gateway, http=DroppableProtocol) as url:
+        yield f"{url}/v1", gateway
+
+
+@pytest.fixture
+def timing() -> dict[str, float]:
+    """Durations of the simulator; tests parametrise it."""
+    return {}
+
+
+@pytest.fixture
+def argil(
+    served_gateway: tuple[str, SimulatorGateway], clock: ScriptedClock, timing: dict[str, float]
+) -> ArgilSimulator:
+    """A new account at the simulator that uses the test's clock."""
+    url, gateway = served_gateway
+    account = SimulatedAccount(
+        Timing(**{"training_seconds": TRAINING_SECONDS, "retry_after_seconds": 7.0, **timing}),
+        clock=clock.monotonic,
+    )
+    gateway.serve(account)
+    return ArgilSimulator(url, KEY, account)
+
+
+@pytest.fixture
+def gateway(
+    served_gateway: tuple[str, SimulatorGateway], argil: ArgilSimulator
+) -> SimulatorGateway:  # `argil` serves a new account through it
+    return served_gateway[1]
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger with its schema; copying it is faster than creating one."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+
+    async def create() -> None:
+        database = Database(f"sqlite+aiosqlite:///{path}")
+        await migrate.ensure_schema(database)
+        await database.close()
+
+    asyncio.run(create())
+    return path
+
+
+@pytest.fixture
+def ledger_file(empty_ledger: Path, tmp_path: Path) -> Path:
+    return shutil.copyfile(empty_ledger, tmp_path / "ledger.db")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trust") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def one_trusted_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trust one certificate only: no test here uses TLS, and each client reads all trusted certificates."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+
+@pytest.fixture
+def changes() -> dict[str, Any]:
+    """Settings that differ from the defaults of `context`; tests parametrise it."""
+    return {}
+
+
+@pytest.fixture
+def media() -> FakeMedia:
+    return FakeMedia()
+
+
+@pytest.fixture
+async def context(
+    argil: ArgilSimulator, clock: ScriptedClock, ledger_file: Path, changes: dict[str, Any], media: FakeMedia
+) -> AsyncIterator[AppContext]:
+    """The context of every task and service that the test calls."""
+    fields = {
+        "argil_api_url": argil.api_url,
+        "argil_api_key": argil.api_key,
+        "avatars_database_url": f"sqlite+aiosqlite:///{ledger_file}",
+        "avatars_media_check": "off",
+        "avatars_poll_min_seconds": 20.0,
+        "avatars_lookup_grace_seconds": GRACE_SECONDS,
+        "avatars_training_timeout_seconds": TIMEOUT_SECONDS,
+        "avatars_requests_per_second": 1e6,
+        **changes,
+    }
+    settings = Settings(_env_file=None, **fields)
+    async with build_context(settings, clock) as built:
+        replaced = dataclasses.replace(built, media_checker=cast("MediaChecker", media))
+        assert replaced.lease_duration.total_seconds() == LEASE_SECONDS
+        async with override_context(replaced):
+            yield replaced
+
+
+@pytest.fixture
+def harness(
+    context: AppContext, owner: LeaseOwner, provisioning_request: ProvisioningRequest
+) -> ProvisioningHarness:
+    return ProvisioningHarness(context, owner, provisioning_request)
+
+
+@pytest.fixture
+def other_owner() -> LeaseOwner:
+    return LeaseOwner(actor="other", id=str(uuid4()))

@@ -1,0 +1,18 @@
+"""Fixtures for tests against a ledger, a fake clock and the simulator."""
+
+from tests.provisioning_harness import (  # noqa: F401  # fixtures
+    argil,
+    certificate,
+    changes,
+    clock,
+    context,
+    empty_ledger,
+    gateway,
+    harness,
+    ledger_file,
+    media,
+    one_trusted_certificate,
+    other_owner,
+    served_gateway,
+    timing,
+)

@@ -1,0 +1,52 @@
+"""Emitted events reach Prefect's server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from simulator.server import ArgilSimulator
+from tasks.submit_avatar import submit_avatar
+from tests.provisioning_harness import GRACE_SECONDS, ProvisioningHarness, ScriptedClock
+
+TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.3
+
+
+async def events_about(prefect_api_url: str, provisioning_id: str) -> list[dict[str, Any]]:
+    """Poll until there are events about the provisioning; the deadline only bounds a failure."""
+    event_filter = {"any_resource": {"id": [f"avatars.provisioning.{provisioning_id}"]}}
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    async with httpx.AsyncClient(base_url=prefect_api_url) as http:
+        while time.monotonic() < deadline:
+            response = await http.post("/events/filter", json={"filter": event_filter})
+            events: list[dict[str, Any]] = response.raise_for_status().json()["events"]
+            if events:
+                return events
+            await asyncio.sleep(POLL_SECONDS)
+    pytest.fail(f"no event within {TIMEOUT_SECONDS} seconds")
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize("timing", [{"list_lag_seconds": GRACE_SECONDS + 20}])
+async def test_duplicate_event_reaches_the_server(
+    prefect_api_url: str, harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock
+) -> None:
+    lost = await harness.resolve_submission(await harness.submitted("cut-after-create,garbled,list-lag"))
+    unknown = await submit_avatar.fn(lost, harness.owner)
+    clock.advance(3600)
+    adopted = await harness.resolve_submission(unknown)
+    first, second = argil.account.avatars
+    [event] = await events_about(prefect_api_url, adopted.id)
+    assert event["event"] == "avatar.duplicate"
+    assert event["resource"]["prefect.resource.name"] == adopted.name
+    assert event["payload"] == {
+        "provisioning_id": adopted.id,
+        "reference": adopted.reference,
+        "avatar_id": first["id"],
+        "duplicate_avatar_id": second["id"],
+    }

@@ -1,0 +1,76 @@
+"""The patches of Prefect's internals: installed for tested versions, left out with a warning for others."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import NoReturn
+
+import prefect
+import pytest
+from prefect import states
+from prefect.flow_engine import run_flow_in_subprocess
+from prefect.runner import _starter_direct
+
+from services import prefect_patches
+from services.prefect_patches import patch_flow_run_starter, patch_state_messages
+
+URL = "https://videos.example/ada.mp4?X-Amz-Signature=canary"
+
+
+@pytest.fixture(autouse=True)
+def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without patches and undo the test's own."""
+    monkeypatch.setattr(states, "format_exception", prefect_patches._format_exception)
+    monkeypatch.setattr(_starter_direct, "run_flow_in_subprocess", run_flow_in_subprocess)
+
+
+def start_process(*_: object) -> NoReturn:
+    raise AssertionError
+
+
+def test_installed_prefect_is_a_tested_version() -> None:
+    assert prefect.__version__.startswith(prefect_patches.PATCHED_VERSION)
+
+
+async def test_state_messages_are_redacted() -> None:
+    patch_state_messages()
+    state = await states.exception_to_failed_state(ValueError(URL))
+    assert state.message is not None
+    assert "canary" not in state.message
+    assert "ada.mp4?…" in state.message
+
+
+def test_flow_run_starter_is_replaced() -> None:
+    patch_flow_run_starter(start_process)
+    assert _starter_direct.run_flow_in_subprocess is start_process  # type: ignore[attr-defined]
+
+
+def test_other_versions_are_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(prefect, "__version__", "3.9.0")
+    patch_state_messages()
+    patch_flow_run_starter(start_process)
+    assert states.format_exception is prefect_patches._format_exception
+    assert _starter_direct.run_flow_in_subprocess is not start_process  # type: ignore[attr-defined]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert "Prefect 3.9.0 is not patched" in caplog.text
+
+
+def test_importing_a_flow_installs_the_hooks_and_importing_services_does_not() -> None:
+    """A Prefect worker imports the flow and calls nothing else of this project before it validates parameters."""
+    script = """
+import logging
+import services.context, services.prefect_patches, services.redaction_hooks, tasks.submit_avatar
+from prefect import states
+from prefect.flow_engine import run_flow_in_subprocess
+assert logging.getLogRecordFactory() is logging.LogRecord
+assert states.format_exception is services.prefect_patches._format_exception
+import flows.fleet_report
+assert logging.getLogRecordFactory() is services.redaction_hooks.RedactedLogRecord
+assert states.format_exception is services.prefect_patches._redacted_format_exception
+"""
+    completed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (completed.returncode, completed.stderr) == (0, "")

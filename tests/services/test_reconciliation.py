@@ -1,0 +1,67 @@
+"""Reconciliation of the account with the ledger: each duplicate is reported once, adopted avatars never."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.argil_avatar import SUBMISSION_ID_EXTRA
+from models.provisioning import Status, SubmissionState
+from models.settings import Settings
+from services import duplicates as module
+from services.submissions import build_create_request
+from simulator.server import ArgilSimulator
+from tests.provisioning_harness import ProvisioningHarness, ScriptedClock, list_orphaned
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    avatar_ids: list[str] = []
+    monkeypatch.setattr(module, "emit_duplicate_event", lambda _, avatar_id: avatar_ids.append(avatar_id))
+    return avatar_ids
+
+
+async def test_late_avatar_of_a_lost_submission_is_reported_once(
+    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, reported: list[str]
+) -> None:
+    """The simulator hides the avatar beyond the grace period, so a second one cannot be prevented."""
+    accepted = await harness.accepted("cut-before-create")
+    submitting = await harness.resolve_submission(await harness.submitted_from(accepted))
+    assert submitting.status is Status.ACCEPTED
+    [lost] = await harness.submissions(submitting)
+    assert lost.state is SubmissionState.LOST
+    training = await harness.submitted_from(submitting)
+    assert training.status is Status.TRAINING
+    late = await harness.context.argil.create_avatar(build_create_request(harness.request, lost.id))
+    for _ in range(2):
+        await list_orphaned(harness.owner)
+    assert reported == [late.id]
+    assert sum("duplicate at Argil" in message for message in await harness.event_messages(training)) == 1
+    assert (await harness.reload(training)).version == training.version
+
+
+async def test_adopted_and_foreign_avatars_are_not_reported(
+    harness: ProvisioningHarness, argil: ArgilSimulator, reported: list[str]
+) -> None:
+    training = await harness.submitted()
+    request = build_create_request(harness.request, "00000000-0000-0000-0000-000000000000")
+    foreign = await harness.context.argil.create_avatar(request)
+    assert foreign.extras[SUBMISSION_ID_EXTRA]
+    before = await harness.event_messages(training)
+    await list_orphaned(harness.owner)
+    assert reported == []
+    assert await harness.event_messages(training) == before
+
+
+@pytest.mark.parametrize("changes", [{"avatars_retrain_limit": 1}])
+async def test_failed_avatar_before_a_retrain_is_not_a_duplicate(
+    harness: ProvisioningHarness, argil: ArgilSimulator, reported: list[str]
+) -> None:
+    from tasks.record_training_failure import record_training_failure
+
+    assert isinstance(harness.context.settings, Settings)
+    failed = await harness.trained("fail", "TRAINING_FAILED")
+    retrained = await harness.submitted_from(await record_training_failure.fn(failed.id, harness.owner))
+    assert len(argil.account.avatars) == 2
+    await list_orphaned(harness.owner)
+    assert retrained.status is Status.TRAINING
+    assert reported == []
