@@ -1,4 +1,4 @@
-"""The flow `fleet-report`: what is in flight, and what needs a person, as one artifact."""
+"""The flow `fleet-report`: one artifact with everything in flight and everything that needs a person."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.final_state import state_of_error
+from flows.engine.final_state import final_state_for_error
 from models.errors import AvatarsError
-from tasks.options import FLOW
-from tasks.publish_fleet import publish_fleet
-from tasks.runtime import runtime
-from tasks.skip_overdue import skip_overdue
+from services.context import app_context
+from services.prefect_options import FLOW_OPTIONS
+from tasks.publish_fleet_report import publish_fleet_report
+from tasks.skip_overdue_runs import skip_overdue_runs
 
 
-@flow(name="fleet-report", **FLOW)
+@flow(name="fleet-report", **FLOW_OPTIONS)
 async def fleet_report() -> State:
-    """Publish the artifact `avatar-fleet`: counts by status, what is in flight, what needs a person."""
+    """Publish the artifact `avatar-fleet`.
+
+    It shows the counts by status, the provisionings in flight, and those that need a person.
+    """
     try:
-        async with runtime():
-            await skip_overdue()
-            return Completed(message=await publish_fleet())
+        async with app_context():
+            await skip_overdue_runs()
+            return Completed(message=await publish_fleet_report())
     except AvatarsError as error:
-        return state_of_error(error)
+        return final_state_for_error(error)

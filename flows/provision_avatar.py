@@ -1,4 +1,4 @@
-"""The flow `provision-avatar`: one request, all the way to a recorded outcome."""
+"""The flow `provision-avatar`: runs one request to a recorded outcome."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
-from flows.drive import drive
-from flows.final_state import state_of, state_of_error
-from flows.run_facts import driver
-from flows.waiting import Wait, patience_seconds, suspend
+from flows.engine.final_state import final_state_for, final_state_for_error
+from flows.engine.run_context import lease_owner_for_run
+from flows.engine.state_machine import run_to_completion
+from flows.engine.suspension import WaitMode, suspend, watch_timeout
 from models.errors import AvatarsError
 from models.provisioning import Status
 from models.request import ProvisioningRequest
-from tasks.open_provisioning import open_provisioning
-from tasks.options import FLOW
-from tasks.runtime import runtime
+from services.context import app_context
+from services.prefect_options import FLOW_OPTIONS
+from tasks.get_or_create_provisioning import get_or_create_provisioning
 
 
-@flow(name="provision-avatar", flow_run_name="{request.name}", **FLOW)
-async def provision_avatar(request: ProvisioningRequest, wait: Wait = "suspend") -> State:
-    """Turn two recordings into one avatar.
+@flow(name="provision-avatar", flow_run_name="{request.name}", **FLOW_OPTIONS)
+async def provision_avatar(request: ProvisioningRequest, wait: WaitMode = "suspend") -> State:
+    """Create one avatar from two recordings.
 
-    Without a reference the run's id serves, so that a resumed or retried run attaches to its own provisioning.
-    Ends in a state named after the outcome; the ledger holds the rest.
+    Without a reference, the flow run id is used, so a resumed or retried run attaches to its own provisioning.
+    The final state is named after the outcome; the ledger holds the details.
 
     Args:
-        request: The avatar's name, its two recordings, and what else is to be kept with it.
-        wait: suspend: the run sleeps without a process and is resumed when the training ends. hold: its process
-            stays and watches. none: it ends after the create, and reconcile sees the avatar through.
+        request: The avatar's name, its two recordings, and optional metadata.
+        wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
+            resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
+            submission, and `reconcile-avatars` completes the provisioning.
 
     """
-    me = driver("provision-avatar")
+    owner = lease_owner_for_run("provision-avatar")
     try:
-        async with runtime():
-            found = await open_provisioning(request, request.reference or str(flow_run.id), me)
-            driven = await drive(found, me, patience_seconds(wait))
-        if driven.status is Status.TRAINING and wait == "suspend":
-            await suspend(driven, me)
+        async with app_context():
+            provisioning = await get_or_create_provisioning(request, request.reference or str(flow_run.id), owner)
+            provisioning = await run_to_completion(provisioning, owner, watch_timeout(wait))
+        if provisioning.status is Status.TRAINING and wait == "suspend":
+            await suspend(provisioning, owner)
     except AvatarsError as error:
-        return state_of_error(error)
-    return state_of(driven)
+        return final_state_for_error(error)
+    return final_state_for(provisioning)

@@ -1,4 +1,4 @@
-"""The flow `provision-batch`: every row of a manifest, all the way to its recorded outcome."""
+"""The flow `provision-batch`: runs every row of a manifest to a recorded outcome."""
 
 from __future__ import annotations
 
@@ -9,67 +9,70 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.batch import Batch, onlooker
-from flows.final_state import state_of_batch, state_of_error
-from flows.run_facts import driver
-from flows.waiting import patience_seconds
+from flows.engine.batch import BatchRun, progress_observer
+from flows.engine.batch_artifacts import publishing_progress
+from flows.engine.final_state import final_state_for_batch, final_state_for_error
+from flows.engine.run_context import lease_owner_for_run
+from flows.engine.suspension import watch_timeout
 from models.errors import AvatarsError, InvalidManifest
-from models.manifest import ManifestRow, read_rows
-from tasks.options import FLOW
-from tasks.publish_batch import shown
+from models.manifest import ManifestRow, parse_rows
+from services.context import app_context
+from services.prefect_options import FLOW_OPTIONS
 from tasks.read_manifest import read_manifest
-from tasks.runtime import runtime
 
-AT_ONCE = 20
+DEFAULT_CONCURRENCY = 20
 
 
-@flow(name="provision-batch", **FLOW)
+@flow(name="provision-batch", **FLOW_OPTIONS)
 async def provision_batch(
     manifest: str | None = None,
     rows: list[Any] | None = None,
     *,
     dry_run: bool = False,
-    wait: Literal["hold", "none"] = "hold",
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = AT_ONCE,
+    wait: Literal["block", "none"] = "block",
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY,
 ) -> State:
-    """Provision every row of a manifest; run again with the same one, it attaches and goes on.
+    """Provision every row of a manifest. Running the same manifest again attaches to its provisionings.
 
-    A row that breaks a rule, or is refused, stops no other. Ends Completed "Ready" if every row is READY, else
-    Failed, named after the most frequent other outcome.
+    An invalid or refused row does not stop the others. The final state is Completed "Ready" if every row is READY,
+    otherwise Failed, named after the most frequent other outcome.
 
     Args:
-        manifest: Path on the machine that runs this, or https URL, of a CSV, JSONL or YAML file.
-        rows: The rows themselves, instead; all parameters together may hold 512 KiB.
-        dry_run: Check everything, the videos too, and send nothing.
-        wait: hold: the process stays until every training has ended. none: it ends after the creates, and
-            reconcile sees the avatars through.
-        concurrency: How many rows are checked and created at a time; how many train is not bounded.
+        manifest: A CSV, JSONL or YAML file: an HTTPS URL, or a path on the machine that runs the flow.
+        rows: The rows themselves, instead of a manifest. Prefect limits all parameters together to 512 KiB.
+        dry_run: Check everything, including the videos, and send nothing.
+        wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
+            `reconcile-avatars` completes the provisionings.
+        concurrency: The number of rows checked and submitted at a time. Trainings in progress are not limited.
 
     """
-    me = driver("provision-batch")
+    owner = lease_owner_for_run("provision-batch")
     try:
-        found = await _rows(manifest, rows)
-        async with runtime() as active:
-            batch = Batch(
-                active,
-                found,
-                me,
-                patience_seconds=patience_seconds(wait),
+        manifest_rows = await _load_rows(manifest, rows)
+        async with app_context() as context:
+            batch = BatchRun(
+                context,
+                manifest_rows,
+                owner,
+                timeout_seconds=watch_timeout(wait),
                 concurrency=concurrency,
                 dry_run=dry_run,
             )
-            if (look := onlooker.get()) is not None:
-                look(batch.tally)
-            async with shown(batch.tally, str(flow_run.id), active.clock.monotonic):
+            if (observe := progress_observer.get()) is not None:
+                observe(batch.progress)
+            async with publishing_progress(batch.progress, str(flow_run.id), context.clock.monotonic):
                 await batch.run()
     except AvatarsError as error:
-        return state_of_error(error)
-    if batch.stopped_by is not None:
-        return state_of_error(batch.stopped_by)
-    return state_of_batch(batch.tally, dry_run=dry_run)
+        return final_state_for_error(error)
+    if batch.abort_error is not None:
+        return final_state_for_error(batch.abort_error)
+    return final_state_for_batch(batch.progress, dry_run=dry_run)
 
 
-async def _rows(manifest: str | None, rows: list[Any] | None) -> list[ManifestRow]:
+async def _load_rows(manifest: str | None, rows: list[Any] | None) -> list[ManifestRow]:
     if (manifest is None) == (rows is None):
-        raise InvalidManifest("give either a manifest or rows", hint="a path or https URL, or a list of requests")
-    return read_rows(rows) if rows is not None else await read_manifest(manifest or "")
+        raise InvalidManifest(
+            "the batch has no single source: either `manifest` or `rows` is required",
+            hint="set `manifest` to a path or an HTTPS URL, or `rows` to a list of requests",
+        )
+    return parse_rows(rows) if rows is not None else await read_manifest(manifest or "")

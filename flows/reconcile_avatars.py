@@ -1,4 +1,4 @@
-"""The flow `reconcile-avatars`: brings further what nobody drives."""
+"""The flow `reconcile-avatars`: one reconciliation pass over orphaned provisionings and suspended runs."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.drive_many import claiming, drive_many, told
-from flows.final_state import state_of_error
-from flows.run_facts import driver
+from flows.engine.final_state import final_state_for_error
+from flows.engine.pool import acquire_each, run_many
+from flows.engine.run_context import lease_owner_for_run
 from models.errors import AvatarsError
-from tasks.find_unattended import find_unattended
-from tasks.options import FLOW
+from models.reconciliation import ReconcileResult
+from services.context import app_context
+from services.prefect_options import FLOW_OPTIONS
+from services.reconciliation import find_orphaned
 from tasks.record_cancellations import record_cancellations
-from tasks.runtime import runtime
-from tasks.skip_overdue import skip_overdue
-from tasks.wake_runs import wake_runs, wake_sleepers
+from tasks.resume_finished_runs import resume_finished_runs
+from tasks.resume_suspended_runs import resume_suspended_runs
+from tasks.skip_overdue_runs import skip_overdue_runs
 
 
-@flow(name="reconcile-avatars", **FLOW)
+@flow(name="reconcile-avatars", **FLOW_OPTIONS)
 async def reconcile_avatars() -> State:
-    """Settle creates without an answer, resume runs whose training has ended, and drive what has no run.
+    """Resolve unknown submissions, resume runs whose training has ended, and advance orphaned provisionings.
 
-    Level-triggered: it looks at the ledger and at Argil alone, so a tick that was missed, came twice or overlaps
-    another does no harm.
+    Level-triggered: each run reads only the ledger and Argil. Missed, repeated or overlapping ticks are harmless.
+
+    Returns:
+        Completed with a ReconcileResult as its data, or Failed named after the error.
+
     """
-    me = driver("reconcile-avatars")
+    owner = lease_owner_for_run("reconcile-avatars")
     try:
-        async with runtime():
-            await skip_overdue()
-            cancelled = await record_cancellations(me)
-            resumed, stand = 0, Counter[str]()
-            async for found in find_unattended(me):
-                orphans = await wake_runs(found) if found else []
-                resumed += len(found) - len(orphans)
-                stand += await drive_many(claiming(orphans, me), me, patience_seconds=0)
-            resumed += await wake_sleepers()
+        async with app_context():
+            await skip_overdue_runs()
+            cancelled = await record_cancellations(owner)
+            resumed, counts_by_status = 0, Counter[str]()
+            async for provisionings in find_orphaned(owner):
+                without_run = await resume_suspended_runs(provisionings) if provisionings else []
+                resumed += len(provisionings) - len(without_run)
+                counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
+            resumed += await resume_finished_runs()
     except AvatarsError as error:
-        return state_of_error(error)
-    return Completed(
-        message=f"{resumed} runs resumed; {stand.total()} driven without a run; {cancelled} cancelled{told(stand)}"
-    )
+        return final_state_for_error(error)
+    result = ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status))
+    return Completed(message=result.summary, data=result)

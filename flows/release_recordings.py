@@ -1,4 +1,4 @@
-"""The flow `release-recordings`: a person's decision to let the videos of a refused avatar in again."""
+"""The flow `release-recordings`: a person releases the videos of a refused avatar from quarantine."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.final_state import state_of_error
+from flows.engine.final_state import final_state_for_error
 from models.errors import AvatarsError
-from tasks.options import FLOW
+from services.context import app_context
+from services.prefect_options import FLOW_OPTIONS
 from tasks.release_recordings import release_recordings as release
-from tasks.runtime import runtime
 
 
-@flow(name="release-recordings", flow_run_name="release {provisioning_id}", **FLOW)
-async def release_recordings(provisioning_id: str, why: str) -> State:
-    """Let both videos of a refused avatar in again; nothing is submitted.
+@flow(name="release-recordings", flow_run_name="release {provisioning_id}", **FLOW_OPTIONS)
+async def release_recordings(provisioning_id: str, reason: str) -> State:
+    """Release both videos of a refused avatar from quarantine. Nothing is submitted.
 
     Args:
-        provisioning_id: Id or reference of the refused one.
-        why: Who decided, and on what grounds; it is recorded.
+        provisioning_id: Id or reference of the refused provisioning.
+        reason: Who decided and why; stored in the ledger.
 
     """
     try:
-        async with runtime():
-            released = await release(provisioning_id, why)
+        async with app_context():
+            released = await release(provisioning_id, reason)
     except AvatarsError as error:
-        return state_of_error(error)
-    return Completed(message=f"{released} videos released: {why}")
+        return final_state_for_error(error)
+    return Completed(message=f"{released} videos released: {reason}")

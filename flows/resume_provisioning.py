@@ -1,40 +1,42 @@
-"""The flow `resume-provisioning`: one provisioning by id, from wherever it stands."""
+"""The flow `resume-provisioning`: continues one provisioning from its current status."""
 
 from __future__ import annotations
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.drive import drive
-from flows.final_state import state_of, state_of_error
-from flows.run_facts import driver
-from flows.waiting import Wait, patience_seconds, suspend, was_woken
+from flows.engine.final_state import final_state_for, final_state_for_error
+from flows.engine.run_context import lease_owner_for_run
+from flows.engine.state_machine import run_to_completion
+from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
 from models.errors import AvatarsError
 from models.provisioning import Status
-from tasks.find_provisioning import find_provisioning, reopen_provisioning
-from tasks.options import FLOW
-from tasks.runtime import runtime
+from services.context import app_context
+from services.prefect_options import FLOW_OPTIONS
+from tasks.find_provisioning import find_provisioning
+from tasks.reopen_provisioning import reopen_provisioning
 
 
-@flow(name="resume-provisioning", flow_run_name="resume {provisioning_id}", **FLOW)
-async def resume_provisioning(provisioning_id: str, wait: Wait = "suspend") -> State:
-    """Drive a provisioning on from wherever it stands; one that timed out or was cancelled is re-opened.
+@flow(name="resume-provisioning", flow_run_name="resume {provisioning_id}", **FLOW_OPTIONS)
+async def resume_provisioning(provisioning_id: str, wait: WaitMode = "suspend") -> State:
+    """Continue a provisioning from its current status. TIMED_OUT and CANCELLED ones are re-opened first.
 
     Args:
-        provisioning_id: Its id or reference.
-        wait: suspend: the run sleeps without a process and is resumed when the training ends. hold: its process
-            stays and watches. none: it ends after the create, and reconcile sees the avatar through.
+        provisioning_id: The id or reference of the provisioning.
+        wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
+            resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
+            submission, and `reconcile-avatars` completes the provisioning.
 
     """
-    me = driver("resume-provisioning")
+    owner = lease_owner_for_run("resume-provisioning")
     try:
-        async with runtime():
-            found = await find_provisioning(provisioning_id)
-            if not await was_woken():  # what ended while it slept is to be told, not re-opened
-                found = await reopen_provisioning(found, me)
-            driven = await drive(found, me, patience_seconds(wait))
-        if driven.status is Status.TRAINING and wait == "suspend":
-            await suspend(driven, me)
+        async with app_context():
+            provisioning = await find_provisioning(provisioning_id)
+            if not await was_resumed():  # an outcome recorded during the suspension is reported, not re-opened
+                provisioning = await reopen_provisioning(provisioning, owner)
+            provisioning = await run_to_completion(provisioning, owner, watch_timeout(wait))
+        if provisioning.status is Status.TRAINING and wait == "suspend":
+            await suspend(provisioning, owner)
     except AvatarsError as error:
-        return state_of_error(error)
-    return state_of(driven)
+        return final_state_for_error(error)
+    return final_state_for(provisioning)

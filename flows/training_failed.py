@@ -1,39 +1,22 @@
-"""The branch for avatars that failed to train."""
+"""The flow `training-failed`: the branch for avatars that failed to train."""
 
 from __future__ import annotations
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
-from flows.manner import ALONE, InOneTask
-from flows.run_facts import driver
-from models.errors import LedgerConflict
+from flows.engine.branch_flow import record_branch_outcomes
 from models.provisioning import Status
-from tasks.narrate import narrate
-from tasks.options import FLOW
-from tasks.publish_outcome import announce, publish_artifact
+from services.prefect_options import FLOW_OPTIONS
 from tasks.record_training_failure import record_training_failure
 
 
-@flow(name="training-failed", **FLOW)
+@flow(name="training-failed", **FLOW_OPTIONS)
 async def training_failed(provisioning_ids: list[str]) -> State:
-    """Applies the retrain policy to failed trainings; records and announces those that are failed for good.
+    """Apply the retrain limit to failed trainings; record and publish those that are not retrained.
 
-    Acts only where the ledger says that Argil said so: running it again does nothing twice.
+    Acts only on provisionings whose stored raw status is TRAINING_FAILED, so a second run changes nothing.
     """
-    me = driver("training-failed")
-    # A subflow serves many in a batch; there, a task run for each of them would be too much for Prefect.
-    step = (ALONE if len(provisioning_ids) == 1 else InOneTask()).step
-    settled = 0
-    for provisioning_id in provisioning_ids:
-        try:
-            provisioning = await step(record_training_failure)(provisioning_id, me)
-        except LedgerConflict as error:
-            narrate("left to who drives it now: %s", error.message)
-            continue
-        if provisioning.status is Status.TRAINING_FAILED:
-            settled += 1
-            await step(publish_artifact)(provisioning_id)
-            announce(provisioning)
-    return Completed(message=f"{settled} of {len(provisioning_ids)} recorded as TRAINING_FAILED")
+    return await record_branch_outcomes(
+        provisioning_ids, record_training_failure, actor="training-failed", terminal_status=Status.TRAINING_FAILED
+    )

@@ -1,4 +1,4 @@
-"""Chaos: crashes, lost answers and drivers that race each other, and what the ledger promises all the same."""
+"""Fault-injection tests: the ledger's guarantees under crashes, lost responses and racing lease owners."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from store import migration
+from store import migrate
 from store.database import Database
-from tests.chaos.counts import KEY, LONG, TOTAL, Counts, reported
+from tests.chaos.totals import KEY, LONG_RUN, TOTAL, ChaosTotals, totals_from_properties
 
 
 @pytest.fixture(scope="session")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with its tables: copying it is faster than making one."""
+    """An empty ledger with its schema; copying it is faster than migrating a new one."""
     path = tmp_path_factory.mktemp("chaos") / "empty.db"
 
     async def make() -> None:
         database = Database(f"sqlite+aiosqlite:///{path}")
-        await migration.prepare(database)
+        await migrate.ensure_schema(database)
         await database.close()
 
     asyncio.run(make())
@@ -30,8 +30,8 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def new_ledger(empty_ledger: Path) -> Callable[[], Path]:
-    """Put an empty ledger in the place of the last one."""
+def fresh_ledger_file(empty_ledger: Path) -> Callable[[], Path]:
+    """Return a function that replaces the current ledger file with an empty ledger."""
     path = empty_ledger.with_name("ledger.db")
 
     def new() -> Path:
@@ -43,43 +43,43 @@ def new_ledger(empty_ledger: Path) -> Callable[[], Path]:
 
 
 @pytest.fixture
-def in_turns(empty_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No Prefect, no thread, no socket and no waiting: everything happens in turns, in this process."""
-    from tests.chaos import stand_ins
+def deterministic(empty_ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the fakes, so that the scheduler runs everything in this process without threads or real time."""
+    from tests.chaos import fakes
 
-    stand_ins.install(monkeypatch)
+    fakes.install_fakes(monkeypatch)
 
 
 @pytest.fixture
-def counts(request: pytest.FixtureRequest) -> Iterator[Counts]:
-    """Count here what a test did; it travels with the test's report."""
-    counted = Counts()
-    yield counted
-    request.node.user_properties.append((KEY, asdict(counted)))
+def totals(request: pytest.FixtureRequest) -> Iterator[ChaosTotals]:
+    """The totals of one test; pytest attaches them to the test's report."""
+    totals = ChaosTotals()
+    yield totals
+    request.node.user_properties.append((KEY, asdict(totals)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Add up, wherever the reports come together."""
+    """Add up the totals in the process that collects the reports."""
     if report.when == "teardown":
-        TOTAL.add(reported(report.user_properties))
+        TOTAL.add(totals_from_properties(report.user_properties))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let the long form fail where it was not enough."""
-    if _tells(session.config) and TOTAL.missing and session.exitstatus == pytest.ExitCode.OK:
+    """Fail a long run that did not reach the minimum totals."""
+    if _prints_summary(session.config) and TOTAL.shortfalls and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell the counts of the long form, and why it failed where its tests did not."""
-    if _tells(config):
-        is_enough = not TOTAL.missing
+    """Print the totals of a long run, and why it failed if all of its tests passed."""
+    if _prints_summary(config):
+        is_enough = not TOTAL.shortfalls
         terminalreporter.section("chaos", green=is_enough, red=not is_enough)
-        terminalreporter.line(TOTAL.told)
+        terminalreporter.line(TOTAL.summary)
         if not is_enough:
-            terminalreporter.line(f"chaos failed: {'; '.join(TOTAL.missing)}", red=True)
+            terminalreporter.line(f"chaos failed: {'; '.join(TOTAL.shortfalls)}", red=True)
 
 
-def _tells(config: pytest.Config) -> bool:
-    return LONG and not hasattr(config, "workerinput")
+def _prints_summary(config: pytest.Config) -> bool:
+    return LONG_RUN and not hasattr(config, "workerinput")

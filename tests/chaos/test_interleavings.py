@@ -1,4 +1,4 @@
-"""Any interleaving of requests, drivers, crashes, faults, schedules and time: what the ledger promises holds."""
+"""The ledger's guarantees hold for any interleaving of requests, processes, crashes, faults, schedules and time."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from hypothesis.stateful import (
 )
 
 from models.request import ProvisioningRequest
-from tests.chaos.audit import audit, is_settled
-from tests.chaos.conductor import Process
-from tests.chaos.counts import LONG, TIMEOUT_SECONDS
-from tests.chaos.line import FAULTS, Fault
-from tests.chaos.world import GRACE_SECONDS, LAG_SECONDS, TICKS, Work, World, cancel, provision, resume
+from tests.chaos.deterministic_scheduler import SimulatedProcess
+from tests.chaos.fault_transport import FAULTS, Fault
+from tests.chaos.invariants import all_terminal, check_invariants
+from tests.chaos.simulation import GRACE_SECONDS, LAG_SECONDS, SCHEDULES, Job, Simulation, cancel, provision, resume
+from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
-pytestmark = [pytest.mark.usefixtures("in_turns"), pytest.mark.timeout(TIMEOUT_SECONDS)]
+pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
-EXAMPLES, STEPS = (400, 80) if LONG else (25, 40)
-MOST_ALIVE = 5
-MOST_TICKS = 25
+EXAMPLES, STEPS = (400, 80) if LONG_RUN else (25, 40)
+MAX_PROCESSES = 5
+MAX_TICKS = 25
 SCENARIOS = (
     "",
     "fail",
@@ -49,153 +49,159 @@ SCENARIOS = (
 )
 HIDDEN = "list-lag"
 Result = TypeVar("Result")
-which = st.integers(0, MOST_ALIVE - 1)
+process_index = st.integers(0, MAX_PROCESSES - 1)
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Each rule is one move of somebody; between two of them every process waits for its turn."""
+    """Each rule is one action; between two rules every process is suspended."""
 
-    new_ledger: ClassVar[Callable[[], Path]]
+    fresh_ledger_file: ClassVar[Callable[[], Path]]
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.world: World
+        self.simulation: Simulation
 
     def do(self, work: Awaitable[Result]) -> Result:
-        async def done() -> Result:
+        async def run() -> Result:
             return await work
 
-        return self.loop.run_until_complete(done())
+        return self.loop.run_until_complete(run())
 
-    def start(self, work: Work, beside: bool) -> None:
-        """Start some work in a process of its own, or beside the work of another one."""
-        process = self.world.alive[0] if beside and self.world.alive else None
-        self.do(self.world.start(work, process))
+    def start(self, work: Job, same_process: bool) -> None:
+        """Start work in a new process, or in one that already runs other work."""
+        process = self.simulation.live_processes[0] if same_process and self.simulation.live_processes else None
+        self.do(self.simulation.start(work, process))
 
-    def one_of(self, which: int) -> Process:
-        return self.world.alive[which % len(self.world.alive)]
+    def pick_process(self, index: int) -> SimulatedProcess:
+        return self.simulation.live_processes[index % len(self.simulation.live_processes)]
 
     @property
     def is_busy(self) -> bool:
-        return bool(self.world.alive)
+        return bool(self.simulation.live_processes)
 
     @property
     def has_room(self) -> bool:
-        return len(self.world.alive) < MOST_ALIVE
+        return len(self.simulation.live_processes) < MAX_PROCESSES
 
     @property
-    def has_asked(self) -> bool:
-        return bool(self.world.requests)
+    def has_requests(self) -> bool:
+        return bool(self.simulation.requests)
 
-    @initialize(retrains=st.integers(0, 1), lag=st.sampled_from([LAG_SECONDS, LAG_SECONDS, 2.5 * GRACE_SECONDS]))
-    def begin(self, retrains: int, lag: float) -> None:
-        async def made() -> World:
-            return World(type(self).new_ledger(), list_lag_seconds=lag, retrain_limit=retrains)
+    @initialize(
+        retrain_limit=st.integers(0, 1), lag=st.sampled_from([LAG_SECONDS, LAG_SECONDS, 2.5 * GRACE_SECONDS])
+    )
+    def set_up(self, retrain_limit: int, lag: float) -> None:
+        async def create() -> Simulation:
+            return Simulation(type(self).fresh_ledger_file(), list_lag_seconds=lag, retrain_limit=retrain_limit)
 
-        self.world = self.do(made())
-
-    @precondition(lambda self: self.has_room)
-    @rule(scenario=st.sampled_from(SCENARIOS), beside=st.booleans())
-    def ask(self, scenario: str, beside: bool) -> None:
-        request = self.world.ask(f"avatar-{len(self.world.requests)}", scenario)
-        self.start(provision(request), beside)
-
-    @precondition(lambda self: self.has_room and self.has_asked)
-    @rule(which=which, how=st.sampled_from([provision, resume, cancel]), beside=st.booleans())
-    def come_back(self, which: int, how: Callable[[ProvisioningRequest], Work], beside: bool) -> None:
-        """Ask again, drive on or cancel what was asked for before."""
-        self.start(how(list(self.world.requests.values())[which % len(self.world.requests)]), beside)
+        self.simulation = self.do(create())
 
     @precondition(lambda self: self.has_room)
-    @rule(tick=st.sampled_from(TICKS), beside=st.booleans())
-    def fire(self, tick: Work, beside: bool) -> None:
-        """Let a schedule fire."""
-        self.start(tick, beside)
+    @rule(scenario=st.sampled_from(SCENARIOS), same_process=st.booleans())
+    def submit_request(self, scenario: str, same_process: bool) -> None:
+        request = self.simulation.request(f"avatar-{len(self.simulation.requests)}", scenario)
+        self.start(provision(request), same_process)
+
+    @precondition(lambda self: self.has_room and self.has_requests)
+    @rule(index=process_index, make_job=st.sampled_from([provision, resume, cancel]), same_process=st.booleans())
+    def retry_resume_or_cancel(
+        self, index: int, make_job: Callable[[ProvisioningRequest], Job], same_process: bool
+    ) -> None:
+        """Repeat, resume or cancel an earlier request."""
+        self.start(
+            make_job(list(self.simulation.requests.values())[index % len(self.simulation.requests)]), same_process
+        )
+
+    @precondition(lambda self: self.has_room)
+    @rule(tick=st.sampled_from(SCHEDULES), same_process=st.booleans())
+    def run_schedule(self, tick: Job, same_process: bool) -> None:
+        """Run one schedule."""
+        self.start(tick, same_process)
 
     @precondition(lambda self: self.is_busy)
-    @rule(which=which, turns=st.integers(1, 12))
-    def go_on(self, which: int, turns: int) -> None:
-        """Let one process go on, the others standing still."""
-        process = self.one_of(which)
-        for _ in range(turns):
-            if could := self.world.conductor.of(process):
-                self.do(self.world.conductor.turn(could[0]))
+    @rule(index=process_index, steps=st.integers(1, 12))
+    def step_process(self, index: int, steps: int) -> None:
+        """Run one process for some steps while the others are paused."""
+        process = self.pick_process(index)
+        for _ in range(steps):
+            if runnable := self.simulation.scheduler.runnable(process):
+                self.do(self.simulation.scheduler.step(runnable[0]))
 
     @precondition(lambda self: self.is_busy)
-    @rule(turns=st.integers(1, 60))
-    def all_go_on(self, turns: int) -> None:
-        """Let all go on as time passes."""
-        for _ in range(turns):
+    @rule(steps=st.integers(1, 60))
+    def step_all(self, steps: int) -> None:
+        """Run all processes for some steps, advancing time."""
+        for _ in range(steps):
             if self.is_busy:
-                self.do(self.world.conductor.turn_of_next())
+                self.do(self.simulation.scheduler.step_next())
 
     @precondition(lambda self: self.is_busy)
-    @rule(which=which)
-    def kill(self, which: int) -> None:
-        self.do(self.world.conductor.kill(self.one_of(which)))
+    @rule(index=process_index)
+    def kill(self, index: int) -> None:
+        self.do(self.simulation.scheduler.kill(self.pick_process(index)))
 
     @rule(fault=st.sampled_from(FAULTS))
-    def next_request_meets(self, fault: Fault) -> None:
-        self.world.faults.append(fault)
+    def fail_next_request(self, fault: Fault) -> None:
+        self.simulation.faults.append(fault)
 
     @rule()
-    def next_write_fails(self) -> None:
-        self.world.ledger_fails = 1
+    def fail_next_write(self) -> None:
+        self.simulation.failing_writes = 1
 
     @rule(seconds=st.sampled_from([1.0, 6.0, 11.0, 31.0, 61.0, 130.0, 700.0]))
-    def stand_still(self, seconds: float) -> None:
-        """Let time pass while every process is held up."""
-        self.do(self.world.conductor.pass_(seconds))
+    def advance_time(self, seconds: float) -> None:
+        """Advance the time while all processes are paused."""
+        self.do(self.simulation.scheduler.advance_time(seconds))
 
     @invariant()
-    def nothing_is_paid_twice(self) -> None:
-        if not hasattr(self, "world"):
+    def no_avatar_is_duplicated(self) -> None:
+        if not hasattr(self, "simulation"):
             return
-        self.world.raise_what_failed()
-        wanted = dict.fromkeys(self.world.requests, 1 + self.world.settings.avatars_retrain_limit)
-        made = Counter(avatar["name"] for avatar in self.world.account.avatars)
-        assert not [name for name, count in made.items() if count > wanted[name] and not self.is_hidden(name)]
+        self.simulation.raise_unexpected()
+        allowed = dict.fromkeys(self.simulation.requests, 1 + self.simulation.settings.avatars_retrain_limit)
+        created = Counter(avatar["name"] for avatar in self.simulation.account.avatars)
+        assert not [name for name, count in created.items() if count > allowed[name] and not self.is_hidden(name)]
 
     def is_hidden(self, name: str) -> bool:
-        """Whether Argil's list hides an avatar for longer than anybody looks for it."""
-        lag = self.world.account.timing.list_lag_seconds
-        return lag > GRACE_SECONDS and HIDDEN in self.world.requests[name].extras.get("simulator", "")
+        """Return whether Argil's list hides the avatar for longer than the grace period of the lookup."""
+        lag = self.simulation.account.timing.list_lag_seconds
+        return lag > GRACE_SECONDS and HIDDEN in self.simulation.requests[name].extras.get("simulator", "")
 
     def teardown(self) -> None:
-        if hasattr(self, "world"):
+        if hasattr(self, "simulation"):
             try:
                 self.do(self.recover())
             finally:
-                self.do(self.world.close())
+                self.do(self.simulation.close())
         self.loop.close()
 
     async def recover(self) -> None:
-        """Let faults and people rest, and the schedules work until nothing is left to do; then judge."""
-        self.world.faults.clear()
-        self.world.ledger_fails = 0
-        await self.world.conductor.run(*self.world.alive)
-        for _ in range(MOST_TICKS):
-            await self.world.tick()
-            if await is_settled(self.world.reader):
+        """Stop all faults and requests, run the schedules until nothing is in flight, and check the invariants."""
+        self.simulation.faults.clear()
+        self.simulation.failing_writes = 0
+        await self.simulation.scheduler.run(*self.simulation.live_processes)
+        for _ in range(MAX_TICKS):
+            await self.simulation.run_schedules()
+            if await all_terminal(self.simulation.reader):
                 break
-        await self.world.tick()  # what came late is noted
-        verdict = await audit(self.world.reader, self.world.account)
-        verdict.duplicated = [each for each in verdict.duplicated if not self.is_hidden(each.split()[0])]
-        assert not verdict, verdict
+        await self.simulation.run_schedules()  # records late outcomes
+        violations = await check_invariants(self.simulation.reader, self.simulation.account)
+        violations.duplicated = [text for text in violations.duplicated if not self.is_hidden(text.split()[0])]
+        assert not violations, violations
 
 
-def test_no_interleaving_breaks_what_the_ledger_promises(new_ledger: Callable[[], Path]) -> None:
-    class Here(Interleavings):
+def test_guarantees_hold_for_any_interleaving(fresh_ledger_file: Callable[[], Path]) -> None:
+    class BoundInterleavings(Interleavings):
         pass
 
-    Here.new_ledger = staticmethod(new_ledger)
+    BoundInterleavings.fresh_ledger_file = staticmethod(fresh_ledger_file)
     run_state_machine_as_test(
-        Here,
+        BoundInterleavings,
         settings=settings(
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
-            derandomize=not LONG,
+            derandomize=not LONG_RUN,
             database=None,
             deadline=None,
             print_blob=False,

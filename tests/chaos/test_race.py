@@ -1,4 +1,4 @@
-"""Two reconcilers and two runners, each a process, race for what dead drivers left in flight: on both engines."""
+"""Two reconcilers and two runners, each a process, race for orphaned provisionings on both database engines."""
 
 from __future__ import annotations
 
@@ -22,60 +22,60 @@ import pytest
 from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.outcomes import OUTCOMES
-from models.provisioning import Driver, Provisioning, Status, Submission, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.request import ProvisioningRequest
-from simulator.server import ArgilSimulator, running_argil
+from simulator.server import ArgilSimulator, run_argil
 from store.database import Database
-from store.leases import Leases
-from store.provisionings import Ledger
-from tests.chaos.audit import MANY, audit
+from store.leases import LeaseRepository
+from store.ledger import Ledger
+from tests.chaos.invariants import MAX_PROVISIONINGS, check_invariants
 from tests.fakes import FakeClock
 
 ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("AVATARS_CHAOS_SEED", "11"))
 GRACE_SECONDS = 1.0
-DIED = timedelta(minutes=2)
-"""So long ago: their leases have run out."""
+DEAD_FOR = timedelta(minutes=2)
+"""How long ago the workers died; their leases have expired."""
 EXPECTED = (
-    "no avatar carries the create's key after the grace period: it is taken for lost",
-    "the create was sent and got no answer",
+    "no avatar carries the submission id after the grace period: the submission is presumed lost",
+    "the create request was sent but got no response",
 )
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True)
-class Left:
-    """How drivers left some provisionings when they died."""
+class OrphanSpec:
+    """The stage at which a share of the workers died, and the expected status."""
 
     share: int
-    at: str
+    stage: str
     scenario: str = ""
     sent: bool = False
-    end: Status = Status.READY
+    expected_status: Status = Status.READY
 
 
-LEFT = (
-    Left(7, "accepted"),
-    Left(2, "accepted", "fail", end=Status.TRAINING_FAILED),
-    Left(2, "accepted", "refuse", end=Status.REFUSED),
-    Left(2, "accepted", "cut-after-create"),
-    Left(1, "accepted", "cut-before-create"),
-    Left(1, "accepted", "unavailable"),
-    Left(4, "recorded"),
-    Left(5, "recorded", sent=True),
-    Left(3, "unknown"),
-    Left(4, "unknown", sent=True),
-    Left(3, "training", sent=True),
-    Left(3, "training", "fail", sent=True, end=Status.TRAINING_FAILED),
-    Left(3, "training", "refuse", sent=True, end=Status.REFUSED),
+ORPHANS = (
+    OrphanSpec(7, "accepted"),
+    OrphanSpec(2, "accepted", "fail", expected_status=Status.TRAINING_FAILED),
+    OrphanSpec(2, "accepted", "refuse", expected_status=Status.REFUSED),
+    OrphanSpec(2, "accepted", "cut-after-create"),
+    OrphanSpec(1, "accepted", "cut-before-create"),
+    OrphanSpec(1, "accepted", "unavailable"),
+    OrphanSpec(4, "recorded"),
+    OrphanSpec(5, "recorded", sent=True),
+    OrphanSpec(3, "unknown"),
+    OrphanSpec(4, "unknown", sent=True),
+    OrphanSpec(3, "training", sent=True),
+    OrphanSpec(3, "training", "fail", sent=True, expected_status=Status.TRAINING_FAILED),
+    OrphanSpec(3, "training", "refuse", sent=True, expected_status=Status.REFUSED),
 )
-SHARES = sum(left.share for left in LEFT)
+SHARES = sum(spec.share for spec in ORPHANS)
 
 
 @pytest.fixture
 def argil() -> Iterator[ArgilSimulator]:
-    with running_argil(api_key="race-key", training_seconds=1.5, retry_after_seconds=0.5) as running:
+    with run_argil(api_key="race-key", training_seconds=1.5, retry_after_seconds=0.5) as running:
         yield running
 
 
@@ -85,62 +85,75 @@ async def client(argil: ArgilSimulator) -> AsyncIterator[ArgilClient]:
         yield opened
 
 
-class Dead:
-    """Drivers that died a while ago, each in the middle of one provisioning."""
+class DeadWorkers:
+    """Lease owners that died a while ago, each during one provisioning."""
 
     def __init__(self, database: Database, client: ArgilClient) -> None:
         clock = FakeClock()
-        clock.time = SystemClock().now() - DIED
+        clock.time = SystemClock().now() - DEAD_FOR
         self._ledger = Ledger(database, clock)
-        self._leases = Leases(database, clock)
+        self._leases = LeaseRepository(database, clock)
         self._client = client
 
-    async def leave(self, name: str, left: Left) -> None:
-        from tasks.submit_avatar import create_request
+    async def orphan(self, name: str, spec: OrphanSpec) -> None:
+        from services.submissions import build_create_request
 
-        driver = Driver(actor="dead", id=str(uuid4()))
+        owner = LeaseOwner(actor="dead", id=str(uuid4()))
         request = ProvisioningRequest(
             name=name,
             dataset_video=f"https://videos.example/{name}/dataset.mp4",
             consent_video=f"https://videos.example/{name}/consent.mp4",
-            extras={"simulator": left.scenario} if left.scenario else {},
+            extras={"simulator": spec.scenario} if spec.scenario else {},
             reference=name,
         )
-        opened, _ = await self._ledger.open(request, name, driver)
-        claimed = await self._leases.claim(opened.id, driver, timedelta(seconds=30))
-        if left.at == "accepted":
+        created, _ = await self._ledger.get_or_create(request, name, owner)
+        leased = await self._leases.acquire(created.id, owner, timedelta(seconds=30))
+        if spec.stage == "accepted":
             return
-        seen, submission = await self._ledger.begin_submission(claimed, driver, "a create was recorded")
-        avatar = await self._client.create(create_request(request, submission.id)) if left.sent else None
-        if left.at == "unknown":
-            await self._settle(seen, driver, submission, SubmissionState.UNKNOWN)
-        elif left.at == "training" and avatar is not None:
-            changes = {"to": Status.TRAINING, "avatar_id": avatar.id, "training_since": submission.created_at}
-            await self._settle(seen, driver, submission, SubmissionState.TAKEN, **changes)
+        provisioning, submission = await self._ledger.begin_submission(leased, owner, "a submission was recorded")
+        avatar = (
+            await self._client.create_avatar(build_create_request(request, submission.id)) if spec.sent else None
+        )
+        if spec.stage == "unknown":
+            await self._resolve(provisioning, owner, submission, SubmissionState.UNKNOWN)
+        elif spec.stage == "training" and avatar is not None:
+            changes = {
+                "new_status": Status.TRAINING,
+                "avatar_id": avatar.id,
+                "training_started_at": submission.created_at,
+            }
+            await self._resolve(provisioning, owner, submission, SubmissionState.CREATED, **changes)
 
-    async def _settle(
-        self, seen: Provisioning, driver: Driver, submission: Submission, state: SubmissionState, **changes: Any
+    async def _resolve(
+        self,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        submission: Submission,
+        state: SubmissionState,
+        **changes: Any,
     ) -> None:
-        await self._ledger.settle_submission(seen, driver, f"the create is {state}", submission, state, **changes)
+        await self._ledger.resolve_submission(
+            provisioning, owner, f"the create is {state}", submission, state, **changes
+        )
 
 
 def race(database_url: str, argil: ArgilSimulator, references: list[str], home: Path) -> list[dict[str, Any]]:
-    """Let them race to their ends; returns what each tells. They may say that answers are missing, nothing else."""
-    chance = random.Random(SEED)  # noqa: S311  # it is to be repeatable
-    orders = [None, None, *(chance.sample(references, len(references)) for _ in range(2))]
+    """Run all workers to completion and return their reports. Only EXPECTED messages may appear on stderr."""
+    rng = random.Random(SEED)  # noqa: S311  # seeded: repeatable
+    orders = [None, None, *(rng.sample(references, len(references)) for _ in range(2))]
     environment = {
         "ARGIL_API_URL": argil.api_url,
         "ARGIL_API_KEY": argil.api_key,
         "AVATARS_DATABASE_URL": database_url,
         "AVATARS_MEDIA_CHECK": "off",
-        "AVATARS_POLL_FLOOR_SECONDS": "1",
-        "AVATARS_POLL_CEILING_SECONDS": "2",
+        "AVATARS_POLL_MIN_SECONDS": "1",
+        "AVATARS_POLL_MAX_SECONDS": "2",
         "AVATARS_LOOKUP_GRACE_SECONDS": str(GRACE_SECONDS),
         "AVATARS_REQUESTS_PER_SECOND": "1000",
         "PYTHONPATH": str(ROOT),
     }
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.racers"],
+    completed = subprocess.run(
+        [sys.executable, "-m", "tests.chaos.race_workers"],
         input="\n".join(map(json.dumps, orders)),
         capture_output=True,
         text=True,
@@ -149,13 +162,15 @@ def race(database_url: str, argil: ArgilSimulator, references: list[str], home: 
         check=False,
         timeout=240,
     )
-    said = [line for line in ran.stderr.splitlines() if not any(words in line for words in EXPECTED)]
-    assert (ran.returncode, said) == (0, [])
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    unexpected = [
+        line for line in completed.stderr.splitlines() if not any(message in line for message in EXPECTED)
+    ]
+    assert (completed.returncode, unexpected) == (0, [])
+    return [json.loads(line) for line in completed.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("in_flight", [40, 200])
-async def test_two_reconcilers_and_two_runners_race_for_what_is_in_flight(
+async def test_racing_processes_finish_each_orphan_exactly_once(
     database: Database,
     database_url: str,
     argil: ArgilSimulator,
@@ -163,58 +178,67 @@ async def test_two_reconcilers_and_two_runners_race_for_what_is_in_flight(
     tmp_path: Path,
     in_flight: int,
 ) -> None:
-    dead = Dead(database, client)
-    ends = {}
-    for number, left in enumerate(LEFT):
-        for each in range(left.share * in_flight // SHARES):
-            name = f"{left.at}-{number}-{each}"
-            ends[name] = left.end
-            await dead.leave(name, left)
-    assert len(ends) == in_flight
+    dead = DeadWorkers(database, client)
+    expected_statuses = {}
+    for number, spec in enumerate(ORPHANS):
+        for index in range(spec.share * in_flight // SHARES):
+            name = f"{spec.stage}-{number}-{index}"
+            expected_statuses[name] = spec.expected_status
+            await dead.orphan(name, spec)
+    assert len(expected_statuses) == in_flight
 
-    told = race(database_url, argil, list(ends), tmp_path)
+    reports = race(database_url, argil, list(expected_statuses), tmp_path)
 
     ledger = Ledger(database, SystemClock())
-    found = await ledger.newest(None, MANY)
-    assert {one.name: one.status for one in found} == ends
-    assert Counter(avatar["name"] for avatar in argil.world.avatars) == Counter(ends.keys())
-    verdict = await audit(ledger, argil.world)
-    assert not verdict, verdict
-    for one in found:
-        moves = [(e.from_status, e.to_status) for e in await ledger.events(one.id) if e.from_status != e.to_status]
-        again = {Status.ACCEPTED, Status.SUBMITTING}  # a create taken for lost leads back to ACCEPTED
-        assert all(count == 1 for (_, to), count in Counter(moves).items() if to not in again), (one.name, moves)
-        assert await ledger.duplicates(one.id) == []
-    no_errors_but_outcomes(told, in_flight)
-    one_driver_at_a_time(told, in_flight)
+    provisionings = await ledger.list_latest(None, MAX_PROVISIONINGS)
+    assert {provisioning.name: provisioning.status for provisioning in provisionings} == expected_statuses
+    assert Counter(avatar["name"] for avatar in argil.account.avatars) == Counter(expected_statuses.keys())
+    violations = await check_invariants(ledger, argil.account)
+    assert not violations, violations
+    for provisioning in provisionings:
+        transitions = [
+            (event.from_status, event.to_status)
+            for event in await ledger.list_events(provisioning.id)
+            if event.from_status != event.to_status
+        ]
+        repeatable = {Status.ACCEPTED, Status.SUBMITTING}  # a submission presumed lost leads back to ACCEPTED
+        repeated = [
+            new_status
+            for (_, new_status), count in Counter(transitions).items()
+            if count > 1 and new_status not in repeatable
+        ]
+        assert not repeated, (provisioning.name, transitions)
+        assert await ledger.list_duplicates(provisioning.id) == []
+    assert_only_outcomes(reports, in_flight)
+    assert_exclusive_leases(reports, in_flight)
 
 
-def no_errors_but_outcomes(told: list[dict[str, Any]], in_flight: int) -> None:
-    """Every run ended with an outcome, and every tick told of statuses alone."""
-    names = {outcome.state_name for status, outcome in OUTCOMES.items() if status.is_end}
-    for racer in told:
-        if racer["kind"] == "runner":
-            assert len(racer["ends"]) == in_flight
-            assert set(racer["ends"]) <= names
+def assert_only_outcomes(reports: list[dict[str, Any]], in_flight: int) -> None:
+    """Assert that every run ended with an outcome, and that no reconcile pass counted an error."""
+    names = {outcome.state_name for status, outcome in OUTCOMES.items() if status.is_terminal}
+    for report in reports:
+        if report["kind"] == "runner":
+            assert len(report["final_states"]) == in_flight
+            assert set(report["final_states"]) <= names
             continue
-        for message in racer["ends"]:
-            counted = re.fullmatch(
-                r"0 runs resumed; \d+ driven without a run; 0 cancelled((?:; \d+ [\w.-]+)*)", message
+        for message in report["final_states"]:
+            match = re.fullmatch(
+                r"0 runs resumed; \d+ orphaned provisionings advanced; 0 cancelled((?:; \d+ [\w.-]+)*)", message
             )
-            assert counted, message
-            assert set(re.findall(r"; \d+ ([\w.-]+)", counted[1])) <= set(Status), message
+            assert match, message
+            assert set(re.findall(r"; \d+ ([\w.-]+)", match[1])) <= set(Status), message
 
 
-def one_driver_at_a_time(told: list[dict[str, Any]], in_flight: int) -> None:
-    """No two drivers held one provisioning together; and they did meet, or there was no race."""
-    held = defaultdict(list)
-    for racer in told:
-        for provisioning_id, driver, since, until in racer["held"]:
-            held[provisioning_id].append((since, until, driver, racer["kind"]))
-    assert len(held) == in_flight
-    for turns in held.values():
-        turns.sort()
-        for (_, until, *_), (since, *_) in pairwise(turns):
-            assert until <= since, turns
-    assert sum(racer["lost_claims"] for racer in told) > 0
-    assert {kind for turns in held.values() for *_, kind in turns} == {"reconciler", "runner"}
+def assert_exclusive_leases(reports: list[dict[str, Any]], in_flight: int) -> None:
+    """Assert that no two owners held the same lease at once, and that they did compete for leases."""
+    leases = defaultdict(list)
+    for report in reports:
+        for provisioning_id, owner, since, until in report["lease_intervals"]:
+            leases[provisioning_id].append((since, until, owner, report["kind"]))
+    assert len(leases) == in_flight
+    for intervals in leases.values():
+        intervals.sort()
+        for (_, until, *_), (since, *_) in pairwise(intervals):
+            assert until <= since, intervals
+    assert sum(report["failed_acquisitions"] for report in reports) > 0
+    assert {kind for intervals in leases.values() for *_, kind in intervals} == {"reconciler", "runner"}

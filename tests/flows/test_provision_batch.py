@@ -1,4 +1,4 @@
-"""The flow `provision-batch` on a real Prefect server, against the simulator: a mix of every outcome."""
+"""The flow `provision-batch` on a real Prefect server against the simulator, with a mix of outcomes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State
 
-from flows.batch import onlooker
+from flows.engine.batch import progress_observer
 from flows.provision_batch import provision_batch
-from models.batch import Tally
+from models.batch import BatchProgress
 from models.clock import SystemClock
 from models.errors import ArgilUnauthorized, InvalidManifest
 from models.provisioning import Status
 from models.settings import Settings
+from services.store import open_store
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tasks.runtime import open_store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
 
 
-class Asked:
-    """Makes rows; those with files of their own may be refused without harm to the others."""
+class RowFactory:
+    """Makes rows. Rows to be refused need copies of the videos: a refusal puts its videos into quarantine."""
 
     def __init__(self, videos: MediaHost, folder: Path) -> None:
         self._videos = videos
@@ -50,60 +50,60 @@ class Asked:
         }
 
     def copies(self) -> dict[str, str]:
-        found = {}
+        urls = {}
         for role in ("dataset", "consent"):
             name = f"{uuid.uuid4().hex}.mp4"
             shutil.copyfile(self._folder / f"{role}.mp4", self._folder / name)
-            found[f"{role}_video"] = self._videos.url(name)
-        return found
+            urls[f"{role}_video"] = self._videos.url(name)
+        return urls
 
 
 @pytest.fixture
-def asked(videos: MediaHost, sample_folder: Path) -> Asked:
-    return Asked(videos, sample_folder)
+def rows_factory(videos: MediaHost, sample_folder: Path) -> RowFactory:
+    return RowFactory(videos, sample_folder)
 
 
 @pytest.fixture
-def tallies() -> list[Tally]:
-    followed: list[Tally] = []
-    onlooker.set(followed.append)
-    return followed
+def progresses() -> list[BatchProgress]:
+    observed: list[BatchProgress] = []
+    progress_observer.set(observed.append)
+    return observed
 
 
-async def run(rows: list[Any] | None = None, **words: Any) -> State:
-    state: State = await provision_batch(rows=rows, return_state=True, **words)
+async def run(rows: list[Any] | None = None, **parameters: Any) -> State:
+    state: State = await provision_batch(rows=rows, return_state=True, **parameters)
     return state
 
 
-def made(argil: ArgilSimulator) -> Counter[str]:
-    return Counter(avatar["name"] for avatar in argil.world.avatars)
+def count_avatars(argil: ArgilSimulator) -> Counter[str]:
+    return Counter(avatar["name"] for avatar in argil.account.avatars)
 
 
 async def subflows(client: PrefectClient, state: State) -> list[str]:
     parents = FlowRunFilterParentFlowRunId(any_=[state.state_details.flow_run_id])
-    found = await client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parents))
-    return sorted([(await client.read_flow(one.flow_id)).name for one in found])
+    runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parents))
+    return sorted([(await client.read_flow(run.flow_id)).name for run in runs])
 
 
-async def test_rows_end_each_in_its_own_way_in_one_task_run_with_one_subflow_a_branch(
-    simulated: ArgilSimulator, asked: Asked, tallies: list[Tally]
+async def test_mixed_rows_use_one_task_run_and_a_subflow_per_branch(
+    simulated: ArgilSimulator, rows_factory: RowFactory, progresses: list[BatchProgress]
 ) -> None:
     rows = [
-        *(asked.row(f"good {number}") for number in range(6)),
-        *(asked.row(f"fails {number}", "fail") for number in range(4)),
-        *(asked.row(f"refused {number}", "refuse", **asked.copies()) for number in range(2)),
-        asked.row("invalid", "invalid"),
-        asked.row("vanishes", "vanish"),
-        asked.row("cut", "cut-after-create"),
-        asked.row("busy", "rate-limited"),
-        asked.row("short", dataset="dataset-40s.mp4"),
-        asked.row(""),
+        *(rows_factory.row(f"good {number}") for number in range(6)),
+        *(rows_factory.row(f"fails {number}", "fail") for number in range(4)),
+        *(rows_factory.row(f"refused {number}", "refuse", **rows_factory.copies()) for number in range(2)),
+        rows_factory.row("invalid", "invalid"),
+        rows_factory.row("vanishes", "vanish"),
+        rows_factory.row("cut", "cut-after-create"),
+        rows_factory.row("busy", "rate-limited"),
+        rows_factory.row("short", dataset="dataset-40s.mp4"),
+        rows_factory.row(""),
         "no row",
     ]
     state = await run(rows)
     assert (state.is_failed(), state.name) == (True, "TrainingFailed")
-    [tally] = tallies
-    assert Counter(row.status for row in tally.rows) == {
+    [progress] = progresses
+    assert Counter(row.status for row in progress.rows) == {
         "READY": 8,
         "TRAINING_FAILED": 4,
         "REFUSED": 2,
@@ -112,76 +112,85 @@ async def test_rows_end_each_in_its_own_way_in_one_task_run_with_one_subflow_a_b
         "REJECTED": 1,
         "INVALID": 2,
     }
-    assert tally.settled == tally.total
-    assert set(made(simulated).values()) == {1}
-    assert len(simulated.world.avatars) == 15
+    assert progress.finished == progress.total
+    assert set(count_avatars(simulated).values()) == {1}
+    assert len(simulated.account.avatars) == 15
     async with get_client() as client:
         assert await subflows(client, state) == ["refused", "training-failed"]
         task_runs = await client.read_task_runs(
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
         )
-        assert sorted(one.name for one in task_runs if "rows" in one.name) == [f"rows-1-to-{len(rows)}"]
+        assert sorted(task_run.name for task_run in task_runs if "rows" in task_run.name) == [
+            f"rows-1-to-{len(rows)}"
+        ]
         key = ArtifactFilterKey(like_=f"batch-%{state.state_details.flow_run_id}")
         artifacts = await client.read_artifacts(artifact_filter=ArtifactFilter(key=key))
-    assert sorted(str(one.type) for one in artifacts) == ["progress", "table"]
-    assert "canary" not in str([one.data for one in artifacts])
+    assert sorted(str(artifact.type) for artifact in artifacts) == ["progress", "table"]
+    assert "canary" not in str([artifact.data for artifact in artifacts])
 
 
-async def test_the_same_rows_again_attach_and_a_changed_row_is_a_conflict(
-    simulated: ArgilSimulator, asked: Asked, tallies: list[Tally]
+async def test_same_rows_attach_and_changed_row_conflicts(
+    simulated: ArgilSimulator, rows_factory: RowFactory, progresses: list[BatchProgress]
 ) -> None:
-    rows = [asked.row("Ada", reference="a"), asked.row("Grace")]
+    rows = [rows_factory.row("Ada", reference="a"), rows_factory.row("Grace")]
     first = await run(rows)
     again = await run([*reversed(rows)])
     assert (first.name, again.name) == ("Ready", "Ready")
     assert again.is_completed()
-    assert [row.id for row in tallies[1].rows] == [row.id for row in reversed(tallies[0].rows)]
-    changed = await run([asked.row("Eve", reference="a"), rows[1]])
+    assert [row.id for row in progresses[1].rows] == [row.id for row in reversed(progresses[0].rows)]
+    changed = await run([rows_factory.row("Eve", reference="a"), rows[1]])
     assert (changed.is_failed(), changed.name) == (True, "Rejected")
-    assert [row.status for row in tallies[2].rows] == ["INVALID", "READY"]
-    assert tallies[2].rows[0].reasons[0].code == "request.reference-conflict"
-    assert made(simulated) == {"Ada": 1, "Grace": 1}
+    assert [row.status for row in progresses[2].rows] == ["INVALID", "READY"]
+    assert progresses[2].rows[0].reasons[0].code == "request.reference-conflict"
+    assert count_avatars(simulated) == {"Ada": 1, "Grace": 1}
 
 
-async def test_a_dry_run_checks_all_and_sends_and_records_nothing(
-    simulated: ArgilSimulator, asked: Asked, tallies: list[Tally]
+async def test_dry_run_checks_all_and_records_nothing(
+    simulated: ArgilSimulator, rows_factory: RowFactory, progresses: list[BatchProgress]
 ) -> None:
-    rows = [asked.row("Ada"), asked.row("short", dataset="dataset-40s.mp4"), asked.row("x" * 300)]
+    rows = [
+        rows_factory.row("Ada"),
+        rows_factory.row("short", dataset="dataset-40s.mp4"),
+        rows_factory.row("x" * 300),
+    ]
     state = await run(rows, dry_run=True)
     assert state.is_failed()
-    assert [row.status for row in tallies[0].rows] == ["WOULD_CREATE", "WOULD_REJECT", "INVALID"]
+    assert [row.status for row in progresses[0].rows] == ["WOULD_CREATE", "WOULD_REJECT", "INVALID"]
     good = await run(rows[:1], dry_run=True)
     assert (good.is_completed(), good.name) == (True, "Checked")
-    assert simulated.world.posts == []
-    async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-        assert await ledger.counts() == {}
+    assert simulated.account.posts == []
+    async with open_store(Settings.load(), SystemClock()) as store:
+        assert await store.ledger.count_by_status() == {}
 
 
-async def test_a_wrong_key_ends_the_batch_at_once_and_the_same_batch_goes_on_once_it_is_mended(
-    simulated: ArgilSimulator, asked: Asked, tallies: list[Tally], monkeypatch: pytest.MonkeyPatch
+async def test_wrong_key_stops_batch_and_same_batch_continues(
+    simulated: ArgilSimulator,
+    rows_factory: RowFactory,
+    progresses: list[BatchProgress],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows = [asked.row(f"row {number}") for number in range(30)]
+    rows = [rows_factory.row(f"row {number}") for number in range(30)]
     with monkeypatch.context() as patch:
         patch.setenv("ARGIL_API_KEY", "another-canary-key")
         state = await run(rows, concurrency=2)
     assert isinstance(await state.aresult(raise_on_failure=False), ArgilUnauthorized)
-    assert tallies[0].counts["WAITING"] >= 20
+    assert progresses[0].counts["NOT_STARTED"] >= 20
     assert (await run(rows)).name == "Ready"
-    assert len(simulated.world.avatars) == 30
+    assert len(simulated.account.avatars) == 30
 
 
-async def test_a_batch_that_is_not_to_wait_ends_in_training(
-    simulated: ArgilSimulator, asked: Asked, tallies: list[Tally]
+async def test_batch_without_wait_ends_in_training(
+    simulated: ArgilSimulator, rows_factory: RowFactory, progresses: list[BatchProgress]
 ) -> None:
-    rows = [asked.row(f"row {number}", "never") for number in range(3)]
+    rows = [rows_factory.row(f"row {number}", "never") for number in range(3)]
     state = await run(rows, wait="none")
     assert (state.is_completed(), state.name) == (True, "Training")
-    assert tallies[0].counts[Status.TRAINING] == 3
+    assert progresses[0].counts[Status.TRAINING] == 3
 
 
 @pytest.mark.usefixtures("simulated")
-async def test_it_takes_either_a_manifest_or_rows() -> None:
+async def test_exactly_one_of_manifest_and_rows_is_required() -> None:
     table: list[dict[str, Any]] = [{}, {"rows": [], "manifest": "m.csv"}, {"rows": []}, {"manifest": "/no.csv"}]
-    for words in table:
-        state = await run(**words)
+    for parameters in table:
+        state = await run(**parameters)
         assert isinstance(await state.aresult(raise_on_failure=False), InvalidManifest)

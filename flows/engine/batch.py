@@ -1,0 +1,164 @@
+"""Runs the rows of a manifest in chunks, one task run per chunk, with bounded concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from prefect import task
+
+from flows.engine.batch_preview import preview_row
+from flows.engine.branch_batching import BranchBatcher
+from flows.engine.execution import Branch, InlineExecution
+from flows.engine.state_machine import run_to_completion
+from models.batch import INVALID, BatchProgress
+from models.errors import ArgilRateLimited, MediaUnreachable, OperationalError, ReferenceConflict
+from models.manifest import ManifestRow
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.reason import Reason
+from models.request import ProvisioningRequest
+from services.context import AppContext
+from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run, warnings_only
+from tasks.get_or_create_provisioning import get_or_create_provisioning
+from tasks.reopen_provisioning import reopen_provisioning
+
+ROWS_PER_TASK_RUN = 200
+"""Rows per task run."""
+RATE_LIMIT_TIMEOUT_SECONDS = 900.0
+"""How long one row is retried while Argil answers 429."""
+RATE_LIMIT_RETRY_SECONDS = 5.0
+"""The wait before the next attempt if the 429 has no Retry-After header."""
+
+progress_observer: ContextVar[Callable[[BatchProgress], None] | None] = ContextVar(
+    "progress_observer", default=None
+)
+"""Called with the progress of a batch before its first row; lets code in the same process follow the batch."""
+
+
+class BatchRun:
+    """State shared by the rows of one batch run.
+
+    A plain object, because Prefect traverses collections and models in task parameters, but not plain objects.
+    """
+
+    def __init__(
+        self,
+        context: AppContext,
+        rows: Sequence[ManifestRow],
+        owner: LeaseOwner,
+        *,
+        timeout_seconds: float | None,
+        concurrency: int,
+        dry_run: bool,
+    ) -> None:
+        self.context = context
+        self.rows = rows
+        self.owner = owner
+        self.watch_timeout_seconds = timeout_seconds
+        self.dry_run = dry_run
+        self.work_semaphore = asyncio.Semaphore(concurrency)
+        self.branches = BranchBatcher(context.clock)
+        self.progress = BatchProgress(rows, context.clock.monotonic())
+        self.abort_error: OperationalError | None = None
+        """The operational error that stopped the batch; no further row starts."""
+
+    async def run(self) -> None:
+        """Process every row; returns when each is finished or blocked."""
+        starts = range(0, len(self.rows), ROWS_PER_TASK_RUN)
+        chunks = (
+            process_chunk(self, start + 1, min(start + ROWS_PER_TASK_RUN, len(self.rows))) for start in starts
+        )
+        await _gather_all(chunks)
+
+
+@task(task_run_name="rows-{first}-to-{last}", **TASK_OPTIONS)
+async def process_chunk(batch: BatchRun, first: int, last: int) -> None:
+    """Process rows `first` to `last`, counted from 1. An error in one row does not stop the others."""
+    with warnings_only():
+        await _gather_all(_RowExecution(batch, number).run() for number in range(first - 1, last))
+
+
+async def _gather_all(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all coroutines, then raise the first exception."""
+    for result in await asyncio.gather(*coroutines, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+class _RowExecution(InlineExecution):
+    """The execution strategy of one row, and the row's processing."""
+
+    def __init__(self, batch: BatchRun, number: int) -> None:
+        self._batch = batch
+        self._number = number
+        self._has_slot = False
+
+    async def acquire_slot(self) -> None:
+        if not self._has_slot:
+            await self._batch.work_semaphore.acquire()
+            self._has_slot = True
+
+    def release_slot(self) -> None:
+        if self._has_slot:
+            self._batch.work_semaphore.release()
+            self._has_slot = False
+
+    async def run_branch(self, flow: Branch, provisioning_id: str) -> None:
+        await self._batch.branches.run(flow, provisioning_id)
+
+    def on_status_change(self, provisioning: Provisioning) -> None:
+        progress = self._batch.progress
+        progress.update_row(self._number, progress.rows[self._number].with_provisioning(provisioning))
+
+    async def run(self) -> None:
+        """Process the row and store its result in the batch progress."""
+        if (request := self._batch.rows[self._number].request) is None:
+            return
+        try:
+            await self.acquire_slot()
+            if self._batch.abort_error is None:
+                await (self._preview(request) if self._batch.dry_run else self._provision(request))
+        except OperationalError as error:
+            self._record_blocker(error)
+        finally:
+            self.release_slot()
+
+    async def _preview(self, request: ProvisioningRequest) -> None:
+        progress = self._batch.progress
+        row = await preview_row(self._batch.context, progress.rows[self._number], request)
+        progress.update_row(self._number, row, finished=True)
+
+    async def _provision(self, request: ProvisioningRequest) -> None:
+        batch, clock = self._batch, self._batch.context.clock
+        progress = batch.progress
+        deadline = clock.monotonic() + RATE_LIMIT_TIMEOUT_SECONDS
+        while True:
+            try:
+                provisioning = await get_or_create_provisioning.fn(request, request.reference or "", batch.owner)
+                if provisioning.status is Status.TIMED_OUT:
+                    provisioning = await reopen_provisioning.fn(provisioning, batch.owner)
+                provisioning = await run_to_completion(provisioning, batch.owner, batch.watch_timeout_seconds, self)
+            except ReferenceConflict as error:
+                row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
+                return progress.update_row(self._number, row, finished=True)
+            except ArgilRateLimited as error:
+                # Keep the slot during the wait: while Argil limits requests, no other row starts in its place.
+                wait = error.retry_after_seconds or RATE_LIMIT_RETRY_SECONDS
+                if clock.monotonic() + wait > deadline:
+                    raise
+                await clock.sleep(wait)
+            else:
+                return progress.update_row(
+                    self._number, progress.rows[self._number].with_provisioning(provisioning), finished=True
+                )
+
+    def _record_blocker(self, error: OperationalError) -> None:
+        progress = self._batch.progress
+        row = progress.rows[self._number]
+        progress.update_row(self._number, row.with_status(row.status, [Reason.from_error(error)]), finished=True)
+        if not isinstance(error, MediaUnreachable | ArgilRateLimited) and self._batch.abort_error is None:
+            self._batch.abort_error = error
+            log_to_run("the batch stops: no further rows start: %s", error.message)

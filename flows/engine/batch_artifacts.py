@@ -1,0 +1,90 @@
+"""Publishes a batch in the Prefect UI: a progress artifact while it runs, and a table of its rows at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID
+
+from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
+
+from models.batch import BatchProgress, RowResult
+from models.provisioning import Status
+from services.run_log import log_to_run
+
+PUBLISH_INTERVAL_SECONDS = 5.0
+MAX_TABLE_ROWS = 1000
+"""Rows in the table. Rows that are not READY come first."""
+
+
+@contextlib.asynccontextmanager
+async def publishing_progress(
+    progress: BatchProgress, run_id: str, monotonic: Callable[[], float]
+) -> AsyncIterator[None]:
+    """Publish the progress while the context is open, and the table of rows when it is closed.
+
+    A failed call to Prefect is logged and does not affect the batch.
+
+    Args:
+        progress: The progress to publish.
+        run_id: The id of the flow run; part of the artifact keys.
+        monotonic: Returns monotonic seconds, for the rate and the remaining time.
+
+    """
+    publisher = asyncio.create_task(_publish_loop(progress, run_id, monotonic))
+    try:
+        yield
+    finally:
+        publisher.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await publisher
+    try:
+        await acreate_table_artifact(
+            key=f"batch-{run_id}", table=_table(progress), description=_description(progress)
+        )
+    except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
+        log_to_run("the table of rows was not published: %s", type(error).__name__, level=logging.WARNING)
+
+
+async def _publish_loop(progress: BatchProgress, run_id: str, monotonic: Callable[[], float]) -> None:
+    artifact: UUID | None = None
+    failed = False
+    last = ""
+    while True:
+        percent, text = 100.0 * progress.finished / progress.total, progress.summary_with_eta(monotonic())
+        if last != (last := progress.summary):
+            log_to_run("%s", text)
+        try:
+            if artifact is None:
+                artifact = await acreate_progress_artifact(percent, f"batch-progress-{run_id}", text)
+            else:
+                await aupdate_progress_artifact(artifact, percent, text)
+        except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
+            if not failed:
+                log_to_run("the progress was not published: %s", type(error).__name__, level=logging.WARNING)
+            failed = True
+        await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
+
+
+def _table(progress: BatchProgress) -> list[dict[str, str]]:
+    rows = sorted(progress.rows, key=lambda row: (row.status == Status.READY, row.line))
+    return [_table_row(row) for row in rows[:MAX_TABLE_ROWS]]
+
+
+def _table_row(row: RowResult) -> dict[str, str]:
+    return {
+        "line": str(row.line),
+        "status": row.status,
+        "name": row.name,
+        "reference": row.reference,
+        "provisioning": row.id or "",
+        "avatar": row.avatar_id or "",
+        "reasons": row.reasons_text,
+    }
+
+
+def _description(progress: BatchProgress) -> str:
+    omitted = progress.total - MAX_TABLE_ROWS
+    return progress.summary + (f"; {omitted} rows are not shown" if omitted > 0 else "")

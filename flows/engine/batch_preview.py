@@ -1,0 +1,70 @@
+"""Predicts the result of a batch row without recording or sending anything."""
+
+from __future__ import annotations
+
+import asyncio
+
+from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
+from models.errors import ReferenceConflict, UnknownProvisioning
+from models.media_rules import MediaRole
+from models.provisioning import Provisioning, Status
+from models.reason import Reason
+from models.request import ProvisioningRequest
+from services.context import AppContext
+from services.recording_checks import blocking_reasons
+from tasks.check_recording import check_recording
+
+
+async def preview_row(context: AppContext, row: RowResult, request: ProvisioningRequest) -> RowResult:
+    """Return the row with the status that a run would give it now.
+
+    Reads the ledger first; a request that is not submitted yet gets a full media check.
+
+    Raises:
+        DatabaseError: The ledger cannot be read.
+
+    """
+    try:
+        provisioning = await context.ledger.get(row.reference)
+    except UnknownProvisioning:
+        provisioning = None
+    if provisioning is not None and provisioning.reference == row.reference:
+        if provisioning.request.fingerprint != request.fingerprint:
+            return row.with_status(INVALID, [Reason.from_error(ReferenceConflict(row.reference, provisioning.id))])
+        if provisioning.status.is_terminal and provisioning.status is not Status.TIMED_OUT:
+            return row.with_provisioning(provisioning)
+        if provisioning.status is not Status.ACCEPTED:
+            return row.with_provisioning(provisioning).with_status(WOULD_RESUME, provisioning.reasons)
+    unsaved = _unsaved_provisioning(request, row.reference, context)
+    checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in MediaRole))
+    level = context.settings.avatars_media_check
+    if rejections := blocking_reasons(checks, level):
+        return row.with_status(WOULD_REJECT, rejections)
+    unreachable = [check.unreachable for check in checks if check.unreachable is not None]
+    if unreachable and level == "strict":
+        return row.with_status(CHECK_INCONCLUSIVE, unreachable)
+    return row.with_status(WOULD_CREATE, [reason for check in checks for reason in check.reasons])
+
+
+def _unsaved_provisioning(request: ProvisioningRequest, reference: str, context: AppContext) -> Provisioning:
+    """Return the provisioning that this request would create; it is not written to the ledger."""
+    now = context.clock.now()
+    return Provisioning(
+        id="",
+        version=0,
+        reference=reference,
+        request=request,
+        status=Status.ACCEPTED,
+        avatar_id=None,
+        raw_status=None,
+        reasons=[],
+        retrain_count=0,
+        submission_count=0,
+        training_started_at=None,
+        created_at=now,
+        updated_at=now,
+        flow_run_id=None,
+        avatar_snapshot=None,
+        media_facts=None,
+        lease_owner=None,
+    )

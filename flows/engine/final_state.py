@@ -1,0 +1,51 @@
+"""Maps outcomes and errors to the final Prefect state of a run."""
+
+from __future__ import annotations
+
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Cancelled, Completed, Failed
+
+from models.batch import BatchProgress
+from models.errors import AvatarsError
+from models.outcomes import OUTCOMES
+from models.provisioning import Provisioning, Status
+
+_TYPES = {Status.READY: Completed, Status.TRAINING: Completed, Status.CANCELLED: Cancelled}
+
+
+def final_state_for(provisioning: Provisioning) -> State:
+    """Return the final state of a run, named after the status of its provisioning.
+
+    READY is Completed, and so is TRAINING if the run does not wait for it.
+    CANCELLED is Cancelled. Any other status is Failed.
+    """
+    outcome = OUTCOMES[provisioning.status]
+    reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
+    parts = [f"provisioning {provisioning.id}", outcome.description]
+    if provisioning.avatar_id:
+        parts.insert(1, f"avatar {provisioning.avatar_id}")
+    if reasons:
+        parts.append(reasons)
+    return _TYPES.get(provisioning.status, Failed)(name=outcome.state_name, message=". ".join(parts))
+
+
+def final_state_for_batch(progress: BatchProgress, *, dry_run: bool) -> State:
+    """Return Completed if every row is READY or in training, else Failed, named after the batch's outcome.
+
+    A dry run is Completed "Checked" if a real run would reject no row.
+    """
+    if dry_run and progress.all_would_succeed:
+        return Completed(name="Checked", message=f"nothing was sent: {progress.summary}")
+    name = progress.state_name
+    message = f"{progress.total} rows: {progress.summary}"
+    is_done = name in {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
+    return Completed(name=name, message=message) if is_done else Failed(name=name, message=message)
+
+
+def final_state_for_error(error: AvatarsError) -> State:
+    """Return Failed, named after the error's class, with the error as the state's data.
+
+    Flows return this state instead of raising, because Prefect logs the whole traceback of a raised error.
+    """
+    message = f"{error.message}. {error.hint}" if error.hint else error.message
+    return State(type=StateType.FAILED, name=type(error).__name__, message=message, data=error)

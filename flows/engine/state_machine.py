@@ -1,0 +1,133 @@
+"""Advances one provisioning, step by step, until it reaches a terminal status."""
+
+from __future__ import annotations
+
+import asyncio
+
+from clients.training_monitor import MonitorResult
+from flows.engine.execution import PER_RUN_EXECUTION, ExecutionStrategy
+from flows.refused import refused
+from flows.training_failed import training_failed
+from models.argil_avatar import AvatarStatus
+from models.errors import DatabaseError, LeaseLost, OperationalError, StaleVersion
+from models.media_rules import MediaRole
+from models.provisioning import LeaseOwner, Provisioning, Status
+from services.context import app_context
+from services.events import emit_outcome_event
+from services.run_log import log_to_run
+from tasks.await_training import await_training
+from tasks.check_recording import check_recording
+from tasks.find_provisioning import find_provisioning
+from tasks.record_blocker import record_blocker
+from tasks.record_checks import record_checks
+from tasks.record_outcome import record_outcome
+from tasks.resolve_submission import resolve_submission
+from tasks.submit_avatar import submit_avatar
+
+_EMITTED_BY_BRANCH = {Status.TRAINING_FAILED, Status.REFUSED}
+
+
+async def run_to_completion(
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    timeout_seconds: float | None = None,
+    execution: ExecutionStrategy = PER_RUN_EXECUTION,
+) -> Provisioning:
+    """Advance the provisioning from its current status until it is terminal or the wait for the training ends.
+
+    A terminal provisioning is returned at once. If another lease owner is active, wait until that owner finishes
+    the provisioning or its lease expires.
+
+    Args:
+        provisioning: The provisioning as last read.
+        owner: The owner of the lease.
+        timeout_seconds: How long to wait for the training; None waits until the training deadline.
+        execution: How tasks and branches are called, and how concurrency is limited.
+
+    Returns:
+        The provisioning in a terminal status, or in TRAINING if `timeout_seconds` passed first.
+
+    Raises:
+        OperationalError: The provisioning cannot continue; the ledger holds the reason.
+
+    """
+    while True:
+        try:
+            return await _run_leased(provisioning, owner, timeout_seconds, execution)
+        except (StaleVersion, LeaseLost):
+            # another lease owner has taken over: read the provisioning again and follow that owner
+            provisioning = await execution.as_callable(find_provisioning)(provisioning.id)
+
+
+async def _run_leased(
+    provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None, execution: ExecutionStrategy
+) -> Provisioning:
+    async with (
+        app_context() as context,
+        context.lease_manager.hold(provisioning, owner, on_follow=execution.release_slot) as claimed,
+    ):
+        provisioning = claimed
+        was_terminal = provisioning.status.is_terminal
+        execution.on_status_change(provisioning)
+        while not provisioning.status.is_terminal:
+            previous_status = provisioning.status
+            provisioning = await _step(provisioning, owner, timeout_seconds, execution)
+            if provisioning.status is not previous_status:
+                log_to_run("%s: %s (provisioning %s)", provisioning.name, provisioning.status, provisioning.id)
+                execution.on_status_change(provisioning)
+            elif provisioning.status is Status.TRAINING:
+                return provisioning  # timeout_seconds passed
+    await execution.publish_outcome(provisioning.id)
+    if not was_terminal and provisioning.status not in _EMITTED_BY_BRANCH:
+        emit_outcome_event(provisioning)
+    return provisioning
+
+
+async def _step(
+    provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None, execution: ExecutionStrategy
+) -> Provisioning:
+    try:
+        match provisioning.status:
+            case Status.ACCEPTED:
+                await execution.acquire_slot()
+                return await _check_and_submit(provisioning, owner, execution)
+            case Status.SUBMITTING:
+                await execution.acquire_slot()
+                return await execution.as_callable(resolve_submission)(provisioning, owner)
+            case _:
+                execution.release_slot()
+                return await _await_and_record_training(provisioning, owner, timeout_seconds, execution)
+    except DatabaseError:
+        raise  # the reason cannot be recorded either
+    except OperationalError as error:
+        await execution.as_callable(record_blocker)(provisioning.id, error, owner)
+        raise
+
+
+async def _check_and_submit(
+    provisioning: Provisioning, owner: LeaseOwner, execution: ExecutionStrategy
+) -> Provisioning:
+    check = execution.as_callable(check_recording)
+    checks = await asyncio.gather(*(check(provisioning, role) for role in MediaRole))
+    checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
+    return checked if checked.status.is_terminal else await execution.as_callable(submit_avatar)(checked, owner)
+
+
+async def _await_and_record_training(
+    provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None, execution: ExecutionStrategy
+) -> Provisioning:
+    current, result = await execution.as_callable(await_training)(provisioning, owner, timeout_seconds)
+    if result is MonitorResult.STILL_TRAINING:
+        return current
+    record = execution.as_callable(record_outcome)
+    if result is MonitorResult.TIMED_OUT:
+        return await record(current, Status.TIMED_OUT, owner)
+    if result is MonitorResult.NOT_FOUND:
+        return await record(current, Status.VANISHED, owner)
+    if current.raw_status == AvatarStatus.IDLE:
+        return await record(current, Status.READY, owner)
+    await execution.run_branch(
+        training_failed if current.raw_status == AvatarStatus.TRAINING_FAILED else refused, current.id
+    )
+    async with app_context() as context:
+        return await context.lease_manager.refresh(current.id, owner)

@@ -1,0 +1,72 @@
+"""Decides whether a run blocks, suspends itself or ends while Argil trains, and suspends it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal, NoReturn
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
+from prefect.runtime import deployment, flow_run
+from prefect.states import Suspended
+from prefect.utilities.engine import propose_state
+
+from models.provisioning import LeaseOwner, Provisioning
+from models.settings import Settings
+from services.context import app_context
+
+WaitMode = Literal["suspend", "block", "none"]
+"""suspend: suspend the run, without a process. block: keep polling. none: end after the submission."""
+
+
+def can_suspend() -> bool:
+    """Return whether Prefect can resume this run: it resumes only runs of a deployment."""
+    return deployment.id is not None
+
+
+def watch_timeout(wait: str) -> float | None:
+    """Return how many seconds this run watches the training; None watches until the training deadline."""
+    if wait == "none":
+        return 0.0
+    if wait == "suspend" and can_suspend():
+        return Settings.load().avatars_watch_before_suspend_seconds
+    return None
+
+
+async def was_resumed() -> bool:
+    """Return whether this run was suspended before.
+
+    Prefect runs a resumed flow from the top again; its remaining work is to report the outcome.
+    """
+    async with app_context() as context:
+        return await context.suspended_runs.exists(str(flow_run.id))
+
+
+async def suspend(provisioning: Provisioning, owner: LeaseOwner) -> NoReturn:
+    """Suspend this run; when resumed, it starts from the top and attaches to the provisioning.
+
+    Works like `prefect.flow_runs.suspend_flow_run`, but sets a state message that says what the run waits for.
+
+    Raises:
+        Pause: Always; the Prefect engine handles it.
+
+    """
+    since = provisioning.training_started_at or provisioning.updated_at
+    until = since + timedelta(seconds=Settings.load().avatars_training_timeout_seconds)
+    message = (
+        f"avatar {provisioning.avatar_id} has been training at Argil since {_format_utc(since)}; this run needs no "
+        f"process until it is resumed when the training ends, at {_format_utc(until)} at the latest "
+        f"(provisioning {provisioning.id})"
+    )
+    # The key is unique per attempt, so that a run that was resumed too early can suspend itself again.
+    state: State = Suspended(message=message, pause_key=owner.id)
+    async with app_context() as context:
+        await context.suspended_runs.add(str(flow_run.id), provisioning.id)
+    async with get_client() as client:
+        accepted = await propose_state(client, state, flow_run_id=flow_run.id)
+    raise Pause(state=accepted)
+
+
+def _format_utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

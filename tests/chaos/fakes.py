@@ -1,0 +1,190 @@
+"""In-process fakes of time, threads, sockets and Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import prefect
+import pytest
+from prefect.exceptions import ObjectNotFound
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from clients.argil import ArgilClient
+from models.errors import DatabaseError
+from services.webhook_wakeups import WebhookWakeups
+from store.database import Database
+from store.sqlite_connection import SqliteConnection
+from store.webhook_deliveries import WebhookDeliveryRepository
+from tests.chaos.deterministic_scheduler import current_process, deterministic_uuid4
+
+IGNORED_SLEEP_SECONDS = 0.001
+"""Shorter sleeps come from the rate limiter, which the tests do not limit."""
+
+
+class ScheduledClock:
+    """The clock of all simulated processes; a sleep is a yield point of the scheduler."""
+
+    def now(self) -> datetime:
+        return current_process.get().simulation.scheduler.time
+
+    def monotonic(self) -> float:
+        return self.now().timestamp()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds > IGNORED_SLEEP_SECONDS:
+            await current_process.get().simulation.scheduler.yield_point(f"sleep {seconds:g}", seconds)
+
+    def jitter(self) -> float:
+        return 1.0
+
+
+_ENGINES: dict[str, AsyncEngine] = {}
+"""By database URL. Transactions never overlap, so processes share engines and their compiled statements."""
+
+
+class SharedDatabase(Database):
+    """A database that all processes and the test share: one engine per file."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        new_engine = self.engine
+        self.engine = _ENGINES.setdefault(url, new_engine)
+        if self.engine is new_engine:
+
+            @event.listens_for(new_engine.sync_engine, "connect")
+            def disable_fsync(connection: Any, _record: Any) -> None:
+                connection.cursor().execute("PRAGMA synchronous = OFF")  # these tests kill processes, not machines
+
+    async def close(self) -> None:
+        """Keep the shared engine open; the simulation closes it."""
+
+
+class CrashingDatabase(SharedDatabase):
+    """Adds a yield point before each transaction, and crash points before and after each commit of a write."""
+
+    @contextlib.asynccontextmanager
+    async def read_transaction(self) -> AsyncIterator[AsyncConnection]:
+        await current_process.get().simulation.scheduler.yield_point(f"{_caller()}: not read")
+        async with super().read_transaction() as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def write_transaction(self) -> AsyncIterator[AsyncConnection]:
+        simulation, operation = current_process.get().simulation, _caller()
+        await simulation.scheduler.yield_point(f"{operation}: not begun")
+        if simulation.failing_writes > 0:
+            simulation.failing_writes -= 1
+            raise DatabaseError("the disk is full")
+        async with super().write_transaction() as connection:
+            yield connection
+            simulation.scheduler.crash_point(f"{operation}: not committed")
+        simulation.scheduler.crash_point(f"{operation}: committed")
+
+
+def _caller() -> str:
+    """Return the name of the method that opens the transaction.
+
+    The frames in between are the context manager and contextlib.
+    """
+    return sys._getframe(3).f_code.co_name
+
+
+async def _run_inline(_connection: SqliteConnection, work: Callable[[], Any]) -> Any:
+    """Run the work of a connection without its thread, so that no step depends on thread timing."""
+    return work()
+
+
+class DummyMediaChecker:
+    """Replaces MediaChecker, which is off in these tests."""
+
+    def __init__(self, **_: object) -> None:
+        pass
+
+    def __enter__(self) -> DummyMediaChecker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class DummyPrefectClient:
+    """Replaces the Prefect client: no flow run exists."""
+
+    async def __aenter__(self) -> DummyPrefectClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def read_flow_run(self, run_id: UUID) -> None:
+        raise ObjectNotFound(LookupError(run_id))
+
+    async def read_flow_runs(self, **_: object) -> list[object]:
+        return []
+
+
+def _client(api_url: str, api_key: str, **options: Any) -> ArgilClient:
+    return ArgilClient(api_url, api_key, transport=current_process.get().simulation.transport, **options)
+
+
+def _wakeups(deliveries: WebhookDeliveryRepository) -> WebhookWakeups:
+    """Read the webhook deliveries only once: every further read would depend on real time."""
+
+    async def forever(_seconds: float) -> None:
+        await asyncio.Event().wait()
+
+    return WebhookWakeups(deliveries, sleep=forever)
+
+
+@contextlib.asynccontextmanager
+async def _acquire_shared() -> AsyncIterator[Any]:
+    """Share one context per simulated process; services.context shares one per event loop."""
+    yield current_process.get().shared
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+def _call_undecorated(decorated: Any, *args: Any, **options: Any) -> Any:
+    return decorated.fn(*args, **options)
+
+
+def bypass_prefect(patch: pytest.MonkeyPatch) -> None:
+    """Make flows and tasks call their plain functions, without flow runs and task runs."""
+    patch.setattr(prefect.Task, "__call__", _call_undecorated)
+    patch.setattr(prefect.Flow, "__call__", _call_undecorated)
+    for name, replacement in {
+        "get_client": DummyPrefectClient,
+        "emit_event": lambda **_: None,
+        "acreate_markdown_artifact": _nothing,
+    }.items():
+        for module in [
+            module
+            for key, module in sys.modules.items()
+            if key.startswith(("tasks.", "services.", "flows.")) and hasattr(module, name)
+        ]:
+            patch.setattr(module, name, replacement)
+
+
+def install_fakes(patch: pytest.MonkeyPatch) -> None:
+    """Install all fakes of this module."""
+    bypass_prefect(patch)
+    patch.setattr("uuid.uuid4", deterministic_uuid4)
+    patch.setattr(SqliteConnection, "run_in_thread", _run_inline)
+    patch.setattr("store.migrate.ensure_schema", _nothing)  # each simulation copies a ledger with its schema
+    patch.setattr("services.store.Database", CrashingDatabase)
+    for name, replacement in {
+        "ArgilClient": _client,
+        "MediaChecker": DummyMediaChecker,
+        "WebhookWakeups": _wakeups,
+        "_acquire_shared": _acquire_shared,
+    }.items():
+        patch.setattr(f"services.context.{name}", replacement)

@@ -1,0 +1,96 @@
+"""Mutations that each disable one guard against lost or duplicated avatars, through monkeypatching."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import uuid
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from models.errors import LeaseLost
+from models.provisioning import LeaseOwner, Provisioning, Submission, SubmissionState
+from models.tables import ProvisioningRow
+from store.leases import LeaseRepository
+from store.ledger import Ledger
+
+
+def disable_submission_record(patch: pytest.MonkeyPatch) -> None:
+    """Record the submission only after the response: an earlier crash leaves no trace of it in the ledger."""
+    begin, resolve = Ledger.begin_submission, Ledger.resolve_submission
+    unrecorded: set[str] = set()
+
+    async def begin_unrecorded(
+        self: Ledger, provisioning: Provisioning, _owner: LeaseOwner, _message: str
+    ) -> tuple[Provisioning, Submission]:
+        now = self._clock.now()
+        submission = Submission(
+            id=str(uuid.uuid4()),
+            ordinal=provisioning.submission_count + 1,
+            state=SubmissionState.PENDING,
+            avatar_id=None,
+            http_status=None,
+            response=None,
+            created_at=now,
+            state_changed_at=now,
+        )
+        unrecorded.add(submission.id)
+        return provisioning, submission
+
+    async def record_and_resolve(
+        self: Ledger,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        message: str,
+        submission: Submission,
+        *args: Any,
+        **changes: Any,
+    ) -> Provisioning:
+        if submission.id in unrecorded:
+            with pytest.MonkeyPatch.context() as same_id:
+                same_id.setattr("uuid.uuid4", lambda: submission.id)
+                provisioning, submission = await begin(
+                    self, provisioning, owner, "the submission was recorded with its response"
+                )
+            unrecorded.remove(submission.id)
+        return await resolve(self, provisioning, owner, message, submission, *args, **changes)
+
+    patch.setattr(Ledger, "begin_submission", begin_unrecorded)
+    patch.setattr(Ledger, "resolve_submission", record_and_resolve)
+
+
+def disable_lookup(patch: pytest.MonkeyPatch) -> None:
+    """Presume an unknown submission lost and submit again, without reading Argil's list."""
+
+    async def find_nothing(*_: object) -> list[object]:
+        return []
+
+    patch.setattr("tasks.resolve_submission._poll_for_avatar", find_nothing)
+
+
+def disable_version_check(patch: pytest.MonkeyPatch) -> None:
+    """Write even if another lease owner has written since."""
+    record = Ledger._transition
+
+    async def transition_unchecked(
+        self: Ledger, connection: AsyncConnection, provisioning: Provisioning, *args: Any, **changes: Any
+    ) -> Provisioning:
+        find = select(ProvisioningRow.version).where(ProvisioningRow.id == provisioning.id)
+        version = (await connection.execute(find)).scalar_one()
+        return await record(self, connection, dataclasses.replace(provisioning, version=version), *args, **changes)
+
+    patch.setattr(Ledger, "_transition", transition_unchecked)
+
+
+def disable_lease_check(patch: pytest.MonkeyPatch) -> None:
+    """Send the request even if another owner holds the lease."""
+    renew = LeaseRepository.renew
+
+    async def renew_unchecked(self: LeaseRepository, *args: Any, **options: Any) -> None:
+        with contextlib.suppress(LeaseLost):
+            await renew(self, *args, **options)
+
+    patch.setattr(LeaseRepository, "renew", renew_unchecked)

@@ -1,0 +1,117 @@
+"""Checks the ledger's guarantees against the account at the simulated Argil."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from models.provisioning import TRANSITIONS, Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
+from simulator.account import SimulatedAccount as Account
+from store.ledger_reader import LedgerReader
+
+MAX_PROVISIONINGS = 1000
+
+WITH_AVATAR = {Status.READY, Status.TRAINING_FAILED, Status.REFUSED, Status.TIMED_OUT, Status.VANISHED}
+
+
+@dataclass
+class InvariantViolations:
+    """Descriptions of violated guarantees; all lists are empty if there are nprovisioning."""
+
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Return whether any guarantee was violated."""
+        return bool(self.lost or self.duplicated or self.other)
+
+
+async def all_terminal(ledger: LedgerReader) -> bool:
+    """Return whether every provisioning is terminal, or ACCEPTED with an operational reason."""
+    return all(_is_at_rest(provisioning) for provisioning in await ledger.list_latest(None, MAX_PROVISIONINGS))
+
+
+async def check_invariants(ledger: LedgerReader, account: Account) -> InvariantViolations:
+    """Check a ledger without provisionings in flight against every avatar at the simulator.
+
+    Avatars that Argil dropped before the ledger knew them are ignored: neither the list nor a GET shows them.
+    """
+    violations = InvariantViolations()
+    provisionings = await ledger.list_latest(None, MAX_PROVISIONINGS)
+    visible_ids = {avatar["id"] for avatar in account.list_avatars()}
+    visible_ids |= {provisioning.avatar_id for provisioning in provisionings}
+    avatars_by_name: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for avatar in account.avatars:
+        if avatar["id"] in visible_ids:
+            avatars_by_name[avatar["name"]].append(avatar)
+    submissions = await ledger.list_submissions_by_provisioning([provisioning.id for provisioning in provisionings])
+    for provisioning in provisionings:
+        avatars = avatars_by_name.pop(provisioning.name, [])
+        _check_provisioning(violations, provisioning, submissions[provisioning.id], avatars)
+        _check_events(violations, provisioning, await ledger.list_events(provisioning.id))
+    for name, avatars in avatars_by_name.items():
+        violations.lost.append(f"{name}: {len(avatars)} avatars are not in the ledger")
+    return violations
+
+
+def _check_provisioning(
+    violations: InvariantViolations,
+    provisioning: Provisioning,
+    submissions: list[Submission],
+    avatars: list[dict[str, Any]],
+) -> None:
+    name = f"{provisioning.name} ({provisioning.status})"
+    submission_ids = {submission.id for submission in submissions}
+    violations.lost += [
+        f"{name}: avatar {avatar['id']} has a correlation key that is not in the ledger"
+        for avatar in avatars
+        if avatar["extras"].get("submission_id") not in submission_ids
+    ]
+    if not _is_at_rest(provisioning):
+        violations.lost.append(f"{name}: not at rest; reasons {provisioning.reasons}")
+    allowed = provisioning.retrain_count + (
+        provisioning.status in WITH_AVATAR or provisioning.status is Status.CANCELLED
+    )
+    if len(avatars) > allowed:
+        violations.duplicated.append(f"{name}: {len(avatars)} avatars at Argil, at most {allowed} allowed")
+    if provisioning.status in WITH_AVATAR and provisioning.avatar_id not in {avatar["id"] for avatar in avatars}:
+        violations.lost.append(f"{name}: avatar {provisioning.avatar_id} is not at Argil")
+    if (
+        provisioning.status is Status.CANCELLED
+        and len(avatars) > provisioning.retrain_count
+        and provisioning.avatar_id is None
+    ):
+        violations.lost.append(f"{name}: its avatar is at Argil but not in the ledger")
+    pending = [submission.ordinal for submission in submissions if submission.state is SubmissionState.PENDING]
+    if pending and provisioning.status is not Status.CANCELLED:
+        violations.other.append(f"{name}: submissions {pending} are still pending")
+
+
+def _is_at_rest(provisioning: Provisioning) -> bool:
+    return provisioning.status.is_terminal or (
+        provisioning.status is Status.ACCEPTED and bool(provisioning.reasons)
+    )
+
+
+def _check_events(
+    violations: InvariantViolations, provisioning: Provisioning, events: list[ProvisioningEvent]
+) -> None:
+    status: Status | None = None
+    for event in events:
+        if event.from_status != status:
+            violations.other.append(
+                f"{provisioning.name}: an event leaves {event.from_status}, but the previous one led to {status}"
+            )
+        status = event.to_status
+        if event.from_status is None:
+            continue
+        if status is not event.from_status and status not in TRANSITIONS[event.from_status]:
+            violations.other.append(
+                f"{provisioning.name}: no transition exists from {event.from_status} to {status}"
+            )
+    if status is not provisioning.status:
+        violations.other.append(
+            f"{provisioning.name}: the events lead to {status}, but the status is {provisioning.status}"
+        )

@@ -1,0 +1,223 @@
+"""One simulated history: a ledger file, an account at the simulated Argil, and processes that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from flows.engine.state_machine import run_to_completion
+from flows.provision_avatar import provision_avatar
+from flows.provision_pending import provision_pending
+from flows.reconcile_avatars import reconcile_avatars
+from models.errors import AvatarsError
+from models.provisioning import LeaseOwner, Status
+from models.request import ProvisioningRequest
+from models.settings import Settings
+from services import context as context_module
+from services.cancellation import cancel_provisioning
+from services.context import app_context
+from services.leases import LEASE_DURATION
+from simulator.account import SimulatedAccount as Account
+from simulator.argil_app import create_app
+from simulator.scenarios import Timing
+from store.ledger_reader import LedgerReader
+from tasks.find_provisioning import find_provisioning
+from tasks.reopen_provisioning import reopen_provisioning
+from tests.chaos.deterministic_scheduler import IDS, DeterministicScheduler, ProcessKilled, SimulatedProcess
+from tests.chaos.fakes import ScheduledClock, SharedDatabase
+from tests.chaos.fault_transport import Fault, FaultInjectingTransport
+from tests.chaos.invariants import MAX_PROVISIONINGS
+
+KEY = "chaos-key"
+TRAINING_SECONDS = 40.0
+TIMEOUT_SECONDS = 80.0
+GRACE_SECONDS = 10.0
+LAG_SECONDS = 4.0
+LEASE_SECONDS = LEASE_DURATION.total_seconds()
+TICK_SECONDS = 60.0
+Job = Callable[[], Coroutine[Any, Any, object]]
+
+
+def make_request(name: str, scenario: str) -> ProvisioningRequest:
+    """Return a request that selects a scenario of the simulator; its name is also its reference."""
+    return ProvisioningRequest(
+        name=name,
+        dataset_video=f"https://videos.example/{name}/dataset.mp4",
+        consent_video=f"https://videos.example/{name}/consent.mp4",
+        extras={"simulator": scenario} if scenario else {},
+        reference=name,
+    )
+
+
+def provision(request: ProvisioningRequest) -> Job:
+    """Provision and wait for the outcome, like `avatars provision`."""
+    return lambda: provision_avatar.fn(request, wait="block")
+
+
+def resume(request: ProvisioningRequest) -> Job:
+    """Re-open and run to completion, like `avatars resume`."""
+
+    async def work() -> None:
+        owner = LeaseOwner(actor="resume", id=str(uuid.uuid4()))
+        with contextlib.suppress(AvatarsError):
+            async with app_context():
+                await run_to_completion(
+                    await reopen_provisioning(await find_provisioning(request.name), owner), owner
+                )
+
+    return work
+
+
+def cancel(request: ProvisioningRequest) -> Job:
+    """Cancel the provisioning, like `avatars cancel`."""
+
+    async def work() -> None:
+        owner = LeaseOwner(actor="cancel", id=str(uuid.uuid4()))
+        with contextlib.suppress(AvatarsError):
+            async with app_context() as context:
+                provisioning = await context.ledger.get(request.name)
+                await cancel_provisioning(context.ledger, provisioning, owner, "a person cancelled it")
+
+    return work
+
+
+SCHEDULES: tuple[Job, Job] = (reconcile_avatars.fn, provision_pending.fn)
+
+
+class Simulation:
+    """A simulation; create, use and close it on the same event loop."""
+
+    def __init__(
+        self,
+        ledger: Path,
+        *,
+        kill_after: tuple[int, ...] = (),
+        list_lag_seconds: float = LAG_SECONDS,
+        retrain_limit: int = 0,
+    ) -> None:
+        """Create a simulation.
+
+        Args:
+            ledger: An SQLite file with the schema.
+            kill_after: See DeterministicScheduler.
+            list_lag_seconds: How long the account list does not show a new avatar.
+            retrain_limit: AVATARS_RETRAIN_LIMIT.
+
+        """
+        IDS.seed(0)
+        self.ledger = ledger
+        self.scheduler = DeterministicScheduler(kill_after)
+        self.account = Account(
+            Timing(
+                training_seconds=TRAINING_SECONDS,
+                list_lag_seconds=list_lag_seconds,
+                get_lag_seconds=LAG_SECONDS,
+                retry_after_seconds=7.0,
+            ),
+            clock=lambda: self.scheduler.time.timestamp(),  # noqa: PLW0108  # the scheduler replaces its time
+        )
+        self.requests: dict[str, ProvisioningRequest] = {}
+        self.faults: deque[Fault] = deque()
+        self.failing_writes = 0
+        """The number of next writes that fail."""
+        self.transport = FaultInjectingTransport(
+            self.scheduler, create_app(self.account, api_key=KEY), self.faults, self._act_later
+        )
+        self._network = SimulatedProcess("network", self)
+        self._open = contextlib.AsyncExitStack()
+        self.settings = Settings(
+            _env_file=None,
+            argil_api_url="http://127.0.0.1:1/v1",
+            argil_api_key=KEY,
+            avatars_database_url=f"sqlite+aiosqlite:///{ledger}",
+            avatars_media_check="off",
+            avatars_poll_min_seconds=8.0,
+            avatars_lookup_grace_seconds=GRACE_SECONDS,
+            avatars_training_timeout_seconds=TIMEOUT_SECONDS,
+            avatars_requests_per_second=1e6,
+            avatars_retrain_limit=retrain_limit,
+        )
+        self._database = SharedDatabase(self.settings.avatars_database_url.get_secret_value())
+
+    @property
+    def live_processes(self) -> list[SimulatedProcess]:
+        """The processes that are neither killed nor finished."""
+        processes = [process for process in self.scheduler.processes if process is not self._network]
+        return [process for process in processes if not (process.is_dead or process.is_finished)]
+
+    def request(self, name: str, scenario: str) -> ProvisioningRequest:
+        """Return the request of this name; repeated calls return the same request."""
+        return self.requests.setdefault(name, make_request(name, scenario))
+
+    async def statuses(self) -> list[Status]:
+        """Return the status of each provisioning."""
+        return [provisioning.status for provisioning in await self.reader.list_latest(None, MAX_PROVISIONINGS)]
+
+    async def start(self, work: Job, process: SimulatedProcess | None = None) -> SimulatedProcess:
+        """Start work in the given process, or in a new one."""
+        if process is None:
+            process = SimulatedProcess(f"process {len(self.scheduler.processes)}", self)
+            self.scheduler.spawn(process, self._build(process))
+            await self.scheduler.run_until_idle()
+            process.main_tasks.clear()
+        self.scheduler.spawn(process, work())
+        await self.scheduler.run_until_idle()
+        return process
+
+    async def finish(self, work: Job) -> SimulatedProcess:
+        """Run work in a new process until it is finished or killed."""
+        process = await self.start(work)
+        await self.scheduler.run(process)
+        self.raise_unexpected()
+        return process
+
+    async def run_schedules(self) -> bool:
+        """Advance the time by TICK_SECONDS and run both schedules; return whether one of them was killed."""
+        await self.scheduler.advance_time(TICK_SECONDS)
+        processes = [await self.finish(work) for work in SCHEDULES]
+        return any(process.is_dead for process in processes)
+
+    def raise_unexpected(self) -> None:
+        """Raise the exception of a process that ended neither with a state nor by being killed."""
+        for process in self.scheduler.processes:
+            for task in process.tasks:
+                if task.done() and not task.cancelled() and task in process.main_tasks:
+                    error = task.exception()
+                    if error is not None and not (process.is_dead and isinstance(error, ProcessKilled)):
+                        raise error
+
+    async def close(self) -> None:
+        """Kill every process and close the resources."""
+        for process in self.scheduler.processes:
+            process.is_dead = True
+        await self.scheduler.run_until_idle()
+        for process in self.scheduler.processes:
+            for task in process.tasks:
+                if not task.cancelled():
+                    task.exception()  # retrieved, or asyncio logs it as never retrieved
+        await self._open.aclose()
+        await self._database.engine.dispose()
+
+    @property
+    def reader(self) -> LedgerReader:
+        """A reader of the ledger for the test itself."""
+        return LedgerReader(self._database, ScheduledClock())
+
+    async def _build(self, process: SimulatedProcess) -> None:
+        built = await self._open.enter_async_context(context_module.build_context(self.settings, ScheduledClock()))
+        process.shared = context_module._SharedContext()
+        process.shared.context = built
+
+    def _act_later(self, request: httpx.Request, seconds: float) -> None:
+        async def process_delayed() -> None:
+            await self.scheduler.yield_point("delayed request", seconds, within=timedelta(0))
+            await self.transport.process(request)
+
+        self.scheduler.spawn(self._network, process_delayed())

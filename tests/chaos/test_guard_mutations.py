@@ -1,0 +1,121 @@
+"""Mutation tests of the fault-injection tests: without a guard, they report lost or duplicated avatars."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.deterministic_scheduler import SimulatedProcess
+from tests.chaos.guard_mutations import (
+    disable_lease_check,
+    disable_lookup,
+    disable_submission_record,
+    disable_version_check,
+)
+from tests.chaos.invariants import check_invariants
+from tests.chaos.simulation import LEASE_SECONDS, Simulation, provision
+from tests.chaos.test_crash_points import (
+    Scenario,
+    recover_by_retry,
+    recover_by_schedules,
+    run_with_crashes,
+    violations,
+)
+from tests.chaos.totals import ChaosTotals
+
+pytestmark = pytest.mark.usefixtures("deterministic")
+
+AFTER_CHECKS = "transition: committed"
+AFTER_SETTLE = "resolve_submission: committed"
+STALL_POINTS = (
+    "transition: not begun",
+    "renew: not begun",
+    "POST avatars: not sent",
+    "resolve_submission: not begun",
+)
+"""Points before and during a submission at which a process may stall for longer than its lease."""
+LedgerFactory = Callable[[], Path]
+Mutation = Callable[[pytest.MonkeyPatch], None]
+
+
+def crash(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> ChaosTotals:
+    """Crash at each point of the submission and recover; return the totals."""
+    totals = ChaosTotals()  # not the fixture: intended failures must not count in the summary
+    points = run_with_crashes(fresh_ledger_file(), scenario).points
+    numbers = range(points.index(AFTER_CHECKS) + 1, points.index(AFTER_SETTLE) + 2)
+    for number in numbers:
+        violations(
+            scenario, run_with_crashes(fresh_ledger_file(), scenario, (number,), recover_by_retry), 1, totals
+        )
+    assert totals.crash_points == len(numbers)  # every point was reached
+    return totals
+
+
+def stall(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> ChaosTotals:
+    """Stall one process until another one has finished the work, then let it continue; return the totals."""
+    totals = ChaosTotals()
+
+    async def run(stall_point: str) -> None:
+        simulation = Simulation(fresh_ledger_file())
+        try:
+            work = provision(simulation.request("ada", scenario.simulator_scenario))
+            stalled = await simulation.start(work)
+            while stall_point not in [coroutine.label for coroutine in simulation.scheduler.runnable(stalled)]:
+                await simulation.scheduler.step(simulation.scheduler.runnable(stalled)[0])
+            await simulation.scheduler.advance_time(LEASE_SECONDS + 1)
+            await run_exclusively(simulation, await simulation.start(work))
+            await simulation.scheduler.run(stalled)
+            await recover_by_schedules(simulation, work)
+            violations = await check_invariants(simulation.reader, simulation.account)
+            totals.lost += len(violations.lost)
+            totals.duplicated += len(violations.duplicated)
+        finally:
+            await simulation.close()
+
+    for stall_point in STALL_POINTS:
+        asyncio.run(run(stall_point))
+    return totals
+
+
+async def run_exclusively(simulation: Simulation, process: SimulatedProcess) -> None:
+    """Run one process until it is finished, advancing time while the others are paused."""
+    while not process.is_finished:
+        if runnable := simulation.scheduler.runnable(process):
+            await simulation.scheduler.step(runnable[0])
+        else:
+            await simulation.scheduler.advance_time(1)
+
+
+@pytest.mark.parametrize(
+    ("mutation", "inject", "scenario"),
+    [
+        pytest.param(disable_submission_record, crash, Scenario(""), id="no submission record"),
+        pytest.param(disable_lookup, crash, Scenario(""), id="no lookup"),
+        pytest.param(
+            disable_lookup, crash, Scenario("cut-after-create"), id="no lookup after a dropped connection"
+        ),
+        pytest.param(disable_version_check, stall, Scenario(""), id="no version check"),
+        pytest.param(disable_lease_check, stall, Scenario(""), id="no lease check"),
+    ],
+)
+def test_disabled_guard_is_detected(
+    mutation: Mutation,
+    inject: Callable[[LedgerFactory, Scenario], ChaosTotals],
+    scenario: Scenario,
+    fresh_ledger_file: LedgerFactory,
+) -> None:
+    intact = inject(fresh_ledger_file, scenario)
+    assert (intact.lost, intact.duplicated) == (0, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        mutation(patch)
+        mutated = inject(fresh_ledger_file, scenario)
+    assert mutated.lost + mutated.duplicated > 0
+
+
+def test_late_submission_record_is_only_visible_after_crash(fresh_ledger_file: LedgerFactory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        disable_submission_record(patch)
+        assert violations(Scenario(""), run_with_crashes(fresh_ledger_file(), Scenario("")), 0, ChaosTotals()) == []
