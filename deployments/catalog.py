@@ -1,4 +1,4 @@
-"""Every deployment, once: served by the embedded stack and registered to work pools from the same objects."""
+"""The catalog of deployments, used by the embedded stack and for registration to work pools."""
 
 from __future__ import annotations
 
@@ -26,81 +26,91 @@ ON_DEMAND = "on-demand"
 SCHEDULED = "scheduled"
 TAG = "avatars"
 
-# A fixed one: by default it is the moment of registering, and registering again would change each schedule.
-_ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
+# A fixed date: the default is the time of registration, so that registering again would shift every schedule.
+_SCHEDULE_ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One deployment; `every` is the name of the setting with its interval in seconds, None: on demand.
+class DeploymentSpec:
+    """One deployment.
 
-    It is due `shift` of an interval later than others: what is due at once takes the memory and the CPU of both.
+    Attributes:
+        flow: The flow to deploy.
+        description: Shown in the Prefect UI.
+        interval_setting: Name of the setting with the schedule's interval in seconds; None: on demand.
+        phase: Offset of the schedule as a fraction of its interval. It keeps two flows from starting, and using
+            memory and CPU, at the same time.
     """
 
     flow: Flow[..., Any]
     description: str
-    every: str | None = None
-    shift: float = 0.0
+    interval_setting: str | None = None
+    phase: float = 0.0
 
-    def words(self, settings: Settings) -> dict[str, Any]:
-        """Return what Prefect is told of the deployment, whoever runs it.
+    def to_kwargs(self, settings: Settings) -> dict[str, Any]:
+        """Return the keyword arguments for Prefect, the same for a runner and for a work pool.
 
-        No concurrency limit: Prefect's lease on one would end a long run when the server restarts; leases in the
-        ledger keep drivers apart.
+        No concurrency limit is set: the server's lease on a slot would end a long run if the server restarts.
+        Leases in the ledger already give each provisioning one lease owner.
         """
-        interval = timedelta(seconds=getattr(settings, self.every)) if self.every else None
+        interval = timedelta(seconds=getattr(settings, self.interval_setting)) if self.interval_setting else None
         return {
-            "name": SCHEDULED if self.every else ON_DEMAND,
+            "name": SCHEDULED if self.interval_setting else ON_DEMAND,
             "description": self.description,
             "tags": [TAG],
-            "schedule": Interval(interval, anchor_date=_ANCHOR + self.shift * interval) if interval else None,
+            "schedule": Interval(interval, anchor_date=_SCHEDULE_ANCHOR + self.phase * interval)
+            if interval
+            else None,
             "entrypoint_type": EntrypointType.MODULE_PATH,
         }
 
 
-CATALOG: Sequence[Entry] = (
-    Entry(
+CATALOG: Sequence[DeploymentSpec] = (
+    DeploymentSpec(
         provision_avatar,
-        "One avatar from two video URLs, all the way to a recorded outcome. The run's final state is named after "
-        "the outcome; its artifact `avatar-<provisioning id>` tells why and what to do next.",
+        "Creates one avatar from two video URLs and records the outcome. The run's final state is named after "
+        "the outcome; its artifact `avatar-<provisioning id>` shows the reasons and the next step.",
     ),
-    Entry(
+    DeploymentSpec(
         provision_batch,
-        "Every row of a manifest (CSV, JSONL or YAML), thousands in one run. The same manifest again attaches "
-        "and goes on; the artifact `batch-<run id>` tells of each row.",
+        "Provisions every row of a manifest (CSV, JSONL or YAML), thousands in one run. Running the same manifest "
+        "again continues it; the artifact `batch-<run id>` lists every row.",
     ),
-    Entry(
+    DeploymentSpec(
         resume_provisioning,
-        "One provisioning by id or reference, from wherever it stands: after something was mended, to look again "
-        "at one that timed out, or to start one that was queued with `avatars enqueue`.",
+        "Continues one provisioning, given its id or reference: after an operational error was fixed, after a "
+        "timeout, or to start one that was queued with `avatars enqueue`.",
     ),
-    Entry(release_recordings, "A person's decision to let the videos of a refused avatar in again."),
-    Entry(
+    DeploymentSpec(release_recordings, "Releases the quarantined videos of a refused avatar after a review."),
+    DeploymentSpec(
         provision_pending,
-        "Checks and submits what waits in ACCEPTED: queued, or left there until something was mended.",
-        every="avatars_pending_seconds",
+        "Checks and submits the provisionings in ACCEPTED: queued ones, and those stopped by an operational error.",
+        interval_setting="avatars_pending_interval_seconds",
     ),
-    Entry(
+    DeploymentSpec(
         reconcile_avatars,
-        "Brings further what nobody drives: creates without an answer, trainings that have ended, runs that sleep.",
-        every="avatars_reconcile_seconds",
-        shift=0.5,
+        "Advances orphaned provisionings, resolves unknown submissions, and resumes suspended runs whose training "
+        "has ended.",
+        interval_setting="avatars_reconcile_interval_seconds",
+        phase=0.5,
     ),
-    Entry(
-        fleet_report, "What is in flight and what needs a person, as one artifact.", every="avatars_report_seconds"
+    DeploymentSpec(
+        fleet_report,
+        "Publishes one artifact with what is in flight and what needs a person.",
+        interval_setting="avatars_report_interval_seconds",
     ),
 )
 
 
-def deployments(settings: Settings, work_pool: str) -> list[RunnerDeployment]:
-    """Return every deployment, to be registered to a work pool."""
+def build_deployments(settings: Settings, work_pool: str) -> list[RunnerDeployment]:
+    """Return every deployment, for registration to a work pool."""
     return [
-        RunnerDeployment.from_flow(entry.flow, work_pool_name=work_pool, **entry.words(settings))
-        for entry in CATALOG
+        RunnerDeployment.from_flow(spec.flow, work_pool_name=work_pool, **spec.to_kwargs(settings))
+        for spec in CATALOG
     ]
 
 
-async def serve_by(runner: Runner, settings: Settings) -> None:
-    """Register every deployment, its runs to be taken up by the runner."""
-    for entry in CATALOG:
-        await runner.aadd_flow(entry.flow, **entry.words(settings))
+async def add_to_runner(runner: Runner, settings: Settings) -> None:
+    """Register every deployment to be executed by the runner."""
+    for spec in CATALOG:
+        await runner.aadd_flow(spec.flow, **spec.to_kwargs(settings))

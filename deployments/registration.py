@@ -1,43 +1,47 @@
-"""Registers every deployment to a work pool, and tells whether what wakes sleeping runs is scheduled."""
+"""Registers every deployment to a work pool, and checks that reconcile-avatars is scheduled."""
 
 from __future__ import annotations
 
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 
-from deployments.catalog import SCHEDULED, deployments
+from deployments.catalog import SCHEDULED, build_deployments
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import PrefectError
 from models.settings import Settings
-from tasks.credentials import ArgilCredentials
+from services.credentials_block import ArgilCredentials
 
 
-async def register(settings: Settings, work_pool: str) -> list[str]:
-    """Return the names of the deployments, each registered to the work pool, and the type of block for the key.
+async def register_deployments(settings: Settings, work_pool: str) -> list[str]:
+    """Register every deployment to a work pool, and the block type for the API key.
 
-    Raises PrefectError.
+    Returns:
+        The names of the deployments, as FLOW/DEPLOYMENT.
+
+    Raises:
+        PrefectError: The work pool does not exist.
     """
     async with get_client() as client:
         try:
             await client.read_work_pool(work_pool)
         except ObjectNotFound:
             raise PrefectError(
-                f"there is no work pool {work_pool!r}",
-                hint=f"prefect work-pool create {work_pool} --type process",
+                f"the work pool {work_pool!r} does not exist",
+                hint=f"run `prefect work-pool create {work_pool} --type process`",
             ) from None
     await ArgilCredentials.aregister_type_and_schema()
     names = []
-    for deployment in deployments(settings, work_pool):
+    for deployment in build_deployments(settings, work_pool):
         await deployment.aapply()
         names.append(f"{deployment.flow_name}/{deployment.name}")
     return names
 
 
 async def reconcile_is_scheduled() -> bool:
-    """Whether the Prefect API has reconcile-avatars deployed with a schedule that is not paused."""
+    """Return whether reconcile-avatars is deployed at the Prefect API with an active schedule."""
     async with get_client() as client:
         try:
-            found = await client.read_deployment_by_name(f"{reconcile_avatars.name}/{SCHEDULED}")
+            deployment = await client.read_deployment_by_name(f"{reconcile_avatars.name}/{SCHEDULED}")
         except ObjectNotFound:
             return False
-    return not found.paused and any(schedule.active for schedule in found.schedules)
+    return not deployment.paused and any(schedule.active for schedule in deployment.schedules)

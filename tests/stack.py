@@ -1,4 +1,4 @@
-"""A running `avatars up --simulate`, and Prefect's API as a caller uses it."""
+"""Runs `avatars up --simulate` as a process, and calls the Prefect API as a client would."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ from typing import Any, ClassVar, TypeVar
 import httpx
 import pytest
 
-PATIENCE_SECONDS = 180
-LOOK_SECONDS = 0.3
-ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+WAIT_TIMEOUT_SECONDS = 180
+POLL_SECONDS = 0.3
+FINAL_STATE_TYPES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
-Answer = TypeVar("Answer")
-
-
-def until(what: Callable[[], Answer | None], told: str, patience_seconds: float = PATIENCE_SECONDS) -> Answer:
-    """Ask until there is an answer; the deadline bounds a failure, it measures nothing."""
-    give_up_at = time.monotonic() + patience_seconds
-    while time.monotonic() < give_up_at:
-        if (answer := what()) is not None:
-            return answer
-        time.sleep(LOOK_SECONDS)
-    pytest.fail(f"waited in vain: {told}")
+Result = TypeVar("Result")
 
 
-class Api:
-    """Prefect's API as a caller uses it; what a busy server leaves without an answer is asked again."""
+def wait_for(
+    condition: Callable[[], Result | None], description: str, timeout_seconds: float = WAIT_TIMEOUT_SECONDS
+) -> Result:
+    """Call the condition until it returns a result; the timeout only ends a failing test."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        if (result := condition()) is not None:
+            return result
+        time.sleep(POLL_SECONDS)
+    pytest.fail(f"timed out waiting for {description}")
+
+
+class PrefectApi:
+    """A client of the Prefect API that repeats requests while the server is busy."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, transport=httpx.HTTPTransport(retries=3))
@@ -47,38 +49,38 @@ class Api:
         self._http.close()
 
     def call(self, method: str, path: str, body: object = None) -> httpx.Response:
-        def ask() -> httpx.Response | None:
+        def send() -> httpx.Response | None:
             try:
                 response = self._http.request(method, path, json=body)
-            except httpx.TransportError:  # a busy server; run creation has its idempotency key
+            except httpx.TransportError:  # a busy server; runs are created with an idempotency key
                 return None
             return None if response.status_code == 503 else response
 
-        return until(ask, path)
+        return wait_for(send, path)
 
     def deployment(self, name: str) -> str:
-        found: str = self.call("GET", f"/deployments/name/{name}").json()["id"]
-        return found
+        deployment_id: str = self.call("GET", f"/deployments/name/{name}").json()["id"]
+        return deployment_id
 
     def create_run(self, name: str, parameters: dict[str, Any], key: str | None = None) -> httpx.Response:
         body = {"parameters": parameters, "idempotency_key": key or uuid.uuid4().hex}
         return self.call("POST", f"/deployments/{self.deployment(name)}/create_flow_run", body)
 
     def states(self, run_id: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.call("GET", f"/flow_run_states/?flow_run_id={run_id}").json()
-        return sorted(found, key=lambda state: str(state["timestamp"]))
+        states: list[dict[str, Any]] = self.call("GET", f"/flow_run_states/?flow_run_id={run_id}").json()
+        return sorted(states, key=lambda state: str(state["timestamp"]))
 
-    def end_of(self, run_id: str) -> dict[str, Any]:
-        def ended() -> dict[str, Any] | None:
+    def wait_for_final_state(self, run_id: str) -> dict[str, Any]:
+        def final_state() -> dict[str, Any] | None:
             state: dict[str, Any] = self.call("GET", f"/flow_runs/{run_id}").json()["state"]
-            return state if state["type"] in ENDED else None
+            return state if state["type"] in FINAL_STATE_TYPES else None
 
-        return until(ended, f"the end of run {run_id}")
+        return wait_for(final_state, f"the final state of run {run_id}")
 
     def runs_of(self, flow: str) -> list[dict[str, Any]]:
         body = {"flows": {"name": {"any_": [flow]}}, "limit": 200}
-        found: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", body).json()
-        return found
+        runs: list[dict[str, Any]] = self.call("POST", "/flow_runs/filter", body).json()
+        return runs
 
 
 def free_port() -> int:
@@ -87,89 +89,89 @@ def free_port() -> int:
         return port
 
 
-class Up:
-    """A running `avatars up --simulate`, its home and what it printed."""
+class RunningStack:
+    """A running `avatars up --simulate`, its home directory and its output."""
 
-    kept_from_it: ClassVar[Set[str]] = {"PREFECT_API_URL", "SSL_CERT_FILE"}
+    excluded_environment: ClassVar[Set[str]] = {"PREFECT_API_URL", "SSL_CERT_FILE"}
     token: ClassVar[str] = uuid.uuid4().hex
     training_seconds: ClassVar[int] = 5
-    hurry: ClassVar[Mapping[str, str]] = {
-        "AVATARS_RECONCILE_SECONDS": "4",
-        "AVATARS_PENDING_SECONDS": "4",
-        "AVATARS_POLL_FLOOR_SECONDS": "0.2",
+    fast_settings: ClassVar[Mapping[str, str]] = {
+        "AVATARS_RECONCILE_INTERVAL_SECONDS": "4",
+        "AVATARS_PENDING_INTERVAL_SECONDS": "4",
+        "AVATARS_POLL_MIN_SECONDS": "0.2",
     }
 
     def __init__(self, home: Path) -> None:
-        own = {name: value for name, value in os.environ.items() if name not in self.kept_from_it}
+        inherited = {name: value for name, value in os.environ.items() if name not in self.excluded_environment}
         self.home = home
         self.environment = {
-            **own,
+            **inherited,
             "HOME": str(home),
-            **self.hurry,
+            **self.fast_settings,
             "AVATARS_WEBHOOK_TOKEN": self.token,
             "AVATARS_WEBHOOK_PORT": str(free_port()),
         }
-        words = [sys.executable, "-m", "cli", "up", "--port", "0", *self.words()]
+        args = [sys.executable, "-m", "cli", "up", "--port", "0", *self.args()]
         self.log = (home / "up.log").open("w+")
-        self.process = subprocess.Popen(words, env=self.environment, stdout=self.log, stderr=self.log, text=True)
-        until(lambda: self.printed(r"^(ready)") or None, "avatars up")
-        self.api = Api(self.printed(r"^Prefect API +(\S+)"))
+        self.process = subprocess.Popen(args, env=self.environment, stdout=self.log, stderr=self.log, text=True)
+        wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")
+        self.api = PrefectApi(self.printed(r"^Prefect API +(\S+)"))
         self.environment["PREFECT_API_URL"] = self.printed(r"^Prefect API +(\S+)")
         self.dataset = self.printed(r"(https://\S+/dataset\.mp4)")
         self.consent = self.printed(r"(https://\S+/consent\.mp4)")
 
-    def words(self) -> list[str]:
-        """Say what the command is given besides."""
+    def args(self) -> list[str]:
+        """Return further arguments of the command."""
         return [
             "--simulate",
             "--training-seconds",
             str(self.training_seconds),
-            "--home",
+            "--data-dir",
             str(self.home / ".avatars"),
         ]
 
     def printed(self, pattern: str) -> str:
         assert self.process.poll() is None, (self.home / "up.log").read_text()
-        found = re.search(pattern, (self.home / "up.log").read_text(), re.MULTILINE)
-        return found.group(1) if found else ""
+        match = re.search(pattern, (self.home / "up.log").read_text(), re.MULTILINE)
+        return match.group(1) if match else ""
 
-    def request(self, name: str, **more: Any) -> dict[str, Any]:
-        return {"name": name, "dataset_video": self.dataset, "consent_video": self.consent, **more}
+    def request(self, name: str, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "dataset_video": self.dataset, "consent_video": self.consent, **fields}
 
-    def avatars(self, *words: str) -> Any:
-        ran = subprocess.run(
-            [sys.executable, "-m", "cli", *words, "--json"],
+    def avatars(self, *args: str) -> Any:
+        completed = subprocess.run(
+            [sys.executable, "-m", "cli", *args, "--json"],
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=WAIT_TIMEOUT_SECONDS,
             check=True,
         )
-        return json.loads(ran.stdout)
+        return json.loads(completed.stdout)
 
     def status_of(self, key: str) -> str | None:
-        """Where the ledger says that a provisioning stands; None: it does not know it yet."""
+        """Return the status of a provisioning in the ledger; None if it is not recorded yet."""
         with contextlib.closing(sqlite3.connect(self.home / ".avatars/avatars.db", timeout=30)) as ledger:
             query = "SELECT status FROM provisionings WHERE reference = ? OR id = ?"
-            found = ledger.execute(query, (key, key)).fetchone()
-        return found[0] if found else None
+            row = ledger.execute(query, (key, key)).fetchone()
+        return row[0] if row else None
 
-    def family(self) -> list[int]:
-        """The processes of the stack: its server's and its runner's process groups."""
-        listed = subprocess.run(
+    def process_ids(self) -> list[int]:
+        """Return the ids of the processes in the process groups of the server and the runner."""
+        processes = subprocess.run(
             ["ps", "-eo", "pid=,pgid=,ppid="], capture_output=True, text=True, check=True
         ).stdout
-        rows = [tuple(map(int, line.split())) for line in listed.splitlines()]
+        rows = [tuple(map(int, line.split())) for line in processes.splitlines()]
         groups = {pid for pid, _, parent in rows if parent == self.process.pid}
         return [pid for pid, group, _ in rows if group in groups]
 
-    def end(self) -> int:
+    def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(PATIENCE_SECONDS)
-        self.forget()
+        code = self.process.wait(WAIT_TIMEOUT_SECONDS)
+        self.close()
         return code
 
-    def forget(self) -> None:
-        """Close what is open to a stack that has ended."""
+    def close(self) -> None:
+        """Close the API client and the log of a stack that has ended."""
         self.api.close()
         self.log.close()

@@ -1,4 +1,4 @@
-"""The ready-made automations on a real server: made once, changed in place, and doing what they say."""
+"""The ready-made automations on a real Prefect server: created once, updated in place, and effective."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import Automation, AutomationCore, EventTrigger, SendNotification, emit_event
 from prefect.states import Completed, Running, Suspended
 
-from deployments.automations import DEAD_RUNS, PREFIX, SLEEPERS, apply, automations
+from deployments.automations import MARK_CRASHED_RUNS, PREFIX, SUSPENDABLE_FLOWS, apply, build_automations
 from deployments.catalog import CATALOG
-from deployments.notices import NOTICES
+from deployments.notifications import NOTIFICATION_TEMPLATES
 from flows.fleet_report import fleet_report
 from flows.provision_avatar import provision_avatar
 from models.errors import InvalidRequest, PrefectError
@@ -35,35 +35,35 @@ from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
+from services.events import emit_duplicate_event, emit_outcome_event
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tasks.publish_outcome import announce, announce_duplicate
 
-PATIENCE_SECONDS = 60
-LOOK_SECONDS = 0.3
-NAMES = {f"{PREFIX}notify when {notice.when}" for notice in NOTICES} | {DEAD_RUNS}
-TOLD = [status for status, outcome in OUTCOMES.items() if outcome.event and status is not Status.READY]
+TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.3
+NAMES = {f"{PREFIX}notify when {template.title}" for template in NOTIFICATION_TEMPLATES} | {MARK_CRASHED_RUNS}
+NOTIFIED_STATUSES = [status for status, outcome in OUTCOMES.items() if outcome.event and status is not Status.READY]
 
 pytestmark = [pytest.mark.prefect, pytest.mark.system]
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-async def until(what: Callable[[], Awaitable[Answer | None]], told: str) -> Answer:
-    """Ask until there is an answer; the deadline bounds a failure, it measures nothing."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < give_up_at:
-        if (answer := await what()) is not None:
-            return answer
-        await asyncio.sleep(LOOK_SECONDS)
-    pytest.fail(f"waited in vain: {told}")
+async def wait_for(condition: Callable[[], Awaitable[Result | None]], description: str) -> Result:
+    """Await the condition until it returns a result; the timeout only ends a failing test."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if (result := await condition()) is not None:
+            return result
+        await asyncio.sleep(POLL_SECONDS)
+    pytest.fail(f"timed out waiting for {description}")
 
 
 @dataclass
-class Ops:
-    """Where messages arrive: a web server on loopback, and the name of the block that posts to it."""
+class NotificationSink:
+    """A web server on loopback that receives messages, and the name of the block that posts to it."""
 
     url: str
-    arrived: queue.Queue[dict[str, str]] = field(default_factory=queue.Queue)
+    messages: queue.Queue[dict[str, str]] = field(default_factory=queue.Queue)
     block: str = "custom-webhook/ops"
 
     async def save_block(self, name: str = "ops") -> str:
@@ -74,10 +74,10 @@ class Ops:
 
 
 @pytest.fixture
-def ops() -> Iterator[Ops]:
+def ops() -> Iterator[NotificationSink]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            received.arrived.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            sink.messages.put(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(204)
             self.end_headers()
 
@@ -85,12 +85,12 @@ def ops() -> Iterator[Ops]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    received = Ops(f"http://127.0.0.1:{server.server_address[1]}/")
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
-    yield received
+    sink = NotificationSink(f"http://127.0.0.1:{server.server_address[1]}/")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield sink
     server.shutdown()
-    serving.join()
+    thread.join()
     server.server_close()
 
 
@@ -98,166 +98,172 @@ def ops() -> Iterator[Ops]:
 async def client(prefect_api_url: str) -> AsyncIterator[PrefectClient]:
     async with get_client() as connected:
         yield connected
-        for one in await there(connected):
-            await connected.delete_automation(one.id)
+        for automation in await list_installed(connected):
+            await connected.delete_automation(automation.id)
 
 
-async def there(client: PrefectClient) -> list[Automation]:
-    return [one for one in await client.read_automations() if one.name.startswith(PREFIX)]
+async def list_installed(client: PrefectClient) -> list[Automation]:
+    return [automation for automation in await client.read_automations() if automation.name.startswith(PREFIX)]
 
 
-async def results(block: str | None) -> dict[str, str]:
-    return {one.name: one.result for one in await apply(block)}
+async def apply_results(block: str | None) -> dict[str, str]:
+    return {applied.name: applied.result for applied in await apply(block)}
 
 
-def block_of(automation: Automation) -> UUID | None:
+def block_id_of(automation: Automation) -> UUID | None:
     [action] = automation.actions
     return action.block_document_id if isinstance(action, SendNotification) else None
 
 
-async def test_they_are_made_once_and_applying_again_changes_nothing(client: PrefectClient, ops: Ops) -> None:
+async def test_apply_is_idempotent(client: PrefectClient, ops: NotificationSink) -> None:
     block = await ops.save_block()
-    assert await results(block) == dict.fromkeys(NAMES, "created")
-    made = await there(client)
-    assert sorted(one.name for one in made) == sorted(NAMES)
-    assert await results(block) == dict.fromkeys(NAMES, "unchanged")
-    assert await there(client) == made
+    assert await apply_results(block) == dict.fromkeys(NAMES, "created")
+    installed = await list_installed(client)
+    assert sorted(automation.name for automation in installed) == sorted(NAMES)
+    assert await apply_results(block) == dict.fromkeys(NAMES, "unchanged")
+    assert await list_installed(client) == installed
 
 
-async def test_another_block_updates_them_in_place(client: PrefectClient, ops: Ops) -> None:
+async def test_apply_with_another_block_updates_in_place(client: PrefectClient, ops: NotificationSink) -> None:
     await apply(await ops.save_block())
-    before = {one.name: one for one in await there(client)}
-    assert await results(await ops.save_block("others")) == {
+    before = {automation.name: automation for automation in await list_installed(client)}
+    assert await apply_results(await ops.save_block("others")) == {
         **dict.fromkeys(NAMES, "updated"),
-        DEAD_RUNS: "unchanged",
+        MARK_CRASHED_RUNS: "unchanged",
     }
-    after = {one.name: one for one in await there(client)}
-    assert {name: one.id for name, one in after.items()} == {name: one.id for name, one in before.items()}
-    assert all(block_of(after[name]) != block_of(before[name]) for name in NAMES - {DEAD_RUNS})
+    after = {automation.name: automation for automation in await list_installed(client)}
+    assert {name: automation.id for name, automation in after.items()} == {
+        name: automation.id for name, automation in before.items()
+    }
+    assert all(block_id_of(after[name]) != block_id_of(before[name]) for name in NAMES - {MARK_CRASHED_RUNS})
 
 
-async def test_what_was_changed_by_hand_is_mended_and_a_pause_or_a_tag_stays(
-    client: PrefectClient, ops: Ops
-) -> None:
+async def test_apply_resets_edits_but_keeps_pause_and_tags(client: PrefectClient, ops: NotificationSink) -> None:
     block = await ops.save_block()
     await apply(block)
-    changed, paused, *_ = await there(client)
-    by_hand = AutomationCore(
-        name=changed.name,
-        description="changed by hand",
-        trigger=changed.trigger,
-        actions=changed.actions,
-        tags={"by hand"},
+    edited, paused, *_ = await list_installed(client)
+    edit = AutomationCore(
+        name=edited.name,
+        description="edited by a user",
+        trigger=edited.trigger,
+        actions=edited.actions,
+        tags={"user tag"},
     )
-    await client.update_automation(changed.id, by_hand)
+    await client.update_automation(edited.id, edit)
     await client.pause_automation(paused.id)
-    assert await results(block) == {**dict.fromkeys(NAMES, "unchanged"), changed.name: "updated"}
-    now = {one.id: one for one in await there(client)}
-    assert "avatars automations apply" in now[changed.id].description
-    assert list(now[changed.id].tags) == ["by hand"]
-    assert not now[paused.id].enabled
-    assert await results(block) == dict.fromkeys(NAMES, "unchanged")
+    assert await apply_results(block) == {**dict.fromkeys(NAMES, "unchanged"), edited.name: "updated"}
+    current = {automation.id: automation for automation in await list_installed(client)}
+    assert "avatars automations apply" in current[edited.id].description
+    assert list(current[edited.id].tags) == ["user tag"]
+    assert not current[paused.id].enabled
+    assert await apply_results(block) == dict.fromkeys(NAMES, "unchanged")
 
 
-async def test_without_a_block_what_needs_one_is_left_out_or_left_as_it_is(client: PrefectClient, ops: Ops) -> None:
-    left_out = dict.fromkeys(NAMES, "left out")
-    assert await results(None) == {**left_out, DEAD_RUNS: "created"}
-    assert [one.name for one in await there(client)] == [DEAD_RUNS]
-    assert await results(await ops.save_block()) == {**dict.fromkeys(NAMES, "created"), DEAD_RUNS: "unchanged"}
-    made = await there(client)
-    assert await results(None) == {**left_out, DEAD_RUNS: "unchanged"}
-    assert await there(client) == made
+async def test_apply_without_a_block_skips_notifications(client: PrefectClient, ops: NotificationSink) -> None:
+    skipped = dict.fromkeys(NAMES, "skipped")
+    assert await apply_results(None) == {**skipped, MARK_CRASHED_RUNS: "created"}
+    assert [automation.name for automation in await list_installed(client)] == [MARK_CRASHED_RUNS]
+    assert await apply_results(await ops.save_block()) == {
+        **dict.fromkeys(NAMES, "created"),
+        MARK_CRASHED_RUNS: "unchanged",
+    }
+    installed = await list_installed(client)
+    assert await apply_results(None) == {**skipped, MARK_CRASHED_RUNS: "unchanged"}
+    assert await list_installed(client) == installed
 
 
-@pytest.mark.parametrize("block", ["custom-webhook/nobody", "no-such-type/ops", "secret/canary"])
-async def test_a_block_that_cannot_serve_is_an_error_and_nothing_is_made(client: PrefectClient, block: str) -> None:
+@pytest.mark.parametrize("block", ["custom-webhook/missing", "no-such-type/ops", "secret/canary"])
+async def test_apply_with_an_unusable_block_creates_nothing(client: PrefectClient, block: str) -> None:
     await cast("Awaitable[UUID]", Secret(value="canary-value").save("canary", overwrite=True))
     with pytest.raises(PrefectError, match=block) as caught:
         await apply(block)
     assert "`prefect block ls`" in caught.value.hint
-    assert await there(client) == []
+    assert await list_installed(client) == []
 
 
 @pytest.mark.parametrize("block", ["", "ops", "/ops", "custom-webhook/"])
-async def test_what_is_no_blocks_name_is_bad_usage(client: PrefectClient, block: str) -> None:
+async def test_malformed_block_name_is_a_usage_error(client: PrefectClient, block: str) -> None:
     with pytest.raises(InvalidRequest, match="TYPE-SLUG/NAME"):
         await apply(block)
 
 
-def ended(status: Status) -> Provisioning:
-    """Return a provisioning with no more than what an event tells of it."""
-    told: dict[str, Any] = {
+def make_provisioning(status: Status) -> Provisioning:
+    """Return a provisioning with only the fields that events use."""
+    values: dict[str, Any] = {
         "id": f"id-of-{status.lower()}",
         "reference": "canary-reference",
         "request": ProvisioningRequest(
-            name=f"Ada {{{{ {status} }}}}",  # a name is no template
+            name=f"Ada {{{{ {status} }}}}",  # a name is not a template
             dataset_video="https://videos.example/d.mp4?X-Amz-Signature=canary-signature",
             consent_video="https://videos.example/c.mp4?X-Amz-Signature=canary-signature",
         ),
         "status": status,
         "avatar_id": None if status is Status.REJECTED else "avatar-4711",
-        "reasons": [Reason(code="some.code", message=f"the reason of {status}", hint="")],
+        "reasons": [Reason(code="some.code", message=f"the reason for {status}", hint="")],
     }
-    return Provisioning(**{**dict.fromkeys(one.name for one in fields(Provisioning)), **told})
+    return Provisioning(**{**dict.fromkeys(field.name for field in fields(Provisioning)), **values})
 
 
-async def test_each_event_that_needs_a_person_arrives_as_one_message_that_says_what_to_do(
-    client: PrefectClient, ops: Ops
+async def test_each_event_sends_one_message_with_the_next_step(
+    client: PrefectClient, ops: NotificationSink
 ) -> None:
     await apply(await ops.save_block())
-    announce(ended(Status.READY))
-    for status in TOLD:
-        announce(ended(status))
-    announce_duplicate(ended(Status.TRAINING), "avatar-4712")
+    emit_outcome_event(make_provisioning(Status.READY))
+    for status in NOTIFIED_STATUSES:
+        emit_outcome_event(make_provisioning(status))
+    emit_duplicate_event(make_provisioning(Status.TRAINING), "avatar-4712")
 
     async def all_arrived() -> bool | None:
-        return ops.arrived.qsize() >= len(NOTICES) or None
+        return ops.messages.qsize() >= len(NOTIFICATION_TEMPLATES) or None
 
-    await until(all_arrived, "the messages")
-    messages = [ops.arrived.get() for _ in range(ops.arrived.qsize())]
-    told = {message["subject"]: message["body"] for message in messages}
-    assert len(messages) == len(told) == len(NOTICES)
-    for status in TOLD:
-        one = ended(status)
-        body = told[f"Avatar {one.name}: {status.lower().replace('_', ' ')}"]
+    await wait_for(all_arrived, "the messages")
+    messages = [ops.messages.get() for _ in range(ops.messages.qsize())]
+    body_by_subject = {message["subject"]: message["body"] for message in messages}
+    assert len(messages) == len(body_by_subject) == len(NOTIFICATION_TEMPLATES)
+    for status in NOTIFIED_STATUSES:
+        provisioning = make_provisioning(status)
+        body = body_by_subject[f"Avatar {provisioning.name}: {status.lower().replace('_', ' ')}"]
         outcome = OUTCOMES[status]
-        assert body.startswith(f"{one.name} (provisioning {one.id}")
-        assert outcome.meaning in body
-        assert f"Next: {outcome.next_step_of(one.id)}.\n" in body
-        assert f"`avatars show {one.id}`" in body
-        assert ("avatar avatar-4711" in body) is (one.avatar_id is not None)
-        assert ("- the reason of" in body) is (status in {Status.REJECTED, Status.SUBMISSION_FAILED})
-    duplicated = told[f"Avatar {ended(Status.TRAINING).name}: duplicated"]
+        assert body.startswith(f"{provisioning.name} (provisioning {provisioning.id}")
+        assert outcome.description in body
+        assert f"Next: {outcome.next_step_for(provisioning.id)}.\n" in body
+        assert f"`avatars show {provisioning.id}`" in body
+        assert ("avatar avatar-4711" in body) is (provisioning.avatar_id is not None)
+        assert ("- the reason for" in body) is (status in {Status.REJECTED, Status.SUBMISSION_FAILED})
+    duplicated = body_by_subject[f"Avatar {make_provisioning(Status.TRAINING).name}: duplicated"]
     assert "avatar avatar-4711" in duplicated
-    assert "a second avatar of it, avatar-4712" in duplicated
+    assert "a second avatar for it, avatar-4712" in duplicated
     assert "canary" not in str(messages)
 
 
-async def test_a_refused_avatar_is_told_of_by_the_command_that_provisioned_it(
-    client: PrefectClient, ops: Ops, simulated: ArgilSimulator, videos: MediaHost
+async def test_provision_command_notifies_of_a_refused_avatar(
+    client: PrefectClient, ops: NotificationSink, simulated: ArgilSimulator, videos: MediaHost
 ) -> None:
     await apply(await ops.save_block())
-    words = ["provision", "--name", "Eve", "--extra", "simulator=refuse", "--json"]
+    args = ["provision", "--name", "Eve", "--extra", "simulator=refuse", "--json"]
     for role in ("dataset", "consent"):
-        words += [f"--{role}-video", f"{videos.url(f'{role}.mp4')}?X-Amz-Signature=canary-signature"]
-    ran = await asyncio.to_thread(
+        args += [f"--{role}-video", f"{videos.url(f'{role}.mp4')}?X-Amz-Signature=canary-signature"]
+    completed = await asyncio.to_thread(
         subprocess.run,
-        [sys.executable, "-m", "cli", *words],
+        [sys.executable, "-m", "cli", *args],
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-    assert ran.returncode == 11, ran.stderr
-    message = await asyncio.to_thread(ops.arrived.get, timeout=PATIENCE_SECONDS)
+    assert completed.returncode == 11, completed.stderr
+    message = await asyncio.to_thread(ops.messages.get, timeout=TIMEOUT_SECONDS)
     assert message["subject"] == "Avatar Eve: refused"
-    assert f"`avatars release {json.loads(ran.stdout)['id']} --why ...` lifts the quarantine" in message["body"]
+    assert (
+        f"`avatars release {json.loads(completed.stdout)['id']} --reason ...` lifts the quarantine"
+        in message["body"]
+    )
     assert "canary" not in str(message)
-    assert ops.arrived.empty()
+    assert ops.messages.empty()
 
 
-def beat(run: FlowRun, flow: Flow[..., Any], ago: timedelta) -> None:
-    """Emit a heartbeat as Prefect's engine does, of some time ago."""
+def emit_heartbeat(run: FlowRun, flow: Flow[..., Any], ago: timedelta) -> None:
+    """Emit a heartbeat like Prefect's engine, dated `ago` in the past."""
     emit_event(
         event="prefect.flow-run.heartbeat",
         resource={"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name},
@@ -272,60 +278,66 @@ def beat(run: FlowRun, flow: Flow[..., Any], ago: timedelta) -> None:
     )
 
 
-async def test_only_a_run_whose_heartbeats_stay_away_is_marked_crashed(client: PrefectClient) -> None:
-    """Not one that lives, not one that ended meanwhile, and never one that sleeps."""
+async def test_only_a_run_without_heartbeats_is_marked_crashed(client: PrefectClient) -> None:
+    """Runs that are alive, finished or suspended are not marked."""
     await apply(None)
-    [made] = await there(client)
-    assert isinstance(made.trigger, EventTrigger)
-    long_ago = made.trigger.within + timedelta(seconds=30)
+    [automation] = await list_installed(client)
+    assert isinstance(automation.trigger, EventTrigger)
+    long_ago = automation.trigger.within + timedelta(seconds=30)
 
     async def run(flow: Flow[..., Any], state: State) -> FlowRun:
         return await client.create_flow_run(flow, state=state)
 
-    ended_run = await run(fleet_report, Completed(name="Ready"))
-    sleeping = await run(provision_avatar, Suspended())
-    living = await run(fleet_report, Running())
+    finished = await run(fleet_report, Completed(name="Ready"))
+    suspended = await run(provision_avatar, Suspended())
+    alive = await run(fleet_report, Running())
     dead = await run(fleet_report, Running())
 
     async def state_of(run: FlowRun) -> State | None:
         return (await client.read_flow_run(run.id)).state
 
     async def crashed() -> State | None:
-        # Told again each time, since Prefect takes events in some time after they came; the dead one's come last.
-        beat(ended_run, fleet_report, long_ago + timedelta(seconds=3))
-        beat(sleeping, provision_avatar, long_ago + timedelta(seconds=2))
-        beat(living, fleet_report, timedelta(0))
-        beat(dead, fleet_report, long_ago)
-        await client.resume_automation(made.id)  # has the server look at once, and not after the whole silence
+        # Emitted on every attempt, because Prefect processes events with a delay. Those of the dead run come last.
+        emit_heartbeat(finished, fleet_report, long_ago + timedelta(seconds=3))
+        emit_heartbeat(suspended, provision_avatar, long_ago + timedelta(seconds=2))
+        emit_heartbeat(alive, fleet_report, timedelta(0))
+        emit_heartbeat(dead, fleet_report, long_ago)
+        await client.resume_automation(
+            automation.id
+        )  # makes the server evaluate the trigger now, not after `within`
         state = await state_of(dead)
         return state if state and state.is_final() else None
 
-    state = await until(crashed, "the dead run")
+    state = await wait_for(crashed, "the dead run")
     assert state.name == "Crashed"
     assert "no heartbeat for 0:09:00" in (state.message or "")
-    others = [await state_of(one) for one in (ended_run, sleeping, living)]
-    assert [one.name for one in others if one] == ["Ready", "Suspended", "Running"]
+    others = [await state_of(flow_run) for flow_run in (finished, suspended, alive)]
+    assert [state.name for state in others if state] == ["Ready", "Suspended", "Running"]
 
 
-def test_no_flow_whose_runs_may_sleep_is_watched_by_heartbeats() -> None:
-    [trigger] = [one.trigger for one in automations(None) if one.name == DEAD_RUNS]
+def test_crash_automation_excludes_suspendable_flows() -> None:
+    [trigger] = [
+        automation.trigger for automation in build_automations(None) if automation.name == MARK_CRASHED_RUNS
+    ]
     assert isinstance(trigger, EventTrigger)
-    waits = {entry.flow.name: (entry.flow.parameters.properties or {}).get("wait") for entry in CATALOG}
-    may_sleep = {name for name, wait in waits.items() if "suspend" in str(wait)}
-    assert may_sleep == SLEEPERS
-    assert not any(name in str(trigger.match_related) for name in may_sleep)
+    waits = {spec.flow.name: (spec.flow.parameters.properties or {}).get("wait") for spec in CATALOG}
+    suspendable = {name for name, wait in waits.items() if "suspend" in str(wait)}
+    assert suspendable == SUSPENDABLE_FLOWS
+    assert not any(name in str(trigger.match_related) for name in suspendable)
     assert all(
-        entry.flow.name in str(trigger.match_related) for entry in CATALOG if entry.flow.name not in may_sleep
+        spec.flow.name in str(trigger.match_related) for spec in CATALOG if spec.flow.name not in suspendable
     )
 
 
-def test_any_state_of_a_run_ends_the_waiting_for_its_next_heartbeat() -> None:
-    from prefect.server.events.schemas.automations import EventTrigger as TriggerOfServer
+def test_crash_automation_expects_any_state_or_heartbeat() -> None:
+    from prefect.server.events.schemas.automations import EventTrigger as ServerEventTrigger
 
-    [trigger] = [one.trigger for one in automations(None) if one.name == DEAD_RUNS]
-    as_the_server_reads_it = TriggerOfServer.model_validate(trigger.model_dump(mode="json"))
-    assert as_the_server_reads_it.starts_after("prefect.flow-run.heartbeat")
+    [trigger] = [
+        automation.trigger for automation in build_automations(None) if automation.name == MARK_CRASHED_RUNS
+    ]
+    server_trigger = ServerEventTrigger.model_validate(trigger.model_dump(mode="json"))
+    assert server_trigger.starts_after("prefect.flow-run.heartbeat")
     states = {outcome.state_name for outcome in OUTCOMES.values()} | {"Completed", "Suspended", "ArgilUnauthorized"}
     for name in (*states, "heartbeat"):
-        assert as_the_server_reads_it.expects(f"prefect.flow-run.{name}")
-        assert as_the_server_reads_it.event_pattern.match(f"prefect.flow-run.{name}")
+        assert server_trigger.expects(f"prefect.flow-run.{name}")
+        assert server_trigger.event_pattern.match(f"prefect.flow-run.{name}")

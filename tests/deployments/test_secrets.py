@@ -1,6 +1,6 @@
-"""A key and presigned queries pushed through a whole stack, each outcome and each kind of failure: found nowhere.
+"""Secrets pass through a whole stack, for each outcome and each kind of failure, and are searched for afterwards.
 
-No name of a test or file here holds the secret's own word: paths are shown in logs.
+The names of tests and files must not contain the word of the secrets, because logs contain paths.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.secrets_search import columns_with_it, files_with_it, holds_it
-from tests.stack import Up, until
+from tests.secret_scanner import columns_with_secret, contains_secret, files_with_secret
+from tests.stack import RunningStack, wait_for
 
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -53,19 +53,19 @@ URLS = {
 RUNS_GENERATION = 3
 
 
-class Stack(Up):
-    """`avatars up` as it is for real, against the tests' own Argil."""
+class Stack(RunningStack):
+    """`avatars up` without --simulate, against the simulator of the tests."""
 
-    kept_from_it: ClassVar[Set[str]] = {"PREFECT_API_URL"}
+    excluded_environment: ClassVar[Set[str]] = {"PREFECT_API_URL"}
     token = TOKEN
 
-    def words(self) -> list[str]:
+    def args(self) -> list[str]:
         return []
 
-    def run(self, *words: str, stdin: str = "", **environment: str) -> str:
-        """Run a command to whatever end; returns all that it printed."""
-        ran = subprocess.run(
-            [sys.executable, "-m", "cli", *words],
+    def run(self, *args: str, stdin: str = "", **environment: str) -> str:
+        """Run a command, whatever its exit code, and return its stdout and stderr."""
+        completed = subprocess.run(
+            [sys.executable, "-m", "cli", *args],
             input=stdin,
             env={**self.environment, **environment},
             cwd=self.home,
@@ -74,11 +74,11 @@ class Stack(Up):
             timeout=120,
             check=False,
         )
-        return ran.stdout + ran.stderr
+        return completed.stdout + completed.stderr
 
-    def everything_of_the_api(self) -> dict[str, str]:
-        """What the API tells of everything that it has, page by page."""
-        told = {}
+    def read_all_of_the_api(self) -> dict[str, str]:
+        """Return every object of the Prefect API, page by page."""
+        pages = {}
         for kind in (
             "flow_runs",
             "task_runs",
@@ -90,38 +90,38 @@ class Stack(Up):
         ):
             offset, size = 0, 200
             while page := self.api.call("POST", f"/{kind}/filter", {"limit": size, "offset": offset}).json():
-                told[f"{kind} from {offset}"] = str(page)
+                pages[f"{kind} from {offset}"] = str(page)
                 offset += size
         page = self.api.call("POST", "/events/filter", {"limit": 50}).json()
         while page["events"]:
-            told[f"events {len(told)}"] = str(page["events"])
+            pages[f"events {len(pages)}"] = str(page["events"])
             if not page["next_page"]:
                 break
             page = self.api.call("GET", page["next_page"].partition("/api")[2]).json()
-        return told
+        return pages
 
     def command_lines(self) -> bytes:
-        """The arguments of the stack's processes, as everyone on the machine may read them."""
+        """Return the command lines of the stack's processes, which every user of the machine can read."""
         lines = b""
-        for pid in [self.process.pid, *self.family()]:
+        for pid in [self.process.pid, *self.process_ids()]:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 lines += Path(f"/proc/{pid}/cmdline").read_bytes()
         return lines
 
     def kill_runs(self) -> int:
-        """kill -9 to the process of each run; returns how many."""
-        listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+        """Kill the process of each run with SIGKILL; return their number."""
+        processes = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in processes.splitlines())}
 
         def generation(pid: int) -> int:
             return 0 if pid == self.process.pid else 1 + generation(parents[pid]) if pid in parents else -99
 
-        # This process starts the runner, which starts the one that each run is a fork of.
-        runs = [pid for pid in parents if generation(pid) == RUNS_GENERATION]
-        for pid in runs:
+        # `avatars up` starts the runner, which starts the fork server, which forks the runs.
+        run_pids = [pid for pid in parents if generation(pid) == RUNS_GENERATION]
+        for pid in run_pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        return len(runs)
+        return len(run_pids)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def stack(
     running = Stack(home)
     yield running
     if running.process.poll() is None:
-        running.end()
+        running.stop()
 
 
 def signed(videos: MediaHost) -> tuple[str, str]:
@@ -144,46 +144,46 @@ def signed(videos: MediaHost) -> tuple[str, str]:
 
 
 def enqueue(stack: Stack, reference: str, dataset: str, consent: str, fault: str = "") -> str:
-    words = ["enqueue", "--name", reference, "--reference", reference, "--json"]
-    words += ["--dataset-video", dataset, "--consent-video", consent]
-    return stack.run(*words, *(["--extra", f"simulator={fault}"] if fault else []))
+    args = ["enqueue", "--name", reference, "--reference", reference, "--json"]
+    args += ["--dataset-video", dataset, "--consent-video", consent]
+    return stack.run(*args, *(["--extra", f"simulator={fault}"] if fault else []))
 
 
-def test_every_way_through_the_stack_leaves_them_in_one_column(stack: Stack, videos: MediaHost) -> None:
-    """By reference alone: what the run is given names the request, which the ledger holds."""
-    said = {}
+def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) -> None:
+    """Requests are enqueued and their runs get references only, so only the ledger stores the URLs."""
+    outputs = {}
     good = signed(videos)
-    # First, and watched: whether it is gone for good only one who goes on watching can tell.
+    # First and with `resume`: only a process that keeps polling detects that the avatar has vanished.
     enqueue(stack, "vanish", *good, "vanish")
-    said["resume vanish"] = stack.run("resume", "vanish", "--json")
+    outputs["resume vanish"] = stack.run("resume", "vanish", "--json")
     for reference, (fault, _) in FAULTS.items():
-        if fault == "refuse":  # its recordings are quarantined
+        if fault == "refuse":  # it would quarantine the recordings of the others
             continue
-        said[f"enqueue {reference}"] = enqueue(stack, reference, *good, fault)
-    for reference, (place, _) in URLS.items():
-        url = place if "://" in place else f"{videos.base_url}{place}"
-        said[f"enqueue {reference}"] = enqueue(stack, reference, f"{url}?{AMAZON}", good[1])
-    expected = {key: end for key, (_, end) in {**FAULTS, **URLS}.items() if key != "refuse"}
-    door = f"http://127.0.0.1:{stack.environment['AVATARS_WEBHOOK_PORT']}/webhooks/argil/"
+        outputs[f"enqueue {reference}"] = enqueue(stack, reference, *good, fault)
+    for reference, (path_or_url, _) in URLS.items():
+        url = path_or_url if "://" in path_or_url else f"{videos.base_url}{path_or_url}"
+        outputs[f"enqueue {reference}"] = enqueue(stack, reference, f"{url}?{AMAZON}", good[1])
+    expected = {key: status for key, (_, status) in {**FAULTS, **URLS}.items() if key != "refuse"}
+    receiver = f"http://127.0.0.1:{stack.environment['AVATARS_WEBHOOK_PORT']}/webhooks/argil/"
     body = {
         "event": "AVATAR_TRAINING_FAILED",
         "data": {"avatarId": "a-1", "videos": good, "x": f"https%3A//a?{AZURE}"},
     }
     for token in (TOKEN, f"{TOKEN}-wrong"):
         for json in (body, {"event": good[0]}):
-            httpx.post(door + token, json=json, trust_env=False)
+            httpx.post(receiver + token, json=json, trust_env=False)
 
-    started = stack.api.create_run(
-        "resume-provisioning/on-demand", {"provisioning_id": "never", "wait": "hold"}
+    run_id = stack.api.create_run(
+        "resume-provisioning/on-demand", {"provisioning_id": "never", "wait": "block"}
     ).json()["id"]
-    until(lambda: stack.status_of("never") == "TRAINING" or None, "the training that never ends")
-    until(
-        lambda: stack.api.call("GET", f"/flow_runs/{started}").json()["state_type"] == "RUNNING" or None, "the run"
+    wait_for(lambda: stack.status_of("never") == "TRAINING" or None, "the training that never ends")
+    wait_for(
+        lambda: stack.api.call("GET", f"/flow_runs/{run_id}").json()["state_type"] == "RUNNING" or None, "the run"
     )
-    assert until(lambda: stack.kill_runs() or None, "a process to kill")
-    until(
-        lambda: all(stack.status_of(key) == end for key, end in expected.items()) or None,
-        f"all ends but {[(key, stack.status_of(key)) for key in expected]}",
+    assert wait_for(lambda: stack.kill_runs() or None, "a process to kill")
+    wait_for(
+        lambda: all(stack.status_of(key) == status for key, status in expected.items()) or None,
+        f"all statuses; now {[(key, stack.status_of(key)) for key in expected]}",
     )
     (stack.home / "rows.csv").write_text(
         f"name,dataset_video,consent_video,reference,{good[0]}\nA,{good[0]},{good[1]},r1,x\n"
@@ -203,48 +203,50 @@ def test_every_way_through_the_stack_leaves_them_in_one_column(stack: Stack, vid
         "webhook": ["webhook", "list"],
         "unknown option": ["list", f"--{good[0]}"],
     }
-    for name, words in commands.items():
-        said[name] = stack.run(*words)
+    for name, args in commands.items():
+        outputs[name] = stack.run(*args)
     for name, url in {
         "password": "postgresql+asyncpg://ada:canary-password@127.0.0.1:9/db",
         "odd password": "postgresql+asyncpg://ada:canary/pass@word@127.0.0.1:9/db?password=canary",
         "malformed": "postgres://ada:canary-password@[::1/db",
         "port": "postgresql+asyncpg://ada:canary-password@127.0.0.1:port/db",
     }.items():
-        said[f"doctor: {name}"] = stack.run("doctor", AVATARS_DATABASE_URL=url)
-        said[f"list: {name}"] = stack.run("list", AVATARS_DATABASE_URL=url)
-    said["wrong key"] = stack.run("doctor", ARGIL_API_KEY="canary-wrong-key")
-    said["credentials"] = stack.run("credentials", stdin="canary-api-key\n")
-    assert "stored as the block" in said["credentials"]
+        outputs[f"doctor: {name}"] = stack.run("doctor", AVATARS_DATABASE_URL=url)
+        outputs[f"list: {name}"] = stack.run("list", AVATARS_DATABASE_URL=url)
+    outputs["wrong key"] = stack.run("doctor", ARGIL_API_KEY="canary-wrong-key")
+    outputs["credentials"] = stack.run("credentials", stdin="canary-api-key\n")
+    assert "stored as the block" in outputs["credentials"]
 
-    told: dict[str, Any] = {**said, **stack.everything_of_the_api()}
-    assert {where for where, text in told.items() if holds_it(text.encode())} == set()
-    assert not holds_it(stack.command_lines())
-    assert columns_with_it(stack.home / ".avatars/avatars.db") == {"provisionings.request"}
-    assert stack.end() == 0
+    texts: dict[str, Any] = {**outputs, **stack.read_all_of_the_api()}
+    assert {source for source, text in texts.items() if contains_secret(text.encode())} == set()
+    assert not contains_secret(stack.command_lines())
+    assert columns_with_secret(stack.home / ".avatars/avatars.db") == {"provisionings.request"}
+    assert stack.stop() == 0
     manifests = {"rows.csv", "rows.jsonl"}
-    assert files_with_it(stack.home) - manifests <= {"avatars.db", "avatars.db-wal"}
+    assert files_with_secret(stack.home) - manifests <= {"avatars.db", "avatars.db-wal"}
 
 
-def test_a_run_given_the_urls_keeps_them_in_its_parameters_alone(stack: Stack, videos: MediaHost) -> None:
+def test_urls_of_a_run_are_stored_in_its_parameters_only(stack: Stack, videos: MediaHost) -> None:
     good = signed(videos)
     requests: dict[str, dict[str, Any]] = {
         "Ready": {"name": "Ada"},
         "Rejected": {"name": "Eve", "dataset_video": f"{videos.base_url}/status/403/a.mp4?{AMAZON}"},
         "SubmissionFailed": {"name": "Joan", "extras": {"simulator": "echo"}},
-        # What its JSON schema lets pass, and the flow does not.
+        # Passes the JSON schema, but not the validation of the flow.
         "Failed": {"name": "Mallory", "dataset_video": f"https://ada:canary@a.example/b?{AMAZON}"},
     }
     runs = {}
-    for name, own in requests.items():
-        request = {"dataset_video": good[0], "consent_video": good[1], **own}
+    for name, fields in requests.items():
+        request = {"dataset_video": good[0], "consent_video": good[1], **fields}
         created = stack.api.create_run("provision-avatar/on-demand", {"request": request})
         runs[name] = created.json()["id"]
-    wrong = {"request": {"name": good[0], "dataset_video": f"http://a.example/b?{AZURE}", "consent_video": 7}}
-    assert stack.api.create_run("provision-avatar/on-demand", wrong).status_code == 409
-    assert {name: stack.api.end_of(run)["name"] for name, run in runs.items()} == {name: name for name in runs}
-    assert stack.end() == 0
-    assert columns_with_it(stack.home / ".avatars/prefect/prefect.db") == {"flow_run.parameters"}
-    assert columns_with_it(stack.home / ".avatars/avatars.db") == {"provisionings.request"}
-    databases = {f"{name}.db{end}" for name in ("avatars", "prefect") for end in ("", "-wal")}
-    assert files_with_it(stack.home) <= databases
+    invalid = {"request": {"name": good[0], "dataset_video": f"http://a.example/b?{AZURE}", "consent_video": 7}}
+    assert stack.api.create_run("provision-avatar/on-demand", invalid).status_code == 409
+    assert {name: stack.api.wait_for_final_state(run)["name"] for name, run in runs.items()} == {
+        name: name for name in runs
+    }
+    assert stack.stop() == 0
+    assert columns_with_secret(stack.home / ".avatars/prefect/prefect.db") == {"flow_run.parameters"}
+    assert columns_with_secret(stack.home / ".avatars/avatars.db") == {"provisionings.request"}
+    databases = {f"{name}.db{suffix}" for name in ("avatars", "prefect") for suffix in ("", "-wal")}
+    assert files_with_secret(stack.home) <= databases

@@ -1,4 +1,4 @@
-"""A process work pool of a real Prefect server, and workers of it as processes."""
+"""Creates a process work pool at a real Prefect server, and starts workers for it as processes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.stack import Api
+from tests.stack import PrefectApi
 
 
 @contextlib.contextmanager
-def work_pool(api: Api) -> Iterator[str]:
-    """A work pool with every deployment registered, twice: the second time changes nothing."""
+def work_pool(api: PrefectApi) -> Iterator[str]:
+    """Create a work pool and register every deployment twice; the second time changes nothing."""
     from deployments.catalog import CATALOG
 
     name = f"pool-{uuid.uuid4().hex[:8]}"
     assert api.call("POST", "/work_pools/", {"name": name, "type": "process"}).status_code == 201
     for _ in range(2):
         subprocess.run([sys.executable, "-m", "cli", "deploy", "--pool", name], check=True, capture_output=True)
-    found = api.call("POST", "/deployments/filter", {"work_pools": {"name": {"any_": [name]}}}).json()
-    assert len({one["id"] for one in found}) == len(found) == len(CATALOG)
+    deployments = api.call("POST", "/deployments/filter", {"work_pools": {"name": {"any_": [name]}}}).json()
+    assert len({deployment["id"] for deployment in deployments}) == len(deployments) == len(CATALOG)
     yield name
-    for one in found:
-        assert api.call("DELETE", f"/deployments/{one['id']}").status_code == 204
+    for deployment in deployments:
+        assert api.call("DELETE", f"/deployments/{deployment['id']}").status_code == 204
 
 
 @contextlib.contextmanager
 def worker(pool: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker in a session of its own; what is left of it is ended at the end."""
+    """Run a worker in its own session, and terminate it on exit if it is still running."""
     with (folder / f"worker-{uuid.uuid4().hex}.log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, *options],

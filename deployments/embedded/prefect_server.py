@@ -1,0 +1,120 @@
+"""Runs an embedded Prefect server on loopback.
+
+Does not import Prefect, so that the process that only starts and monitors the others stays small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import httpx
+
+from deployments.embedded.child_process import run_child
+from models.errors import PrefectError, SettingsError
+from models.settings import HOME
+
+HOST = "127.0.0.1"
+READY_SECONDS = 120.0
+READINESS_POLL_SECONDS = 0.1
+
+QUIET_SETTINGS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+}
+CORS_SETTINGS = ("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS")
+PORT_HINT = "choose another port with --port; 0 selects a free port"
+NO_AUTH: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """A running Prefect server: the URL of its API, and its process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+def find_free_port(port: int, *, hint: str) -> int:
+    """Check that a port on loopback is free and return it; 0 selects a free port.
+
+    The port is not reserved: another process can bind it after this function has returned.
+
+    Raises:
+        SettingsError: The port cannot be bound; carries `hint`.
+    """
+    try:
+        with socket.create_server((HOST, port)) as listener:
+            free_port: int = listener.getsockname()[1]
+            return free_port
+    except OSError as error:
+        raise port_error(port, error, hint=hint) from None
+
+
+def port_error(port: int, error: OSError, *, hint: str) -> SettingsError:
+    """Return the error for a port on loopback that could not be bound."""
+    return SettingsError(f"port {port} cannot be used: {os.strerror(error.errno or 0)}", hint=hint)
+
+
+def _cors_settings(port: int) -> dict[str, str]:
+    """Allow only the server's own UI to call it from a browser. By default Prefect allows every origin."""
+    if any(name in os.environ for name in CORS_SETTINGS):
+        return {}
+    return {CORS_SETTINGS[0]: ",".join(f"http://{host}:{port}" for host in (HOST, "localhost"))}
+
+
+def _is_ready(url: str) -> bool:
+    """Return whether the Prefect API is ready. The endpoint needs no password; loopback needs no proxy."""
+    try:
+        return httpx.get(f"{url}/ready", timeout=5, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+@contextlib.contextmanager
+def prefect_server(
+    home: Path, port: int = 0, *, database: Mapping[str, str], password: Mapping[str, str] = NO_AUTH
+) -> Iterator[PrefectServer]:
+    """Run a Prefect server on loopback while the context is open.
+
+    The server also ends if this process dies, whatever the cause.
+
+    Args:
+        home: Directory for its database and log.
+        port: Port to listen on; 0 selects a free port.
+        database: Settings from `prefect_connection.embedded_database_settings`.
+        password: Settings from `prefect_connection.embedded_auth_settings`.
+
+    Raises:
+        SettingsError: The port cannot be bound.
+        PrefectError: The server exits or is not ready after READY_SECONDS.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = home / "server.log"
+    port = find_free_port(port, hint=PORT_HINT)  # otherwise another server on it could answer the readiness check
+    url = f"http://{HOST}:{port}/api"
+    own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
+    environment = {**QUIET_SETTINGS, **_cors_settings(port), **password, **database, **own_settings}
+    args = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
+    with log.open("ab") as output, run_child(*args, output=output, environment=environment) as process:
+        deadline = time.monotonic() + READY_SECONDS
+        while not _is_ready(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise PrefectError(
+                    f"the Prefect server did not start (exit code {process.poll()})", hint=f"read the log: {log}"
+                )
+            time.sleep(READINESS_POLL_SECONDS)
+        yield PrefectServer(url, process)
+
+
+def embedded_home() -> Path:
+    """Return the directory for the database and log of an embedded server."""
+    return Path(os.environ.get("PREFECT_HOME") or HOME.expanduser() / "prefect")

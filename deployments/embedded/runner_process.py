@@ -1,0 +1,105 @@
+"""Registers every deployment, executes their runs and serves the webhook receiver.
+
+Run as `python -m deployments.embedded.runner_process` by the embedded stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+from prefect.logging.configuration import ensure_logging_setup
+from prefect.runner import Runner
+
+from deployments.catalog import add_to_runner
+from deployments.embedded.forkserver_runner import use_forkserver
+from deployments.embedded.orphaned_runs import delete_missed_runs, reschedule_orphaned_runs
+from deployments.embedded.prefect_server import HOST, port_error
+from deployments.embedded.stack import READY_FD_VARIABLE, WEBHOOK_PORT_HINT
+from deployments.webhooks.server import serve_webhooks
+from models.errors import AvatarsError
+from models.settings import Settings
+from services.api_key import resolve_api_key
+from services.credentials_block import ArgilCredentials
+from services.prefect_patches import install_hooks
+
+NAME = "avatars"
+MAX_CONCURRENT_RUNS = 4
+"""Each run needs up to 100 MB and some CPU at its start; suspended runs need neither."""
+QUERY_SECONDS = 2.0
+
+logger = logging.getLogger("deployments.embedded.runner_process")  # __name__ is "__main__" here
+
+
+def log_warnings_to_stderr() -> None:
+    """Write the warnings of this package to stderr. The stack silences Prefect's own console handlers."""
+    ensure_logging_setup()  # a later call would remove our handler
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    logging.getLogger("deployments").addHandler(handler)
+
+
+async def serve() -> None:
+    """Run the runner and the webhook receiver until SIGTERM.
+
+    First reschedules the orphaned runs of an earlier runner, for example one that was killed. Schedules stay
+    active on exit, so that another runner can take over.
+
+    Raises:
+        AvatarsError: The settings, the API key, or the port of the webhook receiver cannot be used.
+    """
+    if count := await reschedule_orphaned_runs():
+        logger.warning("%d orphaned runs of an earlier runner were rescheduled", count)
+    await delete_missed_runs()
+    settings = Settings.load()
+    await resolve_api_key(settings)  # fail here once instead of in every run
+    await ArgilCredentials.aregister_type_and_schema()
+    if "avatars_watch_before_suspend_seconds" not in settings.model_fields_set:
+        # A run that polls occupies one of the MAX_CONCURRENT_RUNS slots.
+        os.environ["AVATARS_WATCH_BEFORE_SUSPEND_SECONDS"] = "0"
+    use_forkserver()
+    runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
+    await add_to_runner(runner, settings)
+    async with _webhook_server(settings) as url:
+        await _run_until_signal(runner, url or "")
+
+
+@contextlib.asynccontextmanager
+async def _webhook_server(settings: Settings) -> AsyncIterator[str | None]:
+    """Serve the webhook receiver and yield its base URL; yield None if no token is configured."""
+    if settings.avatars_webhook_token is None:
+        yield None
+        return
+    port = settings.avatars_webhook_port
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            url = await stack.enter_async_context(serve_webhooks(settings, host=HOST, port=port))
+        except OSError as error:
+            raise port_error(port, error, hint=WEBHOOK_PORT_HINT) from None
+        yield url
+
+
+async def _run_until_signal(runner: Runner, webhook_url: str) -> None:
+    if descriptor := os.environ.pop(READY_FD_VARIABLE, None):
+        os.write(int(descriptor), f"{webhook_url}\n".encode())
+        os.close(int(descriptor))
+    running = asyncio.create_task(runner.start())
+    # By its first await the runner has installed its own SIGTERM handler, which stops it in the middle of its loop.
+    await asyncio.sleep(0)
+    # Every run has received the same signal and exits. The stack reschedules orphaned runs afterwards.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
+    await running
+
+
+if __name__ == "__main__":
+    install_hooks()
+    log_warnings_to_stderr()
+    try:
+        asyncio.run(serve())
+    except AvatarsError as error:
+        sys.exit(f"{error.message}\n{error.hint}".rstrip())

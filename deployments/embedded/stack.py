@@ -1,0 +1,164 @@
+"""The embedded stack: a Prefect server, and a runner that registers every deployment and executes its runs.
+
+Does not import Prefect: this process only starts and monitors the others, and stays small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployments.embedded.child_process import run_child
+from deployments.embedded.prefect_server import embedded_home, prefect_server
+from models.errors import PrefectError
+from models.settings import Settings
+
+READY_SECONDS = 120.0
+CLEANUP_TIMEOUT_SECONDS = 60.0
+READY_FD_VARIABLE = "AVATARS_READY_DESCRIPTOR"
+"""The variable with the file descriptor of the readiness pipe.
+
+The runner writes one line once every deployment is registered: the base URL of its webhook receiver, empty if it
+has none.
+"""
+WEBHOOK_PORT_HINT = "set AVATARS_WEBHOOK_PORT to another port; 0 selects a free port"
+
+
+@dataclass(frozen=True)
+class EmbeddedStack:
+    """A running stack: the URLs of its Prefect API and webhook receiver, and its processes by name."""
+
+    api_url: str
+    webhook_url: str | None
+    processes: Mapping[str, subprocess.Popen[bytes]]
+
+    def check_processes(self) -> None:
+        """Raise PrefectError if one of the processes has exited."""
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise PrefectError(
+                    f"the {name} exited with code {process.returncode}",
+                    hint="start `avatars up` again; interrupted runs continue from the ledger",
+                )
+
+
+@contextlib.contextmanager
+def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) -> Iterator[EmbeddedStack]:
+    """Run the stack while the context is open, and yield it once it is ready.
+
+    On exit every process of the stack is ended and its interrupted runs are rescheduled. The next stack continues
+    them from the ledger. Run one stack per Prefect API; use work pools for several machines.
+
+    Args:
+        say: Receives status messages.
+        port: Port of the embedded Prefect server, which is started if no Prefect API is configured; 0 selects a
+            free port.
+        settings: The settings of this process.
+
+    Raises:
+        SettingsError: The port is in use, or no API key can be found.
+        PrefectError: The stack does not become ready.
+    """
+    with contextlib.ExitStack() as stack:
+        processes: dict[str, subprocess.Popen[bytes]] = {}
+        configured_url, password, database, may_have_credentials = _query_prefect_connection()
+        if not settings.avatars_credentials_block or not may_have_credentials:
+            settings.require_api_key()
+        if configured_url:
+            url = configured_url
+        else:
+            home = embedded_home()
+            stack.enter_context(_exclusive_lock(home))
+            say("no Prefect API is configured: starting one on loopback")
+            server = stack.enter_context(prefect_server(home, port, database=database, password=password))
+            url, processes["Prefect server"] = server.url, server.process
+        # The Prefect API stores the logs of runs. The terminal shows only errors that affect all of them.
+        environment = {"PREFECT_API_URL": url, **password, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+        stack.callback(_recover_orphaned_runs, environment, processes)
+        processes["runner"], webhook_url = stack.enter_context(_start_runner(environment))
+        yield EmbeddedStack(url, webhook_url, processes)
+
+
+@contextlib.contextmanager
+def _exclusive_lock(home: Path) -> Iterator[None]:
+    """Prevent a second stack with the same home, which would treat the runs of this one as orphaned.
+
+    Raises:
+        PrefectError: Another stack holds the lock.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / "stack.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PrefectError(
+                f"`avatars up` is already running with its Prefect database in {home}",
+                hint="stop it, or set another PREFECT_HOME and AVATARS_DATABASE_URL for this one",
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
+def _start_runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str | None]]:
+    read_fd, write_fd = os.pipe()
+    runner_environment = {**environment, READY_FD_VARIABLE: str(write_fd)}
+    with run_child(
+        "deployments.embedded.runner_process", output=None, environment=runner_environment, pass_fds=(write_fd,)
+    ) as runner:
+        os.close(write_fd)
+        try:
+            # A line means ready, end of file means that the runner has exited, and a timeout that it hangs.
+            readable, _, _ = select.select([read_fd], [], [], READY_SECONDS)
+            line = os.read(read_fd, select.PIPE_BUF) if readable else b""
+        finally:
+            os.close(read_fd)
+        if not line:
+            raise PrefectError(
+                f"the runner did not start (exit code {runner.poll()})", hint="read its output above"
+            )
+        yield runner, line.decode().strip() or None
+
+
+def _query_prefect_connection() -> tuple[str | None, dict[str, str], dict[str, str], bool]:
+    """Return how this environment connects to Prefect.
+
+    Returns:
+        The URL of the configured Prefect API or None, the password and database settings of an embedded server,
+        and whether that API may contain a credentials block.
+
+    Raises:
+        PrefectError: The configured API does not respond or rejects the credentials.
+    """
+    completed = subprocess.run(  # our own interpreter and module
+        [sys.executable, "-m", "deployments.embedded.prefect_connection"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if completed.returncode:
+        raise PrefectError("Prefect's settings cannot be read", hint="run `prefect config view` to see the cause")
+    connection = json.loads(completed.stdout)
+    if "message" in connection:
+        raise PrefectError(connection["message"], hint=connection["hint"])
+    return connection["url"], connection["password"], connection["database"], connection["blocks"]
+
+
+def _recover_orphaned_runs(environment: dict[str, str], processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    server = processes.get("Prefect server")
+    if server is not None and server.poll() is not None:
+        return  # without a server no state can be set; the next stack recovers the runs when it starts
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the same if a configured server is unreachable
+        subprocess.run(  # our own interpreter and module
+            [sys.executable, "-m", "deployments.embedded.orphaned_runs"],
+            env={**os.environ, **environment},
+            timeout=CLEANUP_TIMEOUT_SECONDS,
+            check=False,
+        )

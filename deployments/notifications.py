@@ -1,0 +1,70 @@
+"""Notification texts for the events that need a person: Jinja templates that the Prefect server renders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.outcomes import OUTCOMES, Outcome
+from models.provisioning import Status
+from services.events import DUPLICATE_EVENT
+
+_ID = "{{ event.payload.provisioning_id }}"
+_NAME = "{{ event.resource.name }}"
+_AVATAR = "{% if event.payload.avatar_id %}, avatar {{ event.payload.avatar_id }}{% endif %}"
+_REASONS = "{% for reason in event.payload.reasons %}- {{ reason.message }}\n{% endfor %}"
+_LISTS_REASONS = {Status.REJECTED, Status.SUBMISSION_FAILED}
+"""For the other statuses the reasons only repeat the description."""
+
+
+@dataclass(frozen=True)
+class NotificationTemplate:
+    """The notification for one event.
+
+    Attributes:
+        title: What happened, in one or two words.
+        event: Name of the Prefect event.
+        subject: Template of the subject.
+        body: Template of the body.
+    """
+
+    title: str
+    event: str
+    subject: str
+    body: str
+
+
+def _template(title: str, event: str, description: str, next_step: str, details: str = "") -> NotificationTemplate:
+    # Neither the reference nor the request: both may contain data that the caller keeps private.
+    return NotificationTemplate(
+        title,
+        event,
+        subject=f"Avatar {_NAME}: {title}",
+        body=f"{_NAME} (provisioning {_ID}{_AVATAR}): {description}.\n{details}\n"
+        f"Next: {next_step}.\nDetails: `avatars show {_ID}`",
+    )
+
+
+def _template_for(status: Status, outcome: Outcome, event: str) -> NotificationTemplate:
+    return _template(
+        status.lower().replace("_", " "),
+        event,
+        outcome.description,
+        outcome.next_step_for(_ID),
+        _REASONS if status in _LISTS_REASONS else "",
+    )
+
+
+NOTIFICATION_TEMPLATES: Sequence[NotificationTemplate] = (
+    *(
+        _template_for(status, outcome, outcome.event)
+        for status, outcome in OUTCOMES.items()
+        if outcome.event and status is not Status.READY
+    ),
+    _template(
+        "duplicated",
+        DUPLICATE_EVENT,
+        "Argil has a second avatar for it, {{ event.payload.duplicate_avatar_id }}, which is not used",
+        "ask Argil's support to remove and refund the second one; both may have been charged",
+    ),
+)

@@ -1,0 +1,49 @@
+"""Orphaned runs of an ended stack are rescheduled, whether they were killed or reported their crash."""
+
+from __future__ import annotations
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import AwaitingRetry, Cancelling, Completed, Crashed, Running
+
+from deployments.catalog import TAG
+from deployments.embedded.orphaned_runs import reschedule_orphaned_runs
+from services.orphaned_runs import MAX_RUN_ATTEMPTS
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
+
+
+@flow
+def orphaned_flow() -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("attempts", "state", "expected"),
+    [
+        (1, Running(), "AwaitingRetry"),
+        (1, Crashed(message="Execution was aborted by a termination signal."), "AwaitingRetry"),
+        (MAX_RUN_ATTEMPTS, Running(), "Crashed"),
+        (MAX_RUN_ATTEMPTS, Crashed(), "Crashed"),
+        (1, Cancelling(), "Cancelled"),
+        (1, Completed(name="Ready"), "Ready"),
+    ],
+)
+async def test_orphaned_run_is_rescheduled_up_to_the_limit(attempts: int, state: State, expected: str) -> None:
+    async with get_client() as client:
+        flow_id = await client.create_flow(orphaned_flow)
+        deployment = await client.create_deployment(flow_id, "orphaned", tags=[TAG])
+        run_id = (await client.create_flow_run_from_deployment(deployment)).id
+        for attempt in range(attempts):
+            if attempt:
+                await client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
+            await client.set_flow_run_state(run_id, Running(), force=True)
+        await client.set_flow_run_state(run_id, state, force=True)
+        await reschedule_orphaned_runs()
+        recovered = (await client.read_flow_run(run_id)).state
+        assert recovered is not None
+        assert recovered.name == expected
+        assert await reschedule_orphaned_runs() == 0
+        await client.delete_deployment(deployment)  # `avatars doctor` counts deployments with this tag
