@@ -1,4 +1,4 @@
-"""`python -m cli`: the `avatars` command without its script."""
+"""Run the `avatars` command as `python -m cli`."""
 
 from cli.main import main
 

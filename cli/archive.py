@@ -1,4 +1,4 @@
-"""`avatars archive`: moves old events out of the ledger, into a file."""
+"""`avatars archive`: move old events from the ledger to a file."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cli.console import print_json, result, say
-from models.archive import Archived
+from cli.console import print_json, print_status, stdout_console
+from cli.options import DryRunFlag, JsonFlag
+from models.archive import ArchiveResult
 from models.clock import SystemClock
 from models.errors import InvalidRequest
-from models.outcomes import EXIT_OK
+from models.exit_codes import EXIT_OK
 from models.settings import Settings
-from store.archive import Archive
+from services.store import open_store
 from store.archive_file import ArchiveFile
-from tasks.runtime import open_store
+from store.event_archive import EventArchive
 
 MAX_DAYS = 36_500
-Flag = Annotated[bool, Parameter(negative=())]
 
 
 def archive(
     *,
-    older_than: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_DAYS))],
-    to: Path | None = None,
-    dry_run: Flag = False,
-    json: Flag = False,
+    older_than_days: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_DAYS))],
+    output: Path | None = None,
+    dry_run: DryRunFlag = False,
+    json: JsonFlag = False,
 ) -> int:
-    """Move the events of what ended for good into a file, and delete old webhook deliveries.
+    """Move the events of final provisionings to a file and delete old webhook deliveries.
 
-    Parameters
-    ----------
-    older_than
-        Days since the provisioning was last changed, or the delivery came; at least 1.
-    to
-        The file to write, new, ending in .jsonl or .jsonl.gz.
-    dry_run
-        Tell how many, and change nothing.
-    json
-        Print one JSON document on stdout and nothing else.
+    Args:
+        older_than_days: Minimum age in days, counted from the last change of the provisioning or the receipt of the
+            delivery.
+        output: File to create. The name must end in .jsonl or .jsonl.gz.
+        dry_run: Report the counts and change nothing.
 
     """
-    if to is None and not dry_run:
-        raise InvalidRequest([("to", "no file is named")], hint="name a new one with --to FILE, or try --dry-run")
-    file = None if to is None else ArchiveFile(to)
-    done = asyncio.run(_archive(timedelta(days=older_than), None if dry_run else file))
+    if output is None and not dry_run:
+        raise InvalidRequest(
+            [("output", "no output file is given")], hint="name a new file with --output FILE, or use --dry-run"
+        )
+    file = None if output is None else ArchiveFile(output)
+    result = asyncio.run(_archive(timedelta(days=older_than_days), None if dry_run else file))
     if json:
-        print_json({**done.model_dump(mode="json"), "dry_run": dry_run})
+        print_json({**result.model_dump(mode="json"), "dry_run": dry_run})
     else:
-        _print(done, dry_run=dry_run)
-    for forgotten in done.forgotten:
-        say(f"! {forgotten} was forgotten meanwhile: remove the lines with its id from {done.file}")
+        _print(result, dry_run=dry_run)
+    for erased_id in result.erased_provisioning_ids:
+        print_status(
+            f"! {erased_id} was erased while the archive was written: "
+            f"remove the lines with this id from {result.file}"
+        )
     return EXIT_OK
 
 
-async def _archive(age: timedelta, file: ArchiveFile | None) -> Archived:
+async def _archive(age: timedelta, file: ArchiveFile | None) -> ArchiveResult:
     clock = SystemClock()
     before = clock.now() - age
-    async with open_store(Settings.load(), clock) as (ledger, _, _):
-        archive = Archive(ledger.database, clock)
-        return await (archive.count(before) if file is None else archive.archive(before, file))
+    async with open_store(Settings.load(), clock) as store:
+        archive = EventArchive(store.ledger.database, clock)
+        return await (archive.preview(before) if file is None else archive.archive(before, file))
 
 
-def _print(done: Archived, *, dry_run: bool) -> None:
-    would = "would be " if dry_run else ""
-    where = f"{done.file}, SHA-256 {done.sha256}" if done.file else "a file"
-    moved = f"{done.events} events of {done.provisionings} provisionings {would}moved to {where}"
-    for told in (
-        moved if done.events else "no events moved: nothing is old enough",
-        f"{done.deliveries} webhook deliveries {would}deleted",
+def _print(result: ArchiveResult, *, dry_run: bool) -> None:
+    would_be = "would be " if dry_run else ""
+    target = f"{result.file}, SHA-256 {result.sha256}" if result.file else "a file"
+    moved = f"{result.events} events of {result.provisionings} provisionings {would_be}moved to {target}"
+    for line in (
+        moved if result.events else "no events moved: no provisioning is old enough",
+        f"{result.deliveries} webhook deliveries {would_be}deleted",
     ):
-        result.print(told, markup=False, soft_wrap=True)
+        stdout_console.print(line, markup=False, soft_wrap=True)

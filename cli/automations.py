@@ -1,46 +1,47 @@
-"""`avatars automations`: Prefect automations that tell people what needs them, and mark dead runs."""
+"""`avatars automations`: install Prefect automations that send notifications and mark crashed runs."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from cli.console import print_json, result, say
+from cli.console import print_json, print_status, stdout_console
+from cli.options import JsonFlag
 from models.errors import PrefectError
-from models.outcomes import EXIT_OK
+from models.exit_codes import EXIT_OK
 
-automations = App(name="automations", help="Prefect automations that tell people what needs them.")
+automations = App(name="automations", help="Install Prefect automations for notifications and crashed runs.")
 
 
 @automations.command
-def apply(*, notify: str | None = None, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Create the ready-made automations at the configured Prefect API, or update them; twice changes nothing.
+def apply(*, notification_block: str | None = None, json: JsonFlag = False) -> int:
+    """Create or update the automations at the configured Prefect API.
 
-    Parameters
-    ----------
-    notify
-        TYPE-SLUG/NAME of the notification block to send messages through, as slack-webhook/ops.
-    json
-        Print one JSON array on stdout and nothing else.
+    Running the command again changes nothing.
+
+    Args:
+        notification_block: Notification block to send messages through, as TYPE-SLUG/NAME, for example
+            slack-webhook/ops.
 
     """
-    from deployments import automations as ready_made
-    from deployments.prefect_access import configured_api, require_access
+    from deployments import automations as installed_automations
+    from deployments.embedded.prefect_connection import configured_api_url, verify_access
 
-    if (url := configured_api()) is None:
+    if (url := configured_api_url()) is None:
         raise PrefectError(
-            "no Prefect API is configured", hint="set PREFECT_API_URL; `avatars up` prints the address of its own"
+            "no Prefect API is configured", hint="set PREFECT_API_URL to the address that `avatars up` prints"
         )
-    require_access(url)
-    applied = asyncio.run(ready_made.apply(notify))
+    verify_access(url)
+    applied = asyncio.run(installed_automations.apply(notification_block))
     if json:
-        print_json([asdict(one) for one in applied])
+        print_json([asdict(automation) for automation in applied])
     else:
-        for one in applied:
-            result.print(f"{one.result:<9}  {one.name}", markup=False, soft_wrap=True)
-    if any(one.result == "left out" for one in applied):
-        say("left out: what sends messages needs a block (--notify); where it is there already, it stays as it is")
+        for automation in applied:
+            stdout_console.print(f"{automation.result:<9}  {automation.name}", markup=False, soft_wrap=True)
+    if any(automation.result == "skipped" for automation in applied):
+        print_status(
+            "skipped: automations that send messages need --notification-block; existing ones stay unchanged"
+        )
     return EXIT_OK

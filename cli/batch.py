@@ -1,4 +1,4 @@
-"""`avatars batch`: every row of a manifest."""
+"""`avatars batch`: provision every row of a manifest."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from cli.console import narrated, print_json, progress, result, say
-from cli.running import error_of, ready_to_run
-from cli.tables import styled
-from clients.manifest_file import load_manifest
-from models.batch import RowResult, Tally, results_text
+from cli.console import print_json, print_status, show_run_log, stderr_console, stdout_console
+from cli.flow_runner import error_from_state, prepared_environment
+from cli.options import DryRunFlag, JsonFlag
+from cli.rendering import styled
+from media.manifest_loader import load_manifest
+from models.batch import BatchProgress, RowResult, render_results
 from models.errors import AvatarsError, InvalidManifest
-from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OK
+from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
 from models.provisioning import Status
 from models.settings import Settings
 
@@ -32,74 +33,70 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 BAR_WIDTH = 40
-LATEST = 10
-"""How many of the rows that went wrong the live table shows."""
-PRINTED = 200
-"""How many of them are printed in the end; the results file holds all."""
+MAX_LIVE_FAILURES = 10
+"""Failed rows in the live table."""
+MAX_PRINTED_FAILURES = 200
+"""Failed rows printed at the end; the results file lists all."""
 
 
 def batch(
     manifest: str,
     /,
     *,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: DryRunFlag = False,
     results: Path | None = None,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
-    json: Annotated[bool, Parameter(negative=())] = False,
+    json: JsonFlag = False,
 ) -> int:
-    """Provision every row of a manifest; the same manifest again attaches to what is there and goes on.
+    """Provision every row of a manifest.
 
-    Parameters
-    ----------
-    manifest
-        Path or https URL of a CSV, JSONL or YAML file; docs/batch.md shows each.
-    dry_run
-        Check everything, the videos too, tell what would happen, and send nothing.
-    results
-        Where to write each row's result, .csv or .json. By default beside the manifest, as NAME.results.csv.
-    concurrency
-        How many rows are checked and created at a time; how many train is not bounded.
-    json
-        Print one JSON document on stdout and nothing else.
+    Running the same manifest again attaches to its existing provisionings and resumes them.
+
+    Args:
+        manifest: Path or HTTPS URL of a CSV, JSONL or YAML file, described in docs/batch.md.
+        dry_run: Check all rows and their videos, report what would happen, and send nothing to Argil.
+        results: File for the result of each row, .csv or .json. The default is NAME.results.csv in the folder of
+            the manifest.
+        concurrency: Rows to check and submit at a time. The number of concurrent trainings is not limited.
 
     """
-    path = results or _beside(manifest)
+    path = results or _default_results_path(manifest)
     if path.suffix.lower() not in {".csv", ".json"}:
         raise InvalidManifest(
-            f"nothing tells the format of the results file {path}", hint="end it in .csv or .json"
+            f"cannot infer the format of the results file {path}", hint="use a file name that ends in .csv or .json"
         )
     settings = Settings.load()
-    # What cannot be read is told at once, before a server is started.
+    # Report an unreadable manifest before a Prefect server is started.
     load_manifest(manifest, allowed_hosts=settings.avatars_media_allowed_hosts)
-    followed: list[Tally] = []
-    with ready_to_run(settings), _followed(followed):
-        from flows.batch import onlooker
+    batches: list[BatchProgress] = []
+    with prepared_environment(settings), _live_progress(batches):
+        from flows.engine.batch import progress_observer
         from flows.provision_batch import provision_batch
 
         async def run() -> AvatarsError | None:
-            onlooker.set(followed.append)
+            progress_observer.set(batches.append)
             state: State = await provision_batch(
                 manifest=manifest, dry_run=dry_run, concurrency=concurrency, return_state=True
             )
-            return await error_of(state)
+            return await error_from_state(state)
 
         error = asyncio.run(run())
-    if not followed:
-        raise error or InvalidManifest("the batch did not begin", hint="see the run's log in the Prefect UI")
-    [tally] = followed
-    _write(path, tally)
+    if not batches:
+        raise error or InvalidManifest("the batch did not start", hint="see the run's log in the Prefect UI")
+    [progress] = batches
+    _write(path, progress)
     if json and error is None:
-        print_json({"counts": {k: v for k, v in tally.counts.items() if v}, "rows": tally.documents()})
+        print_json({"counts": {k: v for k, v in progress.counts.items() if v}, "rows": progress.to_json_rows()})
     elif not json:
-        _print(tally)
-    say(f"the result of each row is in {path}")
+        _print(progress)
+    print_status(f"results written to {path}")
     if error is not None:
         raise error
-    return EXIT_OK if tally.all_ready or (dry_run and tally.all_would_go) else EXIT_BATCH_INCOMPLETE
+    return EXIT_OK if progress.all_ready or (dry_run and progress.all_would_succeed) else EXIT_BATCH_INCOMPLETE
 
 
-def _beside(manifest: str) -> Path:
-    """Return where the results go by default: by the manifest, or here where that is a URL."""
+def _default_results_path(manifest: str) -> Path:
+    """Return the default results file: next to the manifest, or in the working directory if it is a URL."""
     if "://" in manifest:
         with contextlib.suppress(ValueError):
             return Path(f"{Path(urlsplit(manifest).path).stem or 'batch'}.results.csv")
@@ -108,75 +105,81 @@ def _beside(manifest: str) -> Path:
     return path.with_name(f"{path.stem}.results.csv")
 
 
-def _write(path: Path, tally: Tally) -> None:
-    """Write the results as a whole or not at all; a disk that is full must not hide what was done."""
+def _write(path: Path, progress: BatchProgress) -> None:
+    """Write the results file atomically; a write error is printed and does not fail the command."""
     unfinished = path.with_name(f"{path.name}.part")
     try:
-        unfinished.write_text(results_text(tally, as_json=path.suffix.lower() == ".json"), "utf-8", newline="")
+        unfinished.write_text(render_results(progress, as_json=path.suffix.lower() == ".json"), "utf-8", newline="")
         unfinished.replace(path)
     except OSError as error:
-        say(f"! the results file {path} could not be written: {error.strerror}")
+        print_status(f"! cannot write the results file {path}: {error.strerror}")
 
 
 @contextlib.contextmanager
-def _followed(followed: list[Tally]) -> Iterator[None]:
-    """Show the batch while it runs: a live table on a terminal, plain lines otherwise."""
-    if not progress.is_terminal:
-        with narrated("batch"):
+def _live_progress(batches: list[BatchProgress]) -> Iterator[None]:
+    """Show the progress of the batch: a live table on a terminal, plain lines otherwise."""
+    if not stderr_console.is_terminal:
+        with show_run_log("batch"):
             yield
         return
-    with Live(console=progress, get_renderable=lambda: _screen(followed), refresh_per_second=4, transient=True):
+    with Live(
+        console=stderr_console,
+        get_renderable=lambda: _render_progress(batches),
+        refresh_per_second=4,
+        transient=True,
+    ):
         yield
 
 
-def _screen(followed: list[Tally]) -> RenderableType:
-    if not followed:
+def _render_progress(batches: list[BatchProgress]) -> RenderableType:
+    if not batches:
         return "starting"
-    tally, now = followed[0], time.monotonic()
+    progress, now = batches[0], time.monotonic()
     counts = Table.grid(padding=(0, 2))
-    for status, count in tally.counts.most_common():
+    for status, count in progress.counts.most_common():
         if count:
-            counts.add_row(_coloured(status), str(count))
-    left = tally.seconds_left(now)
+            counts.add_row(_style_status(status), str(count))
+    eta_seconds = progress.eta_seconds(now)
     line = Table.grid(padding=(0, 2))
     line.add_row(
-        ProgressBar(total=tally.total, completed=tally.settled, width=BAR_WIDTH),
-        f"{tally.settled} of {tally.total}",
-        f"{tally.rate(now):.1f} a second",
-        _span(left) if left is not None else "",
+        ProgressBar(total=progress.total, completed=progress.finished, width=BAR_WIDTH),
+        f"{progress.finished} of {progress.total}",
+        f"{progress.rate(now):.1f} rows/s",
+        _format_eta(eta_seconds) if eta_seconds is not None else "",
     )
-    wrong = [row for row in tally.rows if _went_wrong(row)][-LATEST:]
-    return Group(counts, line, *([_wrong(wrong)] if wrong else []))
+    failures = [row for row in progress.rows if _is_failure(row)][-MAX_LIVE_FAILURES:]
+    return Group(counts, line, *([_failures_table(failures)] if failures else []))
 
 
-def _span(seconds: float) -> str:
+def _format_eta(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"
 
 
-def _coloured(status: str) -> str:
+def _style_status(status: str) -> str:
     return styled(Status(status)) if status in set(Status) else status
 
 
-def _went_wrong(row: RowResult) -> bool:
+def _is_failure(row: RowResult) -> bool:
     return bool(row.reasons) and row.status != Status.READY
 
 
-def _wrong(rows: list[RowResult]) -> Table:
+def _failures_table(rows: list[RowResult]) -> Table:
     table = Table("Line", "Status", "Name", "Reasons", show_lines=True)
     for row in rows:
         reasons = "\n".join(
-            escape(f"{one.message}\n→ {one.hint}" if one.hint else one.message) for one in row.reasons
+            escape(f"{reason.message}\n→ {reason.hint}" if reason.hint else reason.message)
+            for reason in row.reasons
         )
-        table.add_row(str(row.line), _coloured(row.status), escape(row.name), reasons)
+        table.add_row(str(row.line), _style_status(row.status), escape(row.name), reasons)
     return table
 
 
-def _print(tally: Tally) -> None:
-    wrong = [row for row in tally.rows if _went_wrong(row)]
-    if wrong:
-        result.print(_wrong(wrong[:PRINTED]))
-    result.print(f"{tally.total} rows: {tally.told}", markup=False)
-    if len(wrong) > PRINTED:
-        say(f"only the first {PRINTED} of {len(wrong)} rows that need a look are shown")
+def _print(progress: BatchProgress) -> None:
+    failures = [row for row in progress.rows if _is_failure(row)]
+    if failures:
+        stdout_console.print(_failures_table(failures[:MAX_PRINTED_FAILURES]))
+    stdout_console.print(f"{progress.total} rows: {progress.summary}", markup=False)
+    if len(failures) > MAX_PRINTED_FAILURES:
+        print_status(f"showing the first {MAX_PRINTED_FAILURES} of {len(failures)} failed rows")

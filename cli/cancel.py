@@ -1,56 +1,44 @@
-"""`avatars cancel`: ends a provisioning because a person says so."""
+"""`avatars cancel`: stop a provisioning at an operator's request."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from cli.console import print_json, say
-from cli.tables import print_outcome
+from cli.console import print_json, print_status
+from cli.options import JsonFlag, ProvisioningKey
+from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.document import document
 from models.errors import StaleVersion
-from models.outcomes import EXIT_OK
-from models.provisioning import Driver, Provisioning, Submission
+from models.exit_codes import EXIT_OK
+from models.json_views import provisioning_summary
+from models.provisioning import LeaseOwner, Provisioning, Submission
 from models.settings import Settings
-from tasks.cancel import cancel as end
-from tasks.runtime import open_store
-
-Json = Annotated[bool, Parameter(negative=())]
+from services.cancellation import cancel_provisioning
+from services.store import open_store
 
 
-def cancel(provisioning_id: str, /, *, json: Json = False) -> int:
-    """Stop a provisioning: nothing is created any more; what Argil trains already, it goes on training.
+def cancel(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
+    """Cancel a provisioning; a training that has started at Argil continues.
 
-    The run that drives it, or sleeps over it, ends as Cancelled within the next reconcile.
-
-    Parameters
-    ----------
-    provisioning_id
-        Its id or reference.
-    json
-        Print one JSON document on stdout and nothing else.
-
+    Nothing is submitted after this. The next reconciliation sets the flow run of the provisioning to Cancelled.
     """
-    provisioning, submissions = asyncio.run(_cancel(provisioning_id))
+    cancelled, submissions = asyncio.run(_cancel(provisioning))
     if json:
-        print_json(document(provisioning, submissions))
+        print_json(provisioning_summary(cancelled, submissions))
     else:
-        print_outcome(provisioning)
-        say(provisioning.reasons[0].message)
+        print_outcome(cancelled)
+        print_status(cancelled.reasons[0].message)
     return EXIT_OK
 
 
 async def _cancel(key: str) -> tuple[Provisioning, list[Submission]]:
-    driver = Driver(actor="cancel", id=str(uuid.uuid4()))
-    async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
+    owner = LeaseOwner(actor="cancel", id=str(uuid.uuid4()))
+    async with open_store(Settings.load(), SystemClock()) as store:
         while True:
-            found = await ledger.get(key)
+            provisioning = await store.ledger.get(key)
             try:
-                cancelled = await end(ledger, found, driver, "a person cancelled it")
+                cancelled = await cancel_provisioning(store.ledger, provisioning, owner, "a person cancelled it")
             except StaleVersion:
-                continue  # its driver wrote in between: decide on what is there now
-            return cancelled, await ledger.submissions(cancelled.id)
+                continue  # the lease owner wrote in between: decide again on the current version
+            return cancelled, await store.ledger.list_submissions(cancelled.id)

@@ -1,45 +1,41 @@
-"""`avatars check`: the media check alone, before anything is recorded or paid."""
+"""`avatars check`: validate one video without recording or submitting anything."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, result
-from clients.media_probe import MediaChecker
-from models.media import MediaFacts, MediaReport, MediaRole
-from models.outcomes import EXIT_OK, EXIT_USAGE
-from models.request import check_url
+from cli.console import print_json, stdout_console
+from cli.options import JsonFlag
+from media.checker import MediaChecker
+from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.media_rules import MediaFacts, MediaReport, MediaRole
+from models.request import validate_recording_url
 from models.settings import Settings
 
 
-def check(url: str, /, *, role: MediaRole, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Check a video against Argil's rules: reads its index only, and sends nothing to Argil.
+def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
+    """Check a video against Argil's rules.
 
-    Parameters
-    ----------
-    url
-        Its HTTPS URL.
-    role
-        What it is for.
-    json
-        Print one JSON document on stdout and nothing else.
+    Reads only the index of the file and sends nothing to Argil.
+
+    Args:
+        url: HTTPS URL of the video.
+        role: Which of the two videos of a request it is.
 
     """
-    check_url(url)
+    validate_recording_url(url)
     settings = Settings.load()
-    with MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts, demands=settings.media_demands) as media:
+    with MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts, policy=settings.media_policy) as media:
         report = asyncio.run(media.check(url, role))
     passed = not report.reasons
     if json:
-        found = report.model_dump(mode="json")
+        document = report.model_dump(mode="json")
         reasons = [reason.model_dump() for reason in report.reasons]
         warnings = [warning.model_dump() for warning in report.warnings]
-        print_json({**found, "passed": passed, "reasons": reasons, "warnings": warnings})
+        print_json({**document, "passed": passed, "reasons": reasons, "warnings": warnings})
     else:
         _print(report)
     return EXIT_OK if passed else EXIT_USAGE
@@ -47,24 +43,24 @@ def check(url: str, /, *, role: MediaRole, json: Annotated[bool, Parameter(negat
 
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
-        result.print(_told(report.facts), markup=False, soft_wrap=True)
-        result.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
-    table = Table("", "Rule: it must be", "Found", "What to do", show_lines=True)
+        stdout_console.print(_format_facts(report.facts), markup=False, soft_wrap=True)
+        stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
+    table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
-        broken = "[red]fail[/]" if row.binding else "[yellow]warn[/]"
-        mark = "[green]pass[/]" if row.passed else broken
-        table.add_row(mark, escape(row.rule), escape(row.seen), "" if row.passed else escape(row.hint))
-    result.print(table)
+        failed = "[red]fail[/]" if row.enforced else "[yellow]warn[/]"
+        mark = "[green]pass[/]" if row.passed else failed
+        table.add_row(mark, escape(row.expected), escape(row.actual), "" if row.passed else escape(row.hint))
+    stdout_console.print(table)
 
 
-def _told(facts: MediaFacts) -> str:
-    told = {
+def _format_facts(facts: MediaFacts) -> str:
+    values = {
         "size": f"{facts.size_bytes:,} bytes",
         "container": facts.container,
         "codec": facts.video_codec,
-        "picture": f"{facts.width}x{facts.height}" if facts.width else None,
+        "resolution": f"{facts.width}x{facts.height}" if facts.width else None,
         "duration": f"{facts.duration_seconds:.2f} s" if facts.duration_seconds else None,
         "frame rate": f"{facts.frame_rate:.2f}" if facts.frame_rate else None,
-        "sound": "yes" if facts.has_audio else "no",
+        "audio": "yes" if facts.has_audio else "no",
     }
-    return ", ".join(f"{label} {value}" for label, value in told.items() if value)
+    return ", ".join(f"{label} {value}" for label, value in values.items() if value)

@@ -1,4 +1,4 @@
-"""Where the command line writes: documents to stdout, everything for people around them to stderr."""
+"""Console output: results go to stdout, status messages and logs to stderr."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from rich.text import Text
 
 from models.redaction import redact, redact_json
 
-NARRATION_MARK = "avatars_narration"
+LOG_RECORD_MARKER = "avatars_run_log"
+"""Attribute of the log records that services/run_log.py writes. Importing it from there would import Prefect."""
 
-PIPE_WIDTH = 150
-"""Columns where there is no terminal to ask: a log or a file can be wide."""
+NON_TTY_WIDTH = 150
+"""Columns of the output if it is not a terminal."""
 
 
 class _RedactedConsole(Console):
-    """Prints no secret, in no cell of any table: rich makes every text that it prints by `render_str`."""
+    """Redacts secrets in all output, table cells included: Rich renders every string with `render_str`."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return the text as rich renders it, and where a secret is in it, redacted and plain."""
+        """Return the rendered text, or plain redacted text if it contains a secret."""
         rendered = super().render_str(text, **options)
         redacted = redact(rendered.plain)
         return rendered if redacted == rendered.plain else Text(redacted)
@@ -35,45 +36,45 @@ class _RedactedConsole(Console):
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(line_buffering=True)  # what `avatars up` prints is read while it runs
-    return _RedactedConsole(stderr=stderr, highlight=False, width=None if stream.isatty() else PIPE_WIDTH)
+        stream.reconfigure(line_buffering=True)  # the output of `avatars up` is read while it runs
+    return _RedactedConsole(stderr=stderr, highlight=False, width=None if stream.isatty() else NON_TTY_WIDTH)
 
 
-progress = _console(stderr=True)
-result = _console(stderr=False)
+stderr_console = _console(stderr=True)
+stdout_console = _console(stderr=False)
 
 
-def say(text: str) -> None:
-    """Tell a person something on stderr."""
-    progress.print(escape(text), style="dim", soft_wrap=True)
+def print_status(text: str) -> None:
+    """Print a status message to stderr."""
+    stderr_console.print(escape(text), style="dim", soft_wrap=True)
 
 
 def print_json(document: object) -> None:
-    """Print the one JSON document of a command."""
+    """Print the JSON document of a command to stdout, with secrets redacted."""
     sys.stdout.write(json.dumps(redact_json(document), indent=2) + "\n")
 
 
-class _Narration(logging.Handler):
-    """Passes on what our own code tells of a run, and not what Prefect says around it."""
+class _RunLogHandler(logging.Handler):
+    """Prints the log records of services/run_log.py and drops Prefect's own."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, NARRATION_MARK, False):
-            say(record.getMessage() if record.levelno < logging.WARNING else f"! {record.getMessage()}")
+        if getattr(record, LOG_RECORD_MARKER, False):
+            print_status(record.getMessage() if record.levelno < logging.WARNING else f"! {record.getMessage()}")
 
 
 @contextmanager
-def narrated(title: str) -> Iterator[None]:
-    """Show what runs do while the context is open: a live line on a terminal, plain lines otherwise."""
+def show_run_log(title: str) -> Iterator[None]:
+    """Print the run log while the context is open, with a live status line on a terminal."""
     from prefect.logging.configuration import ensure_logging_setup
 
-    ensure_logging_setup()  # it would take our handler away, were it done later
-    handler = _Narration(level=logging.INFO)
+    ensure_logging_setup()  # called later, it would remove the handler
+    handler = _RunLogHandler(level=logging.INFO)
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     for logger in loggers:
         logger.addHandler(handler)
     try:
-        if progress.is_terminal:
-            with progress.status(escape(title)):
+        if stderr_console.is_terminal:
+            with stderr_console.status(escape(title)):
                 yield
         else:
             yield

@@ -1,4 +1,4 @@
-"""`avatars credentials`: stores the API key in Prefect, for workers whose environment has none."""
+"""`avatars credentials`: store the API key in Prefect, for workers without ARGIL_API_KEY in their environment."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ import sys
 
 from pydantic import SecretStr, ValidationError
 
-from cli.console import say
+from cli.console import print_status
 from models.errors import SettingsError
-from models.outcomes import EXIT_OK
-from models.redaction import redact_url, withhold
+from models.exit_codes import EXIT_OK
+from models.redaction import redact_url, register_secret
 from models.settings import Settings
 
 
 def credentials() -> int:
-    """Store the API key as the Prefect block that AVATARS_CREDENTIALS_BLOCK names, in place of an earlier one.
+    """Store the API key in the Prefect block that AVATARS_CREDENTIALS_BLOCK names.
 
-    Asks for it, or reads it from standard input: on a command line others could read it.
+    Prompts for the key, or reads it from standard input, and replaces a stored key. The key cannot be
+    an option, because other users of the machine can read command lines.
     """
-    place = Settings.load().avatars_credentials_block
-    from deployments.prefect_api import prefect_api
-    from tasks.credentials import ArgilCredentials
+    block_reference = Settings.load().avatars_credentials_block
+    from deployments.embedded.prefect_session import ensure_prefect_api
+    from services.credentials_block import ArgilCredentials
 
-    slug, _, name = place.partition("/")
-    ours = ArgilCredentials.get_block_type_slug()
-    if slug != ours:
+    slug, _, name = block_reference.partition("/")
+    expected_slug = ArgilCredentials.get_block_type_slug()
+    if slug != expected_slug:
         raise SettingsError(
-            f"AVATARS_CREDENTIALS_BLOCK names {place!r}, which is no block of ours",
-            hint=f"store the key there by Prefect's own means, or set it to {ours}/NAME",
+            f"AVATARS_CREDENTIALS_BLOCK names {block_reference!r}, which is not an Argil Credentials block",
+            hint=f"create that block with Prefect's own commands, or set it to {expected_slug}/NAME",
         )
     key = getpass.getpass("Argil API key: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-    withhold(key)
+    register_secret(key)
     try:
         block = ArgilCredentials(api_key=SecretStr(key))
     except ValidationError as error:
         [problem] = error.errors(include_input=False, include_url=False)
         rule = problem["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"the API key {rule}", hint="type it anew") from None
-    with prefect_api(say) as url:
+        raise SettingsError(f"the API key {rule}", hint="enter it again") from None
+    with ensure_prefect_api(print_status) as url:
         asyncio.run(block.asave(name, overwrite=True))
-    say(f"stored as the block {place!r} at {redact_url(url)}")
+    print_status(f"stored as the block {block_reference!r} at {redact_url(url)}")
     return EXIT_OK

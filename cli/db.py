@@ -1,4 +1,4 @@
-"""`avatars db`: the ledger's database."""
+"""`avatars db`: manage the ledger database."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import asyncio
 
 from cyclopts import App
 
-from cli.console import result
-from models.outcomes import EXIT_OK
+from cli.console import stdout_console
+from models.exit_codes import EXIT_OK
 from models.settings import Settings
-from store import migration
+from store import migrate
 from store.database import Database
 
-db = App(name="db", help="The ledger's database.")
+db = App(name="db", help="Manage the ledger database.")
 
 
 @db.command
 def upgrade() -> int:
-    """Create or upgrade the ledger's tables."""
+    """Create or upgrade the tables of the ledger."""
 
-    async def upgraded() -> str | None:
+    async def run() -> str | None:
         database = Database(Settings.load().avatars_database_url.get_secret_value())
         try:
-            await migration.upgrade(database)
-            return (await migration.revision(database))[0]
+            await migrate.upgrade(database)
+            return (await migrate.schema_revisions(database))[0]
         finally:
             await database.close()
 
-    result.print(f"the ledger is at revision {asyncio.run(upgraded())}")
+    stdout_console.print(f"the ledger is at revision {asyncio.run(run())}")
     return EXIT_OK

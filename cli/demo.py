@@ -1,4 +1,4 @@
-"""`avatars demo`: every outcome on this machine, against the simulator, through real Prefect flows."""
+"""`avatars demo`: show every outcome with the simulator and real Prefect flows on this machine."""
 
 from __future__ import annotations
 
@@ -12,38 +12,39 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import narrated, progress, result, say
-from cli.running import error_of, ready_to_run
-from cli.simulated import Simulated, simulated
-from cli.tables import styled
-from models.avatar import SUBMISSION_KEY
+from cli.console import print_status, show_run_log, stderr_console, stdout_console
+from cli.flow_runner import error_from_state, prepared_environment
+from cli.rendering import styled
+from cli.simulated_environment import SimulatedEnvironment, simulated_environment
+from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.clock import SystemClock
 from models.errors import AvatarsError
-from models.outcomes import EXIT_OK, OUTCOMES
+from models.exit_codes import EXIT_OK
+from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
-from models.request import ProvisioningRequest, read_request
+from models.request import ProvisioningRequest, parse_request
 from models.settings import Settings
-from simulator.videos import sample
-from tasks.runtime import open_store
+from services.store import open_store
+from simulator.sample_videos import ensure_sample
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 TRAINING_SECONDS = 4.0
 
-PACE = {
-    "AVATARS_POLL_FLOOR_SECONDS": "0.5",
-    "AVATARS_POLL_CEILING_SECONDS": "2",
+FAST_SETTINGS = {
+    "AVATARS_POLL_MIN_SECONDS": "0.5",
+    "AVATARS_POLL_MAX_SECONDS": "2",
     "AVATARS_LOOKUP_GRACE_SECONDS": "6",
     "AVATARS_TRAINING_TIMEOUT_SECONDS": "20",
     "AVATARS_REQUESTS_PER_SECOND": "50",
 }
-"""Hours in seconds; everything else is as in earnest."""
+"""Short intervals and timeouts, so that the demo takes seconds; all other settings keep their defaults."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One avatar of the demo: its inputs, the fault the simulator plays, and what must come of it."""
+class DemoCase:
+    """One avatar of the demo: its inputs, the fault that the simulator injects, and the expected outcome."""
 
     name: str
     expected: Status
@@ -51,38 +52,38 @@ class Case:
     fault: str | None = None
     dataset: str = "dataset.mp4"
     consent: str = "consent.mp4"
-    own_copies: bool = False
-    """Whether it has files of its own: those of a refused avatar go into quarantine."""
+    uses_separate_files: bool = False
+    """Whether the case has its own copies of the videos; those of a refused avatar are quarantined."""
 
 
 CASES = (
-    Case("All is well", Status.READY, 1),
-    Case("Argil fails to train it", Status.TRAINING_FAILED, 1, "fail"),
-    Case("Moderation refuses it", Status.REFUSED, 1, "refuse", own_copies=True),
-    Case("Its training never ends", Status.TIMED_OUT, 1, "never"),
-    Case("Both videos break rules", Status.REJECTED, 0, None, "dataset-40s.mp4", "consent-45s.mp4"),
-    Case("Argil is down at first (503)", Status.READY, 1, "unavailable"),
-    Case("The line is cut after the create", Status.READY, 1, "cut-after-create"),
-    Case("Argil says a status nobody knows", Status.READY, 1, "unknown-status"),
-    Case("Argil refuses the request (422)", Status.SUBMISSION_FAILED, 0, "invalid"),
-    Case("Argil loses the avatar", Status.VANISHED, 1, "vanish"),
+    DemoCase("No fault", Status.READY, 1),
+    DemoCase("Training fails at Argil", Status.TRAINING_FAILED, 1, "fail"),
+    DemoCase("Moderation refuses the avatar", Status.REFUSED, 1, "refuse", uses_separate_files=True),
+    DemoCase("Training does not finish", Status.TIMED_OUT, 1, "never"),
+    DemoCase("Both videos break rules", Status.REJECTED, 0, None, "dataset-40s.mp4", "consent-45s.mp4"),
+    DemoCase("Argil is unavailable at first (503)", Status.READY, 1, "unavailable"),
+    DemoCase("Connection drops after the submission", Status.READY, 1, "cut-after-create"),
+    DemoCase("Argil returns an unknown status", Status.READY, 1, "unknown-status"),
+    DemoCase("Argil rejects the request (422)", Status.SUBMISSION_FAILED, 0, "invalid"),
+    DemoCase("The avatar disappears at Argil", Status.VANISHED, 1, "vanish"),
 )
 
 
-def _request(case: Case, number: int, world: Simulated, demo_id: str) -> ProvisioningRequest:
+def _request(case: DemoCase, number: int, simulated: SimulatedEnvironment, demo_id: str) -> ProvisioningRequest:
     names = [case.dataset, case.consent]
     for name in names:
-        sample(name, world.videos)
-    if case.own_copies:
+        ensure_sample(name, simulated.videos)
+    if case.uses_separate_files:
         copies = [f"{number}-{name}" for name in names]
         for name, copy in zip(names, copies, strict=True):
-            shutil.copyfile(world.videos / name, world.videos / copy)
+            shutil.copyfile(simulated.videos / name, simulated.videos / copy)
         names = copies
-    return read_request(
+    return parse_request(
         {
             "name": case.name,
-            "dataset_video": world.media.url(names[0]),
-            "consent_video": world.media.url(names[1]),
+            "dataset_video": simulated.media.url(names[0]),
+            "consent_video": simulated.media.url(names[1]),
             "extras": {"simulator": case.fault} if case.fault else {},
             "reference": f"demo-{demo_id}-{number}",
         }
@@ -95,48 +96,52 @@ async def _provision_all(requests: list[ProvisioningRequest]) -> list[Provisioni
     runs = (provision_avatar(request, return_state=True) for request in requests)
     states: list[State] = await asyncio.gather(*runs)
     for state in states:
-        if (error := await error_of(state)) is not None:
+        if (error := await error_from_state(state)) is not None:
             raise error
-    async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-        return [await ledger.get(request.reference or "") for request in requests]
+    async with open_store(Settings.load(), SystemClock()) as store:
+        return [await store.ledger.get(request.reference or "") for request in requests]
 
 
 async def _submission_ids(provisioning: Provisioning) -> set[str]:
-    async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-        return {submission.id for submission in await ledger.submissions(provisioning.id)}
+    async with open_store(Settings.load(), SystemClock()) as store:
+        return {submission.id for submission in await store.ledger.list_submissions(provisioning.id)}
 
 
-def _avatars_made(provisioning: Provisioning, world: Simulated) -> int:
-    ours = asyncio.run(_submission_ids(provisioning))
-    return sum(avatar["extras"].get(SUBMISSION_KEY) in ours for avatar in world.argil.world.avatars)
+def _count_avatars(provisioning: Provisioning, simulated: SimulatedEnvironment) -> int:
+    submission_ids = asyncio.run(_submission_ids(provisioning))
+    return sum(
+        avatar["extras"].get(SUBMISSION_ID_EXTRA) in submission_ids for avatar in simulated.argil.account.avatars
+    )
 
 
 def demo() -> int:
-    """Run the whole thing on this machine: simulator, Prefect, every branch. Ends by itself."""
-    with simulated(training_seconds=TRAINING_SECONDS) as world:
-        os.environ.update({**world.environment, **PACE})
-        say(f"simulated Argil API at {world.argil.api_url}, sample videos at {world.media.base_url}")
+    """Show every outcome on this machine against the simulator."""
+    with simulated_environment(training_seconds=TRAINING_SECONDS) as simulated:
+        os.environ.update({**simulated.environment, **FAST_SETTINGS})
+        print_status(
+            f"simulated Argil API at {simulated.argil.api_url}, sample videos at {simulated.media.base_url}"
+        )
         demo_id = uuid.uuid4().hex[:8]
-        requests = [_request(case, number, world, demo_id) for number, case in enumerate(CASES, 1)]
-        with ready_to_run(Settings.load()), narrated(f"provisioning {len(CASES)} avatars"):
-            found = asyncio.run(_provision_all(requests))
-        made = [_avatars_made(one, world) for one in found]
-    surprises = _print(found, made)
-    progress.print("\nThe ledger keeps it: `avatars list`, `avatars show ID`.")
-    if surprises:
-        raise AvatarsError(f"the demo ended otherwise than it must: {'; '.join(surprises)}")
+        requests = [_request(case, number, simulated, demo_id) for number, case in enumerate(CASES, 1)]
+        with prepared_environment(Settings.load()), show_run_log(f"provisioning {len(CASES)} avatars"):
+            provisionings = asyncio.run(_provision_all(requests))
+        avatar_counts = [_count_avatars(provisioning, simulated) for provisioning in provisionings]
+    failures = _print(provisionings, avatar_counts)
+    stderr_console.print("\nThe ledger keeps the results: `avatars list`, `avatars show ID`.")
+    if failures:
+        raise AvatarsError(f"the demo did not produce the expected outcomes: {'; '.join(failures)}")
     return EXIT_OK
 
 
-def _print(found: list[Provisioning], made: list[int]) -> list[str]:
-    """Print the table; returns what is not as it must be."""
-    table = Table("What happens", "Outcome", "Avatars at Argil", "Reasons and what to do next", show_lines=True)
-    surprises = []
-    for case, one, count in zip(CASES, found, made, strict=True):
-        reasons = [f"{reason.code}: {reason.message}" for reason in one.reasons]
-        told = "\n".join([*reasons, f"→ {OUTCOMES[one.status].next_step_of(one.id)}"])
-        table.add_row(escape(case.name), styled(one.status), str(count), escape(told))
-        if (one.status, count) != (case.expected, case.avatars):
-            surprises.append(f"{case.name}: {one.status} with {count} avatars")
-    result.print(table)
-    return surprises
+def _print(provisionings: list[Provisioning], avatar_counts: list[int]) -> list[str]:
+    """Print the results and return the cases whose outcome differs from the expected one."""
+    table = Table("Case", "Outcome", "Avatars at Argil", "Reasons and what to do next", show_lines=True)
+    failures = []
+    for case, provisioning, count in zip(CASES, provisionings, avatar_counts, strict=True):
+        reasons = [f"{reason.code}: {reason.message}" for reason in provisioning.reasons]
+        text = "\n".join([*reasons, f"→ {OUTCOMES[provisioning.status].next_step_for(provisioning.id)}"])
+        table.add_row(escape(case.name), styled(provisioning.status), str(count), escape(text))
+        if (provisioning.status, count) != (case.expected, case.avatars):
+            failures.append(f"{case.name}: {provisioning.status} with {count} avatars")
+    stdout_console.print(table)
+    return failures

@@ -1,48 +1,49 @@
-"""`avatars doctor`: what is wrong with settings, key, database, Prefect or time, and how to mend it."""
+"""`avatars doctor`: diagnose settings, API key, database, Prefect and clock."""
 
 from __future__ import annotations
 
 import asyncio
+import json as json_module
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, result
-from cli.running import find_key
+from cli.console import print_json, stdout_console
+from cli.flow_runner import load_api_key
+from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.errors import AvatarsError, PrefectError, SettingsError
-from models.outcomes import EXIT_OK, EXIT_OPERATOR
-from models.redaction import redact_url
+from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
-from tasks.runtime import open_store
+from services.store import open_store
 
-TOLERATED_OFFSET_SECONDS = 30
+MAX_CLOCK_SKEW_SECONDS = 30
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at; `hint` says the way out where it is not well."""
+class DiagnosticResult:
+    """Result of one check; `hint` says how to fix a failed one."""
 
-    subject: str
-    well: bool
+    check: str
+    ok: bool
     detail: str
     hint: str = ""
 
     @classmethod
-    def of(cls, subject: str, error: AvatarsError) -> Finding:
-        """Return the error as a finding."""
-        return cls(subject, well=False, detail=error.message, hint=error.hint)
+    def from_error(cls, check: str, error: AvatarsError) -> DiagnosticResult:
+        """Return a failed check with the error's message and hint."""
+        return cls(check, ok=False, detail=error.message, hint=error.hint)
 
 
-async def _argil(settings: Settings, key: str) -> Finding:
-    subject = f"Argil at {settings.argil_api_url}"
+async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
+    check = f"Argil at {settings.argil_api_url}"
     client = ArgilClient(
         settings.argil_api_url,
         key,
@@ -51,101 +52,84 @@ async def _argil(settings: Settings, key: str) -> Finding:
     )
     async with client:
         try:
-            offset = await client.clock_offset_seconds()
+            offset = await client.check_access()
         except AvatarsError as error:
             hint = error.hint or "check ARGIL_API_URL, the network, proxies and SSL_CERT_FILE"
-            return Finding(subject, well=False, detail=error.message, hint=hint)
-    if offset is not None and abs(offset) > TOLERATED_OFFSET_SECONDS:
-        detail = f"answers and takes the key; this machine's clock differs by {offset:.0f} s"
-        return Finding(subject, well=False, detail=detail, hint="set the clock: leases and deadlines count by it")
-    return Finding(subject, well=True, detail="answers and takes the key")
+            return DiagnosticResult(check, ok=False, detail=error.message, hint=hint)
+    if offset is not None and abs(offset) > MAX_CLOCK_SKEW_SECONDS:
+        detail = f"reachable, accepts the key; the clock of this machine differs by {offset:.0f} s"
+        return DiagnosticResult(
+            check, ok=False, detail=detail, hint="synchronize the clock: leases and deadlines depend on it"
+        )
+    return DiagnosticResult(check, ok=True, detail="reachable, accepts the key")
 
 
-async def _database(settings: Settings) -> Finding:
-    subject = "Ledger"
+async def _check_database(settings: Settings) -> DiagnosticResult:
+    check = "Ledger"
     try:
-        async with open_store(settings, SystemClock()) as (ledger, _, _):
-            await ledger.try_writing()
-            return Finding(subject, well=True, detail=f"{ledger.database.place} can be read and written")
+        async with open_store(settings, SystemClock()) as store:
+            await store.ledger.check_writable()
+            return DiagnosticResult(
+                check, ok=True, detail=f"{store.ledger.database.redacted_url} is readable and writable"
+            )
     except AvatarsError as error:
-        return Finding.of(subject, error)
+        return DiagnosticResult.from_error(check, error)
 
 
-def _certificates() -> Finding:
-    subject = "SSL_CERT_FILE"
+def _check_certificates() -> DiagnosticResult:
+    check = "SSL_CERT_FILE"
     path = os.environ.get("SSL_CERT_FILE")
     if path is None:
-        return Finding(subject, well=True, detail="not set: the certificates that come with Python are used")
+        return DiagnosticResult(check, ok=True, detail="not set: Python's default certificates are used")
     if Path(path).is_file():
-        return Finding(subject, well=True, detail=path)
-    return Finding(subject, well=False, detail=f"{path} is no file", hint="correct it or unset it")
+        return DiagnosticResult(check, ok=True, detail=path)
+    return DiagnosticResult(check, ok=False, detail=f"{path} is not a file", hint="correct or unset it")
 
 
-async def _prefect() -> Finding:
-    from deployments.prefect_access import configured_api, embedded_password, require_access
+def _check_prefect() -> DiagnosticResult:
+    """Check the Prefect API in a child process: importing Prefect takes over a second of CPU time."""
+    child = subprocess.run([sys.executable, "-m", "cli.prefect_check"], stdout=subprocess.PIPE, check=False)
+    if child.returncode != 0:
+        detail = f"the check failed with exit code {child.returncode}"
+        return DiagnosticResult("Prefect", ok=False, detail=detail, hint="see the output on stderr")
+    return DiagnosticResult("Prefect", **json_module.loads(child.stdout))
 
+
+def _check_key(settings: Settings) -> str | DiagnosticResult:
+    """Return the API key, or a failed check if there is none."""
     try:
-        if (url := configured_api()) is None:
-            embedded_password()
-            return Finding("Prefect", well=True, detail="no API is configured: each command starts one on loopback")
-        require_access(url)
-    except PrefectError as error:
-        return Finding.of("Prefect", error)
-    from deployments.registration import reconcile_is_scheduled
-
-    shown = redact_url(url)
-    if await reconcile_is_scheduled():
-        return Finding("Prefect", well=True, detail=f"the API at {shown} is ready, reconcile-avatars is scheduled")
-    return Finding(
-        "Prefect",
-        well=False,
-        detail=f"at {shown} reconcile-avatars is not scheduled: nothing would resume a run that sleeps",
-        hint="`avatars up` or `avatars deploy --pool NAME`; a paused schedule is resumed in the UI",
-    )
-
-
-def _key(settings: Settings) -> str | Finding:
-    """Return the API key, or why there is none."""
-    try:
-        return find_key(settings)
+        return load_api_key(settings)
     except (SettingsError, PrefectError) as error:
-        return Finding.of("Argil", error)
+        return DiagnosticResult.from_error("Argil", error)
 
 
-async def _findings(settings: Settings, key: str | Finding) -> AsyncIterator[Finding]:
-    yield Finding("Settings", well=True, detail="every setting keeps its rules")
-    yield key if isinstance(key, Finding) else await _argil(settings, key)
-    yield await _database(settings)
-    yield await _prefect()
+async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> AsyncIterator[DiagnosticResult]:
+    yield DiagnosticResult("Settings", ok=True, detail="valid")
+    yield key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
+    yield await _check_database(settings)
+    yield await asyncio.to_thread(_check_prefect)
 
 
-def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """Look at settings, key, database, Prefect and time; say what is wrong and how to mend it.
-
-    Parameters
-    ----------
-    json
-        Print one JSON array on stdout and nothing else.
-
-    """
-    findings = [_certificates()]
+def doctor(*, json: JsonFlag = False) -> int:
+    """Diagnose settings, API key, database, Prefect and clock."""
+    results = [_check_certificates()]
     try:
         settings = Settings.load()
     except SettingsError as error:
-        findings.append(Finding.of("Settings", error))
+        results.append(DiagnosticResult.from_error("Settings", error))
     else:
-        key = _key(settings)
+        key = _check_key(settings)
 
-        async def look() -> list[Finding]:
-            return [finding async for finding in _findings(settings, key)]
+        async def run() -> list[DiagnosticResult]:
+            return [result async for result in _run_diagnostics(settings, key)]
 
-        findings += asyncio.run(look())
+        results += asyncio.run(run())
     if json:
-        print_json([asdict(finding) for finding in findings])
+        print_json([asdict(result) for result in results])
     else:
-        table = Table("", "What", "Found", "What to do", show_lines=True)
-        for one in findings:
-            mark = "[green]ok[/]" if one.well else "[red]bad[/]"
-            table.add_row(mark, escape(one.subject), escape(one.detail), escape(one.hint))
-        result.print(table)
-    return EXIT_OK if all(finding.well for finding in findings) else EXIT_OPERATOR
+        table = Table("", "Check", "Result", "What to do", show_lines=True)
+        for result in results:
+            mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
+            table.add_row(mark, escape(result.check), escape(result.detail), escape(result.hint))
+        stdout_console.print(table)
+    return EXIT_OK if all(result.ok for result in results) else EXIT_OPERATIONAL_ERROR

@@ -1,4 +1,4 @@
-"""`avatars list`, `show` and `release`: what the ledger tells, without Prefect."""
+"""`avatars list`, `show` and `release`: read and change the ledger without Prefect."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cli.console import print_json, result, say
-from cli.tables import print_history, print_outcome, print_provisionings
+from cli.console import print_json, print_status, stdout_console
+from cli.options import JsonFlag, ProvisioningKey
+from cli.rendering import print_history, print_outcome, print_provisionings
 from models.clock import SystemClock
-from models.document import document, full_document
 from models.errors import InvalidRequest
-from models.outcomes import EXIT_OK
+from models.exit_codes import EXIT_OK
+from models.json_views import provisioning_detail, provisioning_summary
 from models.provisioning import Status
-from models.resolution import resolutions
 from models.settings import Settings
-from tasks.runtime import open_store
+from models.submission_resolution import resolve_submissions
+from services.store import open_store
 
-Json = Annotated[bool, Parameter(negative=())]
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 10_000
 
@@ -33,112 +33,91 @@ def list_provisionings(
     until: str | None = None,
     after: str | None = None,
     limit: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_LIMIT))] = DEFAULT_LIMIT,
-    json: Json = False,
+    json: JsonFlag = False,
 ) -> int:
-    """List provisionings, newest first, a page at a time.
+    """List provisionings, newest first, one page at a time.
 
-    Parameters
-    ----------
-    status
-        Only those that stand there; may be given several times.
-    since
-        Only those created at or after this: a day, or a moment in ISO 8601; UTC where no zone is given.
-    until
-        Only those created before this.
-    after
-        The id of the last one of the page before: go on from there.
-    limit
-        At most this many, the size of a page.
-    json
-        Print one JSON array on stdout and nothing else.
+    Args:
+        status: Only provisionings with this status; can be repeated.
+        since: Only provisionings created at or after this ISO 8601 date or time (UTC by default).
+        until: Only provisionings created before this ISO 8601 date or time (UTC by default).
+        after: Id of the last provisioning of the previous page.
+        limit: Page size.
 
     """
-    created_since, created_until = _moment("since", since), _moment("until", until)
+    created_since, created_until = _parse_moment("since", since), _parse_moment("until", until)
 
     async def read() -> None:
-        async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-            found = await ledger.page(
+        async with open_store(Settings.load(), SystemClock()) as store:
+            provisionings = await store.ledger.list_page(
                 limit + 1,
                 statuses=status or (),
                 since=created_since,
                 until=created_until,
-                after=await ledger.get(after) if after else None,
+                after=await store.ledger.get(after) if after else None,
             )
-            page = found[:limit]
-            submissions = await ledger.submissions_of([one.id for one in page])
+            page = provisionings[:limit]
+            submissions = await store.ledger.list_submissions_by_provisioning([item.id for item in page])
         if json:
-            print_json([document(one, submissions[one.id]) for one in page])
+            print_json([provisioning_summary(item, submissions[item.id]) for item in page])
         else:
             print_provisionings(page)
-        if len(found) > limit:
-            options = [f"--status {one}" for one in status or ()]
+        if len(provisionings) > limit:
+            options = [f"--status {value}" for value in status or ()]
             options += [f"--{name} {value}" for name, value in (("since", since), ("until", until)) if value]
-            told = " ".join(["avatars list", *options, f"--limit {limit}", f"--after {page[-1].id}"])
-            say(f"there are more: {told}")
+            command = " ".join(["avatars list", *options, f"--limit {limit}", f"--after {page[-1].id}"])
+            print_status(f"next page: {command}")
 
     asyncio.run(read())
     return EXIT_OK
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
+def _parse_moment(option: str, text: str | None) -> datetime | None:
     try:
         moment = None if text is None else datetime.fromisoformat(text)
     except ValueError:
         raise InvalidRequest(
-            [(option, f"{text!r} is neither a day nor a moment")],
-            hint="as 2026-11-23, 2026-11-23T09:00 or 2026-11-23T09:00+01:00; UTC where no zone is given",
+            [(option, f"{text!r} is not an ISO 8601 date or time")],
+            hint="write 2026-11-23, 2026-11-23T09:00 or 2026-11-23T09:00+01:00; the default zone is UTC",
         ) from None
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-def show(provisioning: str, /, *, json: Json = False) -> int:
-    """Show one provisioning with everything that happened to it, and what became of each create.
-
-    Parameters
-    ----------
-    provisioning
-        Its id or reference.
-    json
-        Print one JSON document on stdout and nothing else.
-
-    """
+def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
+    """Show one provisioning with its history and its submissions."""
 
     async def read() -> None:
-        async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-            one = await ledger.get(provisioning)
-            events = await ledger.events(one.id)
-            submissions = await ledger.submissions(one.id)
-            resolved = resolutions(submissions, events, await ledger.duplicates(one.id))
+        async with open_store(Settings.load(), SystemClock()) as store:
+            stored = await store.ledger.get(provisioning)
+            events = await store.ledger.list_events(stored.id)
+            submissions = await store.ledger.list_submissions(stored.id)
+            resolved = resolve_submissions(submissions, events, await store.ledger.list_duplicates(stored.id))
         if json:
-            print_json(full_document(one, submissions, events, resolved))
+            print_json(provisioning_detail(stored, submissions, events, resolved))
         else:
-            print_outcome(one)
+            print_outcome(stored)
             print_history(events, submissions, resolved)
 
     asyncio.run(read())
     return EXIT_OK
 
 
-def release(provisioning: str, /, *, why: str) -> int:
-    """Let the recordings of a refused avatar in again, after a person has reviewed them.
+def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
+    """Release the videos of a refused avatar from quarantine.
 
-    Parameters
-    ----------
-    provisioning
-        The refused one's id or reference.
-    why
-        Who decided, and on what grounds; it is recorded.
+    Args:
+        reason: Who decided and why; it is recorded in the ledger.
 
     """
 
     async def write() -> Sequence[str]:
-        async with open_store(Settings.load(), SystemClock()) as (ledger, _, quarantine):
-            one = await ledger.get(provisioning)
-            return await quarantine.release(one.id, why)
+        async with open_store(Settings.load(), SystemClock()) as store:
+            stored = await store.ledger.get(provisioning)
+            return await store.quarantine.release(stored.id, reason)
 
     released = asyncio.run(write())
     for identity in released:
-        result.print(f"released {identity}", markup=False, soft_wrap=True)
+        stdout_console.print(f"released {identity}", markup=False, soft_wrap=True)
     if not released:
-        say("nothing of this provisioning is in quarantine")
+        print_status("no video of this provisioning is in quarantine")
     return EXIT_OK

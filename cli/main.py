@@ -1,97 +1,189 @@
-"""The entry of the `avatars` command: its commands, and how errors leave it."""
+"""Entry point of the `avatars` command: the command table, error output and exit codes."""
 
 from __future__ import annotations
 
 import gc
 import importlib.metadata
+import os
 import sys
+from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, CycloptsPanel
+from cyclopts import App, CycloptsError, CycloptsPanel, Group
 from rich.markup import escape
 
-from cli.console import print_json, progress
-from models.errors import AvatarsError, InvalidRequest, OperatorError, RequestError
-from models.outcomes import EXIT_BATCH_INCOMPLETE, EXIT_OPERATOR, EXIT_USAGE
+from cli.console import print_json, stderr_console
+from models.errors import AvatarsError, InvalidRequest, OperationalError, RequestError
+from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
 from models.redaction import redact
-from tasks.redacted_output import redact_output
+from services.redaction_hooks import install_redaction
 
-EXIT_INTERRUPTED = 130
-LOOKS_FOR_GARBAGE = (50_000, 20, 20)
-"""How rarely (see gc.set_threshold): by default imports and a batch spend a tenth of their time on it."""
+GC_THRESHOLDS = (50_000, 20, 20)
+"""For gc.set_threshold: with the default thresholds, imports and batches spend a tenth of their time on it."""
 
-app = App(
-    name="avatars",
-    help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
-    version=lambda: importlib.metadata.version("avatar-provisioner"),
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,  # we say what was kept
-    error_formatter=lambda error: CycloptsPanel(redact(str(error))),  # it repeats what was typed
+PROVISION, INSPECT, OPERATE, SET_UP, OPTIONS = map(
+    Group.create_ordered, ("Provision", "Inspect", "Operate", "Set up", "Options")
 )
-# By their names: a command imports what it needs, and `up`, which only watches, stays small.
-for _name, _where in {
-    "demo": "cli.demo:demo",
-    "up": "cli.up:up",
-    "provision": "cli.provision:provision",
-    "batch": "cli.batch:batch",
-    "enqueue": "cli.provision:enqueue",
-    "resume": "cli.provision:resume",
-    "cancel": "cli.cancel:cancel",
-    "check": "cli.check:check",
-    "list": "cli.ledger:list_provisionings",
-    "show": "cli.ledger:show",
-    "release": "cli.ledger:release",
-    "evidence": "cli.evidence:evidence",
-    "forget": "cli.evidence:forget",
-    "reconcile": "cli.service:reconcile",
-    "deploy": "cli.service:deploy",
-    "credentials": "cli.credentials:credentials",
-    "doctor": "cli.doctor:doctor",
-    "simulate": "cli.simulate:simulate",
-    "archive": "cli.archive:archive",
-    "webhook": "cli.webhook:webhook",
-    "automations": "cli.automations:automations",
-    "db": "cli.db:db",
-}.items():
-    app.command(_where, name=_name)
 
 
-def exit_code_of(error: AvatarsError) -> int:
-    """Return the exit code that an error leaves with."""
+class Command(NamedTuple):
+    """One row of the command table; `summary` is the first line of the command's docstring."""
+
+    name: str
+    import_path: str
+    group: Group
+    summary: str
+
+
+# Commands are imported when they are invoked: Prefect's import alone takes over a second of CPU time.
+# The overview of `avatars --help` imports none of them, so it needs the summaries here; a test compares them.
+COMMANDS = (
+    Command("provision", "cli.provision:provision", PROVISION, "Provision one avatar and wait for its outcome."),
+    Command("batch", "cli.batch:batch", PROVISION, "Provision every row of a manifest."),
+    Command(
+        "enqueue",
+        "cli.provision:enqueue",
+        PROVISION,
+        "Record a request and return immediately; the schedule `provision-pending` submits it.",
+    ),
+    Command(
+        "list", "cli.ledger:list_provisionings", INSPECT, "List provisionings, newest first, one page at a time."
+    ),
+    Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
+    Command("check", "cli.check:check", INSPECT, "Check a video against Argil's rules."),
+    Command(
+        "evidence",
+        "cli.evidence:evidence",
+        INSPECT,
+        "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
+    ),
+    Command("doctor", "cli.doctor:doctor", INSPECT, "Diagnose settings, API key, database, Prefect and clock."),
+    Command(
+        "reconcile",
+        "cli.reconcile:reconcile",
+        OPERATE,
+        "Run one reconciliation pass over orphaned provisionings and suspended runs.",
+    ),
+    Command(
+        "resume",
+        "cli.provision:resume",
+        OPERATE,
+        "Resume a provisioning from its recorded status and wait for its outcome.",
+    ),
+    Command(
+        "cancel",
+        "cli.cancel:cancel",
+        OPERATE,
+        "Cancel a provisioning; a training that has started at Argil continues.",
+    ),
+    Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
+    Command(
+        "erase",
+        "cli.erase:erase",
+        OPERATE,
+        "Erase a person's name, URLs and extras from the ledger and list what remains elsewhere.",
+    ),
+    Command(
+        "archive",
+        "cli.archive:archive",
+        OPERATE,
+        "Move the events of final provisionings to a file and delete old webhook deliveries.",
+    ),
+    Command("up", "cli.up:up", SET_UP, "Run the whole service on this machine until Ctrl-C or SIGTERM."),
+    Command("demo", "cli.demo:demo", SET_UP, "Show every outcome on this machine against the simulator."),
+    Command(
+        "simulate",
+        "cli.simulate:simulate",
+        SET_UP,
+        "Run the simulated Argil API and a host of sample videos until Ctrl-C.",
+    ),
+    Command("deploy", "cli.deploy:deploy", SET_UP, "Register all deployments to a work pool."),
+    Command("db", "cli.db:db", SET_UP, "Manage the ledger database."),
+    Command("webhook", "cli.webhook:webhook", SET_UP, "Manage the webhooks that report finished trainings."),
+    Command(
+        "automations",
+        "cli.automations:automations",
+        SET_UP,
+        "Install Prefect automations for notifications and crashed runs.",
+    ),
+    Command(
+        "credentials",
+        "cli.credentials:credentials",
+        SET_UP,
+        "Store the API key in the Prefect block that AVATARS_CREDENTIALS_BLOCK names.",
+    ),
+)
+
+
+def build_app(invoked: str | None = None) -> App:
+    """Return the command line application.
+
+    Args:
+        invoked: Name of the command that the arguments name. It keeps its own docstring as help text, which a
+            summary from COMMANDS would replace.
+
+    """
+    app = App(
+        name="avatars",
+        help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
+        version=lambda: importlib.metadata.version("avatar-provisioner"),
+        help_format="plaintext",  # rendering Markdown would take a tenth of a second
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,  # `run` prints how to resume
+        error_formatter=lambda error: CycloptsPanel(redact(str(error))),  # the message repeats the arguments
+    )
+    for flag in ("--help", "--version"):
+        app[flag].group = (OPTIONS,)
+    for position, (name, import_path, group, summary) in enumerate(COMMANDS):
+        app.command(
+            import_path,
+            name=name,
+            group=group,
+            sort_key=position,
+            help=None if name == invoked else summary,
+        )
+    return app
+
+
+def exit_code_for(error: AvatarsError) -> int:
+    """Return the exit code of a command that fails with this error."""
     if isinstance(error, RequestError):
         return EXIT_USAGE
-    return EXIT_OPERATOR if isinstance(error, OperatorError) else EXIT_BATCH_INCOMPLETE
+    return EXIT_OPERATIONAL_ERROR if isinstance(error, OperationalError) else EXIT_BATCH_INCOMPLETE
 
 
 def _print_error(error: AvatarsError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
-    progress.print(f"[bold red]error[/] {escape(error.message)}", soft_wrap=True)
+    stderr_console.print(f"[bold red]error[/] {escape(error.message)}", soft_wrap=True)
     if isinstance(error, InvalidRequest) and len(error.problems) > 1:
         for field, problem in error.problems:
-            progress.print(f"  - {escape(f'{field}: {problem}')}", soft_wrap=True)
+            stderr_console.print(f"  - {escape(f'{field}: {problem}')}", soft_wrap=True)
     if error.hint:
-        progress.print(f"[dim]{escape(error.hint)}[/]", soft_wrap=True)
+        stderr_console.print(f"[dim]{escape(error.hint)}[/]", soft_wrap=True)
 
 
-def run(words: list[str]) -> int:
-    """Run one command; returns its exit code, having told of every expected error in one message."""
+def run(args: list[str]) -> int:
+    """Run one command and print expected errors; return the exit code."""
+    app = build_app(invoked=args[0] if args else None)
     try:
-        code: object = app(words, exit_on_error=False, print_error=True)
+        code: object = app(args, exit_on_error=False, print_error=True)
     except CycloptsError:
         return EXIT_USAGE
     except AvatarsError as error:
-        _print_error(error, as_json="--json" in words)
-        return exit_code_of(error)
+        _print_error(error, as_json="--json" in args)
+        return exit_code_for(error)
     except KeyboardInterrupt:
-        progress.print("stopped; what was recorded stays: `avatars list`, then `avatars resume ID`")
+        stderr_console.print("interrupted; recorded progress is kept: see `avatars list`, then `avatars resume ID`")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 
 
 def main() -> None:
     """Run the command line of this process."""
-    gc.set_threshold(*LOOKS_FOR_GARBAGE)
-    redact_output()
+    gc.set_threshold(*GC_THRESHOLDS)
+    # The search for pydantic plugins reads the metadata of all installed packages, a tenth of a second of CPU time.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    install_redaction()
     code = run(sys.argv[1:])
-    gc.freeze()  # the system takes it all back: to collect it first would cost each command half a second
+    gc.freeze()  # skip the collection at exit, which would take half a second; the system frees the memory
     sys.exit(code)

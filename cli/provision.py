@@ -1,4 +1,4 @@
-"""`avatars provision`, `enqueue` and `resume`: one avatar."""
+"""`avatars provision`, `enqueue` and `resume`: provision one avatar."""
 
 from __future__ import annotations
 
@@ -10,46 +10,45 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cli.console import print_json
-from cli.running import look_up, see_through
-from cli.tables import print_outcome
+from cli.flow_runner import require_known, run_and_report
+from cli.options import JsonFlag, ProvisioningKey
+from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.document import document
 from models.errors import InvalidRequest
-from models.outcomes import EXIT_OK
-from models.provisioning import Driver, Provisioning, Submission
-from models.request import ProvisioningRequest, read_request
+from models.exit_codes import EXIT_OK
+from models.json_views import provisioning_summary
+from models.provisioning import LeaseOwner, Provisioning, Submission
+from models.request import ProvisioningRequest, parse_request
 from models.settings import Settings
-from tasks.runtime import open_store
+from services.store import open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-Json = Annotated[bool, Parameter(negative=())]
 
-
-def _pairs(extras: tuple[str, ...]) -> dict[str, str]:
-    """Read K=V words; raises InvalidRequest with every word that is none, and every key given twice."""
+def _parse_extras(extras: tuple[str, ...]) -> dict[str, str]:
+    """Parse KEY=VALUE options; raises InvalidRequest with every malformed option and every repeated key."""
     pairs: dict[str, str] = {}
     problems = []
-    for word in extras:
-        key, equals, value = word.partition("=")
+    for option in extras:
+        key, equals, value = option.partition("=")
         if not equals:
-            problems.append(("extra", f"must be KEY=VALUE; it is {word!r}"))
+            problems.append(("extra", f"must be KEY=VALUE, not {option!r}"))
         elif key in pairs:
-            problems.append(("extra", f"the key {key!r} is given twice"))
+            problems.append(("extra", f"the key {key!r} is given more than once"))
         pairs[key] = value
     if problems:
-        raise InvalidRequest(problems, hint="as --extra team=berlin --extra tier=gold")
+        raise InvalidRequest(problems, hint="write, for example, --extra team=berlin --extra tier=gold")
     return pairs
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class RequestWords:
-    """A request as it is typed."""
+class RequestOptions:
+    """The options of a request."""
 
     name: str
-    """The avatar's name at Argil, 1 to 256 characters."""
+    """Name of the avatar at Argil, 1 to 256 characters."""
 
     dataset_video: str
     """HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB."""
@@ -57,91 +56,66 @@ class RequestWords:
     consent_video: str
     """HTTPS URL of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
 
-    extra: tuple[str, ...] = ()
-    """KEY=VALUE kept with the avatar at Argil; repeat it for more, up to 9."""
+    extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
+    """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
 
     reference: str | None = None
-    """Your own key: the same reference never creates twice."""
+    """Your own key for this avatar. The same reference never creates a second avatar."""
 
-    def read(self) -> ProvisioningRequest:
-        """Return the request; raises InvalidRequest."""
-        return read_request(
+    def to_request(self) -> ProvisioningRequest:
+        """Return the validated request; raises InvalidRequest."""
+        return parse_request(
             {
                 "name": self.name,
                 "dataset_video": self.dataset_video,
                 "consent_video": self.consent_video,
-                "extras": _pairs(self.extra),
+                "extras": _parse_extras(self.extra),
                 "reference": self.reference,
             }
         )
 
 
-def provision(words: RequestWords, *, json: Json = False) -> int:
-    """Provision one avatar and wait for its outcome.
-
-    Parameters
-    ----------
-    words
-        The request as it was typed.
-    json
-        Print one JSON document on stdout and nothing else.
-
-    """
-    request = words.read()
+def provision(options: RequestOptions, *, json: JsonFlag = False) -> int:
+    """Provision one avatar and wait for its outcome."""
+    request = options.to_request()
 
     async def start() -> State:
         from flows.provision_avatar import provision_avatar
 
-        state: State = await provision_avatar(request, wait="hold", return_state=True)
+        state: State = await provision_avatar(request, wait="block", return_state=True)
         return state
 
-    return see_through(start, key=request.reference, title=f"provisioning {request.name}", as_json=json)
+    return run_and_report(start, key=request.reference, title=f"provisioning {request.name}", as_json=json)
 
 
-def enqueue(words: RequestWords, *, json: Json = False) -> int:
-    """Record a request and return at once; the schedule `provision-pending` takes it up.
-
-    Parameters
-    ----------
-    words
-        The request as it was typed.
-    json
-        Print one JSON document on stdout and nothing else.
-
-    """
-    request = words.read()
+def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
+    """Record a request and return immediately; the schedule `provision-pending` submits it."""
+    request = options.to_request()
 
     async def record() -> tuple[Provisioning, list[Submission]]:
-        async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-            driver = Driver(actor="enqueue", id=str(uuid.uuid4()))
-            provisioning, _ = await ledger.open(request, request.reference or str(uuid.uuid4()), driver)
-            return provisioning, await ledger.submissions(provisioning.id)
+        async with open_store(Settings.load(), SystemClock()) as store:
+            owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
+            provisioning, _ = await store.ledger.get_or_create(
+                request, request.reference or str(uuid.uuid4()), owner
+            )
+            return provisioning, await store.ledger.list_submissions(provisioning.id)
 
     provisioning, submissions = asyncio.run(record())
     if json:
-        print_json(document(provisioning, submissions))
+        print_json(provisioning_summary(provisioning, submissions))
     else:
         print_outcome(provisioning)
     return EXIT_OK
 
 
-def resume(provisioning: str, /, *, json: Json = False) -> int:
-    """Drive a provisioning on from wherever it stands, and wait for its outcome.
-
-    Parameters
-    ----------
-    provisioning
-        Its id or reference.
-    json
-        Print one JSON document on stdout and nothing else.
-
-    """
-    look_up(provisioning)
+def resume(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
+    """Resume a provisioning from its recorded status and wait for its outcome."""
+    require_known(provisioning)
 
     async def start() -> State:
         from flows.resume_provisioning import resume_provisioning
 
-        state: State = await resume_provisioning(provisioning, wait="hold", return_state=True)
+        state: State = await resume_provisioning(provisioning, wait="block", return_state=True)
         return state
 
-    return see_through(start, key=provisioning, title=f"resuming {provisioning}", as_json=json)
+    return run_and_report(start, key=provisioning, title=f"resuming {provisioning}", as_json=json)

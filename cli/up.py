@@ -1,4 +1,4 @@
-"""`avatars up`: Prefect server, deployments, runner and webhook receiver in one foreground process."""
+"""`avatars up`: run Prefect server, deployments, runner and webhook receiver in the foreground."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.console import result, say
-from cli.simulated import simulated
+from cli.console import print_status, stdout_console
+from cli.simulated_environment import simulated_environment
 from models.errors import AvatarsError
-from models.outcomes import EXIT_OK
+from models.exit_codes import EXIT_OK
 from models.redaction import redact_url
 from models.settings import Settings
-from models.webhook import PATH
+from models.webhook import RECEIVER_PATH
 
 if TYPE_CHECKING:
-    from deployments.stack import Stack
+    from deployments.embedded.stack import EmbeddedStack
 
 DEFAULT_PORT = 4200
-LOOK_SECONDS = 1.0
+HEALTH_CHECK_SECONDS = 1.0
 
 
 def up(
@@ -34,83 +34,77 @@ def up(
     simulate: bool = False,
     port: int = DEFAULT_PORT,
     training_seconds: float = 30.0,
-    home: Path | None = None,
+    data_dir: Path | None = None,
 ) -> int:
     """Run the whole service on this machine until Ctrl-C or SIGTERM.
 
-    Parameters
-    ----------
-    simulate
-        Against a simulated Argil with sample videos, instead of the real one.
-    port
-        Where the Prefect server listens on loopback, if none is configured; 0 takes a free one.
-    training_seconds
-        How long a simulated training takes.
-    home
-        Where a simulated world keeps its ledger and Prefect database; without it they end with the command.
+    Args:
+        simulate: Use a simulated Argil API and sample videos.
+        port: Loopback port of the Prefect server, if no Prefect API is configured. 0 selects a free port.
+        training_seconds: Duration of a simulated training.
+        data_dir: Folder for the ledger and the Prefect database of --simulate. The default is a temporary folder.
 
     """
-    told_to_end = threading.Event()
+    stop_requested = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told_to_end.set())
+        signal.signal(number, lambda *_: stop_requested.set())
     with contextlib.ExitStack() as stack:
-        videos = stack.enter_context(_simulated_world(training_seconds, home)) if simulate else []
+        videos = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else []
         settings = Settings.load()
-        from deployments.prefect_server import claimed_port
-        from deployments.stack import WEBHOOK_PORT_HINT, embedded_stack
+        from deployments.embedded.prefect_server import find_free_port
+        from deployments.embedded.stack import WEBHOOK_PORT_HINT, embedded_stack
 
-        if settings.avatars_webhook_token is not None:  # seconds before its receiver would meet the same
-            claimed_port(settings.avatars_webhook_port, hint=WEBHOOK_PORT_HINT)
-        if code := _in_a_process("cli", "db", "upgrade"):
+        if settings.avatars_webhook_token is not None:  # report a port in use before the servers start
+            find_free_port(settings.avatars_webhook_port, hint=WEBHOOK_PORT_HINT)
+        if code := _run_module("cli", "db", "upgrade"):
             return code
-        running = stack.enter_context(embedded_stack(say, port, settings))
-        if simulate and (code := _in_a_process("cli", "webhook", "register", "--url", running.webhook_url or "")):
+        running = stack.enter_context(embedded_stack(print_status, port, settings))
+        if simulate and (code := _run_module("cli", "webhook", "register", "--url", running.webhook_url or "")):
             return code
         _print_addresses(running, settings, videos)
-        while not told_to_end.wait(LOOK_SECONDS):
-            running.require_all()
-        say("ending")
+        while not stop_requested.wait(HEALTH_CHECK_SECONDS):
+            running.check_processes()
+        print_status("stopping")
     return EXIT_OK
 
 
 @contextlib.contextmanager
-def _simulated_world(training_seconds: float, home: Path | None) -> Iterator[list[str]]:
-    """Run a simulated Argil and point this process and its children to it; yields the URLs of two sample videos.
+def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterator[list[str]]:
+    """Run the simulator, point this process and its children to it, and yield the URLs of two sample videos.
 
-    It has a home of its own, whatever is configured: reconciled against the simulator, the real ledger's avatars
-    would be taken for vanished.
+    The configured ledger is never used: reconciled against the simulator, its avatars would become VANISHED.
     """
     with contextlib.ExitStack() as stack:
-        world = stack.enter_context(simulated(training_seconds=training_seconds))
-        folder = home or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="avatars-up-")))
-        own = {
+        simulated = stack.enter_context(simulated_environment(training_seconds=training_seconds))
+        folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="avatars-up-")))
+        databases = {
             "PREFECT_HOME": str(folder.resolve() / "prefect"),
             "AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{folder.resolve() / 'avatars.db'}",
         }
-        os.environ.update({**world.environment, **own})
+        os.environ.update({**simulated.environment, **databases})
         settings = Settings.load()
         if settings.avatars_webhook_token is None:
             os.environ["AVATARS_WEBHOOK_TOKEN"] = secrets.token_urlsafe()
         if "avatars_webhook_port" not in settings.model_fields_set:
-            os.environ["AVATARS_WEBHOOK_PORT"] = "0"  # only the simulator looks for it
-        if code := _in_a_process("simulator.videos", str(world.videos)):
-            raise AvatarsError(f"the sample videos could not be made (exit code {code})", hint="see above")
-        yield [world.media.url(name) for name in ("dataset.mp4", "consent.mp4")]
+            os.environ["AVATARS_WEBHOOK_PORT"] = "0"  # only the simulator needs the address
+        if code := _run_module("simulator.sample_videos", str(simulated.videos)):
+            raise AvatarsError(f"cannot create the sample videos (exit code {code})", hint="see the output above")
+        yield [simulated.media.url(name) for name in ("dataset.mp4", "consent.mp4")]
 
 
-def _in_a_process(*words: str) -> int:
-    """Run a module to its end and return its exit code: this process stays small for as long as it watches."""
-    return subprocess.run([sys.executable, "-m", *words], stdout=sys.stderr.fileno(), check=False).returncode  # noqa: S603  # our own interpreter and module
+def _run_module(*args: str) -> int:
+    """Run a module in a child process and return its exit code; this process, which runs for long, stays small."""
+    return subprocess.run([sys.executable, "-m", *args], stdout=sys.stderr.fileno(), check=False).returncode  # noqa: S603  # our own interpreter and module
 
 
-def _print_addresses(running: Stack, settings: Settings, videos: list[str]) -> None:
+def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[str]) -> None:
     api = redact_url(running.api_url)
     lines = {"Prefect UI": api.removesuffix("/api"), "Prefect API": api, "Argil": settings.argil_api_url}
     lines["ledger"] = redact_url(settings.avatars_database_url.get_secret_value())
     if running.webhook_url:
-        lines["webhooks"] = f"{running.webhook_url}{PATH}…"
+        lines["webhooks"] = f"{running.webhook_url}{RECEIVER_PATH}…"
     for label, value in lines.items():
-        result.print(f"{label:14}{value}", markup=False, soft_wrap=True)
+        stdout_console.print(f"{label:14}{value}", markup=False, soft_wrap=True)
     for video in videos:
-        result.print(f"{'sample video':14}{video}", markup=False, soft_wrap=True)
-    say("ready; Ctrl-C ends it")
+        stdout_console.print(f"{'sample video':14}{video}", markup=False, soft_wrap=True)
+    print_status("ready; press Ctrl-C to stop")

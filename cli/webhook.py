@@ -1,98 +1,93 @@
-"""`avatars webhook`: has Argil tell our receiver when a training ends. Shows the token to nobody."""
+"""`avatars webhook`: register the webhook receiver at Argil. The token is never printed."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, result, say
-from cli.running import find_key
+from cli.console import print_json, print_status, stdout_console
+from cli.flow_runner import load_api_key
+from cli.options import JsonFlag
 from clients.argil import ArgilClient
-from clients.webhook_registration import register_once, remove_all
+from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock
-from models.outcomes import EXIT_OK
+from models.exit_codes import EXIT_OK
 from models.settings import Settings
-from models.webhook import EVENTS, masked, receiver_url
+from models.webhook import SUBSCRIBED_EVENTS, mask_token, receiver_url
 
 T = TypeVar("T")
 
-webhook = App(name="webhook", help="Have Argil tell when a training ends.")
+webhook = App(name="webhook", help="Manage the webhooks that report finished trainings.")
 
 
-def _asked(question: Callable[[ArgilClient], Awaitable[T]], settings: Settings) -> T:
-    key = find_key(settings)
+def _call_argil(operation: Callable[[ArgilClient], Awaitable[T]], settings: Settings) -> T:
+    key = load_api_key(settings)
 
-    async def ask() -> T:
+    async def call() -> T:
         async with ArgilClient(
             settings.argil_api_url,
             key,
             clock=SystemClock(),
             requests_per_second=settings.avatars_requests_per_second,
         ) as argil:
-            return await question(argil)
+            return await operation(argil)
 
-    return asyncio.run(ask())
+    return asyncio.run(call())
 
 
 @webhook.command
 def register(*, url: str) -> int:
-    """Have Argil send its deliveries to the receiver behind a public address; twice registers once.
+    """Register the webhook receiver at Argil.
 
-    Parameters
-    ----------
-    url
-        The receiver's https address, as https://avatars.example.com; the path with AVATARS_WEBHOOK_TOKEN is added.
+    Running the command again changes nothing.
+
+    Args:
+        url: Public HTTPS address of the receiver, for example https://avatars.example.com. The path with
+            AVATARS_WEBHOOK_TOKEN is appended.
 
     """
     address = receiver_url(url)
     settings = Settings.load()
     token = settings.require_webhook_token()
-    is_new = _asked(lambda argil: register_once(argil, address, token), settings)
-    told = "registered" if is_new else "was registered already:"
-    result.print(f"{told} {masked(address + token)} for {', '.join(EVENTS)}", markup=False, soft_wrap=True)
+    is_new = _call_argil(lambda argil: ensure_registered(argil, address, token), settings)
+    result = "registered" if is_new else "already registered:"
+    stdout_console.print(
+        f"{result} {mask_token(address + token)} for {', '.join(SUBSCRIBED_EVENTS)}", markup=False, soft_wrap=True
+    )
     return EXIT_OK
 
 
 @webhook.command(name="list")
-def list_webhooks(*, json: Annotated[bool, Parameter(negative=())] = False) -> int:
-    """List the webhooks of the Argil account.
-
-    Parameters
-    ----------
-    json
-        Print one JSON array on stdout and nothing else.
-
-    """
-    found = _asked(lambda argil: argil.webhooks(), Settings.load())
+def list_webhooks(*, json: JsonFlag = False) -> int:
+    """List the webhooks of the Argil account."""
+    webhooks = _call_argil(lambda argil: argil.list_webhooks(), Settings.load())
     if json:
-        print_json([{"id": one.id, "url": masked(one.url), "events": list(one.events)} for one in found])
+        print_json([{"id": hook.id, "url": mask_token(hook.url), "events": list(hook.events)} for hook in webhooks])
         return EXIT_OK
     table = Table("URL", "Events", "ID")
-    for one in found:
-        table.add_row(escape(masked(one.url)), escape(", ".join(one.events)), escape(one.id))
-    result.print(table)
+    for hook in webhooks:
+        table.add_row(escape(mask_token(hook.url)), escape(", ".join(hook.events)), escape(hook.id))
+    stdout_console.print(table)
     return EXIT_OK
 
 
 @webhook.command
 def remove(*, url: str) -> int:
-    """End the deliveries to the receiver behind a public address, whatever its token was.
+    """Remove the webhooks of a receiver, with any token.
 
-    Parameters
-    ----------
-    url
-        The address that was registered.
+    Args:
+        url: Public HTTPS address that was registered.
 
     """
     address = receiver_url(url)
-    count = _asked(lambda argil: remove_all(argil, address), Settings.load())
+    count = _call_argil(lambda argil: unregister_all(argil, address), Settings.load())
     if count:
-        result.print(f"removed {count} of {address}…", markup=False, soft_wrap=True)
+        stdout_console.print(f"removed {count} webhooks of {address}…", markup=False, soft_wrap=True)
     else:
-        say(f"Argil has no webhook of {address}…")
+        print_status(f"Argil has no webhook for {address}…")
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""The docs say what the code does: tables against code, and every command that they name."""
+"""Compare tables, commands and test names in the docs with the code."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import run
+from cli.main import COMMANDS, run
+from models.media_codes import MediaCode
 from models.outcomes import OUTCOMES
 from models.provisioning import TRANSITIONS, Status
-from models.resolution import Resolution
 from models.settings import Settings
+from models.submission_resolution import Resolution
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -31,39 +32,43 @@ def table(text: str, first_column: str) -> list[list[str]]:
     return rows
 
 
-def test_the_readme_tells_each_outcome_as_the_code_does() -> None:
-    told = {row[0]: (int(row[1]), row[2], row[3]) for row in table(README, "Outcome")}
-    assert told == {
-        status: (outcome.exit_code, outcome.meaning, outcome.next_step)
+def test_readme_outcomes_match_the_code() -> None:
+    documented = {row[0]: (int(row[1]), row[2], row[3]) for row in table(README, "Outcome")}
+    assert documented == {
+        status: (outcome.exit_code, outcome.description, outcome.next_step_for("ID"))
         for status, outcome in OUTCOMES.items()
-        if status.is_end
+        if status.is_terminal
     }
 
 
-def test_the_outcomes_page_tells_each_status_and_transition() -> None:
+def test_outcomes_page_matches_statuses_and_transitions() -> None:
     page = (ROOT / "docs/outcomes.md").read_text()
     events = {row[0]: row[3].strip("`") or None for row in table(page, "Status")}
     assert events == {status: outcome.event for status, outcome in OUTCOMES.items()}
     names = {row[0]: row[2] for row in table(page, "Status")}
-    assert all(f'"{OUTCOMES[status].state_name}"' in names[status] for status in Status if status.is_end)
-    ways = {row[0]: {Status(name) for name in row[1].split(", ")} for row in table(page, "From")}
-    assert ways == {status: set(to) for status, to in TRANSITIONS.items() if to}
+    assert all(f'"{OUTCOMES[status].state_name}"' in names[status] for status in Status if status.is_terminal)
+    transitions = {row[0]: {Status(name) for name in row[1].split(", ")} for row in table(page, "From")}
+    assert transitions == {status: set(to) for status, to in TRANSITIONS.items() if to}
     assert [row[0] for row in table(page, "Resolution")] == list(Resolution)
 
 
-def test_the_automations_page_tells_each_event_and_each_automation() -> None:
-    from deployments.automations import automations
-    from deployments.notices import NOTICES
+def test_automations_page_lists_events_and_automations() -> None:
+    from deployments.automations import build_automations
+    from deployments.notifications import NOTIFICATION_TEMPLATES
 
     page = (ROOT / "docs/automations.md").read_text()
     outcomes = {outcome.event for outcome in OUTCOMES.values() if outcome.event}
-    assert {row[0].strip("`") for row in table(page, "Event")} == outcomes | {notice.event for notice in NOTICES}
-    told = {row[0]: row[1] for row in table(page, "Automation")}
-    assert list(told) == [one.name for one in automations(None)]
-    assert all(f"`{notice.event}`" in told[f"avatars: notify when {notice.when}"] for notice in NOTICES)
+    assert {row[0].strip("`") for row in table(page, "Event")} == outcomes | {
+        notice.event for notice in NOTIFICATION_TEMPLATES
+    }
+    triggers = {row[0]: row[1] for row in table(page, "Automation")}
+    assert list(triggers) == [automation.name for automation in build_automations(None)]
+    assert all(
+        f"`{notice.event}`" in triggers[f"avatars: notify when {notice.title}"] for notice in NOTIFICATION_TEMPLATES
+    )
 
 
-def test_every_setting_is_in_the_readme_with_its_default_and_in_the_example() -> None:
+def test_settings_are_documented_with_their_defaults() -> None:
     rows = {row[0]: row[1] for row in table(README, "Name")}
     assert set(rows) == SETTINGS
     for name, field in Settings.model_fields.items():
@@ -73,45 +78,49 @@ def test_every_setting_is_in_the_readme_with_its_default_and_in_the_example() ->
     assert set(re.findall(r"^#? ?([A-Z0-9_]+)=", example, re.MULTILINE)) == SETTINGS
 
 
-def test_every_media_code_is_explained_and_no_other() -> None:
-    sources = [*(ROOT / "clients").glob("*.py"), *(ROOT / "models").glob("*.py"), ROOT / "tasks/check_recording.py"]
-    text = "\n".join(path.read_text() for path in sources)
-    given = set(re.findall(r'MediaRejected\(\s*"([a-z-]+)"', text))
-    given |= set(re.findall(r'yield \(?\s*"([a-z-]+)"', (ROOT / "models/media.py").read_text()))
-    given |= set(re.findall(r'Refusal\(\s*"([a-z-]+)"', text))
-    given |= set(re.findall(r'code=f"\{role\}\.([a-z-]+)"', text))
-    assert {row[0] for row in table((ROOT / "docs/media.md").read_text(), "Code")} == given
+def test_docs_explain_every_media_code() -> None:
+    documented = [row[0] for row in table((ROOT / "docs/media.md").read_text(), "Code")]
+    assert sorted(documented) == sorted(MediaCode)
+
+
+@pytest.mark.parametrize("code", MediaCode)
+def test_every_media_code_is_used(code: MediaCode) -> None:
+    sources = [*(ROOT / "media").rglob("*.py"), *(ROOT / "models").glob("*.py"), *(ROOT / "tasks").glob("*.py")]
+    assert any(f"MediaCode.{code.name}" in path.read_text() for path in sources)
 
 
 @pytest.mark.parametrize("row", table(README, "Command"), ids=lambda row: row[0])
-def test_every_command_of_the_readme_exists_with_the_options_named(
-    row: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = row[0].strip("`").split()
-    command = [word for word in words[1:3] if word.isalpha() and word.islower()]
+def test_readme_commands_and_options_exist(row: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    args = row[0].strip("`").split()[1:]
+    command = [arg for arg in args[:2] if arg.isalpha() and arg.islower()]
     assert run([*command, "--help"]) == 0
-    told = capsys.readouterr().out
-    assert f"Usage: avatars {' '.join(command)}" in told
+    usage = capsys.readouterr().out
+    assert f"Usage: avatars {' '.join(command)}" in usage
     for option in re.findall(r"--[a-z-]+", row[0]):
-        assert option in told
+        assert option in usage
 
 
-def test_no_file_names_a_package_registry_or_a_secret() -> None:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+def test_readme_lists_every_command() -> None:
+    documented = [row[0].strip("`").split()[1] for row in table(README, "Command")]
+    assert list(dict.fromkeys(documented)) == [command.name for command in COMMANDS]
+
+
+def test_no_file_names_a_package_registry() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     registries = re.compile("|".join(["py" + r"pi\.org", "pythonho" + "sted", r"registry\.np" + "mjs"]))
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in filter(None, tracked.stdout.split("\0")):
         path = ROOT / name
         assert path.stat().st_size <= 100_000 or path.name == "requirements.lock", name
         assert not registries.search(path.read_text(errors="replace")), name
 
 
-def test_each_guarantee_names_a_test_that_exists() -> None:
+def test_guarantees_name_existing_tests() -> None:
     page = (ROOT / "docs/guarantees.md").read_text()
-    there = {
+    existing = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")
         for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
     }
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 15
-    assert named <= there
+    assert named <= existing

@@ -1,4 +1,4 @@
-"""`avatars batch` as its users run it: exit codes, documents, results files, and a kill in the middle."""
+"""`avatars batch` as a process: exit codes, JSON output, results files, and a kill during the batch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.commands import Ran, avatars, start
+from tests.cli_process import CompletedCommand, avatars, start
 
 pytestmark = pytest.mark.system
 
 
-def batch(*words: str, **environment: str) -> Ran:
-    return avatars("batch", *words, **environment)
+def batch(*args: str, **environment: str) -> CompletedCommand:
+    return avatars("batch", *args, **environment)
 
 
 def row(videos: MediaHost, name: str, fault: str = "", dataset: str = "dataset.mp4") -> list[str]:
@@ -41,35 +41,35 @@ def manifest(folder: Path, rows: list[list[str]]) -> Path:
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_good_rows_are_ready_bad_ones_are_told_by_line_and_the_results_lie_beside(
+def test_batch_reports_each_row_and_writes_results_file(
     simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
 ) -> None:
     rows = [row(videos, "Ada"), row(videos, ""), row(videos, "Grace"), row(videos, "Joan", "fail")]
     ran = batch(str(manifest(tmp_path, rows)), "--json")
     assert ran.code == 1
     assert ran.document["counts"] == {"READY": 2, "INVALID": 1, "TRAINING_FAILED": 1}
-    assert [one["status"] for one in ran.document["rows"]] == ["READY", "INVALID", "READY", "TRAINING_FAILED"]
+    assert [item["status"] for item in ran.document["rows"]] == ["READY", "INVALID", "READY", "TRAINING_FAILED"]
     assert "line 3, name" in ran.document["rows"][1]["reasons"][0]["message"]
     with (tmp_path / "creators.results.csv").open(newline="") as file:
         results = list(csv.DictReader(file))
-    assert [(one["line"], one["status"]) for one in results] == [
-        (str(one["line"]), one["status"]) for one in ran.document["rows"]
+    assert [(result["line"], result["status"]) for result in results] == [
+        (str(item["line"]), item["status"]) for item in ran.document["rows"]
     ]
-    assert "rows settled" in ran.err
+    assert "rows finished" in ran.err
     assert "INFO" not in ran.err
 
-    mended = [one for one in rows if one[0] in {"Ada", "Grace"}]
-    again = batch(str(manifest(tmp_path, mended)), "--results", str(tmp_path / "out.json"))
+    good_rows = [fields for fields in rows if fields[0] in {"Ada", "Grace"}]
+    again = batch(str(manifest(tmp_path, good_rows)), "--results", str(tmp_path / "out.json"))
     assert again.code == 0
     assert "2 rows: 2 READY" in again.out
     documents = json.loads((tmp_path / "out.json").read_text())
-    assert [one["id"] for one in documents] == [ran.document["rows"][n]["id"] for n in (0, 2)]
-    assert Counter(one["name"] for one in simulated.world.avatars) == {"Ada": 1, "Grace": 1, "Joan": 1}
+    assert [item["id"] for item in documents] == [ran.document["rows"][n]["id"] for n in (0, 2)]
+    assert Counter(avatar["name"] for avatar in simulated.account.avatars) == {"Ada": 1, "Grace": 1, "Joan": 1}
 
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_a_dry_run_over_https_tells_what_would_happen_and_sends_nothing(
+def test_batch_dry_run_over_https_sends_nothing(
     simulated: ArgilSimulator, videos: MediaHost, sample_folder: Path, tmp_path: Path
 ) -> None:
     rows = [row(videos, "Ada"), row(videos, "Eve", dataset="dataset-40s.mp4")]
@@ -78,16 +78,16 @@ def test_a_dry_run_over_https_tells_what_would_happen_and_sends_nothing(
     url = f"{videos.url('creators.csv')}?X-Amz-Signature=canary-signature"
     ran = batch(url, "--dry-run", "--results", results, "--json")
     assert ran.code == 1
-    assert [one["status"] for one in ran.document["rows"]] == ["WOULD_CREATE", "WOULD_REJECT"]
-    assert [one["code"] for one in ran.document["rows"][1]["reasons"]] == ["dataset.too-short"]
+    assert [item["status"] for item in ran.document["rows"]] == ["WOULD_CREATE", "WOULD_REJECT"]
+    assert [reason["code"] for reason in ran.document["rows"][1]["reasons"]] == ["dataset.duration-too-short"]
     good = batch(str(manifest(tmp_path, rows[:1])), "--dry-run", "--json")
     assert (good.code, good.document["counts"]) == (0, {"WOULD_CREATE": 1})
-    assert simulated.world.posts == []
+    assert simulated.account.posts == []
 
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_a_wrong_key_is_one_clear_error_and_the_results_are_kept(
+def test_batch_with_wrong_key_still_writes_results(
     simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
 ) -> None:
     ran = batch(str(manifest(tmp_path, [row(videos, "Ada")])), "--json", ARGIL_API_KEY="wrong")
@@ -97,79 +97,79 @@ def test_a_wrong_key_is_one_clear_error_and_the_results_are_kept(
 
 @pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("none.csv", None, "No such file"),
-        ("a.xlsx", "", "nothing tells the format"),
-        ("a.csv", "nmae,dataset_video,consent_video\nx,y,z\n", "'nmae' is no column"),
+        ("a.xlsx", "", "cannot infer the format of the manifest"),
+        ("a.csv", "nmae,dataset_video,consent_video\nx,y,z\n", "'nmae' is not a column"),
         ("a.yaml", "- [", "no YAML at line"),
-        ("a.jsonl", "", "holds no rows"),
+        ("a.jsonl", "", "has no rows"),
     ],
 )
-def test_a_manifest_that_cannot_be_read_is_bad_usage(
-    name: str, text: str | None, told: str, tmp_path: Path
+def test_batch_with_unreadable_manifest_is_bad_usage(
+    name: str, text: str | None, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / name
     if text is not None:
         path.write_text(text)
     ran = batch(str(path))
     assert (ran.code, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
     assert list(tmp_path.glob("*.results.*")) == []
 
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_on_a_terminal_a_table_a_bar_the_rate_and_the_time_left_are_shown(
+def test_batch_on_a_terminal_shows_live_progress(
     simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
 ) -> None:
     path = manifest(tmp_path, [row(videos, f"row {number}") for number in range(8)])
-    ours, theirs = pty.openpty()
+    terminal, child_terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", "batch", str(path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=theirs,
+        stderr=child_terminal,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
     )
-    os.close(theirs)
-    shown = b""
-    while chunk := _read(ours):
-        shown += chunk
+    os.close(child_terminal)
+    output = b""
+    while chunk := _read(terminal):
+        output += chunk
     assert process.wait(100) == 0
-    text = shown.decode()
+    text = output.decode()
     assert "TRAINING" in text
     assert "of 8" in text
-    assert "a second" in text
+    assert "rows/s" in text
     assert "canary" not in text
 
 
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says so where the other side is closed
+    except OSError:  # Linux raises EIO once the other side is closed
         return b""
 
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_killed_in_the_middle_and_started_again_every_row_has_one_avatar(
+def test_killed_batch_restarted_creates_one_avatar_per_row(
     simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
 ) -> None:
     faults = ["", "", "cut-after-create", "error-after-create", "fail"]
     rows = [row(videos, f"row {number}", faults[number % len(faults)]) for number in range(40)]
     path = str(manifest(tmp_path, rows))
     process = start("batch", path, "--concurrency", "5", AVATARS_REQUESTS_PER_SECOND="20")
-    give_up_at = time.monotonic() + 60
-    while len(simulated.world.avatars) < 15:
+    deadline = time.monotonic() + 60
+    while len(simulated.account.avatars) < 15:
         assert process.poll() is None
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     process.kill()
     process.communicate()
-    assert len(simulated.world.avatars) < 40
+    assert len(simulated.account.avatars) < 40
     again = batch(path, "--json")
     assert again.code == 1
     assert again.document["counts"] == {"READY": 32, "TRAINING_FAILED": 8}
-    made = Counter(avatar["name"] for avatar in simulated.world.avatars)
-    assert made == {f"row {number}": 1 for number in range(40)}
+    counts = Counter(avatar["name"] for avatar in simulated.account.avatars)
+    assert counts == {f"row {number}": 1 for number in range(40)}

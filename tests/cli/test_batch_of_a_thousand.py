@@ -1,4 +1,4 @@
-"""A manifest of 1,000 rows, some of them bad in ten ways, killed in the middle and given again."""
+"""A batch of 1,000 rows, every 20th row invalid in one of ten ways, killed and restarted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.commands import avatars, start
+from tests.cli_process import avatars, start
 
 ROWS = 1000
-EVERY = 20
-"""One row in so many is bad, each of the kinds in turn."""
-KILLED_AT = 400
-"""Avatars at Argil when the first run is killed."""
-PATIENCE_SECONDS = 300
+BAD_ROW_INTERVAL = 20
+"""Every 20th row is bad; the kinds alternate."""
+KILL_AFTER_AVATARS = 400
+"""The first process is killed once Argil has this many avatars."""
+TIMEOUT_SECONDS = 300
 FIRST_LINE = 2
 
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(900)]
@@ -30,8 +30,8 @@ Row = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Bad:
-    """How a row is spoilt, and what must be told of it."""
+class BadRow:
+    """How a row is made invalid, and the expected reason and status."""
 
     spoil: Callable[[Row, MediaHost], Row]
     code: str
@@ -42,28 +42,36 @@ def change(**columns: str) -> Callable[[Row, MediaHost], Row]:
     return lambda row, _: {**row, **columns}
 
 
-BAD = [
-    Bad(change(name=""), "row.name"),
-    Bad(change(name="x" * 300), "row.name"),
-    Bad(change(dataset_video="http://videos.example/a.mp4"), "row.dataset_video"),
-    Bad(change(consent_video=""), "row.consent_video"),
-    Bad(change(consent_video="https://ada:secret@videos.example/a.mp4"), "row.consent_video"),
-    Bad(lambda row, _: {**row, "reference": row["reference"] * 30}, "row.reference"),
-    Bad(change(reference="twice"), "row.duplicate"),
-    Bad(change(extras='{"submission_id": "mine"}'), "row.extras"),
-    Bad(lambda row, host: {**row, "dataset_video": host.url("dataset-40s.mp4")}, "dataset.too-short", "REJECTED"),
-    Bad(lambda row, host: {**row, "consent_video": host.url("consent-45s.mp4")}, "consent.too-long", "REJECTED"),
+BAD_ROWS = [
+    BadRow(change(name=""), "row.name"),
+    BadRow(change(name="x" * 300), "row.name"),
+    BadRow(change(dataset_video="http://videos.example/a.mp4"), "row.dataset_video"),
+    BadRow(change(consent_video=""), "row.consent_video"),
+    BadRow(change(consent_video="https://ada:secret@videos.example/a.mp4"), "row.consent_video"),
+    BadRow(lambda row, _: {**row, "reference": row["reference"] * 30}, "row.reference"),
+    BadRow(change(reference="twice"), "row.duplicate"),
+    BadRow(change(extras='{"submission_id": "mine"}'), "row.extras"),
+    BadRow(
+        lambda row, host: {**row, "dataset_video": host.url("dataset-40s.mp4")},
+        "dataset.duration-too-short",
+        "REJECTED",
+    ),
+    BadRow(
+        lambda row, host: {**row, "consent_video": host.url("consent-45s.mp4")},
+        "consent.duration-too-long",
+        "REJECTED",
+    ),
 ]
 
 
-def manifest(path: Path, videos: MediaHost) -> dict[int, Bad]:
-    """Write it; returns what is bad by its line."""
-    bad: dict[int, Bad] = {}
+def manifest(path: Path, videos: MediaHost) -> dict[int, BadRow]:
+    """Write the manifest and return its bad rows by line number."""
+    bad_rows: dict[int, BadRow] = {}
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["name", "dataset_video", "consent_video", "reference", "extras"])
         writer.writeheader()
         for number in range(ROWS):
-            fault = "cut-after-create" if number % EVERY == 1 else ""
+            fault = "cut-after-create" if number % BAD_ROW_INTERVAL == 1 else ""
             row = {
                 "name": f"creator {number}",
                 "dataset_video": videos.url("dataset.mp4"),
@@ -71,45 +79,47 @@ def manifest(path: Path, videos: MediaHost) -> dict[int, Bad]:
                 "reference": f"creator-{number}",
                 "extras": json.dumps({"simulator": fault}) if fault else "",
             }
-            if number % EVERY == 0:
-                kind = bad[number + FIRST_LINE] = BAD[number // EVERY % len(BAD)]
+            if number % BAD_ROW_INTERVAL == 0:
+                kind = bad_rows[number + FIRST_LINE] = BAD_ROWS[number // BAD_ROW_INTERVAL % len(BAD_ROWS)]
                 row = kind.spoil(row, videos)
             writer.writerow(row)
-    return bad
+    return bad_rows
 
 
-def test_of_a_thousand_rows_every_bad_one_is_told_and_every_good_one_ready_also_after_a_kill(
+def test_batch_of_1000_killed_and_restarted(
     prefect_api_url: str, simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
 ) -> None:
     path = tmp_path / "creators.csv"
-    bad = manifest(path, videos)
-    hurry = {"AVATARS_REQUESTS_PER_SECOND": "1000"}
+    bad_rows = manifest(path, videos)
+    fast_settings = {"AVATARS_REQUESTS_PER_SECOND": "1000"}
 
-    process = start("batch", str(path), **hurry)
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while len(simulated.world.avatars) < KILLED_AT:
+    process = start("batch", str(path), **fast_settings)
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while len(simulated.account.avatars) < KILL_AFTER_AVATARS:
         assert process.poll() is None
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    assert len(simulated.world.avatars) < ROWS - len(bad)
+    assert len(simulated.account.avatars) < ROWS - len(bad_rows)
 
-    again = avatars("batch", str(path), "--json", **hurry)
+    again = avatars("batch", str(path), "--json", **fast_settings)
     assert again.code == 1
     rows = {row["line"]: row for row in again.document["rows"]}
     assert rows.keys() == set(range(FIRST_LINE, ROWS + FIRST_LINE))
     for line, row in rows.items():
-        told = [reason["code"] for reason in row["reasons"]]
-        expected = (bad[line].status, [bad[line].code]) if line in bad else ("READY", [])
-        assert (row["status"], told) == expected, row
+        codes = [reason["code"] for reason in row["reasons"]]
+        expected = (bad_rows[line].status, [bad_rows[line].code]) if line in bad_rows else ("READY", [])
+        assert (row["status"], codes) == expected, row
         if row["status"] == "INVALID":
             assert row["reasons"][0]["message"].startswith(f"line {line}, "), row
     assert all(
-        f"line {line}, " in rows[line]["reasons"][0]["message"] for line in bad if bad[line].status == "INVALID"
+        f"line {line}, " in rows[line]["reasons"][0]["message"]
+        for line in bad_rows
+        if bad_rows[line].status == "INVALID"
     )
     with (tmp_path / "creators.results.csv").open(newline="") as file:
         results = {int(row["line"]): row["status"] for row in csv.DictReader(file)}
     assert results == {line: row["status"] for line, row in rows.items()}
-    made = Counter(avatar["name"] for avatar in simulated.world.avatars)
-    assert made == {f"creator {line - FIRST_LINE}": 1 for line in rows if line not in bad}
+    counts = Counter(avatar["name"] for avatar in simulated.account.avatars)
+    assert counts == {f"creator {line - FIRST_LINE}": 1 for line in rows if line not in bad_rows}

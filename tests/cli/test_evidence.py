@@ -1,4 +1,4 @@
-"""`avatars evidence` and `avatars forget`, in this process against a ledger of their own."""
+"""`avatars evidence` and `avatars erase` in this process, with a ledger per test."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pytest
 
 from cli.main import run
 from models.clock import SystemClock
-from models.outcomes import EXIT_OK, EXIT_USAGE
-from models.provisioning import Driver, Provisioning
+from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.provisioning import LeaseOwner, Provisioning
 from models.request import ProvisioningRequest
 from models.settings import Settings
-from tasks.cancel import cancel
-from tasks.runtime import open_store
+from services.cancellation import cancel_provisioning
+from services.store import open_store
 
 
 @pytest.fixture
 def submitted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_of_ada: ProvisioningRequest, driver: Driver
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> Provisioning:
-    """A provisioning with a create that was recorded."""
+    """A provisioning with one recorded submission."""
     monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
 
-    async def make() -> Provisioning:
-        async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-            opened, _ = await ledger.open(request_of_ada, "creator-1", driver)
-            seen, _ = await ledger.begin_submission(opened, driver, "a create was recorded")
-            return seen
+    async def create() -> Provisioning:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            opened, _ = await store.ledger.get_or_create(provisioning_request, "creator-1", owner)
+            provisioning, _ = await store.ledger.begin_submission(opened, owner, "submission recorded")
+            return provisioning
 
-    return asyncio.run(make())
+    return asyncio.run(create())
 
 
-def test_evidence_is_one_document(submitted: Provisioning, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evidence_json_is_one_document(submitted: Provisioning, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evidence", "creator-1", "--json"]) == EXIT_OK
     out = capsys.readouterr().out
     document = json.loads(out)
@@ -43,7 +43,7 @@ def test_evidence_is_one_document(submitted: Provisioning, capsys: pytest.Captur
     assert "canary" not in out
 
 
-def test_evidence_is_shown_to_a_person(submitted: Provisioning, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evidence_text_output(submitted: Provisioning, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["evidence", submitted.id]) == EXIT_OK
     out = capsys.readouterr().out
     assert "identity_sha256" in out
@@ -51,27 +51,27 @@ def test_evidence_is_shown_to_a_person(submitted: Provisioning, capsys: pytest.C
     assert "canary" not in out
 
 
-def test_in_flight_nobody_is_forgotten(submitted: Provisioning, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["forget", submitted.id, "--json"]) == EXIT_USAGE
+def test_erase_in_flight_is_bad_usage(submitted: Provisioning, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["erase", submitted.id, "--json"]) == EXIT_USAGE
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "request.in-flight"
 
 
-@pytest.mark.parametrize("words", [[], ["--json"]])
-def test_forgetting_says_what_remains(
-    words: list[str], submitted: Provisioning, driver: Driver, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_erase_reports_remaining_steps(
+    options: list[str], submitted: Provisioning, owner: LeaseOwner, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def end() -> None:
-        async with open_store(Settings.load(), SystemClock()) as (ledger, _, _):
-            other, _ = await ledger.open(submitted.request, "creator-2", driver)
-            other = await ledger.record(other, driver, "seen before", avatar_id="a-7")
-            await cancel(ledger, other, driver, "a person cancelled it")
+        async with open_store(Settings.load(), SystemClock()) as store:
+            other, _ = await store.ledger.get_or_create(submitted.request, "creator-2", owner)
+            other = await store.ledger.transition(other, owner, "avatar known", avatar_id="a-7")
+            await cancel_provisioning(store.ledger, other, owner, "a person cancelled it")
 
     asyncio.run(end())
-    assert run(["forget", "creator-2", *words]) == EXIT_OK
+    assert run(["erase", "creator-2", *options]) == EXIT_OK
     out = capsys.readouterr().out
     assert "a-7" in out
     assert "Ada" not in out
-    if words:
+    if options:
         assert json.loads(out)["avatar_ids"] == ["a-7"]
     assert run(["show", "creator-2", "--json"]) == EXIT_OK
     assert "Ada" not in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`avatars list` in this process: pages, filters, and bad input told clearly."""
+"""`avatars list` in this process: pages, filters and error messages."""
 
 from __future__ import annotations
 
@@ -13,78 +13,78 @@ from typing import Any
 import pytest
 
 from cli.main import run
-from models.outcomes import EXIT_OK, EXIT_USAGE
-from models.provisioning import Driver, Status
+from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.provisioning import LeaseOwner, Status
 from models.request import ProvisioningRequest
 from models.settings import Settings
-from tasks.runtime import open_store
+from services.store import open_store
 from tests.fakes import FakeClock
 
-BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
-DAY = 86_400
+STARTED_AT = datetime(2026, 11, 1, tzinfo=UTC)
+DAY_SECONDS = 86_400
 
 
 @pytest.fixture(autouse=True)
-def seven(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_of_ada: ProvisioningRequest, driver: Driver
+def seven_provisionings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> None:
-    """One on each of the first days of November, three of them at the same moment on the 5th; some have ended."""
+    """One provisioning on each of 1 to 4 November and three at the same moment on the 5th; two have ended."""
     monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
-    ends = {"day-2": Status.REJECTED, "day-3": Status.CANCELLED}
+    final_statuses = {"day-2": Status.REJECTED, "day-3": Status.CANCELLED}
 
-    async def make() -> None:
+    async def create() -> None:
         clock = FakeClock()
-        async with open_store(Settings.load(), clock) as (ledger, _, _):
+        async with open_store(Settings.load(), clock) as store:
             for day, name in enumerate(["day-1", "day-2", "day-3", "day-4", "day-5a"]):
-                clock.time = BEGAN
-                clock.pass_(day * DAY)
-                opened, _ = await ledger.open(request_of_ada, name, driver)
-                if name in ends:
-                    await ledger.record(opened, driver, "ends", to=ends[name])
+                clock.time = STARTED_AT
+                clock.advance(day * DAY_SECONDS)
+                opened, _ = await store.ledger.get_or_create(provisioning_request, name, owner)
+                if name in final_statuses:
+                    await store.ledger.transition(opened, owner, "final", new_status=final_statuses[name])
             for name in ("day-5b", "day-5c"):
-                await ledger.open(request_of_ada, name, driver)
+                await store.ledger.get_or_create(provisioning_request, name, owner)
 
-    asyncio.run(make())
-
-
-def listed(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[list[dict[str, Any]], str]:
-    assert run(["list", "--json", *words]) == EXIT_OK
-    told = capsys.readouterr()
-    return json.loads(told.out), told.err
+    asyncio.run(create())
 
 
-def days(found: list[dict[str, Any]]) -> list[str]:
-    return [one["reference"][:5] for one in found]
+def list_json(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[list[dict[str, Any]], str]:
+    assert run(["list", "--json", *options]) == EXIT_OK
+    output = capsys.readouterr()
+    return json.loads(output.out), output.err
 
 
-def test_pages_hold_each_once_newest_first_also_of_one_moment(capsys: pytest.CaptureFixture[str]) -> None:
-    whole, told = listed(capsys)
-    assert days(whole) == ["day-5"] * 3 + ["day-4", "day-3", "day-2", "day-1"]
-    assert told == ""
-    seen: list[dict[str, Any]] = []
+def days(provisionings: list[dict[str, Any]]) -> list[str]:
+    return [item["reference"][:5] for item in provisionings]
+
+
+def test_pages_contain_each_provisioning_once(capsys: pytest.CaptureFixture[str]) -> None:
+    everything, status = list_json(capsys)
+    assert days(everything) == ["day-5"] * 3 + ["day-4", "day-3", "day-2", "day-1"]
+    assert status == ""
+    pages: list[dict[str, Any]] = []
     while True:
-        page, told = listed(capsys, "--limit", "2", *(["--after", seen[-1]["id"]] if seen else []))
-        seen += page
-        if not told:
+        page, status = list_json(capsys, "--limit", "2", *(["--after", pages[-1]["id"]] if pages else []))
+        pages += page
+        if not status:
             break
-        assert f"--after {page[-1]['id']}" in told
-    assert seen == whole
+        assert f"--after {page[-1]['id']}" in status
+    assert pages == everything
 
 
-def test_the_command_for_the_next_page_can_be_copied(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["list", "--status", "ACCEPTED", "--status", "REJECTED", "--since", "2026-11-01T00:00", "--limit", "3"]
+def test_printed_next_page_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["list", "--status", "ACCEPTED", "--status", "REJECTED", "--since", "2026-11-01T00:00", "--limit", "3"]
     counts = []
-    while words:
-        assert run(words) == EXIT_OK
-        told = capsys.readouterr()
-        counts.append(len(re.findall("ACCEPTED|REJECTED", told.out)))
-        more = re.search(r"avatars (list .*)", told.err)
-        words = shlex.split(more[1]) if more else []
+    while args:
+        assert run(args) == EXIT_OK
+        output = capsys.readouterr()
+        counts.append(len(re.findall("ACCEPTED|REJECTED", output.out)))
+        command = re.search(r"avatars (list .*)", output.err)
+        args = shlex.split(command[1]) if command else []
     assert counts == [3, 3]
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("options", "expected"),
     [
         (["--status", "REJECTED", "--status", "CANCELLED"], ["day-3", "day-2"]),
         (["--status", "READY"], []),
@@ -93,26 +93,32 @@ def test_the_command_for_the_next_page_can_be_copied(capsys: pytest.CaptureFixtu
         (["--after", "day-3", "--until", "2026-11-05T00:00Z"], ["day-2", "day-1"]),
     ],
 )
-def test_filters(words: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert days(listed(capsys, *words)[0]) == expected
+def test_list_filters(options: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert days(list_json(capsys, *options)[0]) == expected
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("options", "code", "message"),
     [
-        (["--since", "yesterday"], "request.invalid", "since: 'yesterday' is neither a day nor a moment"),
-        (["--until", "2026-13-01"], "request.invalid", "until: '2026-13-01' is neither a day nor a moment"),
-        (["--after", "nobody"], "request.unknown-provisioning", "no provisioning has the id or reference 'nobody'"),
+        (["--since", "yesterday"], "request.invalid", "since: 'yesterday' is not an ISO 8601 date or time"),
+        (["--until", "2026-13-01"], "request.invalid", "until: '2026-13-01' is not an ISO 8601 date or time"),
+        (
+            ["--after", "missing"],
+            "request.unknown-provisioning",
+            "no provisioning has the id or reference 'missing'",
+        ),
     ],
 )
-def test_bad_input_is_told(words: list[str], code: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["list", "--json", *words]) == EXIT_USAGE
+def test_list_bad_input_is_one_clear_error(
+    options: list[str], code: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["list", "--json", *options]) == EXIT_USAGE
     error = json.loads(capsys.readouterr().out)["error"]
     assert (error["code"], error["message"]) == (code, message)
     assert error["hint"]
 
 
-@pytest.mark.parametrize("words", [["--limit", "0"], ["--limit", "10001"], ["--status", "ASLEEP"]])
-def test_what_is_no_choice_is_bad_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["list", *words]) == EXIT_USAGE
-    assert words[1] in "".join(capsys.readouterr())
+@pytest.mark.parametrize("options", [["--limit", "0"], ["--limit", "10001"], ["--status", "INVALID"]])
+def test_list_invalid_option_value_is_bad_usage(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", *options]) == EXIT_USAGE
+    assert options[1] in "".join(capsys.readouterr())

@@ -1,4 +1,4 @@
-"""`avatars webhook` as its users run it; the token is told to nobody."""
+"""`avatars webhook` as a process; the token is never printed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from models.webhook import EVENTS
+from models.webhook import SUBSCRIBED_EVENTS
 from simulator.server import ArgilSimulator
 
 TOKEN = "canary-token-0123456789"
 BASE = "https://avatars.example"
-SHOWN = f"{BASE}/webhooks/argil/…"
+MASKED_URL = f"{BASE}/webhooks/argil/…"
 
 
-def webhook(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def webhook(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ran = subprocess.run(
-        [sys.executable, "-m", "cli", "webhook", *words],
+        [sys.executable, "-m", "cli", "webhook", *args],
         capture_output=True,
         text=True,
         timeout=60,
@@ -32,28 +32,28 @@ def webhook(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
     return ran
 
 
-def there(argil: ArgilSimulator) -> list[Any]:
-    return [(one["callbackUrl"], one["events"]) for one in argil.world.webhooks.all()]
+def registered_webhooks(argil: ArgilSimulator) -> list[Any]:
+    return [(hook["callbackUrl"], hook["events"]) for hook in argil.account.webhooks.all()]
 
 
-def test_it_registers_once_lists_and_removes(simulated: ArgilSimulator) -> None:
+def test_webhook_register_list_and_remove(simulated: ArgilSimulator) -> None:
     registered = webhook("register", "--url", BASE)
     assert registered.returncode == 0
-    assert registered.stdout == f"registered {SHOWN} for {', '.join(EVENTS)}\n"
-    assert there(simulated) == [(f"{BASE}/webhooks/argil/{TOKEN}", list(EVENTS))]
+    assert registered.stdout == f"registered {MASKED_URL} for {', '.join(SUBSCRIBED_EVENTS)}\n"
+    assert registered_webhooks(simulated) == [(f"{BASE}/webhooks/argil/{TOKEN}", list(SUBSCRIBED_EVENTS))]
     again = webhook("register", "--url", f"{BASE}/")
     assert again.returncode == 0
-    assert again.stdout.startswith(f"was registered already: {SHOWN}")
-    assert len(there(simulated)) == 1
+    assert again.stdout.startswith(f"already registered: {MASKED_URL}")
+    assert len(registered_webhooks(simulated)) == 1
 
     listed = webhook("list", "--json")
-    (found,) = json.loads(listed.stdout)
-    assert (found["url"], found["events"]) == (SHOWN, list(EVENTS))
-    assert SHOWN in webhook("list").stdout
+    (document,) = json.loads(listed.stdout)
+    assert (document["url"], document["events"]) == (MASKED_URL, list(SUBSCRIBED_EVENTS))
+    assert MASKED_URL in webhook("list").stdout
 
     removed = webhook("remove", "--url", BASE, AVATARS_WEBHOOK_TOKEN="")
-    assert (removed.returncode, removed.stdout) == (0, f"removed 1 of {SHOWN}\n")
-    assert there(simulated) == []
+    assert (removed.returncode, removed.stdout) == (0, f"removed 1 webhooks of {MASKED_URL}\n")
+    assert registered_webhooks(simulated) == []
     nothing = webhook("remove", "--url", BASE)
     assert (nothing.returncode, nothing.stdout) == (0, "")
     assert "Argil has no webhook" in nothing.stderr
@@ -61,7 +61,7 @@ def test_it_registers_once_lists_and_removes(simulated: ArgilSimulator) -> None:
 
 @pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize(
-    ("words", "environment", "code", "told"),
+    ("args", "environment", "code", "message"),
     [
         (["register"], {}, 2, "--url"),
         (["register", "--url", "http://avatars.example"], {}, 2, "url: must begin with https://"),
@@ -70,12 +70,12 @@ def test_it_registers_once_lists_and_removes(simulated: ArgilSimulator) -> None:
         (["register", "--url", BASE], {"AVATARS_WEBHOOK_TOKEN": "canary"}, 3, "AVATARS_WEBHOOK_TOKEN: Value error"),
         (["register", "--url", BASE], {"ARGIL_API_KEY": "canary-key"}, 3, "refuses the API key"),
         (["list"], {"ARGIL_API_KEY": ""}, 3, "ARGIL_API_KEY is not set"),
-        (["list"], {"ARGIL_API_URL": "http://127.0.0.1:9/v1"}, 3, "no answer from Argil"),
+        (["list"], {"ARGIL_API_URL": "http://127.0.0.1:9/v1"}, 3, "no response from Argil"),
     ],
 )
-def test_what_is_wrong_is_one_clear_message(
-    words: list[str], environment: dict[str, str], code: int, told: str
+def test_webhook_failure_is_one_clear_error(
+    args: list[str], environment: dict[str, str], code: int, message: str
 ) -> None:
-    ran = webhook(*words, **environment)
+    ran = webhook(*args, **environment)
     assert (ran.returncode, ran.stdout) == (code, "")
-    assert told in ran.stderr
+    assert message in ran.stderr

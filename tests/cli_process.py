@@ -1,4 +1,4 @@
-"""The `avatars` command as a process: started, and what it left once it has ended, free of secrets."""
+"""Run the `avatars` command as a process; its output is checked for secrets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from simulator.media_host import MediaHost
 SECRETS = ("canary-api-key", "canary-signature", "Traceback")
 
 
-class Ran:
-    """A command that has ended."""
+class CompletedCommand:
+    """Exit code and output of a finished command."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.out, self.err = process.communicate(timeout=110)
@@ -27,9 +27,9 @@ class Ran:
         return json.loads(self.out)
 
 
-def start(*words: str, **environment: str) -> subprocess.Popen[str]:
+def start(*args: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", *words],
+        [sys.executable, "-m", "cli", *args],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -38,18 +38,18 @@ def start(*words: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def avatars(*words: str, **environment: str) -> Ran:
-    return Ran(start(*words, **environment))
+def avatars(*args: str, **environment: str) -> CompletedCommand:
+    return CompletedCommand(start(*args, **environment))
 
 
-def provision_words(
+def provision_args(
     videos: MediaHost,
     name: str = "Ada",
     fault: str = "",
     dataset: str = "dataset.mp4",
     consent: str = "consent.mp4",
 ) -> list[str]:
-    words = ["provision", "--name", name]
-    words += ["--dataset-video", f"{videos.url(dataset)}?X-Amz-Signature=canary-signature"]
-    words += ["--consent-video", f"{videos.url(consent)}?X-Amz-Signature=canary-signature"]
-    return [*words, "--extra", f"simulator={fault}"] if fault else words
+    args = ["provision", "--name", name]
+    args += ["--dataset-video", f"{videos.url(dataset)}?X-Amz-Signature=canary-signature"]
+    args += ["--consent-video", f"{videos.url(consent)}?X-Amz-Signature=canary-signature"]
+    return [*args, "--extra", f"simulator={fault}"] if fault else args

@@ -1,4 +1,4 @@
-"""The simulated world for `demo` and `simulate`: Argil's API, a video host with samples, and how to reach them."""
+"""The simulated environment of `demo`, `simulate` and `up --simulate`: Argil's API and a host of sample videos."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.media_host import MediaHost, running_media_host
-from simulator.server import ArgilSimulator, running_argil
-from simulator.serving import HOST
+from simulator.server import ArgilSimulator, run_argil
+from simulator.uvicorn_thread import HOST
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """A running simulated world; `videos` is the folder that its host serves."""
+class SimulatedEnvironment:
+    """A running simulator; `videos` is the folder that the video host serves."""
 
     argil: ArgilSimulator
     media: MediaHost
@@ -23,7 +23,7 @@ class Simulated:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings that point this project at it."""
+        """Environment variables that connect `avatars` to the simulator."""
         return {
             "ARGIL_API_URL": self.argil.api_url,
             "ARGIL_API_KEY": self.argil.api_key,
@@ -33,11 +33,13 @@ class Simulated:
 
 
 @contextlib.contextmanager
-def simulated(*, training_seconds: float, port: int = 0, media_port: int = 0) -> Iterator[Simulated]:
-    """Run it while the context is open. Port 0 takes a free one; raises OSError where one is taken."""
+def simulated_environment(
+    *, training_seconds: float, port: int = 0, media_port: int = 0
+) -> Iterator[SimulatedEnvironment]:
+    """Run the simulator while the context is open; port 0 selects a free port, and a port in use raises OSError."""
     with (
         tempfile.TemporaryDirectory(prefix="avatars-videos-") as folder,
-        running_argil(port=port, training_seconds=training_seconds) as argil,
+        run_argil(port=port, training_seconds=training_seconds) as argil,
         running_media_host(Path(folder), port=media_port) as media,
     ):
-        yield Simulated(argil, media, Path(folder))
+        yield SimulatedEnvironment(argil, media, Path(folder))

@@ -1,0 +1,34 @@
+"""`avatars deploy`: register the deployments to a Prefect work pool."""
+
+from __future__ import annotations
+
+import asyncio
+
+from cli.console import print_status, stdout_console
+from models.errors import PrefectError
+from models.exit_codes import EXIT_OK
+from models.redaction import redact_url
+from models.settings import Settings
+
+
+def deploy(*, pool: str) -> int:
+    """Register all deployments to a work pool.
+
+    Running the command again changes nothing.
+
+    Args:
+        pool: Name of the work pool. Its workers need this package and its settings.
+
+    """
+    from deployments.embedded.prefect_connection import configured_api_url, verify_access
+    from deployments.registration import register_deployments
+
+    if (url := configured_api_url()) is None:
+        raise PrefectError(
+            "no Prefect API is configured", hint="set PREFECT_API_URL; `avatars up` does not need this command"
+        )
+    verify_access(url)
+    for name in asyncio.run(register_deployments(Settings.load(), pool)):
+        stdout_console.print(name, markup=False)
+    print_status(f"registered at {redact_url(url)} for the work pool {pool!r}")
+    return EXIT_OK

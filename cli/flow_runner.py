@@ -1,0 +1,152 @@
+"""Run a flow in this process and read its outcome from the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
+
+from cli.console import print_json, print_status, show_run_log
+from cli.rendering import print_outcome
+from models.clock import SystemClock
+from models.errors import AvatarsError
+from models.json_views import provisioning_summary
+from models.outcomes import OUTCOMES
+from models.provisioning import Provisioning, Submission
+from models.settings import Settings
+from services.api_key import resolve_api_key
+from services.store import open_store
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+# `show_run_log` prints the run log. Prefect's own log records and tracebacks are kept in its API only.
+PREFECT_LOGGING = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_LEVEL": "INFO"}
+
+
+@contextlib.contextmanager
+def prepared_environment(settings: Settings) -> Iterator[None]:
+    """Check API key and ledger, then start a Prefect server on loopback unless an API is configured.
+
+    Raises:
+        SettingsError: No API key is configured.
+        DatabaseError: The ledger cannot be opened.
+        PrefectError: The Prefect API cannot be used.
+
+    """
+    require_key_source(settings)
+    asyncio.run(check_database(settings))
+    for name, value in PREFECT_LOGGING.items():
+        os.environ.setdefault(name, value)
+    from deployments.embedded.prefect_session import ensure_prefect_api
+
+    with ensure_prefect_api(print_status):
+        asyncio.run(resolve_api_key(settings))
+        gc.freeze()  # exempt the imported modules from garbage collection: they live until the process ends
+        yield
+
+
+def require_key_source(settings: Settings) -> None:
+    """Raise SettingsError before a server is started if no API key can be configured."""
+    if settings.argil_api_key is not None:
+        return
+    from deployments.embedded.prefect_connection import can_store_blocks
+
+    if not settings.avatars_credentials_block or not can_store_blocks():
+        settings.require_api_key()
+
+
+def load_api_key(settings: Settings) -> str:
+    """Return the API key for a command that runs no flow.
+
+    Starts a Prefect server if the key may be in a block and no API is configured.
+
+    Raises:
+        SettingsError: No API key is configured.
+        PrefectError: The Prefect API cannot be used.
+
+    """
+    require_key_source(settings)
+    if settings.argil_api_key is not None:
+        return settings.require_api_key()
+    from deployments.embedded.prefect_session import ensure_prefect_api
+
+    with ensure_prefect_api(print_status):
+        return asyncio.run(resolve_api_key(settings))
+
+
+async def check_database(settings: Settings) -> None:
+    """Open and close the ledger, which upgrades its tables; raises DatabaseError."""
+    async with open_store(settings, SystemClock()):
+        pass
+
+
+async def error_from_state(state: State) -> AvatarsError | None:
+    """Return the error that a run failed with, or None if it ended with an outcome."""
+    data = await state.aresult(raise_on_failure=False)
+    if isinstance(data, AvatarsError):
+        return data
+    if isinstance(data, BaseException):
+        return AvatarsError(
+            f"the run failed unexpectedly: {state.message}", hint="see the run's log in the Prefect UI"
+        )
+    return None
+
+
+async def _outcome(settings: Settings, key: str) -> tuple[Provisioning, list[Submission]]:
+    async with open_store(settings, SystemClock()) as store:
+        provisioning = await store.ledger.get(key)
+        return provisioning, await store.ledger.list_submissions(provisioning.id)
+
+
+async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str) -> AvatarsError:
+    """Put the provisioning's id into the error's hint if the ledger has the provisioning."""
+    try:
+        provisioning, _ = await _outcome(settings, key)
+    except AvatarsError:
+        return error
+    error.hint = error.hint.replace("avatars resume ID", f"avatars resume {provisioning.id}")
+    return error
+
+
+def require_known(key: str) -> None:
+    """Raise UnknownProvisioning before a server is started if the ledger has no such id or reference."""
+    asyncio.run(_outcome(Settings.load(), key))
+
+
+def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, title: str, as_json: bool) -> int:
+    """Run a flow to completion and print the outcome of its provisioning.
+
+    Args:
+        start: Calls the flow and returns its final state.
+        key: Id or reference of the provisioning; None if the reference is the flow run id.
+        title: Text of the status line while the flow runs.
+        as_json: Print JSON instead of text.
+
+    Returns:
+        The exit code of the outcome.
+
+    Raises:
+        AvatarsError: The run failed without an outcome.
+
+    """
+    settings = Settings.load()
+    with prepared_environment(settings):
+
+        async def run() -> tuple[Provisioning, list[Submission]]:
+            state = await start()
+            reference = key or str(state.state_details.flow_run_id)
+            if (error := await error_from_state(state)) is not None:
+                raise await _add_provisioning_id(error, settings, reference)
+            return await _outcome(settings, reference)
+
+        with show_run_log(title):
+            provisioning, submissions = asyncio.run(run())
+    if as_json:
+        print_json(provisioning_summary(provisioning, submissions))
+    else:
+        print_outcome(provisioning)
+    return OUTCOMES[provisioning.status].exit_code

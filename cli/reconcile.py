@@ -1,0 +1,40 @@
+"""`avatars reconcile`: run one reconciliation pass in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from cli.console import print_json, show_run_log, stdout_console
+from cli.flow_runner import error_from_state, prepared_environment
+from cli.options import JsonFlag
+from models.exit_codes import EXIT_OK
+from models.reconciliation import ReconcileResult
+from models.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+
+def reconcile(*, json: JsonFlag = False) -> int:
+    """Run one reconciliation pass over orphaned provisionings and suspended runs.
+
+    The schedule `reconcile-avatars` does the same every AVATARS_RECONCILE_INTERVAL_SECONDS.
+    """
+
+    async def run() -> ReconcileResult:
+        from flows.reconcile_avatars import reconcile_avatars
+
+        state: State = await reconcile_avatars(return_state=True)
+        if (error := await error_from_state(state)) is not None:
+            raise error
+        result: ReconcileResult = await state.aresult()
+        return result
+
+    with prepared_environment(Settings.load()), show_run_log("reconciling"):
+        result = asyncio.run(run())
+    if json:
+        print_json(result.to_json())
+    else:
+        stdout_console.print(result.summary, markup=False)
+    return EXIT_OK

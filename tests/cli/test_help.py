@@ -1,0 +1,95 @@
+"""`avatars --help`, and the modules that commands import."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+from cyclopts import App
+
+from cli.main import COMMANDS, Command, run
+from models.exit_codes import EXIT_OK
+
+REPORT_IMPORTS = """
+import sys
+from cli.main import run
+code = run(sys.argv[1:])
+print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def imported_packages(*args: str) -> tuple[str, set[str]]:
+    """Run a command in a new process and return its exit code and the packages that it imported."""
+    completed = subprocess.run(
+        [sys.executable, "-c", REPORT_IMPORTS, *args], capture_output=True, text=True, timeout=60, check=True
+    )
+    code, *packages = completed.stderr.splitlines()[-1].split()
+    return code, set(packages)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_summaries_match_the_commands(command: Command) -> None:
+    module, _, attribute = command.import_path.partition(":")
+    target = getattr(importlib.import_module(module), attribute)
+    documentation = (target.help if isinstance(target, App) else inspect.getdoc(target)) or ""
+    assert documentation.partition("\n")[0] == command.summary
+
+
+def test_overview_lists_every_command_in_its_group(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == EXIT_OK
+    overview = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for command in COMMANDS:
+        assert f"{command.name} {command.summary}" in overview
+    positions = [
+        overview.index(f" {group} ─") for group in ("Provision", "Inspect", "Operate", "Set up", "Options")
+    ]
+    assert positions == sorted(positions)
+
+
+def test_command_help_keeps_its_whole_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["erase", "--help"]) == EXIT_OK
+    assert "Erasure cannot be undone" in capsys.readouterr().out
+
+
+def test_overview_imports_no_command() -> None:
+    code, packages = imported_packages("--help")
+    assert code == "0"
+    assert packages.isdisjoint({"prefect", "pydantic", "sqlalchemy", "services.context"})
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code"),
+    [
+        (["list", "--json"], "0"),
+        (["show", "missing"], "2"),
+        (["check", "https://127.0.0.1:9/a.mp4", "--role", "consent"], "2"),
+        (
+            [
+                "enqueue",
+                "--name",
+                "Ada",
+                "--dataset-video",
+                "https://h.example/d",
+                "--consent-video",
+                "https://h.example/c",
+            ],
+            "0",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("clean_environment")
+def test_ledger_commands_do_not_import_prefect(args: list[str], exit_code: str) -> None:
+    code, packages = imported_packages(*args)
+    assert code == exit_code
+    assert "prefect" not in packages
+
+
+@pytest.mark.usefixtures("simulated")
+def test_doctor_with_a_key_imports_prefect_last() -> None:
+    code, packages = imported_packages("doctor", "--json")
+    assert code
+    assert "prefect" not in packages
