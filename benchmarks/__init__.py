@@ -1,1 +1,1 @@
-"""Measures this project against its peers, in the same run, on the same machine: `make bench`."""
+"""Compares this project with the baselines in the same run, on the same machine: `make bench`."""

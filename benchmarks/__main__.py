@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures everything, or what is chosen, and writes its parts of BENCHMARKS.md."""
+"""`python -m benchmarks`: runs all benchmarks, or the selected parts, and updates BENCHMARKS.md."""
 
 from __future__ import annotations
 
@@ -8,63 +8,63 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import batch, crowd, ledger, media
-from benchmarks.contenders import CONTENDERS, PLAIN_PREFECT
-from benchmarks.report import written
+from benchmarks import batch, concurrent_trainings, ledger, media
+from benchmarks.implementations import IMPLEMENTATIONS, PLAIN_PREFECT
+from benchmarks.report import render
 
-PARTS = ("batch", "crowd", "media", "ledger")
+PARTS = ("batch", "trainings", "media", "ledger")
 LIMIT_SECONDS = 900.0
-SMALL = 1000
-"""Sizes up to this are measured several times."""
+MAX_REPEATED_SIZE = 1000
+"""Batches up to this size are measured several times."""
 
 
-def main(words: Sequence[str]) -> None:
-    """Run it. What does not end within --limit is reported as such."""
+def main(args: Sequence[str]) -> None:
+    """Run the benchmarks. A run that exceeds --limit-seconds is reported as timed out."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--sizes", nargs="+", type=int, default=[100, 1000, 10000])
-    parser.add_argument("--runs", type=int, default=3, help="of each contender at each size up to 1,000")
-    parser.add_argument("--limit", type=float, default=LIMIT_SECONDS, help="seconds that one run may take")
-    parser.add_argument("--crowd", type=int, default=10000)
-    parser.add_argument("--rows", type=int, default=ledger.ROWS)
-    parser.add_argument("--to", type=Path, default=Path("BENCHMARKS.md"))
-    chosen = parser.parse_args(words)
-    command = shlex.join(["python", "-m", "benchmarks", *words])
+    parser.add_argument("--runs", type=int, default=3, help="per implementation and batch size up to 1,000")
+    parser.add_argument("--limit-seconds", type=float, default=LIMIT_SECONDS, help="time limit of one run")
+    parser.add_argument("--trainings", type=int, default=10000, help="number of concurrent trainings")
+    parser.add_argument("--rows", type=int, default=ledger.ROWS, help="provisionings in the large ledger")
+    parser.add_argument("--output", type=Path, default=Path("BENCHMARKS.md"))
+    options = parser.parse_args(args)
+    command = shlex.join(["python", "-m", "benchmarks", *args])
 
     def write(
-        runs: Sequence[batch.Run] = (),
-        crowds: Sequence[crowd.Crowd] = (),
-        looks: Sequence[media.Look] = (),
+        runs: Sequence[batch.BatchMeasurement] = (),
+        trainings: Sequence[concurrent_trainings.TrainingLoad] = (),
+        probes: Sequence[media.ProbeMeasurement] = (),
         rows: Sequence[ledger.Row] = (),
     ) -> None:
-        before = chosen.to.read_text() if chosen.to.exists() else ""
-        chosen.to.write_text(written(before, command, runs, crowds, looks, rows))
-        print(f"written to {chosen.to}", flush=True)
+        before = options.output.read_text() if options.output.exists() else ""
+        options.output.write_text(render(before, command, runs, trainings, probes, rows))
+        print(f"written to {options.output}", flush=True)
 
-    if "batch" in chosen.only:
-        write(runs=_batches(chosen.sizes, chosen.runs, chosen.limit))
-    if "crowd" in chosen.only:
-        write(crowds=[crowd.measure(chosen.crowd)])
-    if "media" in chosen.only:
-        write(looks=media.measure())
-    if "ledger" in chosen.only:
-        write(rows=ledger.measure(chosen.rows))
+    if "batch" in options.only:
+        write(runs=_batches(options.sizes, options.runs, options.limit_seconds))
+    if "trainings" in options.only:
+        write(trainings=[concurrent_trainings.measure(options.trainings)])
+    if "media" in options.only:
+        write(probes=media.measure())
+    if "ledger" in options.only:
+        write(rows=ledger.measure(options.rows))
 
 
-def _batches(sizes: Sequence[int], times: int, limit_seconds: float) -> list[batch.Run]:
-    """Let the contenders take turns, so that what else the machine does meets all of them."""
-    runs: list[batch.Run] = []
+def _batches(sizes: Sequence[int], repetitions: int, limit_seconds: float) -> list[batch.BatchMeasurement]:
+    """Alternate between the implementations, so that other load on the machine affects all of them."""
+    runs: list[batch.BatchMeasurement] = []
     too_slow: set[str] = set()
     for size in sizes:
-        for turn in range(times if size <= SMALL else 1):
-            for contender in CONTENDERS:
-                if contender.name in too_slow or (contender is PLAIN_PREFECT and turn > 0):
+        for repetition in range(repetitions if size <= MAX_REPEATED_SIZE else 1):
+            for implementation in IMPLEMENTATIONS:
+                if implementation.name in too_slow or (implementation is PLAIN_PREFECT and repetition > 0):
                     continue
-                run = batch.measure(contender, size, limit_seconds=limit_seconds)
-                print(f"{size} by {contender.name}: {run.cost}", flush=True)
+                run = batch.measure(implementation, size, limit_seconds=limit_seconds)
+                print(f"{size} avatars, {implementation.name}: {run.cost}", flush=True)
                 runs.append(run)
-                if not run.cost.ended:
-                    too_slow.add(contender.name)
+                if not run.cost.completed:
+                    too_slow.add(implementation.name)
     return runs
 
 

@@ -1,4 +1,4 @@
-"""The batch: so many avatars from the create to the recorded end, by each contender at each size."""
+"""Provisions a batch of avatars, from the create request to the recorded status, with one implementation."""
 
 from __future__ import annotations
 
@@ -12,80 +12,87 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.contenders import Contender, Task
-from benchmarks.measuring import Cost, cost_of, cpu_seconds_of, on_core
-from benchmarks.world import CORE, OTHER_CORE, world
-from deployments.prefect_access import embedded_database
-from deployments.prefect_server import prefect_server
+from benchmarks.implementations import Implementation, Workload
+from benchmarks.process_metrics import ProcessCost, cpu_seconds_of, measure_command, pinned_to_core
+from benchmarks.simulator_process import SERVER_CORE, WORKLOAD_CORE, run_simulator
+from deployments.embedded.prefect_connection import embedded_database_settings
+from deployments.embedded.prefect_server import prefect_server
 
 TRAINING_SECONDS = 30.0
 WARM_UP = "import prefect; prefect.flow(lambda: None, name='warm-up')()"
-"""A flow run before the measured one: a server that has just started is slow at first."""
-PERCENT_NOTICED = 99
+"""Runs one flow before the measurement: a Prefect server is slow right after its start."""
+PERCENTILE = 99
 
 
 @dataclass(frozen=True)
-class Run:
-    """One contender, once, at one size."""
+class BatchMeasurement:
+    """One run of one implementation with `count` avatars."""
 
-    contender: Contender
+    implementation: Implementation
     count: int
-    cost: Cost
+    cost: ProcessCost
     server_cpu_seconds: float
-    """Of the Prefect server meanwhile, where the contender uses one."""
+    """CPU of the Prefect server during the run, if the implementation uses one."""
     requests: dict[str, int]
-    late_seconds: list[float]
-    """For each avatar that was noticed: how long after the end of its training. Sorted."""
+    detection_delays: list[float]
+    """Per avatar: seconds from the end of its training to the detection. Sorted."""
 
     @property
-    def cpu_milliseconds_each(self) -> float:
-        """CPU an avatar."""
+    def cpu_milliseconds_per_avatar(self) -> float:
+        """CPU per avatar."""
         return 1000 * self.cost.cpu_seconds / self.count
 
     @property
-    def late_p99(self) -> float:
-        """The delay that all but one in a hundred stay below."""
-        return self.late_seconds[max(len(self.late_seconds) * PERCENT_NOTICED // 100 - 1, 0)]
+    def delay_p99(self) -> float:
+        """The 99th percentile of the detection delays, in seconds."""
+        return self.detection_delays[max(len(self.detection_delays) * PERCENTILE // 100 - 1, 0)]
 
     @property
-    def late_median(self) -> float:
-        """The median delay."""
-        return statistics.median(self.late_seconds)
+    def delay_median(self) -> float:
+        """The median of the detection delays, in seconds."""
+        return statistics.median(self.detection_delays)
 
 
-def measure(contender: Contender, count: int, *, limit_seconds: float) -> Run:
-    """Have a contender do the job in a fresh world. Raises CommandFailed, also where avatars are missing."""
+def measure(implementation: Implementation, count: int, *, limit_seconds: float) -> BatchMeasurement:
+    """Run an implementation against a new simulator.
+
+    Raises:
+        CommandFailed: The command ended with an error.
+        RuntimeError: Avatars are missing, at the simulator or in the output.
+    """
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
-        with world(TRAINING_SECONDS, folder) as around, on_core(OTHER_CORE):
-            task = Task(around, count, folder)
-            words = contender.words(task)
-            with prefect_for(contender, folder) as (server, settings):
+        with run_simulator(TRAINING_SECONDS, folder) as simulator, pinned_to_core(WORKLOAD_CORE):
+            workload = Workload(simulator, count, folder)
+            args = implementation.command(workload)
+            with prefect_server_for(implementation, folder) as (server, settings):
                 before = cpu_seconds_of(server) if server else 0.0
-                cost = cost_of(words, {**contender.settings(task), **settings}, folder, limit_seconds=limit_seconds)
-                after = cpu_seconds_of(server) if server else 0.0
-            requests, ends = around.requests(), around.ends()
-        late: list[float] = []
-        if cost.ended:
-            noticed = contender.noticed(task)
-            if not noticed.keys() == ends.keys() or len(ends) != count:
-                raise RuntimeError(
-                    f"{contender.name}: of {count} avatars {len(ends)} were made, {len(noticed)} seen"
+                cost = measure_command(
+                    args, {**implementation.settings(workload), **settings}, folder, limit_seconds=limit_seconds
                 )
-            late = sorted(noticed[one] - ends[one] for one in ends)
-    return Run(contender, count, cost, after - before, requests, late)
+                after = cpu_seconds_of(server) if server else 0.0
+            requests, completed = simulator.requests(), simulator.completion_times()
+        delays: list[float] = []
+        if cost.completed:
+            detected = implementation.detection_times(workload)
+            if not detected.keys() == completed.keys() or len(completed) != count:
+                raise RuntimeError(
+                    f"{implementation.name}: {len(completed)} of {count} avatars created, {len(detected)} detected"
+                )
+            delays = sorted(detected[avatar_id] - completed[avatar_id] for avatar_id in completed)
+    return BatchMeasurement(implementation, count, cost, after - before, requests, delays)
 
 
 @contextlib.contextmanager
-def prefect_for(contender: Contender, folder: Path) -> Iterator[tuple[int | None, dict[str, str]]]:
-    """Run a Prefect server for who needs one, as every deployment has one running already."""
-    if not contender.uses_prefect:
+def prefect_server_for(implementation: Implementation, folder: Path) -> Iterator[tuple[int | None, dict[str, str]]]:
+    """Run a Prefect server if the implementation needs one: every deployment has a running server."""
+    if not implementation.uses_prefect:
         yield None, {}
         return
     home = folder / "prefect"
     with contextlib.ExitStack() as stack:
-        with on_core(CORE):
-            server = stack.enter_context(prefect_server(home, database=embedded_database(home)))
+        with pinned_to_core(SERVER_CORE):
+            server = stack.enter_context(prefect_server(home, database=embedded_database_settings(home)))
         settings = {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(home)}
         subprocess.run(
             [sys.executable, "-c", WARM_UP], env={**os.environ, **settings}, check=True, capture_output=True
@@ -93,6 +100,6 @@ def prefect_for(contender: Contender, folder: Path) -> Iterator[tuple[int | None
         yield server.process.pid, settings
 
 
-def median_of(runs: Sequence[Run]) -> Run:
+def median_of(runs: Sequence[BatchMeasurement]) -> BatchMeasurement:
     """Return the run with the median wall time."""
     return sorted(runs, key=lambda run: run.cost.wall_seconds)[(len(runs) - 1) // 2]

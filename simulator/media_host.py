@@ -1,9 +1,9 @@
-"""Serves a directory of videos over HTTPS on loopback: with ranges, without, and with the answers of a bad day.
+"""Serves a directory of videos over HTTPS on loopback: with range requests, without them, and with faults.
 
-/NAME                    the file, by ranges where asked
-/no-ranges/NAME          the whole file, whatever is asked
-/status/CODE/NAME        that status and nothing else
-/redirect/LOCATION       a redirect to a URL, or to another path here
+/NAME                    the file, with support for range requests
+/no-ranges/NAME          the whole file, without support for range requests
+/status/CODE/NAME        a response with this status and no body
+/redirect/LOCATION       a redirect to a URL, or to another path of this host
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from simulator.serving import HOST, serving
+from simulator.uvicorn_thread import HOST, serve_in_thread
 
 
-class Asked(NamedTuple):
-    """A request that came: its path, and its Range header or nothing."""
+class RecordedRequest(NamedTuple):
+    """A received request: its path and its Range header, empty without one."""
 
     path: str
     range: str
@@ -36,37 +36,37 @@ class Asked(NamedTuple):
 
 @dataclass
 class MediaHost:
-    """A running host. `ca_file` (PEM) signed its certificate; `requests` grows by every request that comes."""
+    """A running host. `ca_file` (PEM) signed its certificate; `requests` lists every received request."""
 
     base_url: str
     ca_file: Path
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
 
     def url(self, path: str) -> str:
-        """Return the URL of a file, or of any path above."""
+        """Return the URL of a file, or of any path in the module docstring."""
         return f"{self.base_url}/{quote(path)}"
 
     def redirect_url(self, location: str) -> str:
-        """Return a URL that redirects to `location`: a whole URL, or a path here."""
+        """Return a URL that redirects to `location`: a complete URL, or a path of this host."""
         return f"{self.base_url}/redirect/{quote(location, safe='')}"
 
 
-def media_app(directory: Path, requests: list[Asked]) -> Starlette:
-    """Return the ASGI app that serves `directory` and notes in `requests` what it was asked."""
+def media_app(directory: Path, requests: list[RecordedRequest]) -> Starlette:
+    """Return the ASGI app that serves `directory` and appends each request to `requests`."""
 
-    def found(request: Request) -> Path | None:
+    def find_file(request: Request) -> Path | None:
         path = directory / Path(request.path_params["name"]).name
         return path if path.is_file() else None
 
     async def ranged(request: Request) -> Response:
-        path = found(request)
+        path = find_file(request)
         return FileResponse(path) if path else Response(status_code=404)
 
     async def unranged(request: Request) -> Response:
-        path = found(request)
+        path = find_file(request)
         if path is None:
             return Response(status_code=404)
-        # A FileResponse answers with ranges to a request that asks for them: here none does.
+        # FileResponse supports range requests, so the Range header is removed here.
         request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
         return FileResponse(path, headers={"accept-ranges": "none"})
 
@@ -84,27 +84,34 @@ def media_app(directory: Path, requests: list[Asked]) -> Starlette:
             Route("/redirect/{location:path}", redirect),
             Route("/{name}", ranged),
         ],
-        middleware=[Middleware(_Noting, requests=requests)],
+        middleware=[Middleware(_RecordingMiddleware, requests=requests)],
     )
 
 
-class _Noting:
-    def __init__(self, app: ASGIApp, requests: list[Asked]) -> None:
+class _RecordingMiddleware:
+    def __init__(self, app: ASGIApp, requests: list[RecordedRequest]) -> None:
         self._app = app
         self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = Request(scope)
-            self._requests.append(Asked(request.url.path, request.headers.get("range", "")))
+            self._requests.append(RecordedRequest(request.url.path, request.headers.get("range", "")))
         await self._app(scope, receive, send)
 
 
 @contextlib.contextmanager
 def running_media_host(directory: Path, port: int = 0) -> Iterator[MediaHost]:
-    """Serve `directory` while the context is open. Its certificate is for 127.0.0.1, localhost, allowed.localhost.
+    """Serve `directory` while the context is open.
 
-    `port` 0 takes a free one. Raises OSError where the port is taken.
+    The certificate is valid for 127.0.0.1, localhost and allowed.localhost.
+
+    Args:
+        directory: The folder of the videos.
+        port: The port to listen on; 0 selects a free one.
+
+    Raises:
+        OSError: The port is in use.
     """
     authority = trustme.CA()
     with tempfile.TemporaryDirectory(prefix="media-host-") as secrets:
@@ -113,6 +120,6 @@ def running_media_host(directory: Path, port: int = 0) -> Iterator[MediaHost]:
         authority.issue_cert(HOST, "localhost", "allowed.localhost").private_key_and_cert_chain_pem.write_to_path(
             certificate
         )
-        requests: list[Asked] = []
-        with serving(media_app(directory, requests), port=port, certificate=certificate) as base_url:
+        requests: list[RecordedRequest] = []
+        with serve_in_thread(media_app(directory, requests), port=port, certificate=certificate) as base_url:
             yield MediaHost(base_url, ca_file, requests)

@@ -1,4 +1,4 @@
-"""The faults a caller asks for by name, as data."""
+"""The scenarios: named faults that a caller selects per request."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from simulator.validation import Invalid
+from simulator.validation import InvalidCreateRequest
 
-CHOSEN_BY = "simulator"
-"""The key in a create request's `extras` whose value names the scenarios, with commas between them."""
+SCENARIO_EXTRA = "simulator"
+"""The key in the `extras` of POST /avatars whose value lists the scenarios, separated by commas."""
 
 NOT_TRAINED = "NOT_TRAINED"
 TRAINING = "TRAINING"
@@ -18,55 +18,55 @@ TRAINING_FAILED = "TRAINING_FAILED"
 REFUSED = "REFUSED"
 
 Stages = tuple[tuple[float, str], ...]
-"""Statuses in order, each with the share of the training time after which it begins."""
-_EARLY: Stages = ((0.0, NOT_TRAINED), (0.1, TRAINING))
+"""Statuses in order, each with the fraction of the training time after which it begins."""
+_INITIAL_STAGES: Stages = ((0.0, NOT_TRAINED), (0.1, TRAINING))
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long things take, in seconds."""
+    """The durations of the simulated operations, in seconds."""
 
     training_seconds: float = 1.0
     slow_seconds: float = 3.0
     list_lag_seconds: float = 2.0
-    late_get_seconds: float = 1.0
+    get_lag_seconds: float = 1.0
     retry_after_seconds: float = 1.0
-    """Told in whole seconds, rounded up: Retry-After knows no others."""
+    """Sent as whole seconds, rounded up, because Retry-After has no fractions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
-    """How one POST is met."""
+class CreateResponse:
+    """The response to one POST /avatars."""
 
     status: int | None
-    """None: the line is cut without an answer."""
-    creates: bool = False
-    first: int | None = None
-    """Meets only the first so many POSTs of one request; None: every one."""
+    """None: the connection is dropped without a response."""
+    creates_avatar: bool = False
+    first_n: int | None = None
+    """Applies only to this many first POSTs of a request; None: to every POST."""
     retry_after: bool = False
-    slow: bool = False
-    garbled: bool = False
-    echoes: bool = False
-    """The message repeats the request, headers and all."""
+    delayed: bool = False
+    invalid_json: bool = False
+    echoes_request: bool = False
+    """The error message repeats the request including its headers."""
 
 
-CREATED = Reaction(HTTPStatus.CREATED, creates=True)
+CREATED = CreateResponse(HTTPStatus.CREATED, creates_avatar=True)
 
-Hides = Callable[[float, Timing], bool]
-"""Tells from an avatar's age in seconds whether it is hidden."""
+HidePredicate = Callable[[float, Timing], bool]
+"""Returns whether an avatar of this age in seconds is hidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of trouble. What it leaves at None goes as on the good path."""
+    """One kind of fault. A field that is None does not change the normal behaviour."""
 
     name: str
-    does: str
-    reaction: Reaction | None = None
-    early: Stages | None = None
-    end: str | None = None
-    get_hides: Hides | None = None
-    list_hides: Hides | None = None
+    description: str
+    create_response: CreateResponse | None = None
+    initial_stages: Stages | None = None
+    final_status: str | None = None
+    get_hides: HidePredicate | None = None
+    list_hides: HidePredicate | None = None
     flaky: bool = False
 
 
@@ -74,8 +74,8 @@ def _vanished(age_seconds: float, timing: Timing) -> bool:
     return age_seconds >= timing.training_seconds / 2
 
 
-def _late(age_seconds: float, timing: Timing) -> bool:
-    return age_seconds < timing.late_get_seconds
+def _hidden_at_first(age_seconds: float, timing: Timing) -> bool:
+    return age_seconds < timing.get_lag_seconds
 
 
 def _lagging(age_seconds: float, timing: Timing) -> bool:
@@ -85,88 +85,93 @@ def _lagging(age_seconds: float, timing: Timing) -> bool:
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("fail", "the training ends in TRAINING_FAILED", end=TRAINING_FAILED),
-        Scenario("refuse", "the training ends in REFUSED", end=REFUSED),
-        Scenario("never", "the training never ends", end=TRAINING),
+        Scenario("fail", "the training ends in TRAINING_FAILED", final_status=TRAINING_FAILED),
+        Scenario("refuse", "the training ends in REFUSED", final_status=REFUSED),
+        Scenario("never", "the training never ends", final_status=TRAINING),
         Scenario(
             "unknown-status",
-            "the status is one that no document knows until the training ends",
-            early=((0.0, "QUEUED_FOR_REVIEW"),),
+            "the status is undocumented until the training ends",
+            initial_stages=((0.0, "QUEUED_FOR_REVIEW"),),
         ),
         Scenario(
             "rate-limited",
             "the first two POSTs get 429 with Retry-After",
-            Reaction(HTTPStatus.TOO_MANY_REQUESTS, first=2, retry_after=True),
+            CreateResponse(HTTPStatus.TOO_MANY_REQUESTS, first_n=2, retry_after=True),
         ),
         Scenario(
             "unavailable",
             "the first two POSTs get 503 with Retry-After",
-            Reaction(HTTPStatus.SERVICE_UNAVAILABLE, first=2, retry_after=True),
+            CreateResponse(HTTPStatus.SERVICE_UNAVAILABLE, first_n=2, retry_after=True),
         ),
         Scenario(
             "unavailable-bare",
             "the first two POSTs get 503 without Retry-After",
-            Reaction(HTTPStatus.SERVICE_UNAVAILABLE, first=2),
+            CreateResponse(HTTPStatus.SERVICE_UNAVAILABLE, first_n=2),
         ),
-        Scenario("invalid", "every POST gets 422", Reaction(HTTPStatus.UNPROCESSABLE_ENTITY)),
+        Scenario("invalid", "every POST gets 422", CreateResponse(HTTPStatus.UNPROCESSABLE_ENTITY)),
         Scenario(
             "echo",
-            "every POST gets 400 with a message that repeats its body and headers, key and all",
-            Reaction(HTTPStatus.BAD_REQUEST, echoes=True),
+            "every POST gets 400 with a message that repeats its body and headers, including the key",
+            CreateResponse(HTTPStatus.BAD_REQUEST, echoes_request=True),
         ),
-        Scenario("payment-required", "every POST gets 402", Reaction(HTTPStatus.PAYMENT_REQUIRED)),
+        Scenario("payment-required", "every POST gets 402", CreateResponse(HTTPStatus.PAYMENT_REQUIRED)),
         Scenario(
             "error-after-create",
-            "every POST creates and gets 500",
-            Reaction(HTTPStatus.INTERNAL_SERVER_ERROR, creates=True),
+            "every POST creates an avatar and gets 500",
+            CreateResponse(HTTPStatus.INTERNAL_SERVER_ERROR, creates_avatar=True),
         ),
         Scenario(
             "cut-after-create",
-            "the first POST creates and its line is cut",
-            Reaction(None, creates=True, first=1),
+            "the first POST creates an avatar and its connection is dropped",
+            CreateResponse(None, creates_avatar=True, first_n=1),
         ),
         Scenario(
-            "cut-before-create", "the first POST's line is cut and nothing is created", Reaction(None, first=1)
+            "cut-before-create",
+            "the connection of the first POST is dropped and nothing is created",
+            CreateResponse(None, first_n=1),
         ),
         Scenario(
             "slow",
-            "every POST creates and is answered late",
-            Reaction(HTTPStatus.CREATED, creates=True, slow=True),
+            "every POST creates an avatar and gets a delayed response",
+            CreateResponse(HTTPStatus.CREATED, creates_avatar=True, delayed=True),
         ),
         Scenario(
             "garbled",
-            "every POST creates and gets 201 with a body that is not JSON",
-            Reaction(HTTPStatus.CREATED, creates=True, garbled=True),
+            "every POST creates an avatar and gets 201 with a body that is not JSON",
+            CreateResponse(HTTPStatus.CREATED, creates_avatar=True, invalid_json=True),
         ),
         Scenario(
             "vanish",
-            "half the training time on, GET answers 404 and the list leaves it out",
+            "after half the training time GET answers 404 and the list omits the avatar",
             get_hides=_vanished,
             list_hides=_vanished,
         ),
-        Scenario("late-get", "just after the create, GET answers 404", get_hides=_late),
-        Scenario("list-lag", "just after the create, the list leaves it out", list_hides=_lagging),
+        Scenario("late-get", "shortly after the create, GET answers 404", get_hides=_hidden_at_first),
+        Scenario("list-lag", "shortly after the create, the list omits the avatar", list_hides=_lagging),
         Scenario("flaky-polls", "every second GET answers 500", flaky=True),
     )
 }
 
 
-def chosen(names: str) -> tuple[Scenario, ...]:
-    """Return the scenarios in a list such as "unavailable,refuse"; none for an empty one.
+def parse_scenarios(names: str) -> tuple[Scenario, ...]:
+    """Return the scenarios in a list such as "unavailable,refuse".
 
-    Of two that contradict each other the first has its way; two that meet only the first POSTs take turns.
-    Raises Invalid for a name that is not known.
+    If two scenarios conflict, the first one applies. Two that apply only to the first POSTs apply one after the
+    other.
+
+    Raises:
+        InvalidCreateRequest: A name is unknown.
     """
     scenarios = []
     for name in filter(None, map(str.strip, names.split(","))):
         if name not in SCENARIOS:
-            raise Invalid(f"unknown scenario {name!r}; known are: {', '.join(SCENARIOS)}")
+            raise InvalidCreateRequest(f"unknown scenario {name!r}; known are: {', '.join(SCENARIOS)}")
         scenarios.append(SCENARIOS[name])
     return tuple(scenarios)
 
 
-def stages(scenarios: tuple[Scenario, ...]) -> Stages:
-    """Return the statuses that an avatar goes through."""
-    early = next((each.early for each in scenarios if each.early), _EARLY)
-    end = next((each.end for each in scenarios if each.end), IDLE)
-    return (*early, (1.0, end))
+def status_stages(scenarios: tuple[Scenario, ...]) -> Stages:
+    """Return the statuses of an avatar with these scenarios, in order."""
+    initial = next((scenario.initial_stages for scenario in scenarios if scenario.initial_stages), _INITIAL_STAGES)
+    final = next((scenario.final_status for scenario in scenarios if scenario.final_status), IDLE)
+    return (*initial, (1.0, final))

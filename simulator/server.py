@@ -1,4 +1,4 @@
-"""Runs the simulated Argil API on loopback, in this process."""
+"""Runs the simulated Argil API on loopback in this process."""
 
 from __future__ import annotations
 
@@ -8,39 +8,45 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.argil import create_app
-from simulator.cutting import CuttableProtocol
+from simulator.account import SimulatedAccount
+from simulator.argil_app import create_app
+from simulator.connection_drop import DroppableProtocol
 from simulator.scenarios import Timing
-from simulator.serving import serving
-from simulator.world import World
+from simulator.uvicorn_thread import serve_in_thread
 
 
 @dataclass(frozen=True)
 class ArgilSimulator:
-    """A running simulator: where it is, the key it takes, and the world it serves."""
+    """A running simulator: its URL, its API key and its account."""
 
     api_url: str
     api_key: str
-    world: World
+    account: SimulatedAccount
 
     def avatars_with_extra(self, key: str, value: str) -> list[dict[str, Any]]:
-        """Return the avatars whose extras hold this pair, oldest first."""
-        return [avatar for avatar in self.world.avatars if avatar["extras"].get(key) == value]
+        """Return the avatars whose extras contain this pair, oldest first."""
+        return [avatar for avatar in self.account.avatars if avatar["extras"].get(key) == value]
 
 
 @contextlib.contextmanager
-def running_argil(
+def run_argil(
     *,
     api_key: str = "simulator-key",
     port: int = 0,
     clock: Callable[[], float] = time.monotonic,
     **timing_seconds: float,
 ) -> Iterator[ArgilSimulator]:
-    """Serve a new world while the context is open.
+    """Serve a new account while the context is open.
 
-    `port` 0 takes a free one. `clock` tells monotonic seconds: avatars age by it. `timing_seconds` are fields of
-    Timing, such as `training_seconds=60`. Raises OSError where the port is taken.
+    Args:
+        api_key: The API key that the simulator accepts.
+        port: The port to listen on; 0 selects a free one.
+        clock: Returns monotonic seconds; it determines the age of the avatars.
+        timing_seconds: Fields of Timing, for example `training_seconds=60`.
+
+    Raises:
+        OSError: The port is in use.
     """
-    world = World(Timing(**timing_seconds), clock=clock)
-    with serving(create_app(world, api_key=api_key), port=port, http=CuttableProtocol) as url:
-        yield ArgilSimulator(f"{url}/v1", api_key, world)
+    account = SimulatedAccount(Timing(**timing_seconds), clock=clock)
+    with serve_in_thread(create_app(account, api_key=api_key), port=port, http=DroppableProtocol) as url:
+        yield ArgilSimulator(f"{url}/v1", api_key, account)

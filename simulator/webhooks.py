@@ -1,4 +1,4 @@
-"""The webhooks that an account has registered."""
+"""The webhooks of an account."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import threading
 import uuid
 from typing import Any
 
-from simulator.validation import Invalid
+from simulator.validation import InvalidCreateRequest
 
 Webhook = dict[str, Any]
 
 
 class Webhooks:
-    """The webhooks of one account. Any thread may use it."""
+    """The webhooks of one account. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._webhooks: dict[str, Webhook] = {}
 
     def add(self, body: Any) -> Webhook:
-        """Register what a request asks for, as often as it does. Raises Invalid."""
-        webhook = {"id": str(uuid.uuid4()), **_checked(body)}
+        """Register a webhook; equal requests register several. Raises InvalidCreateRequest."""
+        webhook = {"id": str(uuid.uuid4()), **_validate(body)}
         with self._lock:
             self._webhooks[webhook["id"]] = webhook
         return webhook
@@ -31,8 +31,8 @@ class Webhooks:
             return list(self._webhooks.values())
 
     def change(self, webhook_id: str, body: Any) -> Webhook | None:
-        """Change a webhook to what a request asks for; None where there is none. Raises Invalid."""
-        fields = _checked(body)
+        """Replace a webhook; None if the id is unknown. Raises InvalidCreateRequest."""
+        fields = _validate(body)
         with self._lock:
             if webhook_id not in self._webhooks:
                 return None
@@ -40,21 +40,21 @@ class Webhooks:
             return changed
 
     def remove(self, webhook_id: str) -> bool:
-        """Remove a webhook; returns whether there was one."""
+        """Remove a webhook; returns whether it existed."""
         with self._lock:
             return self._webhooks.pop(webhook_id, None) is not None
 
     def urls(self, event: str) -> list[str]:
-        """Return where an event is to be delivered."""
+        """Return the URLs that an event is delivered to."""
         return [webhook["callbackUrl"] for webhook in self.all() if event in webhook["events"]]
 
 
-def _checked(body: Any) -> Webhook:
+def _validate(body: Any) -> Webhook:
     if not isinstance(body, dict) or body.keys() != {"callbackUrl", "events"}:
-        raise Invalid("the body must be an object of callbackUrl and events")
+        raise InvalidCreateRequest("the body must be an object of callbackUrl and events")
     url, events = body["callbackUrl"], body["events"]
     if not isinstance(url, str) or not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise Invalid("callbackUrl must be a URI that starts with https://")
+        raise InvalidCreateRequest("callbackUrl must be a URI that starts with https://")
     if not isinstance(events, list) or not events or not all(isinstance(event, str) for event in events):
-        raise Invalid("events must be a list of strings, and not empty")
+        raise InvalidCreateRequest("events must be a list of strings, and not empty")
     return {"callbackUrl": url, "events": events}

@@ -1,48 +1,87 @@
-"""The page of figures: ratios against the floor of the same run, and parts that outlive what was not measured."""
+"""The generated page: ratios to the bare implementation of the same run, and parts kept from the previous page."""
 
 from __future__ import annotations
 
-from benchmarks.batch import Run
-from benchmarks.contenders import BARE, OURS, PLAIN_PREFECT, Contender
-from benchmarks.crowd import Crowd
+import itertools
+from pathlib import Path
+
+from benchmarks.batch import BatchMeasurement
+from benchmarks.concurrent_trainings import TrainingLoad
+from benchmarks.implementations import ASYNCIO_HTTPX, AVATARS_BATCH, PLAIN_PREFECT, Implementation
 from benchmarks.ledger import Row
-from benchmarks.measuring import Cost
-from benchmarks.report import written
+from benchmarks.media import ProbeMeasurement
+from benchmarks.process_metrics import ProcessCost
+from benchmarks.report import CONCURRENT_TRAININGS_TITLE, LEDGER_TITLE, render
 
 
-def run(contender: Contender, wall: float, cpu: float, *, ended: bool = True) -> Run:
-    late = [0.5] * 98 + [2.0, 9.0]
-    return Run(contender, 100, Cost(wall, cpu, 80.0, ended), 0.0, {"POST /avatars": 100}, late if ended else [])
+def measurement(
+    implementation: Implementation, wall: float, cpu: float, *, completed: bool = True
+) -> BatchMeasurement:
+    delays = [0.5] * 98 + [2.0, 9.0]
+    return BatchMeasurement(
+        implementation,
+        100,
+        ProcessCost(wall, cpu, 80.0, completed),
+        0.0,
+        {"POST /avatars": 100},
+        delays if completed else [],
+    )
 
 
 def cells(page: str, name: str) -> list[str]:
-    """Return the cells of the line about a contender."""
+    """Return the cells of an implementation's row."""
     [line] = [line for line in page.splitlines() if f"| {name} |" in line]
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_the_median_of_the_runs_is_told_with_its_ratio_to_the_floor() -> None:
-    floor = [run(BARE, wall, 1.0) for wall in (30.0, 31.0, 50.0)]
-    ours = [run(OURS, wall, 2.0) for wall in (90.0, 34.1, 20.0)]
-    page = written("", "the command", [*ours, *floor], [], [], [])
-    told = cells(page, OURS.name)
-    assert told == ["100", OURS.name, "3", "34.1", "1.10", "20.0", "2.00", "80", "100", "0.5, 2.0"]
-    assert cells(page, BARE.name)[3:5] == ["31.0", "1.00"]
+def test_median_run_is_reported_with_its_ratios() -> None:
+    bare = [measurement(ASYNCIO_HTTPX, wall, 1.0) for wall in (30.0, 31.0, 50.0)]
+    batch = [measurement(AVATARS_BATCH, wall, 2.0) for wall in (90.0, 34.1, 20.0)]
+    page = render("", "the command", [*batch, *bare], [], [], [])
+    row = cells(page, AVATARS_BATCH.name)
+    assert row == ["100", AVATARS_BATCH.name, "3", "34.1", "1.10", "20.0", "2.00", "80", "100", "0.5, 2.0"]
+    assert cells(page, ASYNCIO_HTTPX.name)[3:5] == ["31.0", "1.00"]
 
 
-def test_what_was_not_done_in_time_is_told_as_that() -> None:
-    page = written(
-        "", "the command", [run(BARE, 30.0, 1.0), run(PLAIN_PREFECT, 330.0, 9.0, ended=False)], [], [], []
+def test_run_over_the_time_limit_is_reported_as_timed_out() -> None:
+    page = render(
+        "",
+        "the command",
+        [measurement(ASYNCIO_HTTPX, 30.0, 1.0), measurement(PLAIN_PREFECT, 330.0, 9.0, completed=False)],
+        [],
+        [],
+        [],
     )
-    assert cells(page, PLAIN_PREFECT.name)[3:] == ["not done in 330", *["–"] * 6]
+    assert cells(page, PLAIN_PREFECT.name)[3:] == ["timed out after 330", *["–"] * 6]
 
 
-def test_a_part_that_was_not_measured_stays_with_the_command_that_made_it() -> None:
-    before = written("", "first", [run(BARE, 30.0, 1.0)], [Crowd(7, 80.0, 1.5, 2.5, 3, 4)], [], [])
-    after = written(before, "second", [], [], [], [Row("sqlite", "a transition", 10, 20, 1.0, 1.5)])
-    crowd, ledger = after.index("## Waiting in one process"), after.index("## The ledger")
+def test_part_without_new_measurement_is_kept() -> None:
+    before = render(
+        "", "first", [measurement(ASYNCIO_HTTPX, 30.0, 1.0)], [TrainingLoad(7, 80.0, 1.5, 2.5, 3, 4)], [], []
+    )
+    after = render(before, "second", [], [], [], [Row("sqlite", "commit a transition", 10, 20, 1.0, 1.5)])
+    trainings, ledger = (after.index(f"## {title}") for title in (CONCURRENT_TRAININGS_TITLE, LEDGER_TITLE))
     assert before.strip() in after
-    assert after.count("Made by `first`") == 2
-    assert "Made by `second`" in after[ledger:]
-    assert "| 7 | 80 | 1.5% | 2.5% | 3 | 4 |" in after[crowd:ledger]
-    assert "| sqlite | a transition | 1.00 (10) | 1.50 (20) | 1.50 |" in after[ledger:]
+    assert after.count("Measured by `first`") == 2
+    assert "Measured by `second`" in after[ledger:]
+    assert "| 7 | 80 | 1.5% | 2.5% | 3 | 4 |" in after[trainings:ledger]
+    assert "| sqlite | commit a transition | 1.00 (10) | 1.50 (20) | 1.50 |" in after[ledger:]
+
+
+def test_benchmarks_page_matches_the_generator() -> None:
+    page = Path(__file__).parents[2].joinpath("BENCHMARKS.md").read_text()
+    assert render(page, "the command", [], [], [], []) == page
+    cost = ProcessCost(1.0, 1.0, 1.0, completed=True)
+    sample = render(
+        "",
+        "the command",
+        [measurement(ASYNCIO_HTTPX, 30.0, 1.0)],
+        [TrainingLoad(7, 80.0, 1.5, 2.5, 3, 4)],
+        [ProbeMeasurement("ffprobe URL", cost, 3)],
+        [Row("sqlite", "commit a transition", 10, 20, 1.0, 1.5)],
+    )
+    lines = sample.splitlines()
+    fixed = [line for line in lines if not line.startswith(("Measured by", "| ")) or line.startswith("| ---")]
+    headers = [line for line, below in itertools.pairwise(lines) if below.startswith("| ---")]
+    assert len(headers) == 4
+    assert {*fixed, *headers} <= set(page.splitlines())

@@ -1,4 +1,4 @@
-"""Fuzzes every kind of input, each in a process of its own, and tells the counts: `python -m tests.fuzz`."""
+"""Fuzzes every target in a process of its own and prints the counts: `python -m tests.fuzz`."""
 
 from __future__ import annotations
 
@@ -13,84 +13,85 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.fuzz.all_kinds import SHARES
-from tests.fuzz.child import Report
+from tests.fuzz.targets import TARGET_WEIGHTS
+from tests.fuzz.worker import Report
 
-TOLD_LINES = 40
+MAX_REPORTED_LINES = 40
 GUIDED = "guided"
-"""The probe under atheris, with a tenth more cases than the others have in all; atheris runs on Linux alone."""
+"""The probe under atheris, with a tenth of all cases in addition. Atheris runs on Linux only."""
 
 
 class Outcome(NamedTuple):
-    """How a child ended: what it did, and what it failed of, None where it did not."""
+    """The result of a worker: its report and its failure, if any."""
 
     name: str
     report: Report
     failure: str | None
 
 
-def run_child(name: str, command: list[str], folder: Path) -> Outcome:
-    """Run a child to its end; `folder` keeps its report and its last case."""
+def run_worker(name: str, command: list[str], folder: Path) -> Outcome:
+    """Run a worker until it exits. It writes its report and its last case to `folder`."""
     folder.mkdir(parents=True)
-    full = [*command, str(folder)]
-    done = subprocess.run(full, capture_output=True, text=True, errors="replace", check=False)
-    told = folder / "report"
-    report = Report(**json.loads(told.read_text())) if told.exists() else Report()
-    if done.returncode == 0:
+    completed = subprocess.run(
+        [*command, str(folder)], capture_output=True, text=True, errors="replace", check=False
+    )
+    path = folder / "report"
+    report = Report(**json.loads(path.read_text())) if path.exists() else Report()
+    if completed.returncode == 0:
         return Outcome(name, report, None)
-    if done.returncode == -signal.SIGPROF:
-        why = "a case hangs"
-    elif done.returncode < 0:
-        why = f"a case kills the process: {signal.Signals(-done.returncode).name}"
+    if completed.returncode == -signal.SIGPROF:
+        message = "a case hangs"
+    elif completed.returncode < 0:
+        message = f"a case kills the process: {signal.Signals(-completed.returncode).name}"
     else:
-        why = "\n".join((done.stdout + done.stderr).splitlines()[:TOLD_LINES])
-    return Outcome(name, report, f"{name}: {why}\nthe case is kept, pickled, in {folder / 'case'}")
+        message = "\n".join((completed.stdout + completed.stderr).splitlines()[:MAX_REPORTED_LINES])
+    return Outcome(name, report, f"{name}: {message}\nthe pickled case is in {folder / 'case'}")
 
 
 def command(name: str, cases: int, seed: int) -> list[str]:
-    """Return what runs so many cases of a kind, but for the folder."""
-    module = ["tests.fuzz.guided"] if name == GUIDED else ["tests.fuzz.child", name]
+    """Return the command that runs so many cases of a target, without the folder."""
+    module = ["tests.fuzz.coverage_guided"] if name == GUIDED else ["tests.fuzz.worker", name]
     return [sys.executable, "-m", *module, str(cases), str(seed)]
 
 
-def told(outcomes: list[Outcome]) -> str:
-    """Return the counts in one line."""
+def format_summary(outcomes: list[Outcome]) -> str:
+    """Format the counts as one line."""
     total = sum(outcome.report.cases for outcome in outcomes)
-    each = ", ".join(f"{outcome.name} {outcome.report.cases:,}" for outcome in outcomes)
+    counts = ", ".join(f"{outcome.name} {outcome.report.cases:,}" for outcome in outcomes)
     slowest = max(outcome.report.slowest_seconds for outcome in outcomes)
     growth = max(outcome.report.growth_bytes for outcome in outcomes) // 10**6
     failed = sum(outcome.failure is not None for outcome in outcomes)
-    worst = f"slowest {slowest:.2f} s of CPU, growth {growth} MB at most"
-    return f"fuzz: {total:,} cases ({each}); {worst}; {failed} failed"
+    extremes = f"slowest {slowest:.2f} s of CPU, growth {growth} MB at most"
+    return f"fuzz: {total:,} cases ({counts}); {extremes}; {failed} failed"
 
 
 def main() -> int:
-    """Run what the arguments say; returns the exit code."""
+    """Run the targets that the arguments select, and return the exit code."""
     parser = argparse.ArgumentParser(prog="tests.fuzz", description=__doc__)
-    parser.add_argument("--cases", type=int, default=100_000, help="how many, over all kinds")
-    parser.add_argument("--seed", type=int, default=1, help="which cases")
-    parser.add_argument("--jobs", type=int, default=2, help="how many processes at once")
-    parser.add_argument("--only", choices=[*SHARES, GUIDED], help="one kind alone, with all the cases")
-    wanted = parser.parse_args()
+    parser.add_argument("--cases", type=int, default=100_000, help="number of cases, over all targets")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the cases")
+    parser.add_argument("--jobs", type=int, default=2, help="number of concurrent processes")
+    parser.add_argument("--only", choices=[*TARGET_WEIGHTS, GUIDED], help="run one target with all cases")
+    args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="avatars-fuzz-"))
-    counts = {name: -(-wanted.cases * percent // 100) for name, (_, percent) in SHARES.items()}
+    counts = {name: -(-args.cases * percent // 100) for name, (_, percent) in TARGET_WEIGHTS.items()}
     if importlib.util.find_spec("atheris"):
-        counts = {GUIDED: -(-wanted.cases // 10), **counts}
-    if wanted.only:
-        counts = {wanted.only: wanted.cases}
-    with ThreadPoolExecutor(wanted.jobs) as pool:
+        counts = {GUIDED: -(-args.cases // 10), **counts}
+    if args.only:
+        counts = {args.only: args.cases}
+    with ThreadPoolExecutor(args.jobs) as pool:
         outcomes = list(
             pool.map(
-                lambda one: run_child(one[0], command(one[0], one[1], wanted.seed), folder / one[0]),
+                lambda item: run_worker(item[0], command(item[0], item[1], args.seed), folder / item[0]),
                 counts.items(),
             )
         )
     for outcome in outcomes:
         if outcome.failure:
             sys.stderr.write(f"{outcome.failure}\n")
-    sys.stdout.write(f"{told(outcomes)}\n")
-    enough = sum(outcome.report.cases for outcome in outcomes) >= wanted.cases
-    return 0 if enough and not any(outcome.failure for outcome in outcomes) else 1
+    sys.stdout.write(f"{format_summary(outcomes)}\n")
+    is_complete = sum(outcome.report.cases for outcome in outcomes) >= args.cases
+    return 0 if is_complete and not any(outcome.failure for outcome in outcomes) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Manifests: rows written in each format by who may write anything, and the bytes of good ones altered."""
+"""Fuzzes manifests: arbitrary rows written in each format, and valid manifests with mutated bytes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import yaml
 from hypothesis import strategies as st
 
-from models.manifest import ManifestRow, read_manifest, read_rows
-from tests.fuzz.kinds import CANARY, Kind, assert_tells_nothing, ours, secret_urls
+from models.manifest import ManifestRow, parse_manifest, parse_rows
 from tests.fuzz.mutations import Mutation, mutated, mutations
 from tests.fuzz.requests import rows, values
+from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors, secret_urls
 
 FORMS = ("csv", "jsonl", "yaml")
 _ROW = {"name": "Ada", "dataset_video": "https://v.example/d.mp4", "consent_video": "https://v.example/c.mp4"}
@@ -21,10 +21,10 @@ _FULL = {**_ROW, "extras": {"team": "blue", "since": "2026"}, "reference": "r-1"
 SAMPLES = {
     "csv": b"name,dataset_video,consent_video,extras,extras.team,reference\n"
     b'Ada,https://v.example/d.mp4,https://v.example/c.mp4,"{""a"": ""b""}",blue,r-1\n' * 2,
-    "jsonl": "\n".join(json.dumps(one) for one in (_ROW, _FULL, _FULL)).encode(),
+    "jsonl": "\n".join(json.dumps(row) for row in (_ROW, _FULL, _FULL)).encode(),
     "yaml": yaml.safe_dump([_ROW, _FULL, _FULL]).encode(),
 }
-WORDS = [
+TOKENS = [
     *(b",", b";", b"\t", b'"', b'""', b"\n", b"\r", b"\r\n", b"\x00", b"\xef\xbb\xbf", b"\xff", b"\xe2\x80\xa8"),
     *(b"[", b"]", b"{", b"}", b":", b"- ", b"? ", b"&a ", b"*a ", b"|\n", b">\n", b"# ", b"---\n", b"<<: ", b"%"),
     *(b"!!timestamp ", b"!!int ", b"!!float ", b"!!bool ", b"!!binary ", b"!!python/name:os.system ", b"!!set "),
@@ -47,21 +47,21 @@ WORDS = [
 ]
 
 
-class Written(NamedTuple):
-    """A manifest of rows of any content, written as its format wants it."""
+class WrittenManifest(NamedTuple):
+    """A manifest of arbitrary rows, well-formed in its format."""
 
     form: str
     rows: list[dict[Any, Any]]
 
 
-class Altered(NamedTuple):
-    """A good manifest, altered; one in which a URL may have been torn apart, so that its secret is one no more."""
+class MutatedManifest(NamedTuple):
+    """A valid manifest with mutated bytes. A URL in it may be split, so that its secret is not recognisable."""
 
     form: str
     changes: list[Mutation]
 
 
-def _written(case: Written) -> bytes:
+def _write(case: WrittenManifest) -> bytes:
     if case.form == "jsonl":
         return "\n".join(
             json.dumps({str(k): v for k, v in row.items()}, default=repr, skipkeys=True) for row in case.rows
@@ -77,35 +77,35 @@ def _written(case: Written) -> bytes:
     return out.getvalue().encode("utf-8", "replace")
 
 
-def _look_at(found: list[ManifestRow] | None, secrets: tuple[str, ...]) -> None:
-    for row in found or ():
+def _inspect(manifest_rows: list[ManifestRow] | None, secrets: tuple[str, ...]) -> None:
+    for row in manifest_rows or ():
         texts = [part for reason in row.problems for part in (reason.message, reason.hint, reason.code)]
-        assert_tells_nothing(texts if row.request else [*texts, row.reference, row.name], secrets)
+        assert_no_secrets(texts if row.request else [*texts, row.reference, row.name], secrets)
         assert (row.request is None) == bool(row.problems)
 
 
-def _check(case: Written | Altered) -> None:
-    if isinstance(case, Altered):
+def _check(case: WrittenManifest | MutatedManifest) -> None:
+    if isinstance(case, MutatedManifest):
         data = mutated(SAMPLES[case.form], case.changes)
-        _look_at(ours(lambda: read_manifest(data, case.form), secrets=()), ())
+        _inspect(expect_own_errors(lambda: parse_manifest(data, case.form), secrets=()), ())
         return
-    _look_at(ours(lambda: read_rows(case.rows)), (CANARY,))
+    _inspect(expect_own_errors(lambda: parse_rows(case.rows)), (CANARY,))
     try:
-        data = _written(case)
+        data = _write(case)
     except ValueError:
-        return  # nobody can write a number of so many digits
-    # A separator in the name of a column tears its URL apart.
-    torn = case.form == "csv" and any(set(",;\t\n\r") & set(str(key)) for row in case.rows for key in row)
-    secrets = () if torn else (CANARY,)
-    _look_at(ours(lambda: read_manifest(data, case.form), secrets=secrets), secrets)
+        return  # Python limits the number of digits it formats
+    # A separator in the name of a column splits its URL.
+    is_split = case.form == "csv" and any(set(",;\t\n\r") & set(str(key)) for row in case.rows for key in row)
+    secrets = () if is_split else (CANARY,)
+    _inspect(expect_own_errors(lambda: parse_manifest(data, case.form), secrets=secrets), secrets)
 
 
 _PLAIN = values.filter(lambda value: value is not None)
-KIND = Kind(
+TARGET = FuzzTarget(
     "manifests",
-    st.builds(Altered, st.sampled_from(FORMS), mutations(WORDS))
+    st.builds(MutatedManifest, st.sampled_from(FORMS), mutations(TOKENS))
     | st.builds(
-        Written,
+        WrittenManifest,
         st.sampled_from(FORMS),
         st.lists(rows | st.dictionaries(secret_urls(), _PLAIN, max_size=2), max_size=3),
     ),

@@ -1,4 +1,4 @@
-"""Recordings: real ones altered box by box, through our own readers and the whole probe; and odd hosts."""
+"""Fuzzes our box readers and the whole probe: recordings mutated box by box, and arbitrary hosts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import NamedTuple
 import httpx
 from hypothesis import strategies as st
 
-from clients.media_probe import probe
-from clients.mp4_boxes import find_layout, read_index
-from clients.mp4_fragments import first_fragment, fragmented_seconds
-from models.media import MIB, MediaFacts, MediaRole, checks
-from tests.fuzz.kinds import CANARY, Kind, assert_tells_nothing, ours
+from media.mp4.boxes import find_layout, read_index
+from media.mp4.fragments import first_fragment, fragmented_duration
+from media.probe import probe
+from models.media_rules import MIB, MediaFacts, MediaRole, check_rules
 from tests.fuzz.mutations import Mutation, mutated, mutations
-from tests.fuzz.recordings import KINDS, Change, changed, changes, samples
+from tests.fuzz.recordings import KINDS, BoxMutation, changed, changes, samples
+from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors
 
 URL = f"https://videos.example/ada.mp4?X-Amz-Signature={CANARY}"
 
 
 class Recording(NamedTuple):
-    """A sample by its number, what is done to its boxes, and then to its bytes."""
+    """A sample by its number, the mutations of its boxes, and then those of its bytes."""
 
     sample: int
-    changes: list[Change]
+    changes: list[BoxMutation]
     mutations: list[Mutation]
 
     def data(self) -> bytes:
@@ -33,20 +33,20 @@ class Recording(NamedTuple):
 
 
 def mutated_large(data: bytes, mutations: list[Mutation]) -> bytes:
-    """Return the bytes with the changes made, none where there are none: a recording may be large."""
+    """Mutate the bytes. Without mutations they are returned as they are, because a recording may be large."""
     return mutated(data, mutations) if mutations else data
 
 
 class File(httpx.BaseTransport):
-    """A host with one file; `ranges` off: it answers with the whole. `more` bytes are claimed and are zeros."""
+    """A host with one file, followed by `extra_bytes` zeros. Without `ranges` it sends the whole file."""
 
-    def __init__(self, data: bytes, *, ranges: bool = True, more: int = 0) -> None:
+    def __init__(self, data: bytes, *, ranges: bool = True, extra_bytes: int = 0) -> None:
         self._data = data
         self._ranges = ranges
-        self._size = len(data) + more
+        self._size = len(data) + extra_bytes
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a range."""
+        """Return the requested range."""
         if not self._ranges:
             return httpx.Response(200, headers={"content-length": str(len(self._data))}, content=iter([self._data]))
         first, last = map(int, request.headers["range"].removeprefix("bytes=").split("-"))
@@ -59,53 +59,55 @@ class File(httpx.BaseTransport):
         )
 
 
-class _Here(io.BytesIO):
-    """A file that is all here."""
+class _InMemoryFile(io.BytesIO):
+    """A local file with the interface of a remote one."""
 
     def fetch(self, start: int, end: int, /) -> None:
-        """Have it already."""
+        """Do nothing: all bytes are local."""
 
 
 def read_boxes(data: bytes) -> None:
-    """Our own readers: whatever the bytes, an index or MediaRejected."""
-    file = _Here(data)
+    """Run our box readers on any bytes: they return or raise MediaRejected."""
+    file = _InMemoryFile(data)
 
     def read() -> None:
         moov = find_layout(file, len(data)).moov
         tracks = read_index(file, moov).tracks
         first_fragment(file, moov, len(data))
         for track in list(tracks)[:3]:
-            seconds = fragmented_seconds(file, moov, len(data), track)
+            seconds = fragmented_duration(file, moov, len(data), track)
             assert seconds is None or seconds >= 0
 
-    ours(read)
+    expect_own_errors(read)
 
 
 def probe_through(transport: httpx.BaseTransport) -> MediaFacts | None:
-    """Probe as the service does: facts that every rule can be held against, or one of our errors."""
-    found = ours(lambda: probe(URL, MediaRole.DATASET, transport=transport, sleep=lambda _: None))
-    if found is None:
+    """Probe as the service does, and check every rule against the facts; only our own errors are allowed."""
+    result = expect_own_errors(lambda: probe(URL, MediaRole.DATASET, transport=transport, sleep=lambda _: None))
+    if result is None:
         return None
-    assert_tells_nothing([found.facts.model_dump_json()])
-    assert_tells_nothing([check.model_dump_json() for check in checks(found.facts, MediaRole.DATASET)])
-    return found.facts
+    assert_no_secrets([result.facts.model_dump_json()])
+    assert_no_secrets([check.model_dump_json() for check in check_rules(result.facts, MediaRole.DATASET)])
+    return result.facts
 
 
 class Host(NamedTuple):
-    """What a host answers, in turn, the last one for ever: statuses, headers and bodies of any kind."""
+    """Arbitrary responses (status, headers, body), in order; the last one is repeated."""
 
-    answers: list[tuple[int, list[tuple[str, str]], bytes]]
+    responses: list[tuple[int, list[tuple[str, str]], bytes]]
 
 
-class _Odd(httpx.BaseTransport):
+class _ArbitraryHost(httpx.BaseTransport):
     def __init__(self, host: Host) -> None:
-        self._answers = iter(host.answers)
-        self._last = host.answers[-1]
+        self._responses = iter(host.responses)
+        self._last = host.responses[-1]
 
     def handle_request(self, _request: httpx.Request) -> httpx.Response:
-        status, headers, body = next(self._answers, self._last)
+        status, headers, body = next(self._responses, self._last)
         return httpx.Response(
-            status, headers=[(n.encode(), v.encode("latin-1", "replace")) for n, v in headers], content=_once(body)
+            status,
+            headers=[(name.encode(), value.encode("latin-1", "replace")) for name, value in headers],
+            content=_once(body),
         )
 
 
@@ -114,12 +116,12 @@ def _once(body: bytes) -> Iterator[bytes]:
 
 
 def _check_probe(case: tuple[Recording, bool, int]) -> None:
-    recording, ranges, more = case
-    probe_through(File(recording.data(), ranges=ranges, more=more))
+    recording, ranges, extra_bytes = case
+    probe_through(File(recording.data(), ranges=ranges, extra_bytes=extra_bytes))
 
 
 def _check_host(case: Host) -> None:
-    probe_through(_Odd(case))
+    probe_through(_ArbitraryHost(case))
 
 
 _recordings = st.builds(Recording, st.integers(0, 20), changes, st.just([]) | st.just([]) | mutations(KINDS))
@@ -157,17 +159,17 @@ _statuses = st.sampled_from([200, 204, 206, 206, 206, 301, 307, 308, 400, 403, 4
 
 def _prepare() -> None:
     for sample in samples():
-        assert probe_through(File(sample)), "each sample is a recording that can be read"
+        assert probe_through(File(sample)), "every sample must be a readable recording"
 
 
-BOXES = Kind("boxes", _recordings, lambda case: read_boxes(case.data()), _prepare)
-PROBE = Kind(
+BOXES = FuzzTarget("boxes", _recordings, lambda case: read_boxes(case.data()), _prepare)
+PROBE = FuzzTarget(
     "probe",
     st.tuples(_recordings, st.sampled_from([True, True, True, False]), st.sampled_from([0, 0, 0, MIB, 10**17])),
     _check_probe,
     _prepare,
 )
-HOSTS = Kind(
+HOSTS = FuzzTarget(
     "hosts",
     st.builds(
         Host, st.lists(st.tuples(_statuses, st.lists(_headers, max_size=3), _bodies), min_size=1, max_size=4)

@@ -1,4 +1,4 @@
-"""Small real recordings of each structure, and changes to their boxes: to numbers, kinds, lengths."""
+"""Small real recordings of each structure, and mutations of their boxes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from tests.clients.recordings import PARENTS, boxes, recorded, sound_alone, with_edits
 from tests.fuzz.mutations import MAX_BYTES, NUMBERS
+from tests.media.sample_files import PARENTS, audio_only, boxes, encode_video, with_edits
 
 MAX_DEPTH = 8
 KINDS = [
@@ -76,13 +76,13 @@ KINDS += [
 ]
 
 
-WAYS = [*["number"] * 8, "length", "kind", "wide", "times", "insert", "insert", "cut"]
+OPERATIONS = [*["number"] * 8, "length", "kind", "wide", "times", "insert", "insert", "cut"]
 
 
-class Change(NamedTuple):
-    """A change to one box, counted over all levels: `what` is one of WAYS."""
+class BoxMutation(NamedTuple):
+    """A mutation of one box, counted over all levels; `operation` is one of OPERATIONS."""
 
-    what: str
+    operation: str
     box: int
     word: int
     value: int
@@ -90,9 +90,9 @@ class Change(NamedTuple):
 
 @functools.cache
 def samples() -> tuple[bytes, ...]:
-    """Recordings of a few kilobytes, made anew in each process."""
+    """Encode recordings of a few kilobytes, once per process."""
     fragments = "frag_keyframe+empty_moov"
-    small = functools.partial(recorded, 3, width=64, height=64, keyframes=1)
+    small = functools.partial(encode_video, 3, width=64, height=64, keyframes=1)
     return (
         small(),
         small(movflags="faststart"),
@@ -103,14 +103,14 @@ def samples() -> tuple[bytes, ...]:
         small(movflags=f"{fragments}+skip_trailer", sound=2),
         small(codec="mpeg4", sound=0),
         small(codec="libx265", sound=0),
-        sound_alone(cover=True),
+        audio_only(cover=True),
         with_edits(small(), [(500, -1), (2000, 0)]),
     )
 
 
 def walk(data: bytes, start: int = 0, end: int | None = None, depth: int = 0) -> Iterator[tuple[int, int, int]]:
-    """Yield start, body and end of each box at every level."""
-    # Wide lengths are cut off where a change has cut off the file.
+    """Yield start, start of the body, and end of the boxes at every level."""
+    # A mutation may have cut off the file in a 64-bit length.
     with contextlib.suppress(struct.error):
         for kind, begin, body, stop in boxes(data, start, end):
             yield begin, body, stop
@@ -118,38 +118,38 @@ def walk(data: bytes, start: int = 0, end: int | None = None, depth: int = 0) ->
                 yield from walk(data, body, stop, depth + 1)
 
 
-def changed(data: bytes, changes: list[Change]) -> bytes:
-    """Return the recording with each change made, the lengths of the boxes around it mended."""
+def changed(data: bytes, changes: list[BoxMutation]) -> bytes:
+    """Apply the mutations, and correct the lengths of the parent boxes."""
     for change in changes:
-        found = list(walk(data))
-        if not found:
+        positions = list(walk(data))
+        if not positions:
             break
-        data = _changed(data, found, *found[change.box % len(found)], change)[: 16 * MAX_BYTES]
+        data = _changed(data, positions, *positions[change.box % len(positions)], change)[: 16 * MAX_BYTES]
     return data
 
 
 def _changed(
-    data: bytes, found: list[tuple[int, int, int]], start: int, body: int, end: int, change: Change
+    data: bytes, positions: list[tuple[int, int, int]], start: int, body: int, end: int, change: BoxMutation
 ) -> bytes:
     box = data[start:end]
-    if change.what == "number":
-        at = body - start + change.word % max((end - body) // 2, 1) * 2
-        new = (box[:at] + struct.pack(">I", change.value) + box[at + 4 :])[: len(box)]
-    elif change.what == "length":
+    if change.operation == "number":
+        offset = body - start + change.word % max((end - body) // 2, 1) * 2
+        new = (box[:offset] + struct.pack(">I", change.value) + box[offset + 4 :])[: len(box)]
+    elif change.operation == "length":
         new = struct.pack(">I", change.value) + box[4:]
-    elif change.what == "kind":
+    elif change.operation == "kind":
         new = box[:4] + KINDS[change.word % len(KINDS)] + box[8:]
-    elif change.what == "wide":
+    elif change.operation == "wide":
         new = struct.pack(">I4sQ", 1, box[4:8], change.value << change.word % 32) + box[8:]
-    elif change.what == "times":
+    elif change.operation == "times":
         new = box * min(change.word % 1200, 16 * MAX_BYTES // len(box) + 1)
-    elif change.what == "insert":
+    elif change.operation == "insert":
         kind = KINDS[change.word % len(KINDS)]
         new = box + struct.pack(">I4sIII", 28, kind, 0, change.value, change.value) + bytes(8)
     else:
         new = box[: change.word % (len(box) + 1)]
     data = data[:start] + new + data[end:]
-    for outer, _, outer_end in found:
+    for outer, _, outer_end in positions:
         if outer < start and end <= outer_end:
             (length,) = struct.unpack_from(">I", data, outer)
             if length > 1:
@@ -160,8 +160,8 @@ def _changed(
 
 _values = st.sampled_from(NUMBERS) | st.integers(0, 2**32 - 1)
 changes = st.lists(
-    st.builds(Change, st.sampled_from(WAYS), st.integers(0, 80), st.integers(0, 1200), _values),
+    st.builds(BoxMutation, st.sampled_from(OPERATIONS), st.integers(0, 80), st.integers(0, 1200), _values),
     min_size=1,
     max_size=6,
 )
-"""Draws what is done to a recording."""
+"""Draws the mutations of a recording."""

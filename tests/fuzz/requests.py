@@ -1,4 +1,4 @@
-"""Requests: any fields whatever are a request or InvalidRequest, and what is a request keeps its identity."""
+"""Fuzzes requests: any fields give a request or InvalidRequest, and a request keeps its identity."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.request import ProvisioningRequest, check_url, input_identity, read_request
-from tests.fuzz.kinds import Kind, ours, secret_urls
+from models.request import ProvisioningRequest, canonical_url, parse_request, validate_recording_url
+from tests.fuzz.target import FuzzTarget, expect_own_errors, secret_urls
 
 any_text = st.text(max_size=20) | st.text(st.characters(), max_size=20) | secret_urls() | st.just("a" * 300)
 columns = st.none() | st.booleans() | st.integers() | st.floats() | any_text | st.binary(max_size=5)
@@ -19,7 +19,7 @@ values = st.recursive(
 )
 good = st.just("https://videos.example/ada.mp4?X-Amz-Signature=canary-signature")
 rows: st.SearchStrategy[dict[Any, Any]] = st.builds(
-    lambda known, more: {**known, **more},
+    lambda fields, extra_fields: {**fields, **extra_fields},
     st.fixed_dictionaries(
         {},
         optional={
@@ -35,15 +35,15 @@ rows: st.SearchStrategy[dict[Any, Any]] = st.builds(
 
 
 def _check(fields: dict[Any, Any]) -> None:
-    request = ours(lambda: read_request(fields))
+    request = expect_own_errors(lambda: parse_request(fields))
     if request is not None:
-        assert read_request(request.model_dump()) == request
-        assert ProvisioningRequest.model_validate_json(request.model_dump_json()).identity == request.identity
-        assert "?" not in input_identity(request.dataset_video)
+        assert parse_request(request.model_dump()) == request
+        assert ProvisioningRequest.model_validate_json(request.model_dump_json()).fingerprint == request.fingerprint
+        assert "?" not in canonical_url(request.dataset_video)
         request.model_dump_json().encode()
     for value in fields.values():
         if isinstance(value, str):
-            ours(lambda url=value: check_url(url))  # type: ignore[misc]  # mypy infers no lambda with a default
+            expect_own_errors(lambda url=value: validate_recording_url(url))  # type: ignore[misc]  # mypy infers no lambda with a default
 
 
-KIND = Kind("requests", rows, _check)
+TARGET = FuzzTarget("requests", rows, _check)

@@ -1,6 +1,6 @@
-"""Schemathesis against what we serve: the simulator by Argil's document, the webhook receiver by its own.
+"""Runs Schemathesis against our servers: the simulator by Argil's OpenAPI document, the receiver by its own.
 
-Requests are drawn from the documents, right ones and wrong ones, and sent to real sockets.
+Valid and invalid requests are drawn from the documents and sent to real sockets.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.webhook import receiver, serve_receiver
-from simulator.server import ArgilSimulator, running_argil
-from simulator.serving import serving
-from store import migration
+from deployments.webhooks.receiver import create_app, serve_receiver
+from simulator.server import ArgilSimulator, run_argil
+from simulator.uvicorn_thread import serve_in_thread
+from store import migrate
 from store.database import Database
-from store.deliveries import Deliveries
+from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 EXAMPLES = 500 if os.environ.get("AVATARS_FUZZ") == "long" else 15
 TOKEN = "canary-token-0123456789"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 ARGIL = yaml.safe_load((Path(__file__).parents[1] / "third_party" / "argil-openapi.yaml").read_text())
-_TEXT = {"description": "no", "content": {"text/plain": {"schema": {"type": "string"}}}}
+_TEXT = {"description": "not found", "content": {"text/plain": {"schema": {"type": "string"}}}}
 RECEIVER: dict[str, Any] = {
     "openapi": "3.0.3",
     "info": {"title": "webhook receiver", "version": "1"},
@@ -81,10 +81,10 @@ RECEIVER: dict[str, Any] = {
                         }
                     }
                 },
-                "responses": {"202": {"description": "taken"}, "404": _TEXT},
+                "responses": {"202": {"description": "accepted"}, "404": _TEXT},
             }
         },
-        "/health": {"get": {"responses": {"200": {"description": "well", "content": {"application/json": {}}}}}},
+        "/health": {"get": {"responses": {"200": {"description": "healthy", "content": {"application/json": {}}}}}},
     },
 }
 
@@ -92,99 +92,99 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """Paths and methods of a document."""
+    """Return the paths and methods of an OpenAPI document."""
     methods = {"get", "post", "put", "delete"}
     return [(path, method) for path, item in document["paths"].items() for method in item if method in methods]
 
 
-def hold(
+def check_operation(
     document: dict[str, Any], path: str, method: str, url: str, headers: dict[str, str], checks: list[Any]
 ) -> Counter[int]:
-    """Send what the document allows, and what it does not; hold each answer against it, and count the statuses."""
+    """Send valid and invalid requests, check every response against the document, and count the statuses."""
     operation = schemathesis.openapi.from_dict(document)[path][method.upper()]
-    right = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    valid = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     statuses = Counter[int]()
-    wrong = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    invalid = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
     @seed(7)
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(knows=st.booleans(), case=right | wrong if method in {"post", "put"} or "{" in path else right)
-    def each(*, knows: bool, case: Any) -> None:
-        if knows and "{token}" in path:
+    @given(has_token=st.booleans(), case=valid | invalid if method in {"post", "put"} or "{" in path else valid)
+    def send(*, has_token: bool, case: Any) -> None:
+        if has_token and "{token}" in path:
             case.path_parameters = {"token": TOKEN}
         statuses[case.call_and_validate(base_url=url, headers=headers, checks=checks).status_code] += 1
 
-    each()
+    send()
     return statuses
 
 
 @pytest.fixture(scope="module")
 def argil() -> Iterator[ArgilSimulator]:
-    with running_argil() as running:
+    with run_argil() as running:
         yield running
 
 
 @pytest.mark.parametrize(("path", "method"), operations(ARGIL))
-@pytest.mark.parametrize("knows_the_key", [True, False])
-def test_the_simulator_answers_as_the_document_says(
-    path: str, method: str, argil: ArgilSimulator, *, knows_the_key: bool
+@pytest.mark.parametrize("has_key", [True, False])
+def test_simulator_conforms_to_the_argil_openapi(
+    path: str, method: str, argil: ArgilSimulator, *, has_key: bool
 ) -> None:
-    headers = {"x-api-key": argil.api_key if knows_the_key else "wrong"}
-    statuses = hold(ARGIL, path, method, argil.api_url, headers, [*CHECKS, negative_data_rejection])
-    if not knows_the_key:
-        # An id with a slash in it leads past every route.
+    headers = {"x-api-key": argil.api_key if has_key else "wrong"}
+    statuses = check_operation(ARGIL, path, method, argil.api_url, headers, [*CHECKS, negative_data_rejection])
+    if not has_key:
+        # An id with a slash does not match any route.
         assert statuses.keys() <= ({401, 404} if "{id}" in path else {401})
         assert statuses[401]
     elif method == "post":
-        assert statuses.keys() >= {201, 400}, "right ones and wrong ones were drawn"
+        assert statuses.keys() >= {201, 400}, "valid and invalid requests were drawn"
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The receiver on an event loop of its own, with a real ledger; its URL."""
-    ready, done = threading.Event(), asyncio.Event()
+def receiver_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a receiver with a real ledger, on an event loop of its own."""
+    ready, stop = threading.Event(), asyncio.Event()
     urls: list[str] = []
     loop = asyncio.new_event_loop()
 
-    async def look(_avatar_id: str) -> None: ...
+    async def wake_up(_avatar_id: str) -> None: ...
 
     async def serve() -> None:
-        database = Database(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('door') / 'ledger.db'}")
-        await migration.upgrade(database)
-        app = receiver(TOKEN, Deliveries(database, FakeClock()), look)
+        database = Database(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('receiver') / 'ledger.db'}")
+        await migrate.upgrade(database)
+        app = create_app(TOKEN, WebhookDeliveryRepository(database, FakeClock()), wake_up)
         async with serve_receiver(app, host="127.0.0.1", port=0) as url:
             urls.append(url)
             ready.set()
-            await done.wait()
+            await stop.wait()
         await database.close()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
     assert ready.wait(60)
     yield urls[0]
-    loop.call_soon_threadsafe(done.set)
+    loop.call_soon_threadsafe(stop.set)
     thread.join()
     loop.close()
 
 
 @pytest.mark.parametrize(("path", "method"), operations(RECEIVER))
-def test_the_receiver_answers_whatever_comes_as_it_says(path: str, method: str, door: str) -> None:
-    statuses = hold(RECEIVER, path, method, door, {}, CHECKS)
+def test_receiver_conforms_to_its_openapi(path: str, method: str, receiver_url: str) -> None:
+    statuses = check_operation(RECEIVER, path, method, receiver_url, {}, CHECKS)
     assert statuses.keys() == ({202, 404} if method == "post" else {200})
 
 
 @pytest.mark.parametrize(("status", "body"), [(500, {"code": 1, "message": ""}), (200, [{"status": 1}]), (418, {})])
-def test_an_answer_that_no_document_tells_of_is_noticed(status: int, body: Any) -> None:
-    async def answers(_request: Request) -> Response:
+def test_undocumented_response_fails_the_check(status: int, body: Any) -> None:
+    async def endpoint(_request: Request) -> Response:
         return JSONResponse(body, status)
 
-    app = Starlette(routes=[Route("/avatars", answers)])
-    with serving(app) as url, pytest.raises(FailureGroup):
-        hold(ARGIL, "/avatars", "get", url, {}, CHECKS)
+    app = Starlette(routes=[Route("/avatars", endpoint)])
+    with serve_in_thread(app) as url, pytest.raises(FailureGroup):
+        check_operation(ARGIL, "/avatars", "get", url, {}, CHECKS)
 
 
-def test_the_receiver_takes_any_body_with_the_right_token(door: str) -> None:
-    with httpx.Client(base_url=door) as client:
+def test_receiver_accepts_any_body_with_the_token(receiver_url: str) -> None:
+    with httpx.Client(base_url=receiver_url) as client:
 
         @seed(7)
         @settings(max_examples=EXAMPLES, deadline=None, database=None)
@@ -192,10 +192,12 @@ def test_the_receiver_takes_any_body_with_the_right_token(door: str) -> None:
             st.binary(max_size=200),
             st.text(st.characters(codec="latin-1", categories=["L", "N", "P"]), max_size=20),
         )
-        def each(body: bytes, kind: str) -> None:
-            answer = client.post(
-                f"/webhooks/argil/{TOKEN}", content=body, headers=[(b"content-type", kind.encode("latin-1"))]
+        def send(body: bytes, content_type: str) -> None:
+            response = client.post(
+                f"/webhooks/argil/{TOKEN}",
+                content=body,
+                headers=[(b"content-type", content_type.encode("latin-1"))],
             )
-            assert (answer.status_code, answer.content) == (202, b"")
+            assert (response.status_code, response.content) == (202, b"")
 
-        each()
+        send()

@@ -1,4 +1,4 @@
-"""URLs, presigned ones above all: when they end, whose page they lead to, what of them is told, what is fetched."""
+"""Fuzzes URLs, especially presigned ones: expiry, sharing services, redaction, validation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from clients.range_requests import FetchLimits, RangeRequests
+from media.range_client import FetchLimits, RangeClient
 from models.errors import InvalidRequest
-from models.manifest import format_of
-from models.media import MediaRole
-from models.presigned import expiry_check, expiry_of
+from models.file_sharing import match_service
+from models.manifest import detect_format
+from models.media_rules import MediaRole
+from models.presigned_urls import check_expiry, parse_expiry
 from models.redaction import redact, redact_url
-from models.request import check_url
-from models.share_pages import share_service
-from models.webhook import masked, receiver_url
-from tests.fuzz.kinds import CANARY, Kind, assert_tells_nothing, ours, secret_urls, unspaced
+from models.request import validate_recording_url
+from models.webhook import mask_token, receiver_url
+from tests.fakes import FakeClock
+from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors, secret_urls, unspaced
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 _NAMES = [
@@ -48,8 +49,8 @@ _VALUES += ["2026-11-23T09:00Z", "0001-01-01", "٣", ""]
 _NUMBERS = st.integers() | st.floats() | st.text(max_size=3) | st.none() | st.builds(pow, st.just(10), st.just(400))
 
 
-def _policy(end: Any) -> str:
-    text = json.dumps({"Statement": [{"Condition": {"DateLessThan": {"AWS:EpochTime": end}}}]})
+def _policy(expires: Any) -> str:
+    text = json.dumps({"Statement": [{"Condition": {"DateLessThan": {"AWS:EpochTime": expires}}}]})
     return base64.b64encode(text.encode()).decode().translate(str.maketrans("+=/", "-_~"))
 
 
@@ -66,26 +67,22 @@ _presigned = st.builds(
 
 
 def _check(url: str) -> None:
-    assert_tells_nothing([redact_url(url), redact(f"see {url} there"), masked(url)])
-    expires = expiry_of(url)
-    check = expiry_check(url, MediaRole.DATASET, now=NOW, margin_seconds=3600)
-    assert (check is None) == (expires is None)
-    if check is not None:
-        assert_tells_nothing([check.model_dump_json()])
-    ours(lambda: receiver_url(url))
-    ours(lambda: format_of(url))
-    ours(lambda: RangeRequests(url, _NoTransport, FetchLimits(), lambda: 0.0, lambda _: None))
+    assert_no_secrets([redact_url(url), redact(f"see {url} there"), mask_token(url)])
+    expires = parse_expiry(url)
+    result = check_expiry(url, MediaRole.DATASET, now=NOW, min_validity_seconds=3600)
+    assert (result is None) == (expires is None)
+    if result is not None:
+        assert_no_secrets([result.model_dump_json()])
+    expect_own_errors(lambda: receiver_url(url))
+    expect_own_errors(lambda: detect_format(url))
+    expect_own_errors(lambda: RangeClient(url, _NO_TRANSPORT, FetchLimits(), FakeClock(), lambda _: None))
     try:
-        check_url(url)
+        validate_recording_url(url)
     except InvalidRequest as error:
-        assert_tells_nothing([str(error)])
+        assert_no_secrets([str(error)])
     else:
-        share_service(url)
+        match_service(url)
 
 
-class _Never:
-    """No URL is asked here."""
-
-
-_NoTransport: Any = _Never()
-KIND = Kind("urls", secret_urls() | _presigned | st.text(max_size=30), _check)
+_NO_TRANSPORT: Any = object()
+TARGET = FuzzTarget("urls", secret_urls() | _presigned | st.text(max_size=30), _check)

@@ -1,4 +1,4 @@
-"""A simulated Argil on a real socket, whose time is moved by hand, and a caller that knows its key."""
+"""Fixtures: a simulated Argil on a real socket with a manual clock, and an authenticated client."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from simulator.clock import HandClock
-from simulator.server import ArgilSimulator, running_argil
+from simulator.clock import ManualClock
+from simulator.server import ArgilSimulator, run_argil
 
 TRAINING_SECONDS = 100.0
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def argil(clock: HandClock) -> Iterator[ArgilSimulator]:
-    with running_argil(clock=clock, training_seconds=TRAINING_SECONDS) as running:
+def argil(clock: ManualClock) -> Iterator[ArgilSimulator]:
+    with run_argil(clock=clock, training_seconds=TRAINING_SECONDS) as running:
         yield running
 
 
@@ -32,9 +32,9 @@ def caller(argil: ArgilSimulator) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def shared_caller() -> Iterator[httpx.Client]:
-    """A caller of one simulator for all tests that care for the answer alone and not for what was before."""
+    """A client of one simulator, shared by all tests that do not depend on earlier requests."""
     with (
-        running_argil() as argil,
+        run_argil() as argil,
         httpx.Client(base_url=argil.api_url, headers={"x-api-key": argil.api_key}) as client,
     ):
         yield client

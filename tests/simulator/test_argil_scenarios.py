@@ -1,4 +1,4 @@
-"""Each fault on demand: what the caller sees, and what really happened."""
+"""Each scenario: the response that the caller gets, and its effect on the account."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from simulator.clock import HandClock
+from simulator.clock import ManualClock
 from simulator.scenarios import SCENARIOS
-from simulator.server import ArgilSimulator, running_argil
+from simulator.server import ArgilSimulator, run_argil
 
-CUT = "cut"
+DROPPED = "dropped"
 
 
 def body(scenario: str, *, name: str = "Ada", query: str = "", **extras: str) -> dict[str, Any]:
@@ -27,51 +27,53 @@ def body(scenario: str, *, name: str = "Ada", query: str = "", **extras: str) ->
 
 
 def statuses(caller: httpx.Client, scenario: str, posts: int) -> list[int | str]:
-    """Post as often, with another submission id and other signatures each time, as a careful caller would."""
-    seen: list[int | str] = []
-    for turn in range(posts):
+    """Send one request several times, each with a new submission id and new URL signatures."""
+    results: list[int | str] = []
+    for number in range(posts):
         try:
-            answer = caller.post("/avatars", json=body(scenario, query=f"?sig={turn}", submission_id=str(turn)))
-            seen.append(answer.status_code)
+            response = caller.post(
+                "/avatars", json=body(scenario, query=f"?sig={number}", submission_id=str(number))
+            )
+            results.append(response.status_code)
         except httpx.RemoteProtocolError:
-            seen.append(CUT)
-    return seen
+            results.append(DROPPED)
+    return results
 
 
 def create(caller: httpx.Client, scenario: str) -> str:
-    answer = caller.post("/avatars", json=body(scenario))
-    assert answer.status_code == 201
-    avatar_id: str = answer.json()["id"]
+    response = caller.post("/avatars", json=body(scenario))
+    assert response.status_code == 201
+    avatar_id: str = response.json()["id"]
     return avatar_id
 
 
 def status(caller: httpx.Client, avatar_id: str) -> str:
-    answer = caller.get(f"/avatars/{avatar_id}")
-    assert answer.status_code == 200
-    seen: str = answer.json()["status"]
-    return seen
+    response = caller.get(f"/avatars/{avatar_id}")
+    assert response.status_code == 200
+    current_status: str = response.json()["status"]
+    return current_status
 
 
-def sent(argil: ArgilSimulator, content: dict[str, Any]) -> socket.socket:
-    """Return a line by which a POST has gone out whole; its answer is the test's to read."""
+def send_post(argil: ArgilSimulator, content: dict[str, Any]) -> socket.socket:
+    """Send a complete POST and return the socket, so that the test can read the response."""
     url = httpx.URL(f"{argil.api_url}/avatars")
     raw = json.dumps(content).encode()
     head = (
         f"POST {url.path} HTTP/1.1\r\nhost: {url.host}\r\nx-api-key: {argil.api_key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n"
     )
-    line = socket.create_connection((url.host, url.port or 0))
-    line.sendall(head.encode() + raw)
-    return line
+    connection = socket.create_connection((url.host, url.port or 0))
+    connection.sendall(head.encode() + raw)
+    return connection
 
 
-def assert_error(answer: httpx.Response, expected: int) -> None:
-    assert answer.status_code == expected
-    assert {name: type(value) for name, value in answer.json().items()} == {"code": int, "message": str}
+def assert_error(response: httpx.Response, expected: int) -> None:
+    assert response.status_code == expected
+    assert {name: type(value) for name, value in response.json().items()} == {"code": int, "message": str}
 
 
 @pytest.mark.parametrize(
-    ("scenario", "seen", "created"),
+    ("scenario", "expected", "created"),
     [
         ("", [201], 1),
         (" , ", [201], 1),
@@ -79,24 +81,24 @@ def assert_error(answer: httpx.Response, expected: int) -> None:
         ("unavailable", [503, 503, 201], 1),
         ("unavailable-bare", [503, 503, 201], 1),
         ("error-after-create", [500, 500], 2),
-        ("cut-after-create", [CUT, 201], 2),
-        ("cut-before-create", [CUT, 201], 1),
+        ("cut-after-create", [DROPPED, 201], 2),
+        ("cut-before-create", [DROPPED, 201], 1),
         ("invalid", [422, 422], 0),
         ("payment-required", [402, 402], 0),
         ("garbled", [201, 201], 2),
-        ("rate-limited,cut-before-create", [429, 429, CUT, 201], 1),
+        ("rate-limited,cut-before-create", [429, 429, DROPPED, 201], 1),
         ("unavailable, refuse", [503, 503, 201], 1),
     ],
 )
-def test_posts_meet_the_scenarios_steps(
-    argil: ArgilSimulator, caller: httpx.Client, scenario: str, seen: list[int | str], created: int
+def test_posts_get_the_responses_of_the_scenario(
+    argil: ArgilSimulator, caller: httpx.Client, scenario: str, expected: list[int | str], created: int
 ) -> None:
-    assert statuses(caller, scenario, len(seen)) == seen
-    assert len(argil.world.avatars) == created
-    assert [post.status or CUT for post in argil.world.received] == seen
+    assert statuses(caller, scenario, len(expected)) == expected
+    assert len(argil.account.avatars) == created
+    assert [post.status or DROPPED for post in argil.account.received] == expected
 
 
-def test_another_request_meets_the_steps_from_the_first_on(caller: httpx.Client) -> None:
+def test_scenario_restarts_for_another_request(caller: httpx.Client) -> None:
     assert statuses(caller, "unavailable", 3) == [503, 503, 201]
     assert caller.post("/avatars", json=body("unavailable", name="Bob")).status_code == 503
 
@@ -104,30 +106,30 @@ def test_another_request_meets_the_steps_from_the_first_on(caller: httpx.Client)
 @pytest.mark.parametrize(
     ("scenario", "expected"), [("rate-limited", "7"), ("unavailable", "7"), ("unavailable-bare", None)]
 )
-def test_retry_after_is_as_set_or_absent(scenario: str, expected: str | None) -> None:
-    with running_argil(retry_after_seconds=7) as argil:
-        answer = httpx.post(f"{argil.api_url}/avatars", json=body(scenario), headers={"x-api-key": argil.api_key})
-    assert answer.headers.get("retry-after") == expected
+def test_retry_after_header_matches_the_scenario(scenario: str, expected: str | None) -> None:
+    with run_argil(retry_after_seconds=7) as argil:
+        response = httpx.post(f"{argil.api_url}/avatars", json=body(scenario), headers={"x-api-key": argil.api_key})
+    assert response.headers.get("retry-after") == expected
 
 
 @pytest.mark.parametrize("name", ["rate-limited", "unavailable", "error-after-create", "invalid"])
-def test_a_refused_post_has_the_documents_error_shape(caller: httpx.Client, name: str) -> None:
-    answer = caller.post("/avatars", json=body(name))
-    assert_error(answer, answer.status_code)
+def test_failed_post_has_the_documented_error_format(caller: httpx.Client, name: str) -> None:
+    response = caller.post("/avatars", json=body(name))
+    assert_error(response, response.status_code)
 
 
 @pytest.mark.parametrize("scenario", ["other", "fail,other", "FAIL"])
-def test_an_unknown_scenario_is_refused_with_those_that_are_known(
+def test_unknown_scenario_error_lists_the_known_ones(
     argil: ArgilSimulator, caller: httpx.Client, scenario: str
 ) -> None:
-    answer = caller.post("/avatars", json=body(scenario))
-    assert_error(answer, 400)
-    assert all(name in answer.json()["message"] for name in SCENARIOS)
-    assert argil.world.avatars == []
+    response = caller.post("/avatars", json=body(scenario))
+    assert_error(response, 400)
+    assert all(name in response.json()["message"] for name in SCENARIOS)
+    assert argil.account.avatars == []
 
 
 @pytest.mark.parametrize(
-    ("scenario", "early", "end"),
+    ("scenario", "initial", "final"),
     [
         ("fail", "TRAINING", "TRAINING_FAILED"),
         ("refuse", "TRAINING", "REFUSED"),
@@ -137,22 +139,22 @@ def test_an_unknown_scenario_is_refused_with_those_that_are_known(
         ("fail,refuse", "TRAINING", "TRAINING_FAILED"),
     ],
 )
-def test_a_training_goes_the_scenarios_way(
-    caller: httpx.Client, clock: HandClock, scenario: str, early: str, end: str
+def test_training_follows_the_scenario(
+    caller: httpx.Client, clock: ManualClock, scenario: str, initial: str, final: str
 ) -> None:
     avatar_id = create(caller, scenario)
     clock.advance(99)
-    assert status(caller, avatar_id) == early
+    assert status(caller, avatar_id) == initial
     clock.advance(1)
-    assert status(caller, avatar_id) == end
+    assert status(caller, avatar_id) == final
 
 
-def test_an_unknown_status_is_told_from_the_create_on(caller: httpx.Client) -> None:
+def test_unknown_status_is_returned_by_the_create(caller: httpx.Client) -> None:
     assert caller.post("/avatars", json=body("unknown-status")).json()["status"] == "QUEUED_FOR_REVIEW"
 
 
-def test_what_vanishes_is_denied_from_half_of_the_training_on(
-    argil: ArgilSimulator, caller: httpx.Client, clock: HandClock
+def test_vanished_avatar_is_404_after_half_the_training(
+    argil: ArgilSimulator, caller: httpx.Client, clock: ManualClock
 ) -> None:
     avatar_id = create(caller, "vanish")
     clock.advance(49)
@@ -163,10 +165,10 @@ def test_what_vanishes_is_denied_from_half_of_the_training_on(
         assert_error(caller.get(f"/avatars/{avatar_id}"), 404)
         assert caller.get("/avatars").json() == []
         clock.advance(1000)
-    assert [avatar["id"] for avatar in argil.world.avatars] == [avatar_id]
+    assert [avatar["id"] for avatar in argil.account.avatars] == [avatar_id]
 
 
-def test_a_late_get_knows_the_avatar_only_after_a_while(caller: httpx.Client, clock: HandClock) -> None:
+def test_late_get_is_404_for_a_while(caller: httpx.Client, clock: ManualClock) -> None:
     avatar_id = create(caller, "late-get")
     assert_error(caller.get(f"/avatars/{avatar_id}"), 404)
     assert len(caller.get("/avatars").json()) == 1
@@ -174,7 +176,7 @@ def test_a_late_get_knows_the_avatar_only_after_a_while(caller: httpx.Client, cl
     assert status(caller, avatar_id) == "NOT_TRAINED"
 
 
-def test_a_lagging_list_shows_the_avatar_only_after_a_while(caller: httpx.Client, clock: HandClock) -> None:
+def test_lagging_list_omits_the_avatar_for_a_while(caller: httpx.Client, clock: ManualClock) -> None:
     avatar_id = create(caller, "list-lag")
     assert caller.get("/avatars").json() == []
     assert status(caller, avatar_id) == "NOT_TRAINED"
@@ -182,62 +184,62 @@ def test_a_lagging_list_shows_the_avatar_only_after_a_while(caller: httpx.Client
     assert [avatar["id"] for avatar in caller.get("/avatars").json()] == [avatar_id]
 
 
-def test_every_second_look_at_a_flaky_avatar_fails(caller: httpx.Client) -> None:
+def test_flaky_avatar_fails_every_second_poll(caller: httpx.Client) -> None:
     first, second = (create(caller, "flaky-polls") for _ in range(2))
     assert [caller.get(f"/avatars/{first}").status_code for _ in range(4)] == [200, 500, 200, 500]
     assert caller.get(f"/avatars/{second}").status_code == 200
 
 
-def test_a_garbled_answer_claims_to_be_json_and_is_none(caller: httpx.Client) -> None:
-    answer = caller.post("/avatars", json=body("garbled"))
-    assert answer.headers["content-type"] == "application/json"
+def test_garbled_response_claims_to_be_json(caller: httpx.Client) -> None:
+    response = caller.post("/avatars", json=body("garbled"))
+    assert response.headers["content-type"] == "application/json"
     with pytest.raises(json.JSONDecodeError):
-        answer.json()
+        response.json()
 
 
-def test_a_slow_create_answers_in_the_end() -> None:
-    with running_argil(slow_seconds=0.01) as argil:
-        answer = httpx.post(f"{argil.api_url}/avatars", json=body("slow"), headers={"x-api-key": argil.api_key})
-        assert answer.status_code == 201
-        assert answer.json()["id"] == argil.world.avatars[0]["id"]
+def test_slow_create_responds_eventually() -> None:
+    with run_argil(slow_seconds=0.01) as argil:
+        response = httpx.post(f"{argil.api_url}/avatars", json=body("slow"), headers={"x-api-key": argil.api_key})
+        assert response.status_code == 201
+        assert response.json()["id"] == argil.account.avatars[0]["id"]
 
 
-def test_a_slow_create_is_done_before_its_answer_and_gives_up_with_its_caller(
+def test_slow_create_stops_waiting_on_disconnect(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with running_argil(slow_seconds=3600) as argil, sent(argil, body("slow")) as line:
-        while not argil.world.avatars:
+    with run_argil(slow_seconds=3600) as argil, send_post(argil, body("slow")) as connection:
+        while not argil.account.avatars:
             time.sleep(0.001)
-        line.setblocking(False)
+        connection.setblocking(False)
         with pytest.raises(BlockingIOError):
-            line.recv(1)
-    # The server had nothing to stop by force.
+            connection.recv(1)
+    # uvicorn logs if it must cancel a running request at shutdown.
     assert not caplog.records
 
 
 @pytest.mark.parametrize("scenario", ["cut-before-create", "cut-after-create"])
-def test_a_cut_line_carries_not_one_byte_of_an_answer(
+def test_dropped_connection_sends_no_byte(
     argil: ArgilSimulator, scenario: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with sent(argil, body(scenario)) as line:
-        assert line.recv(1) == b""
+    with send_post(argil, body(scenario)) as connection:
+        assert connection.recv(1) == b""
     httpx.get(argil.api_url)
-    # The server took the cut for the app's will and not for its failure.
+    # uvicorn logs an error if it treats the drop as a failure of the app.
     assert not caplog.records
 
 
-def test_a_cut_leaves_the_callers_other_requests_alone(argil: ArgilSimulator, caller: httpx.Client) -> None:
-    assert statuses(caller, "cut-after-create", 1) == [CUT]
-    assert caller.get("/avatars").json() == argil.world.avatars
+def test_dropped_connection_affects_no_other_request(argil: ArgilSimulator, caller: httpx.Client) -> None:
+    assert statuses(caller, "cut-after-create", 1) == [DROPPED]
+    assert caller.get("/avatars").json() == argil.account.avatars
 
 
-def test_each_scenario_says_what_it_does() -> None:
-    assert all(scenario.does for scenario in SCENARIOS.values())
+def test_every_scenario_has_a_description() -> None:
+    assert all(scenario.description for scenario in SCENARIOS.values())
 
 
-def test_echo_repeats_what_it_was_sent_key_and_all(caller: httpx.Client) -> None:
-    answer = caller.post("/avatars", json=body("echo", query="?sig=1"))
-    assert answer.status_code == 400
-    message = answer.json()["message"]
+def test_echo_repeats_the_request_and_the_key(caller: httpx.Client) -> None:
+    response = caller.post("/avatars", json=body("echo", query="?sig=1"))
+    assert response.status_code == 400
+    message = response.json()["message"]
     assert "https://example.com/dataset.mp4?sig=1" in message
     assert caller.headers["x-api-key"] in message

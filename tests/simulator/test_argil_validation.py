@@ -1,4 +1,4 @@
-"""The rules of the create request: what keeps them is accepted, what breaks one is a 400."""
+"""The rules of the create request: a valid body is accepted, an invalid one gets a 400."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 URL = "https://example.com/video.mp4"
 VALID: dict[str, Any] = {"name": "Ada", "datasetVideo": {"url": URL}, "consentVideo": {"url": URL}}
-# No deadline: how long an example takes says something of the machine and nothing of the API.
+# No deadline: the duration of an example depends on the machine, not on the API.
 over_http = settings(deadline=None, max_examples=50)
 
 
-def assert_refused(answer: httpx.Response) -> None:
-    assert answer.status_code == 400
-    body = answer.json()
+def assert_rejected(response: httpx.Response) -> None:
+    assert response.status_code == 400
+    body = response.json()
     assert body.keys() == {"code", "message"}
     assert type(body["code"]) is int
     assert type(body["message"]) is str
@@ -35,8 +35,8 @@ def without(name: str) -> dict[str, Any]:
     [b"", b"{", b"name=Ada", b"\xff", b'{"name": NaN}', b"[" * 100_000],
     ids=["empty", "half", "a form", "not UTF-8", "NaN", "bottomless"],
 )
-def test_a_body_that_is_not_json_is_refused(shared_caller: httpx.Client, raw: bytes) -> None:
-    assert_refused(shared_caller.post("/avatars", content=raw, headers={"content-type": "application/json"}))
+def test_body_that_is_not_json_is_rejected(shared_caller: httpx.Client, raw: bytes) -> None:
+    assert_rejected(shared_caller.post("/avatars", content=raw, headers={"content-type": "application/json"}))
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_a_body_that_is_not_json_is_refused(shared_caller: httpx.Client, raw: by
         pytest.param(VALID | {"extras": {"k": "v" * 257}}, id="long value"),
     ],
 )
-def test_a_body_that_breaks_a_rule_is_refused(shared_caller: httpx.Client, body: Any) -> None:
-    assert_refused(shared_caller.post("/avatars", json=body))
+def test_body_that_breaks_a_rule_is_rejected(shared_caller: httpx.Client, body: Any) -> None:
+    assert_rejected(shared_caller.post("/avatars", json=body))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_body_that_breaks_a_rule_is_refused(shared_caller: httpx.Client, body:
         pytest.param(VALID | {"datasetVideo": {"url": "https://[::1]:8443/v.mp4"}}, id="IPv6 host"),
     ],
 )
-def test_a_body_at_the_edge_of_the_rules_is_accepted(shared_caller: httpx.Client, body: Any) -> None:
+def test_body_at_the_limits_is_accepted(shared_caller: httpx.Client, body: Any) -> None:
     assert shared_caller.post("/avatars", json=body).status_code == 201
 
 
@@ -118,22 +118,22 @@ json_values = st.recursive(
 
 @over_http
 @given(body=bodies)
-def test_any_body_that_keeps_the_rules_is_accepted(shared_caller: httpx.Client, body: dict[str, Any]) -> None:
-    answer = shared_caller.post("/avatars", content=json.dumps(body))
-    assert answer.status_code == 201
-    assert answer.json()["name"] == body["name"]
-    assert answer.json()["extras"] == body.get("extras", {})
+def test_any_valid_body_is_accepted(shared_caller: httpx.Client, body: dict[str, Any]) -> None:
+    response = shared_caller.post("/avatars", content=json.dumps(body))
+    assert response.status_code == 201
+    assert response.json()["name"] == body["name"]
+    assert response.json()["extras"] == body.get("extras", {})
 
 
 @over_http
 @given(
     body=bodies,
-    where=st.sampled_from(["", "datasetVideo", "consentVideo"]),
+    parent=st.sampled_from(["", "datasetVideo", "consentVideo"]),
     name=st.text().filter(lambda name: name not in {"name", "datasetVideo", "consentVideo", "extras", "url"}),
     value=json_values,
 )
-def test_any_body_with_one_property_more_is_refused(
-    shared_caller: httpx.Client, body: dict[str, Any], where: str, name: str, value: Any
+def test_any_additional_property_is_rejected(
+    shared_caller: httpx.Client, body: dict[str, Any], parent: str, name: str, value: Any
 ) -> None:
-    changed = body | {where: body[where] | {name: value}} if where else body | {name: value}
-    assert_refused(shared_caller.post("/avatars", content=json.dumps(changed)))
+    changed = body | {parent: body[parent] | {name: value}} if parent else body | {name: value}
+    assert_rejected(shared_caller.post("/avatars", content=json.dumps(changed)))

@@ -1,4 +1,4 @@
-"""Against somebody else's reading of Argil's document: Prism, an OpenAPI mock server, finds no violation."""
+"""A provisioning against Prism, an independent OpenAPI mock server, which must report no violation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DOCUMENT = Path(__file__).parent / "argil-openapi.yaml"
 
 pytestmark = [
     pytest.mark.prefect,
-    pytest.mark.skipif(PRISM is None, reason="AVATARS_TEST_PRISM names no Prism; .ci/run installs one by npm"),
+    pytest.mark.skipif(PRISM is None, reason="AVATARS_TEST_PRISM is not set; .ci/run installs Prism with npm"),
 ]
 
 
 class Mock:
-    """A running Prism; `log` is what it has said so far."""
+    """A running Prism process; `log` is its output so far."""
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self._process = process
@@ -35,14 +35,14 @@ class Mock:
     def next_line(self) -> str:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, f"Prism ended: {self.log}"
+        assert line, f"Prism exited: {self.log}"
         self.log.append(re.sub(r"\x1b\[[0-9;]*m", "", line))
         return line
 
-    def end(self) -> str:
+    def stop(self) -> str:
         self._process.terminate()
-        rest, _ = self._process.communicate(timeout=20)
-        return "".join(self.log) + rest
+        remaining_output, _ = self._process.communicate(timeout=20)
+        return "".join(self.log) + remaining_output
 
 
 @pytest.fixture
@@ -64,9 +64,9 @@ def mock() -> Iterator[Mock]:
 
 
 @pytest.mark.usefixtures("prefect_api_url")
-def test_a_provisioning_against_prism_ends_ready_and_breaks_no_rule(mock: Mock, tmp_path: Path) -> None:
+def test_provisioning_against_prism_is_ready(mock: Mock, tmp_path: Path) -> None:
     urls = ["--dataset-video", "https://videos.example/d.mp4", "--consent-video", "https://videos.example/c.mp4"]
-    ran = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "cli", "provision", "--name", "Ada", *urls, "--extra", "team=blue", "--json"],
         capture_output=True,
         text=True,
@@ -80,9 +80,9 @@ def test_a_provisioning_against_prism_ends_ready_and_breaks_no_rule(mock: Mock, 
             "AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}",
         },
     )
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout)["status"] == "READY"
-    log = mock.end()
+    assert completed.returncode == 0, completed.stderr
+    assert json.loads(completed.stdout)["status"] == "READY"
+    log = mock.stop()
     assert log.count("passed the validation rules") >= 2
     assert "violation" not in log.lower()
     assert "did not pass" not in log

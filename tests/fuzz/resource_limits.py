@@ -1,4 +1,4 @@
-"""Watches each case: its CPU time, the memory of the process, and, should the process die, which one it was."""
+"""Limits the CPU time and memory of each case, and saves the case in case the process dies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 MAX_SECONDS = 1.0
 HANG_SECONDS = 20.0
-"""Of CPU time: then the process is ended from outside its Python, which a loop in native code never returns to."""
+"""CPU time until a signal kills the process. A loop in native code never returns to Python."""
 MAX_GROWTH_BYTES = 200 * 1000 * 1000
 
 
@@ -26,12 +26,12 @@ class TooLarge(AssertionError):
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has ever had."""
+    """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Watch:
-    """Runs cases one by one; `count` of them so far. Growth is counted from where the watch began."""
+class CaseRunner:
+    """Runs cases one by one, and counts them. Memory growth is measured from its creation."""
 
     def __init__(self, current: Path) -> None:
         self.count = 0
@@ -42,26 +42,32 @@ class Watch:
 
     @property
     def growth_bytes(self) -> int:
-        """How much the process has grown."""
+        """The growth of the peak memory, in bytes."""
         return peak_bytes() - self._base
 
     def run(self, check: Callable[[Any], None], case: Any) -> None:
-        """Check a case. Raises what it raises, TooSlow or TooLarge; it is on disk before anything else."""
+        """Check a case, after saving it to disk.
+
+        Raises:
+            TooSlow: If the case takes more than MAX_SECONDS.
+            TooLarge: If the process has grown by more than MAX_GROWTH_BYTES.
+            Exception: Any failure of the check.
+        """
         self._current.seek(0)
         self._current.truncate()
         pickle.dump(case, self._current)
         self._current.flush()
         self.count += 1
-        began = time.process_time()
+        started_at = time.process_time()
         signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
         try:
             check(case)
         except Exception:
-            traceback.print_exc()  # Hypothesis may fail in telling of the case
+            traceback.print_exc()  # Hypothesis may fail to report the case
             raise
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
-        seconds = time.process_time() - began
+        seconds = time.process_time() - started_at
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         if seconds > MAX_SECONDS:
             raise TooSlow(f"it took {seconds:.1f} s of CPU time")

@@ -1,4 +1,4 @@
-"""DBOS on SQLite: a workflow an avatar, of two steps; the second polls inside: a poll costs no checkpoint."""
+"""DBOS on SQLite: one workflow per avatar with two steps. The second step polls, so a poll needs no checkpoint."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import time
 import httpx
 from dbos import DBOS, DBOSConfig
 
-from benchmarks.peers.job import CREATES_AT_ONCE, ENDED, Job
+from benchmarks.baselines.job import MAX_CONCURRENT_CREATES, TERMINAL_STATUSES, Job
 
-job = Job.given()
-turn = asyncio.Semaphore(CREATES_AT_ONCE)
+job = Job.from_environment()
+semaphore = asyncio.Semaphore(MAX_CONCURRENT_CREATES)
 http = httpx.AsyncClient(
     base_url=job.url,
     headers={"x-api-key": job.key},
@@ -24,33 +24,33 @@ http = httpx.AsyncClient(
 @DBOS.step()
 async def create(number: int) -> str:
     """Create the avatar."""
-    async with turn:
+    async with semaphore:
         created = await http.post("/avatars", json=job.body(number))
     return str(created.raise_for_status().json()["id"])
 
 
 @DBOS.step()
 async def await_training(avatar_id: str) -> str:
-    """Look at the avatar until it has ended."""
+    """Poll the avatar until its status is terminal."""
     status = ""
-    while status not in ENDED:
+    while status not in TERMINAL_STATUSES:
         await asyncio.sleep(job.poll_seconds)
-        answer = await http.get(f"/avatars/{avatar_id}")
-        status = answer.raise_for_status().json()["status"]
+        response = await http.get(f"/avatars/{avatar_id}")
+        status = response.raise_for_status().json()["status"]
     return status
 
 
 @DBOS.workflow()
 async def provision(number: int) -> str:
-    """Create one avatar and see it to its end; what it returns is recorded."""
+    """Create one avatar and await its training; DBOS records the returned status."""
     avatar_id = await create(number)
     status: str = await await_training(avatar_id)
-    job.noticed[avatar_id] = time.time()
+    job.detected_at[avatar_id] = time.time()
     return status
 
 
 async def run() -> None:
-    """Start a workflow for each avatar, and wait for all."""
+    """Start a workflow per avatar and wait for all."""
     async with http:
         handles = [await DBOS.start_workflow_async(provision, number) for number in range(job.count)]
         await asyncio.gather(*(handle.get_result() for handle in handles))
@@ -66,5 +66,5 @@ if __name__ == "__main__":
     DBOS(config=config)
     DBOS.launch()
     asyncio.run(run())
-    job.done()
+    job.save()
     DBOS.destroy()

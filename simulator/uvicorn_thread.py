@@ -1,4 +1,4 @@
-"""Runs an ASGI app under uvicorn on loopback, in a thread of this process."""
+"""Runs an ASGI app with uvicorn on loopback in a thread of this process."""
 
 from __future__ import annotations
 
@@ -13,26 +13,33 @@ from typing import Any, Literal
 import uvicorn
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 10
-# Longer than any client keeps an idle connection: one closed just as it is used again is a fault nobody asked for.
+SHUTDOWN_TIMEOUT_SECONDS = 10
+# Longer than clients keep an idle connection, so that the server never closes one that a client reuses.
 KEEP_ALIVE_SECONDS = 300
 
 
 @contextlib.contextmanager
-def serving(
+def serve_in_thread(
     app: Any,
     *,
     port: int = 0,
     certificate: Path | None = None,
     http: type[asyncio.Protocol] | Literal["auto"] = "auto",
 ) -> Iterator[str]:
-    """Serve `app` while the context is open; yields its base URL, without a trailing slash.
+    """Serve `app` while the context is open; yields its base URL without a trailing slash.
 
-    `port` 0 takes a free one. `certificate` is a PEM file with the key and its chain: with it the server speaks
-    TLS. `http` is the class of its connections. The app's own lifespan runs. Raises OSError where the port is
-    taken.
+    The lifespan of the app runs as well.
+
+    Args:
+        app: The ASGI app.
+        port: The port to listen on; 0 selects a free one.
+        certificate: A PEM file with the private key and the certificate chain; with it the server uses TLS.
+        http: The protocol class of the connections.
+
+    Raises:
+        OSError: The port is in use.
     """
-    # Named as TCP, for asyncio to switch Nagle's algorithm off: it would cost 40 ms a request.
+    # asyncio sets TCP_NODELAY only if the protocol is IPPROTO_TCP; Nagle's algorithm would cost 40 ms per request.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -53,22 +60,22 @@ def serving(
         )
     )
     ready = threading.Event()
-    # uvicorn tells that it has started by a flag only; its `startup` is where the flag is set.
+    # uvicorn signals its start only by a flag, which `startup` sets.
     startup = server.startup
 
-    async def announce(*args: Any, **options: Any) -> None:
+    async def startup_and_signal(*args: Any, **options: Any) -> None:
         await startup(*args, **options)
         ready.set()
 
-    server.startup = announce  # type: ignore[method-assign]  # see above
+    server.startup = startup_and_signal  # type: ignore[method-assign]  # see above
     thread = threading.Thread(target=server.run, args=([listener],), name="simulator", daemon=True)
     thread.start()
     try:
-        if not ready.wait(STOP_SECONDS):
-            raise RuntimeError("the simulator's server did not start")
+        if not ready.wait(SHUTDOWN_TIMEOUT_SECONDS):
+            raise RuntimeError("the server of the simulator did not start")
         scheme = "https" if certificate else "http"
         yield f"{scheme}://{HOST}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(STOP_SECONDS)
+        thread.join(SHUTDOWN_TIMEOUT_SECONDS)
         listener.close()

@@ -1,4 +1,4 @@
-"""What a peer is asked to do, and how it tells what came of it."""
+"""The input and output of a baseline."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CREATES_AT_ONCE = 20
-ENDED = ("IDLE", "TRAINING_FAILED", "REFUSED")
+MAX_CONCURRENT_CREATES = 20
+TERMINAL_STATUSES = ("IDLE", "TRAINING_FAILED", "REFUSED")
 
 
 @dataclass(frozen=True)
 class Job:
-    """So many avatars, by the API at `url`, and a look each `poll_seconds`; `done` writes down what was noticed."""
+    """Provision `count` avatars through the API at `url`, polling each every `poll_seconds`."""
 
     url: str
     key: str
     count: int
     poll_seconds: float
     folder: Path
-    noticed: dict[str, float] = field(default_factory=dict)
-    """By avatar id: the wall time, in seconds, at which its end was known and recorded."""
+    detected_at: dict[str, float] = field(default_factory=dict)
+    """By avatar id: the wall time, in seconds, at which its terminal status was detected and recorded."""
 
     @classmethod
-    def given(cls) -> Job:
-        """Read it from the environment."""
+    def from_environment(cls) -> Job:
+        """Read the job from the environment that `Implementation.settings` returns."""
         return cls(
             os.environ["ARGIL_API_URL"],
             os.environ["ARGIL_API_KEY"],
@@ -36,7 +36,7 @@ class Job:
         )
 
     def body(self, number: int) -> dict[str, Any]:
-        """Return the create of one avatar."""
+        """Return the body of the create request of one avatar."""
         return {
             "name": f"avatar {number}",
             "datasetVideo": {"url": "https://example.com/dataset.mp4"},
@@ -44,6 +44,6 @@ class Job:
             "extras": {"number": str(number)},
         }
 
-    def done(self) -> None:
-        """Write down what was noticed."""
-        (self.folder / "noticed.json").write_text(json.dumps(self.noticed))
+    def save(self) -> None:
+        """Write the detection times to detected.json."""
+        (self.folder / "detected.json").write_text(json.dumps(self.detected_at))

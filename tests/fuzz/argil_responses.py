@@ -1,4 +1,4 @@
-"""Argil's answers and deliveries: any status, header and body is an avatar, a list or one of our errors."""
+"""Fuzzes Argil's responses and deliveries: each gives an avatar, a list or one of our own errors."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import httpx
 from hypothesis import strategies as st
 
 from clients.argil import ArgilClient
-from models.avatar import Avatar, CreateAvatar, VideoSource
+from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
 from models.errors import AvatarsError
-from models.webhook import EVENTS, Delivery, Webhook, masked
+from models.webhook import SUBSCRIBED_EVENTS, Webhook, WebhookDelivery, mask_token
 from tests.fakes import FakeClock
-from tests.fuzz.kinds import CANARY, Kind, assert_tells_nothing, secret_urls
 from tests.fuzz.mutations import mutated, mutations
+from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, secret_urls
 
 KEY = "canary-api-key"
 _TEXTS = (
@@ -30,18 +30,18 @@ _JSON = st.recursive(
 )
 _FIELDS = ["name", "createAt", "createdAt", "gestures", "width", "thumbnailUrl", "extras", "model", "raw"]
 _FIELDS += ["message", "code", "callbackUrl", "events", "event"]
-_ONE = st.fixed_dictionaries(
+_AVATAR = st.fixed_dictionaries(
     {},
     optional={
         "id": st.just("a-1") | _JSON,
         "status": st.just("IDLE") | _JSON,
-        "event": st.sampled_from(EVENTS) | _JSON,
+        "event": st.sampled_from(SUBSCRIBED_EVENTS) | _JSON,
         "data": st.fixed_dictionaries({}, optional={"avatarId": st.just("a-1") | _JSON, "extras": _JSON}) | _JSON,
         **{field: _JSON for field in _FIELDS if field != "event"},
     },
 )
-ANSWERS = _ONE | st.lists(_ONE | _JSON, max_size=3) | _JSON
-_WORDS = [
+RESPONSE_BODIES = _AVATAR | st.lists(_AVATAR | _JSON, max_size=3) | _JSON
+_TOKENS = [
     b'"',
     b"\\",
     b"\\/",
@@ -84,34 +84,34 @@ _VALUES += [
 ]
 
 
-class Answer(NamedTuple):
-    """What the server says: the body as it is sent, in pieces."""
+class ServerResponse(NamedTuple):
+    """A response of the server, with the body as it is sent."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
     cut: bool
-    torn: bool
-    """Whether a URL in it may have been torn apart, so that its query is one no more."""
+    mutated: bool
+    """Whether bytes were changed. A URL in it may be split, so that its query is not recognisable."""
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, response: ServerResponse) -> None:
+        self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._answer.body
-        if self._answer.cut:
+        yield self._response.body
+        if self._response.cut:
             raise httpx.ReadError(f"cut at https://h/?{CANARY}")
 
 
-def _says(case: Answer) -> Callable[[httpx.Request], httpx.Response]:
+def _handler(case: ServerResponse) -> Callable[[httpx.Request], httpx.Response]:
     headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in case.headers]
     return lambda _: httpx.Response(case.status, headers=headers, stream=_Body(case))
 
 
-async def _calls(case: Answer) -> None:
-    request = CreateAvatar(
+async def _calls(case: ServerResponse) -> None:
+    request = CreateAvatarRequest(
         name="A", dataset_video=VideoSource(url="https://d"), consent_video=VideoSource(url="https://c"), extras={}
     )
     async with ArgilClient(
@@ -119,60 +119,60 @@ async def _calls(case: Answer) -> None:
         KEY,
         clock=FakeClock(),
         requests_per_second=10**6,
-        transport=httpx.MockTransport(_says(case)),
+        transport=httpx.MockTransport(_handler(case)),
     ) as argil:
         calls: list[Callable[[], Awaitable[Any]]] = [
-            lambda: argil.create(request),
-            lambda: argil.get("a/b"),
-            argil.list_private,
-            argil.webhooks,
-            argil.clock_offset_seconds,
-            lambda: argil.remove_webhook("a"),
-            lambda: argil.register_webhook("https://us/canary-token", EVENTS),
+            lambda: argil.create_avatar(request),
+            lambda: argil.get_avatar("a/b"),
+            argil.list_avatars,
+            argil.list_webhooks,
+            argil.check_access,
+            lambda: argil.delete_webhook("a"),
+            lambda: argil.register_webhook("https://us/canary-token", SUBSCRIBED_EVENTS),
         ]
         for call in calls:
             try:
                 await call()
             except AvatarsError as error:
-                secrets = (KEY,) if case.torn else (CANARY, KEY)
-                assert_tells_nothing([str(error), repr(error.__dict__)], secrets)
+                secrets = (KEY,) if case.mutated else (CANARY, KEY)
+                assert_no_secrets([str(error), repr(error.__dict__)], secrets)
 
 
 _LOOP = asyncio.Runner()
 
 
-def _check(case: Answer) -> None:
+def _check(case: ServerResponse) -> None:
     _LOOP.run(_calls(case))
 
 
 def _check_delivery(case: tuple[bytes, tuple[str, ...]]) -> None:
     raw, secrets = case
-    found = Delivery.read(raw)
-    if found is not None:
-        assert_tells_nothing([found.body, found.avatar_id], secrets)
+    delivery = WebhookDelivery.parse(raw)
+    if delivery is not None:
+        assert_no_secrets([delivery.body, delivery.avatar_id], secrets)
     try:
-        answer = json.loads(raw)
+        payload = json.loads(raw)
     except (ValueError, RecursionError):
         return
-    avatar = Avatar.read(answer)
+    avatar = Avatar.parse(payload)
     if avatar is not None:
-        assert avatar.raw == answer
-        assert_tells_nothing([avatar.id, avatar.status], ())
-        assert "\x00" not in avatar.id + avatar.status, "no database takes it"
+        assert avatar.raw == payload
+        assert_no_secrets([avatar.id, avatar.status], ())
+        assert "\x00" not in avatar.id + avatar.status, "databases reject NUL characters"
         assert avatar.created_at is None or avatar.created_at.astimezone(UTC) <= datetime.max.replace(tzinfo=UTC)
-        _ = avatar.is_settled, avatar.submission_id
-    webhook = Webhook.read(answer)
+        _ = avatar.is_terminal, avatar.submission_id
+    webhook = Webhook.parse(payload)
     if webhook is not None:
-        assert_tells_nothing([webhook.id, webhook.url, masked(webhook.url)], ())
+        assert_no_secrets([webhook.id, webhook.url, mask_token(webhook.url)], ())
 
 
-_BODIES = ANSWERS.map(lambda value: json.dumps(value).encode())
-_ALTERED = st.builds(mutated, _BODIES, mutations(_WORDS))
+_BODIES = RESPONSE_BODIES.map(lambda value: json.dumps(value).encode())
+_MUTATED_BODIES = st.builds(mutated, _BODIES, mutations(_TOKENS))
 _HEADERS = st.lists(st.tuples(st.sampled_from(_NAMES), st.sampled_from(_VALUES)), max_size=3)
 _STATUSES = st.sampled_from([200, 201, 204, 301, 302, 307, 400, 401, 402, 403, 404, 408, 422, 429, 500, 503, 599])
-_WHOLE = st.builds(Answer, _STATUSES, _HEADERS, _BODIES, st.booleans(), st.just(value=False))
-_TORN = st.builds(Answer, _STATUSES, _HEADERS, _ALTERED, st.booleans(), st.just(value=True))
-KIND = Kind("answers", _WHOLE | _TORN, _check)
-DELIVERIES = Kind(
-    "deliveries", st.tuples(_BODIES, st.just((CANARY,))) | st.tuples(_ALTERED, st.just(())), _check_delivery
+_WELL_FORMED = st.builds(ServerResponse, _STATUSES, _HEADERS, _BODIES, st.booleans(), st.just(value=False))
+_MUTATED = st.builds(ServerResponse, _STATUSES, _HEADERS, _MUTATED_BODIES, st.booleans(), st.just(value=True))
+TARGET = FuzzTarget("responses", _WELL_FORMED | _MUTATED, _check)
+DELIVERIES = FuzzTarget(
+    "deliveries", st.tuples(_BODIES, st.just((CANARY,))) | st.tuples(_MUTATED_BODIES, st.just(())), _check_delivery
 )

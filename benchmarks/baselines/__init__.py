@@ -1,0 +1,1 @@
+"""The baselines: other implementations of the same job, each a program that `python -m benchmarks` runs."""

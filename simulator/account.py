@@ -1,0 +1,170 @@
+"""The state of the simulated API: its avatars, the requests it received, and its clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from simulator.avatar import Avatar
+from simulator.scenarios import CREATED, CreateResponse, Scenario, Timing, status_stages
+from simulator.validation import CreateArgs
+from simulator.webhooks import Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedCreate:
+    """A received POST /avatars: the parsed body, or its text if it was not JSON."""
+
+    body: Any
+    status: int | None
+    """The status of the response; None if the connection was dropped."""
+
+
+class SimulatedAccount:
+    """One simulated Argil account. It is thread-safe: tests can read it while the server runs.
+
+    `clock` returns seconds since an arbitrary start; wall-clock times are derived from it. POST and GET of one
+    avatar take constant time, independent of the number of avatars.
+    """
+
+    def __init__(self, timing: Timing | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.timing = timing or Timing()
+        self._clock = clock
+        self._started_monotonic = clock()
+        self._started_at = datetime.now(UTC)
+        self._lock = threading.Lock()
+        self._avatars: dict[str, Avatar] = {}
+        self._in_training: deque[Avatar] = deque()
+        self._posts: list[ReceivedCreate] = []
+        self._counts: Counter[str] = Counter()
+        self._scenario_hits: Counter[tuple[str, tuple[str, str, str]]] = Counter()
+        self._polls: Counter[str] = Counter()
+        self.webhooks = Webhooks()
+
+    # Inspection by tests and the demo.
+
+    @property
+    def avatars(self) -> list[dict[str, Any]]:
+        """Every avatar in its current state, oldest first, including those that a scenario hides."""
+        return [self._body(avatar) for avatar in self._snapshot()]
+
+    @property
+    def received(self) -> list[ReceivedCreate]:
+        """Every POST /avatars with a valid key, in order."""
+        with self._lock:
+            return list(self._posts)
+
+    @property
+    def posts(self) -> list[Any]:
+        """The bodies of `received`."""
+        return [post.body for post in self.received]
+
+    def count(self, route: str) -> int:
+        """Return how many requests a route received, for example "GET /avatars/{id}", with any response."""
+        with self._lock:
+            return self._counts[route]
+
+    def requests(self) -> dict[str, Any]:
+        """Return all counts and received POSTs as JSON data."""
+        with self._lock:
+            counts = dict(self._counts)
+        posts = [{"body": post.body, "status": post.status} for post in self.received]
+        return {"counts": counts, "posts": posts}
+
+    # Operations of the API.
+
+    def count_request(self, route: str) -> None:
+        """Count a request to a route."""
+        with self._lock:
+            self._counts[route] += 1
+
+    def record_post(self, body: Any, status: int | None) -> None:
+        """Record a POST and the status of its response."""
+        with self._lock:
+            self._posts.append(ReceivedCreate(body, status))
+
+    def next_response(self, args: CreateArgs, scenarios: tuple[Scenario, ...]) -> CreateResponse:
+        """Return the response to the next POST of this request.
+
+        POSTs are counted by the identity of the request, which ignores extras: the same create sent again gets the
+        next response of its scenario.
+        """
+        with self._lock:
+            for scenario in scenarios:
+                response = scenario.create_response
+                if response is None:
+                    continue
+                if response.first_n is None:
+                    return response
+                step = scenario.name, args.identity
+                if self._scenario_hits[step] < response.first_n:
+                    self._scenario_hits[step] += 1
+                    return response
+        return CREATED
+
+    def create(self, args: CreateArgs, scenarios: tuple[Scenario, ...]) -> dict[str, Any]:
+        """Create an avatar and return the body of the response."""
+        created_monotonic = self._clock()
+        avatar = Avatar(
+            id=str(uuid.uuid4()),
+            args=args,
+            scenarios=scenarios,
+            stages=status_stages(scenarios),
+            created_monotonic=created_monotonic,
+            created_at=self._started_at + timedelta(seconds=created_monotonic - self._started_monotonic),
+        )
+        with self._lock:
+            self._avatars[avatar.id] = avatar
+            self._in_training.append(avatar)
+        return avatar.created_body()
+
+    def should_fail_poll(self, avatar_id: str) -> bool:
+        """Return whether this poll of an avatar fails. Each call counts as one poll."""
+        with self._lock:
+            avatar = self._avatars.get(avatar_id)
+            if avatar is None or not any(scenario.flaky for scenario in avatar.scenarios):
+                return False
+            self._polls[avatar_id] += 1
+            return self._polls[avatar_id] % 2 == 0
+
+    def get(self, avatar_id: str) -> dict[str, Any] | None:
+        """Return the response body of GET /avatars/{id}, None if it answers 404."""
+        with self._lock:
+            avatar = self._avatars.get(avatar_id)
+        if avatar is None or avatar.hidden_from_get(self._age(avatar), self.timing):
+            return None
+        return self._body(avatar)
+
+    def list_avatars(self) -> list[dict[str, Any]]:
+        """Return the response body of GET /avatars, oldest first."""
+        return [
+            self._body(avatar)
+            for avatar in self._snapshot()
+            if not avatar.hidden_from_list(self._age(avatar), self.timing)
+        ]
+
+    def pop_finished(self) -> list[dict[str, Any]]:
+        """Return the avatars that finished training since the last call, without the vanished ones."""
+        finished = []
+        with self._lock:
+            while self._in_training and self._age(self._in_training[0]) >= self.timing.training_seconds:
+                finished.append(self._in_training.popleft())
+        return [
+            self._body(avatar) for avatar in finished if not avatar.hidden_from_get(self._age(avatar), self.timing)
+        ]
+
+    def _snapshot(self) -> list[Avatar]:
+        with self._lock:
+            return list(self._avatars.values())
+
+    def _age(self, avatar: Avatar) -> float:
+        return self._clock() - avatar.created_monotonic
+
+    def _body(self, avatar: Avatar) -> dict[str, Any]:
+        return avatar.body(self._age(avatar), self.timing)

@@ -1,0 +1,71 @@
+"""Delivers finished trainings to the webhooks of the account. Each is attempted once: no retries are documented."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ssl
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from simulator.account import SimulatedAccount
+from simulator.scenarios import IDLE, TRAINING_FAILED
+
+EVENTS = {IDLE: "AVATAR_TRAINING_SUCCESS", TRAINING_FAILED: "AVATAR_TRAINING_FAILED"}
+"""The event for each final status. No event is documented for REFUSED."""
+POLL_SECONDS = 0.05
+ATTEMPT_TIMEOUT_SECONDS = 5.0
+MAX_CONCURRENT_POSTS = 10
+
+
+def webhook_payload(avatar: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the payload for an avatar that finished training; None if its status has no event."""
+    event = EVENTS.get(avatar["status"])
+    if event is None:
+        return None
+    data = {"avatarId": avatar["id"], "avatarName": avatar["name"], "extras": avatar["extras"]}
+    if avatar["status"] == IDLE:
+        data["voiceId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, avatar["id"]))
+    return {"event": event, "data": data}
+
+
+@contextlib.asynccontextmanager
+async def deliver_webhooks(account: SimulatedAccount) -> AsyncIterator[None]:
+    """Deliver webhooks on the event loop of the server while the context is open.
+
+    Deliveries in progress are cancelled when it closes. Every POLL_SECONDS of real time it checks which trainings
+    have finished by the clock of the account.
+    """
+    task = asyncio.create_task(_deliver(account))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _deliver(account: SimulatedAccount) -> None:
+    async with asyncio.TaskGroup() as attempts:
+        semaphore = asyncio.Semaphore(MAX_CONCURRENT_POSTS)
+        while True:
+            for avatar in account.pop_finished():
+                body = webhook_payload(avatar)
+                for url in account.webhooks.urls(body["event"]) if body else ():
+                    attempts.create_task(_post(url, body, semaphore))
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _post(url: str, body: Any, semaphore: asyncio.Semaphore) -> None:
+    async with semaphore:
+        with contextlib.suppress(Exception):  # the outcome is ignored: Argil documents no retries
+            async with httpx.AsyncClient(timeout=ATTEMPT_TIMEOUT_SECONDS, verify=_tls(), trust_env=False) as client:
+                await client.post(url, json=body)
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context()

@@ -1,0 +1,87 @@
+"""Fuzzes the media probe with atheris, guided by code coverage, in a process of its own.
+
+In addition to the byte mutations of libFuzzer, files are mutated box by box, as for the target "probe".
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["media", "models"]):
+    import media.probe
+    import media.remote_file  # noqa: F401  # imported for the instrumentation
+
+from tests.fuzz.media import PROBE, File, probe_through
+from tests.fuzz.mutations import NUMBERS
+from tests.fuzz.recordings import KINDS, OPERATIONS, BoxMutation, changed, samples
+from tests.fuzz.resource_limits import CaseRunner
+from tests.fuzz.worker import MAX_ADDRESS_BYTES, write_report
+
+MAX_BYTES = 64 * 1024
+REPORT_INTERVAL_CASES = 200
+
+
+def change_boxes(data: bytes, max_size: int, seed: int) -> bytes:
+    """Mutate the bytes with libFuzzer, or one to three boxes of the file."""
+    rng = random.Random(seed)  # noqa: S311  # not used for secrets
+    if rng.random() < 0.3:  # the others mutate boxes
+        mutated: bytes = atheris.Mutate(data, max_size)
+        return mutated
+    changes = [
+        BoxMutation(rng.choice(OPERATIONS), rng.randrange(80), rng.randrange(1200), rng.choice(NUMBERS))
+        for _ in range(rng.randint(1, 3))
+    ]
+    return changed(data, changes)[:max_size]
+
+
+def main() -> None:
+    """Run the cases. The arguments are their number, a seed and a folder."""
+    cases, seed, folder = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_BYTES, MAX_ADDRESS_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    PROBE.prepare()
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for number, sample in enumerate(samples()):
+        (corpus / str(number)).write_bytes(sample)
+    dictionary = folder / "dictionary"
+    dictionary.write_text("".join(f'"{kind.decode()}"\n' for kind in KINDS))
+    runner = CaseRunner(folder / "case")
+
+    def run_case(data: bytes) -> None:
+        try:
+            runner.run(_probe, data)
+        except BaseException:
+            write_report(folder, runner)
+            raise
+        if runner.count % REPORT_INTERVAL_CASES == 0 or runner.count >= cases:
+            write_report(folder, runner)
+        if runner.count >= cases:
+            os._exit(0)  # libFuzzer exits without running Python code
+
+    options = [
+        "-runs=-1",
+        f"-max_len={MAX_BYTES}",
+        f"-seed={seed}",
+        f"-dict={dictionary}",
+        "-rss_limit_mb=0",
+        "-timeout=3600",
+    ]
+    options += ["-handle_segv=0", "-handle_abrt=0", "-handle_fpe=0", "-handle_bus=0", f"-artifact_prefix={folder}/"]
+    atheris.Setup([sys.argv[0], *options, str(corpus)], run_case, custom_mutator=change_boxes)
+    atheris.Fuzz()
+
+
+def _probe(data: Any) -> None:
+    probe_through(File(data))
+
+
+if __name__ == "__main__":
+    main()
