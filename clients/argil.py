@@ -81,16 +81,17 @@ class ArgilClient:
         await self._http.aclose()
 
     async def create_avatar(
-        self, request: CreateAvatarRequest, before_each: Callable[[], Awaitable[None]] | None = None
+        self, request: CreateAvatarRequest, before_each_attempt: Callable[[], Awaitable[None]] | None = None
     ) -> Avatar:
         """POST /avatars. Retries only if Argil cannot have created an avatar, bounded by attempts and time.
 
         Args:
             request: The request body.
-            before_each: Awaited before each attempt. If it raises, nothing is sent and the error propagates.
+            before_each_attempt: Awaited before each attempt. If it raises, the attempt is not sent and the error
+                propagates.
 
         Raises:
-            SubmissionRejected: Argil refused the request.
+            SubmissionRejected: Argil rejected the request.
             ArgilUnavailable: No avatar was created.
             SubmissionOutcomeUnknown: An avatar may have been created. Look it up; never call this method again for
                 the same submission.
@@ -99,8 +100,8 @@ class ArgilClient:
         failures = 0
         while True:
             await self._rate_limiter.acquire()
-            if before_each is not None:
-                await before_each()
+            if before_each_attempt is not None:
+                await before_each_attempt()
             try:
                 return await self._post(request)
             except (ArgilUnreachable, ArgilRateLimited) as error:
@@ -116,7 +117,7 @@ class ArgilClient:
 
         Raises:
             AvatarNotFound: Argil answers 404.
-            ArgilUnauthorized: Argil refuses the API key.
+            ArgilUnauthorized: Argil rejects the API key.
             PollFailed: Any other response that is not an avatar, or a transport failure.
         """
         response = await self._get(f"/avatars/{quote(avatar_id, safe='')}")
@@ -131,7 +132,7 @@ class ArgilClient:
         A missing avatar proves nothing: the list is reported to omit new avatars for minutes.
 
         Raises:
-            ArgilUnauthorized: Argil refuses the API key.
+            ArgilUnauthorized: Argil rejects the API key.
             PollFailed: Any other response that is not a list (also a 404), or a transport failure.
         """
         return [avatar for item in await self._list() if (avatar := Avatar.parse(item)) is not None]
@@ -144,10 +145,10 @@ class ArgilClient:
         """Request an avatar that cannot exist, to check that Argil responds and accepts the API key.
 
         Returns:
-            Seconds by which this machine's clock is ahead of Argil's Date header; None without that header.
+            Seconds by which this machine's clock is ahead of Argil's Date header; or None if absent.
 
         Raises:
-            ArgilUnauthorized: Argil refuses the API key.
+            ArgilUnauthorized: Argil rejects the API key.
             PollFailed: Any other response than a 404 or a success, or a transport failure.
         """
         response = await self._get(f"/avatars/{uuid.UUID(int=0)}")

@@ -30,7 +30,7 @@ MAX_MESSAGE_CHARACTERS = 500
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"
 
 # Not a rejection: after a 408 Argil may have read part of the request; the others are operational errors.
-_AMBIGUOUS_STATUSES = frozenset({408, 401, 402, 403, 429})
+_NOT_REJECTION_STATUSES = frozenset({408, 401, 402, 403, 429})
 # These redirect an unprocessed request. A 302 or 303 may also follow a request that Argil has processed.
 _REDIRECT_STATUSES = frozenset({301, 307, 308})
 
@@ -107,14 +107,14 @@ class ResponseErrorMapper:
 
         Raises:
             ArgilUnavailable: Nothing was created, for a reason outside the request.
-            SubmissionRejected: Argil refused this request.
+            SubmissionRejected: Argil rejected this request.
             SubmissionOutcomeUnknown: An avatar may have been created.
         """
         self._raise_if_unavailable(response)
-        if response.is_client_error and response.status_code not in _AMBIGUOUS_STATUSES:
+        if response.is_client_error and response.status_code not in _NOT_REJECTION_STATUSES:
             body = self._error_body(response)
             raise SubmissionRejected(
-                f"Argil refused the request with {response.status_code}: {body['message']}",
+                f"Argil rejected the request with {response.status_code}: {body['message']}",
                 status=response.status_code,
                 body=body,
                 hint="fix what Argil's response names, then provision again under a new reference",
@@ -134,7 +134,7 @@ class ResponseErrorMapper:
         status, retry_after = response.status_code, self._retry_after(response)
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise ArgilUnauthorized(
-                f"Argil refuses the API key ({status}: {self._error_body(response)['message']})",
+                f"Argil rejects the API key ({status}: {self._error_body(response)['message']})",
                 hint="check ARGIL_API_KEY and ARGIL_API_URL with `avatars doctor`, then `avatars resume ID`",
             )
         if status == HTTPStatus.PAYMENT_REQUIRED:

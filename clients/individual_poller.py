@@ -18,9 +18,9 @@ from models.errors import AvatarNotFound, PollFailed
 
 
 class IndividualPoller:
-    """Polls each avatar by its id, at its own times."""
+    """Polls each avatar by its id, on its own schedule."""
 
-    returns_new_avatars = True
+    sees_new_avatars = True
 
     def __init__(self, argil: ArgilClient, clock: Clock) -> None:
         self._argil = argil
@@ -34,7 +34,7 @@ class IndividualPoller:
         """Sleep until the next poll is due.
 
         Returns:
-            POLL_INDIVIDUALLY without a delay or after a wake-up, INTERVAL_ELAPSED otherwise.
+            POLL_INDIVIDUALLY after a wake-up or if `delay_seconds` is 0, INTERVAL_ELAPSED otherwise.
         """
         if delay_seconds <= 0 or await subscription.sleep.sleep(self._clock, delay_seconds):
             return POLL_INDIVIDUALLY

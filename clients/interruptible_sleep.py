@@ -1,4 +1,4 @@
-"""A sleep that another coroutine can interrupt, also before it starts."""
+"""A sleep that another coroutine can interrupt; an interrupt before the sleep ends it at once."""
 
 from __future__ import annotations
 

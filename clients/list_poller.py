@@ -22,24 +22,24 @@ from models.argil_avatar import AvatarList
 from models.clock import Clock
 from models.errors import PollFailed
 
-MIN_LIST_AGE_RATIO = 0.5
-"""Minimum time between two list calls, as a ratio of the shortest time between two ticks."""
+MIN_CALL_SPACING_RATIO = 0.5
+"""Minimum time between the starts of two list calls, as a ratio of the minimum tick period."""
 MAX_FALLBACK_POLLS = 50
-"""At most so many subscriptions poll individually if a list call fails or is slow; the others miss that poll."""
+"""Maximum number of subscriptions that poll individually if a list call fails or is slow. The others skip it."""
 SLOW_LIST_SECONDS = 10.0
-"""While a list call takes longer, the fallback polls repeat each time these seconds have passed."""
+"""While a list call is in progress, fallback polls are sent each time this many seconds have passed."""
 COALESCE_SECONDS = 0.05
-"""A tick that is early by less than this also serves the subscription."""
+"""A subscription that is due within this time after a tick is served by that tick."""
 
 
 class ListPoller:
     """Polls the account's avatar list once per tick and dispatches changes to all waiting subscriptions.
 
-    A waiting subscription costs one dict entry; one task serves all. The youngest training sets the tick.
+    One task serves all waiting subscriptions. The tick interval is that of the youngest training.
     """
 
-    returns_new_avatars = False
-    """Argil's list is reported to omit new avatars for minutes."""
+    sees_new_avatars = False
+    """Argil's list can omit new avatars for minutes (`ArgilClient.list_avatars`)."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class ListPoller:
 
         Args:
             argil: The account's client.
-            clock: Time of ticks, ages and deadlines.
-            min_interval_seconds: Poll interval of a new training.
-            max_interval_seconds: Poll interval of an old training.
-            is_active: Asked at each tick. If it returns False, every subscription polls individually instead.
+            clock: Clock of ticks, ages and deadlines.
+            min_interval_seconds: Poll interval of a training that just started; the minimum.
+            max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
+            is_active: Called at each tick. If it returns False, every subscription polls individually instead.
         """
         self._argil = argil
         self._clock = clock
@@ -65,7 +65,7 @@ class ListPoller:
         self._max_interval_seconds = max_interval_seconds
         self._is_active = is_active
         self._phase = max_interval_seconds * (1 - clock.jitter())
-        """Random, so that the processes of one machine do not poll in lockstep."""
+        """Random, so that processes that started together do not poll at the same time."""
         self._waiters: dict[Subscription, None] = {}
         """In the order in which they started to wait."""
         self._poll_task: asyncio.Task[None] | None = None
@@ -80,13 +80,13 @@ class ListPoller:
         return seconds_until_next_tick(self._clock.monotonic() + self._phase, interval, self._min_interval_seconds)
 
     async def wait_for_update(self, subscription: Subscription, delay_seconds: float) -> PollUpdate | PollSignal:
-        """Wait until the list contains another status than the last known one, or a GET is due.
+        """Wait until a list call returns a status that differs from the last known one, or until a GET is due.
 
-        A list call starts in at most `delay_seconds`. After its deadline, a subscription gets the result of the
-        next list call, changed or not.
+        A list call starts after at most `delay_seconds`; the spacing of calls and Retry-After can delay it. After
+        its deadline, a subscription receives the result of the next list call even if its status is unchanged.
 
         Raises:
-            ArgilUnauthorized: Argil refuses the API key. Every waiting subscription raises it.
+            ArgilUnauthorized: Argil rejects the API key. Every waiting subscription raises it.
         """
         subscription.waiting_since = self._clock.monotonic()
         subscription.poll_due_at = subscription.waiting_since + delay_seconds
@@ -110,7 +110,7 @@ class ListPoller:
             while True:
                 await self._sleep_until_tick()
                 await self._poll_once()
-                await asyncio.sleep(0)  # notified subscriptions leave before the next tick is computed
+                await asyncio.sleep(0)  # let notified subscriptions end their wait before the next tick is computed
         except Exception as error:  # noqa: BLE001  # raised in every waiting subscription
             for subscription in self._waiters:
                 subscription.notify_error(error)
@@ -119,16 +119,16 @@ class ListPoller:
     async def _sleep_until_tick(self) -> None:
         youngest = max(subscription.training_started_at for subscription in self._waiters)
         first_deadline = min(subscription.deadline for subscription in self._waiters)
-        now, wall = self._clock.monotonic(), self._clock.now()
+        now, wall_now = self._clock.monotonic(), self._clock.now()
         interval = poll_interval(
-            (wall - youngest).total_seconds(), self._min_interval_seconds, self._max_interval_seconds
+            (wall_now - youngest).total_seconds(), self._min_interval_seconds, self._max_interval_seconds
         )
-        tick_in = min(self.seconds_until_next_poll(interval), (first_deadline - wall).total_seconds())
+        tick_in = min(self.seconds_until_next_poll(interval), (first_deadline - wall_now).total_seconds())
         self._next_poll_at = min(self._next_poll_at, now + tick_in)
         min_tick_seconds = self._min_interval_seconds / TICKS_PER_INTERVAL
-        fresh_until = self._last_poll_at + min_tick_seconds * MIN_LIST_AGE_RATIO
+        earliest_call_at = self._last_poll_at + min_tick_seconds * MIN_CALL_SPACING_RATIO
         while True:
-            due = max(self._next_poll_at, fresh_until, self._retry_after_until)
+            due = max(self._next_poll_at, earliest_call_at, self._retry_after_until)
             if (remaining := due - self._clock.monotonic()) <= 0:
                 return
             await self._sleep.sleep(self._clock, remaining)
@@ -159,13 +159,13 @@ class ListPoller:
         return list_call.done()
 
     def _dispatch(self, avatars: AvatarList) -> None:
-        now, wall = self._clock.monotonic(), self._clock.now()
+        now, wall_now = self._clock.monotonic(), self._clock.now()
         for subscription in self._waiters:
-            is_past_deadline = subscription.deadline <= wall
+            is_past_deadline = subscription.deadline <= wall_now
             if subscription.waiting_since > self._last_poll_at or (
                 avatars.has_status(subscription.avatar_id, subscription.last_known_status) and not is_past_deadline
             ):
-                continue  # its individual poll was later than the list call, or the status is unchanged
+                continue  # it started to wait after the list call was sent, or its status is unchanged
             avatar = avatars.get(subscription.avatar_id)
             if avatar is not None:
                 subscription.notify(AvatarUpdate(avatar))
@@ -177,18 +177,18 @@ class ListPoller:
             self._retry_after_until = self._clock.monotonic() + error.retry_after_seconds
             return
         self._poll_some_individually()
-        wall = self._clock.now()
+        wall_now = self._clock.now()
         for subscription in self._waiters:
-            if subscription.deadline <= wall:
+            if subscription.deadline <= wall_now:
                 subscription.notify(PollFailedUpdate(error))  # no effect on a fallback poll notified above
 
     def _poll_some_individually(self) -> None:
         """Notify up to MAX_FALLBACK_POLLS due subscriptions to poll individually, the longest waiting first."""
-        now, wall = self._clock.monotonic(), self._clock.now()
+        now, wall_now = self._clock.monotonic(), self._clock.now()
         due = (
             subscription
             for subscription in self._waiters
-            if subscription.deadline <= wall or subscription.poll_due_at <= now + COALESCE_SECONDS
+            if subscription.deadline <= wall_now or subscription.poll_due_at <= now + COALESCE_SECONDS
         )
         for subscription in islice(due, MAX_FALLBACK_POLLS):
             subscription.notify(POLL_INDIVIDUALLY)

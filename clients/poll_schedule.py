@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 INTERVAL_AGE_RATIO = 0.1
+"""Poll interval as a ratio of the training's age."""
 TICKS_PER_INTERVAL = 2
 """Hundreds of trainings may finish between two ticks, and recording them takes time. With two ticks per interval,
 each is still detected and recorded within one interval."""
@@ -16,10 +17,10 @@ def poll_interval(age_seconds: float, min_interval_seconds: float, max_interval_
 
 
 def seconds_until_next_tick(now: float, interval: float, min_interval_seconds: float) -> float:
-    """Return the seconds until the next tick that many avatars share, at most half an interval away.
+    """Return the seconds until the next shared tick, at most half of `interval`.
 
-    Ticks are the multiples of half the minimum interval, doubled as often as the interval allows. The ticks of a
-    longer interval therefore coincide with ticks of a shorter one, and one list call serves both.
+    The tick period is half the minimum interval times the largest power of two that keeps it within half of
+    `interval`. Ticks are multiples of the period, so ticks of long and short intervals coincide.
     """
     period = min_interval_seconds / TICKS_PER_INTERVAL
     step = period * 2.0 ** math.floor(math.log2(max(interval / min_interval_seconds, 1.0)))

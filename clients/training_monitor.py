@@ -27,7 +27,7 @@ from models.argil_avatar import Avatar
 from models.clock import Clock
 
 LIST_POLLING_THRESHOLD = 20
-"""From so many monitored avatars on, one list call per tick serves all."""
+"""Number of monitored avatars from which one list call per tick replaces individual GETs."""
 
 
 class MonitorResult(Enum):
@@ -37,14 +37,17 @@ class MonitorResult(Enum):
     TIMED_OUT = auto()
     NOT_FOUND = auto()
     STILL_TRAINING = auto()
-    """The caller stopped waiting first."""
+    """Returned by `await_training` only: the timeout of the caller passed before the deadline."""
 
 
 class WakeupSource(Protocol):
-    """Reports that an avatar is worth an early poll, for example because of a webhook delivery."""
+    """Reports that an avatar should be polled early, for example because of a webhook delivery."""
 
     def subscribe(self, avatar_id: str, on_wakeup: Callable[[], None]) -> AbstractAsyncContextManager[None]:
-        """Call `on_wakeup` for each wake-up while the context is open. Entered before the first poll."""
+        """Call `on_wakeup` for each wake-up while the context is open.
+
+        The monitor enters the context before the first poll.
+        """
 
 
 class NoWakeups:
@@ -58,14 +61,17 @@ class NoWakeups:
 class PollStrategy(Protocol):
     """Decides when to poll a subscription, and waits until then."""
 
-    returns_new_avatars: bool
-    """Whether a poll returns an avatar that was created just now."""
+    sees_new_avatars: bool
+    """False if a response can omit an avatar that was just created."""
 
     def seconds_until_next_poll(self, interval: float) -> float:
         """Return the seconds until the next poll, at most `interval`."""
 
     async def wait_for_update(self, subscription: Subscription, delay_seconds: float) -> PollUpdate | PollSignal:
-        """Wait until the poll in `delay_seconds`; return its update, or how to poll now."""
+        """Wait up to `delay_seconds` for an update.
+
+        Return it, or a PollSignal that says how the caller must poll.
+        """
 
 
 class TrainingMonitor:
@@ -91,10 +97,10 @@ class TrainingMonitor:
         Args:
             argil: The account's client.
             clock: Time of intervals and deadlines.
-            min_interval_seconds: Poll interval of a new training.
-            max_interval_seconds: Poll interval of an old training.
-            not_found_grace_seconds: 404s for as long as this mean that Argil no longer has the avatar.
-            wakeups: A wake-up moves the next poll forward and has no other effect.
+            min_interval_seconds: Poll interval of a training that just started; the minimum.
+            max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
+            not_found_grace_seconds: If Argil answers 404 for this long, the result is NOT_FOUND.
+            wakeups: Each wake-up polls the avatar individually and early. It has no other effect.
         """
         self._clock = clock
         self._min_interval_seconds = min_interval_seconds
@@ -122,17 +128,18 @@ class TrainingMonitor:
     ) -> MonitorResult:
         """Poll until the avatar is terminal, the deadline has passed, or 404s have lasted for the grace period.
 
-        The first poll is immediate, except for a new avatar with list polling: no list contains it yet. The last
-        poll is at the deadline. A failed poll is skipped.
+        With individual polling the first poll is immediate; with list polling it may wait. The last poll is due at
+        the deadline. Retry-After and a slow list call can delay it by at most their duration. A wake-up polls the
+        avatar individually. A failed poll is skipped.
 
         Args:
             avatar_id: The avatar's id at Argil.
             training_started_at: The avatar's age since then sets the poll interval.
-            deadline: Monitoring ends here at the latest.
+            deadline: Monitoring ends with the first poll at or after this time.
             on_change: Awaited with each response whose status differs from the previous one. Its errors propagate.
 
         Raises:
-            ArgilUnauthorized: Argil refuses the API key.
+            ArgilUnauthorized: Argil rejects the API key.
         """
         self._subscriptions_by_avatar[avatar_id] += 1
         subscription = Subscription(avatar_id, training_started_at, deadline)
@@ -147,7 +154,8 @@ class TrainingMonitor:
     async def _poll_until_terminal(
         self, subscription: Subscription, on_change: Callable[[Avatar], Awaitable[None]]
     ) -> MonitorResult:
-        # No variable holds an update: thousands of coroutines wait here, each would keep a whole avatar in memory.
+        # Do not keep the update in a variable: thousands of coroutines wait here, and each would keep a whole
+        # avatar in memory.
         result = await self._process_update(
             subscription, await self._next_update(subscription, is_first=True), on_change
         )
@@ -178,19 +186,23 @@ class TrainingMonitor:
         return MonitorResult.TIMED_OUT if self._clock.now() >= subscription.deadline else None
 
     async def _next_update(self, subscription: Subscription, *, is_first: bool = False) -> PollUpdate:
-        """Wait for the interval, or for a longer Retry-After, but not past the deadline; then poll."""
+        """Wait for the interval, or for a longer Retry-After, until the deadline at most; then poll.
+
+        A list call that is slow or delayed by its own Retry-After can end after the deadline.
+        """
         now = self._clock.now()
         age = (now - subscription.training_started_at).total_seconds()
         remaining = (subscription.deadline - now).total_seconds()
         strategy = self._select_strategy()
         update: PollUpdate | PollSignal = POLL_INDIVIDUALLY
-        if is_first and (strategy.returns_new_avatars or not 0 <= age < self._min_interval_seconds):
+        is_new_avatar = 0 <= age < self._min_interval_seconds
+        if is_first and (strategy.sees_new_avatars or not is_new_avatar):
             update = await strategy.wait_for_update(subscription, 0.0)
         else:
             interval = poll_interval(age, self._min_interval_seconds, self._max_interval_seconds)
             delay = min(strategy.seconds_until_next_poll(interval), remaining)
             if retry_after := min(subscription.retry_after_seconds, remaining):
-                await self._clock.sleep(retry_after)  # wake-ups do not shorten it
+                await self._clock.sleep(retry_after)  # not interruptible: Retry-After applies to wake-ups too
             if delay > retry_after:
                 update = await strategy.wait_for_update(subscription, delay - retry_after)
         if update is INTERVAL_ELAPSED:

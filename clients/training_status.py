@@ -23,7 +23,7 @@ async def fetch_avatars(
         None for an id to which Argil answers 404; an id whose poll failed is missing.
 
     Raises:
-        ArgilUnauthorized: Argil refuses the API key.
+        ArgilUnauthorized: Argil rejects the API key.
     """
     avatars: dict[str, Avatar | None] = {avatar.id: avatar for avatar in listed if avatar.id in avatar_ids}
     for avatar_id in avatar_ids:

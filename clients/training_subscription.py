@@ -35,7 +35,7 @@ class PollFailedUpdate:
 
 
 class PollSignal(Enum):
-    """The end of a wait that brought no update: how to poll now."""
+    """How the caller must poll after a wait that ended without an update."""
 
     POLL_INDIVIDUALLY = auto()
     """Send a GET for this avatar."""
@@ -76,7 +76,7 @@ class Subscription:
         self.retry_after_seconds = 0.0
         """The Retry-After of the last poll."""
         self.poll_due_at = -math.inf
-        """Monotonic time from which a GET is due if the list does not contain the avatar."""
+        """Monotonic time after which a GET is due if the list does not contain the avatar."""
         self.waiting_since = -math.inf
         """Monotonic time at which the current wait for a list started."""
         self.sleep = InterruptibleSleep()
@@ -84,11 +84,11 @@ class Subscription:
 
     @property
     def last_known_status(self) -> str | None:
-        """The status that needs no update; None after a 404, so that any status in the list is an update."""
+        """The latest status, or None after a 404, so that any status in the list counts as a change."""
         return self.status if self.not_found_since is None else None
 
     def request_poll(self) -> None:
-        """Wake up the subscription to poll individually, now or after the current poll."""
+        """End the current wait, or the next one if there is none, so that the avatar is polled individually."""
         self.sleep.interrupt()
         self.notify(POLL_INDIVIDUALLY)
 
@@ -112,6 +112,6 @@ class Subscription:
         finally:
             self._future = None
         if update is POLL_INDIVIDUALLY:
-            # This poll serves the wake-up. After any other update a pending wake-up applies to the next wait.
+            # This individual poll serves a pending wake-up. After any other update, it ends the next wait.
             self.sleep.consume_interrupt()
         return update

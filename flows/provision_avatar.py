@@ -1,4 +1,4 @@
-"""The flow `provision-avatar`: runs one request to a recorded outcome."""
+"""The flow `provision-avatar`: runs one request until its outcome is recorded."""
 
 from __future__ import annotations
 

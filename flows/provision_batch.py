@@ -1,4 +1,4 @@
-"""The flow `provision-batch`: runs every row of a manifest to a recorded outcome."""
+"""The flow `provision-batch`: runs every row of a manifest until its outcome is recorded."""
 
 from __future__ import annotations
 

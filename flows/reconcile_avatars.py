@@ -26,7 +26,7 @@ from tasks.skip_overdue_runs import skip_overdue_runs
 async def reconcile_avatars() -> State:
     """Resolve unknown submissions, resume runs whose training has ended, and advance orphaned provisionings.
 
-    Level-triggered: each run reads only the ledger and Argil. Missed, repeated or overlapping ticks are harmless.
+    Level-triggered: each run reads only the ledger and Argil. Missed, repeated or overlapping runs are harmless.
 
     Returns:
         Completed with a ReconcileResult as its data, or Failed named after the error.

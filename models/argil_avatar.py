@@ -1,7 +1,7 @@
-"""Argil's wire format: the create request, with the fields of the seed, and the avatar, parsed leniently.
+"""Argil's wire format: the create request of Argil's original specification, and the avatar, parsed leniently.
 
-Source: Argil's reference for POST /avatars. The seed names the creation time `createAt`; later pages name it
-`createdAt`.
+Source: Argil's reference for POST /avatars. Argil's original specification names the creation time `createAt`;
+later pages name it `createdAt`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, C
 from models.redaction import redact
 
 SUBMISSION_ID_EXTRA = "submission_id"
-"""The key in `extras` that holds the correlation id. Argil returns it with the created avatar."""
+"""The key in `extras` that holds the submission id. Argil returns it with the created avatar."""
 
 
 class AvatarStatus(StrEnum):
@@ -40,7 +40,7 @@ class VideoSource(BaseModel):
 
 
 class CreateAvatarRequest(BaseModel):
-    """The body of POST /avatars: exactly the fields of the seed."""
+    """The body of POST /avatars: exactly the fields of Argil's original specification."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -141,7 +141,7 @@ class Avatar(BaseModel):
 
     @property
     def submission_id(self) -> str | None:
-        """The correlation id from `extras`, None if the avatar has none."""
+        """The submission id from `extras`, or None if absent."""
         return self.extras.get(SUBMISSION_ID_EXTRA)
 
 

@@ -26,7 +26,14 @@ CHECK_INCONCLUSIVE = "CHECK_INCONCLUSIVE"
 """A media host did not answer, so the row could not be checked."""
 
 _DRY_RUN_OK = {WOULD_CREATE, WOULD_RESUME, Status.READY}
-_STATE_NAMES = {INVALID: "Rejected", WOULD_REJECT: "Rejected", WOULD_CREATE: "Ready", WOULD_RESUME: "Ready"}
+_STATE_NAMES = {
+    INVALID: "Rejected",
+    WOULD_REJECT: "Rejected",
+    WOULD_CREATE: "Ready",
+    WOULD_RESUME: "Ready",
+    PENDING: "NotStarted",
+    CHECK_INCONCLUSIVE: "CheckInconclusive",
+}
 _NON_FAILURE_STATES = {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
 _FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "reasons")
 
@@ -141,7 +148,7 @@ class BatchProgress:
         """
         names: Counter[str] = Counter()
         for status, count in self.counts.items():
-            names[_STATE_NAMES.get(status) or _state_name(status)] += count
+            names[_STATE_NAMES.get(status) or OUTCOMES[Status(status)].state_name] += count
         failures = [name for name, count in names.most_common() if count > 0 and name not in _NON_FAILURE_STATES]
         training = names[OUTCOMES[Status.TRAINING].state_name] > 0
         return failures[0] if failures else OUTCOMES[Status.TRAINING if training else Status.READY].state_name
@@ -153,10 +160,6 @@ class BatchProgress:
             | {"reasons": [reason.model_dump(mode="json") for reason in row.reasons]}
             for row in self.rows
         ]
-
-
-def _state_name(status: str) -> str:
-    return OUTCOMES[Status(status)].state_name if status in set(Status) else status.capitalize()
 
 
 def render_results(progress: BatchProgress, *, as_json: bool) -> str:

@@ -34,8 +34,8 @@ class ErasureReport(BaseModel):
             )
         if self.archives:
             steps.append(
-                "in archives: its events keep their messages and may name more runs, until you remove "
-                f"the lines with its id: {'; '.join(self.archives)}"
+                "in archives: its archived events keep their messages and may name more runs. "
+                f"Remove the lines with its id from: {'; '.join(self.archives)}"
             )
         steps.append("elsewhere: your recordings, logs and backups are unchanged")
         return steps

@@ -14,15 +14,15 @@ AvatarsError
 │   ├── DatabaseError               the ledger cannot be opened, read or written
 │   ├── ArchiveError                an archive file cannot be written or read
 │   ├── PrefectError                no Prefect API can be reached or started
-│   ├── MediaUnreachable            the media host did not answer; the video is not judged
+│   ├── MediaUnreachable            the media host did not answer; the video was not checked
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
 │       ├── ArgilUnauthorized       401 or 403
 │       ├── ArgilPaymentRequired    402
 │       └── ArgilRateLimited        429, or 503 with Retry-After, beyond the retry budget
 ├── ArgilRejected                   a final error response from Argil
-│   ├── SubmissionRejected          400, 404 or 422 to a submission
-│   └── AvatarNotFound              404 to a get
+│   ├── SubmissionRejected          4xx to a submission, except 401, 402, 403, 408 and 429
+│   └── AvatarNotFound              404 to a GET by id
 ├── SubmissionOutcomeUnknown        a submission was sent; its outcome is unknown
 ├── PollFailed                      a read failed; this is not a failed training
 ├── MediaRejected                   a recording breaks a rule before it is probed
@@ -30,7 +30,7 @@ AvatarsError
     ├── StaleVersion                compare-and-set failed: another owner wrote first
     ├── LeaseUnavailable            another owner holds the lease
     ├── LeaseLost                   the caller lost its own lease
-    └── InvalidTransition           the transition table has no such edge
+    └── InvalidTransition           the transition is not allowed by TRANSITIONS
 
 TRAINING_FAILED and REFUSED are results, not errors.
 """
@@ -145,7 +145,7 @@ class PrefectError(OperationalError):
 
 
 class MediaUnreachable(OperationalError):
-    """A media host gave no usable response, so the video is neither accepted nor rejected."""
+    """A media host gave no usable response, so the video was not checked."""
 
     code = "media.unreachable"
 
@@ -153,7 +153,7 @@ class MediaUnreachable(OperationalError):
 class ArgilUnavailable(OperationalError):
     """Argil did not process this request: nothing was created.
 
-    `retry_after_seconds` is the value of the Retry-After header, None without one.
+    `retry_after_seconds` is the value of the Retry-After header, or None if absent.
     """
 
     code = "argil.unavailable"
@@ -217,7 +217,7 @@ class SubmissionOutcomeUnknown(AvatarsError):
 
 
 class PollFailed(AvatarsError):
-    """A read from Argil failed. `retry_after_seconds` is the value of the Retry-After header, None without one."""
+    """A read from Argil failed. `retry_after_seconds` is the value of the Retry-After header, or None if absent."""
 
     code = "argil.poll-failed"
 
@@ -286,6 +286,6 @@ class LeaseLost(ConcurrencyError):
 
 
 class InvalidTransition(ConcurrencyError):
-    """The transition table has no such edge."""
+    """The transition is not allowed by TRANSITIONS."""
 
     code = "ledger.invalid-transition"

@@ -160,7 +160,7 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
 def _row_problem(line: int, unit: str, column: str, rule: str) -> Reason:
     base = column.partition(".")[0]
     hint = _HINTS.get(base, "remove the column, or check its name for a typo")
-    code = base if base in COLUMNS else "form"
+    code = base if base in COLUMNS else "malformed"
     return Reason(
         code=f"row.{code}", message=replace_unstorable_characters(f"{unit} {line}, {column}: {rule}"), hint=hint
     )

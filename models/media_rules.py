@@ -47,7 +47,7 @@ class MediaFacts(BaseModel):
 
     `width` and `height` are pixels as displayed, after rotation. `container` is "mp4" or "mov" by the brand that
     the file declares, else that brand. `duration_seconds` is the duration of the longest video track, None if the
-    file does not state it. `etag` is the ETag of the host, None without one. `sha256` is the digest of the whole
+    file does not state it. `etag` is the ETag of the host, or None if absent. `sha256` is the digest of the whole
     file, None if it was not requested.
     """
 
@@ -140,7 +140,7 @@ class MediaReport(BaseModel):
     """The result of a media check: every rule that could be checked for the recording.
 
     `facts` is None if the recording was rejected before it was probed. `requests` and `bytes_fetched` are the cost
-    of the check, None without facts.
+    of the check, or None if there are no facts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

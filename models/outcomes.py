@@ -13,7 +13,7 @@ class Outcome:
     """How one status is presented outside the ledger.
 
     `state_name` is the name of the final state of the Prefect run. `event` is the Prefect event that is emitted
-    when the status is reached, None if there is none. `next_step` contains the placeholder `{id}`.
+    when the status is reached, or None. `next_step` contains the placeholder `{id}`.
     """
 
     exit_code: int
@@ -33,7 +33,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "Accepted",
         None,
         "recorded; as far as is known, no avatar exists at Argil",
-        "fix what the reasons name, then run `avatars resume {id}`",
+        "fix what the reasons name, if any, then run `avatars resume {id}`",
     ),
     Status.SUBMITTING: Outcome(
         EXIT_OK,
@@ -89,7 +89,8 @@ OUTCOMES: dict[Status, Outcome] = {
         13,
         "Cancelled",
         None,
-        "cancelled by a user; an avatar already created keeps training, because Argil has no cancel",
+        "cancelled by a user; an avatar already created keeps training, because Argil's API cannot cancel "
+        "a training",
         "`avatars resume {id}` continues it",
     ),
     Status.VANISHED: Outcome(

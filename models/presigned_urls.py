@@ -21,7 +21,7 @@ from models.media_rules import MediaRole, RuleResult
 _SIGNATURE_PARAMETERS = ("awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "key-pair-id")
 _AZURE_DATE_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d")
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-_HINT = "sign the URL again for a day or more; Argil downloads the video some time after the create"
+_HINT = "sign the URL again for a day or more; Argil downloads the video some time after the submission"
 
 
 def parse_expiry(url: str) -> datetime | None:

@@ -14,7 +14,10 @@ from models.request import ProvisioningRequest
 
 
 class Status(StrEnum):
-    """The status of a provisioning. docs/outcomes.md explains each."""
+    """The status of a provisioning. docs/outcomes.md explains each.
+
+    A run stops at a terminal status. A final status is a terminal status that cannot be re-opened.
+    """
 
     ACCEPTED = "ACCEPTED"
     REJECTED = "REJECTED"
@@ -30,7 +33,7 @@ class Status(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a run stops here. `resume` can re-open TIMED_OUT and CANCELLED."""
+        """Whether a run stops at this status. `resume` can re-open TIMED_OUT and CANCELLED."""
         return self not in {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
 
 
@@ -38,7 +41,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.ACCEPTED: frozenset({Status.REJECTED, Status.SUBMITTING, Status.CANCELLED}),
     Status.SUBMITTING: frozenset(
         {
-            Status.ACCEPTED,  # not accepted by Argil, or looked up and not found
+            Status.ACCEPTED,  # Argil did not accept the submission, or its avatar was not found
             Status.TRAINING,
             Status.SUBMISSION_FAILED,
             Status.CANCELLED,
@@ -67,22 +70,22 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 
 FINAL_STATUSES = frozenset(status for status, targets in TRANSITIONS.items() if not targets)
-"""The statuses without a transition to another; TIMED_OUT and CANCELLED are terminal, but not final."""
+"""The terminal statuses that cannot be re-opened: all except TIMED_OUT and CANCELLED."""
 
 
 class SubmissionState(StrEnum):
-    """The state of one POST /avatars."""
+    """The state of one submission."""
 
     PENDING = "PENDING"
-    """Recorded; the POST may be in progress, or its process crashed."""
+    """Recorded; its POST is pending or in progress, or its process crashed."""
     UNKNOWN = "UNKNOWN"
-    """Sent; whether Argil accepted it is unknown."""
+    """May have been sent; the outcome is not known."""
     CREATED = "CREATED"
     """Argil created an avatar."""
     NOT_CREATED = "NOT_CREATED"
     """Argil did not create an avatar."""
     LOST = "LOST"
-    """Looked up for the grace period and not found: presumed not created."""
+    """Not found by lookups during the grace period; presumed not created."""
 
 
 UNRESOLVED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
@@ -90,7 +93,10 @@ UNRESOLVED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
 
 
 class LeaseOwner(BaseModel):
-    """The owner of a lease: `actor` is the name in events, `id` is unique per run and attempt."""
+    """The owner of a lease.
+
+    `actor` is its name in events. `id` is unique per run and attempt. `flow_run_id` is the id of its Prefect run.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -100,7 +106,11 @@ class LeaseOwner(BaseModel):
 
 
 class Submission(BaseModel):
-    """One POST /avatars, recorded before it is sent."""
+    """One submission, recorded before it is sent.
+
+    Its POST is sent at most MAX_CREATE_ATTEMPTS times (clients/argil.py), and again only if Argil certainly did not
+    accept it.
+    """
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -163,7 +173,7 @@ class Provisioning:
     avatar_snapshot: dict[str, Any] | None
     media_facts: dict[str, Any] | None
     lease_owner: str | None
-    """The id of the lease owner, also of one that crashed; None once the lease was released."""
+    """The id of the lease owner, also after its lease expired; None after a release."""
     erased_at: datetime | None = None
     """When name, URLs and extras were removed; an erased provisioning no longer changes."""
 

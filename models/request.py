@@ -22,7 +22,7 @@ from models.errors import InvalidRequest
 from models.redaction import contains_secret, redact, redact_url
 
 MAX_EXTRAS = 9
-"""Argil's schema allows ten pairs; one is reserved for the correlation id."""
+"""Argil's schema allows ten pairs; one is reserved for the submission id."""
 MAX_EXTRA_CHARACTERS = 256
 RECOMMENDED_MAX_EXTRAS = 5
 """The text next to Argil's schema says five in total; more are sent, with a warning."""
@@ -77,7 +77,7 @@ def _reject_reserved_key(extras: dict[str, str]) -> dict[str, str]:
 
 
 def _empty_as_none(value: object) -> object:
-    """Parse an empty string as no reference: a form sends it for a blank field."""
+    """Parse an empty string as None: a form sends an empty string for a blank field."""
     return None if value == "" else value
 
 

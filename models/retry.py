@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 INITIAL_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 8.0
 MAX_RETRY_AFTER_SECONDS = 120.0
-"""Upper bound of a Retry-After: a server cannot stall us for longer."""
+"""Upper bound of a Retry-After, so that a server cannot delay requests for longer."""
 
 
 def parse_retry_after(header: str | None, now: datetime) -> float | None:

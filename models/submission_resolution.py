@@ -13,7 +13,7 @@ class Resolution(StrEnum):
     """How a submission was resolved."""
 
     IN_PROGRESS = "in-progress"
-    """Recorded; its POST may be in progress, or its process crashed: then the next run resolves it."""
+    """Recorded; its POST may be in progress. If its process crashed, the next run resolves it."""
     ANSWERED = "answered"
     """Argil answered with the avatar."""
     NOT_CREATED = "not-created"
@@ -21,13 +21,13 @@ class Resolution(StrEnum):
     CREATED = "created"
     """Argil created an avatar; whether it answered or the avatar was adopted is in the archived events."""
     ADOPTED = "adopted"
-    """Argil did not answer; the avatar was found by its correlation id."""
+    """Argil did not answer; the avatar was found by its submission id."""
     LOST = "lost"
-    """Argil did not answer, and no avatar had the correlation id after the grace period."""
+    """Argil did not answer, and no avatar had the submission id after the grace period."""
     UNKNOWN = "unknown"
     """Argil did not answer, and the submission is not resolved yet."""
     DUPLICATE = "duplicate"
-    """It created an avatar in addition to the one that was kept."""
+    """Argil created an avatar for it in addition to the one that was kept."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _resolve_by_state(
             return (
                 (Resolution.ANSWERED, "answered")
                 if _answered_immediately(events)
-                else (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its correlation id")
+                else (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its submission id")
             )
         case SubmissionState.LOST:
             resubmitted = f"submitted again as #{later.ordinal}" if later else "not submitted again yet"

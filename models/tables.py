@@ -144,7 +144,7 @@ class ProvisioningRow(Base):
 
 
 class SubmissionRow(Base):
-    """One POST /avatars, committed before it is sent."""
+    """One submission, committed before it is sent; see models/provisioning.py."""
 
     __tablename__ = "submissions"
 

@@ -1,4 +1,4 @@
-"""Cancels a provisioning at a person's request; Argil has no cancel and continues to train an existing avatar."""
+"""Cancels a provisioning at a person's request. Argil's API cannot cancel a training; an avatar stays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ async def cancel_provisioning(
 
 def _remote_state_message(provisioning: Provisioning) -> str:
     if provisioning.avatar_id is not None:
-        return f"avatar {provisioning.avatar_id} stays at Argil, which continues to train it: it has no cancel"
+        avatar = f"avatar {provisioning.avatar_id} stays at Argil and keeps training"
+        return f"{avatar}: Argil's API cannot cancel a training"
     if provisioning.status is Status.SUBMITTING:
         return "a submission was recorded: if Argil created its avatar, the avatar is found and recorded later"
     return "nothing was sent to Argil"

@@ -68,7 +68,7 @@ async def build_context(
     Args:
         settings: The settings of this process.
         clock: The clock of every client and repository.
-        lease_duration: How long a crashed lease owner blocks the others.
+        lease_duration: Maximum time for which the lease of a crashed owner blocks other owners.
         shared_limit: A rate limit shared with other processes, applied on top of the process's own.
 
     Raises:

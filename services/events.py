@@ -24,7 +24,7 @@ def emit_outcome_event(provisioning: Provisioning) -> None:
 
 
 def emit_duplicate_event(provisioning: Provisioning, duplicate_avatar_id: str) -> None:
-    """Emit that Argil has another avatar of the same provisioning, which was not adopted."""
+    """Emit the event for an additional avatar of the provisioning at Argil, which was not adopted."""
     _emit(DUPLICATE_EVENT, provisioning, {"duplicate_avatar_id": duplicate_avatar_id})
 
 

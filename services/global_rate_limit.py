@@ -14,12 +14,14 @@ from services.run_log import log_to_run
 
 LIMIT_NAME = "argil-api"
 LIMIT_CACHE_SECONDS = 60.0
-"""How long the number of slots is cached."""
+"""How long the number of concurrency slots is cached."""
 ACQUIRE_TIMEOUT_SECONDS = 300.0
 
 
 class PrefectRateLimit:
-    """Acquires slots of the limit. Without the limit, outside of a run or if Prefect fails, it does not wait.
+    """Acquires concurrency slots of the limit.
+
+    It does not wait without the limit, outside of a run or if Prefect fails.
 
     The limit needs a slot decay: `prefect gcl create argil-api --limit 5 --slot-decay-per-second 5`. It reduces the
     load on Argil; no guarantee of the ledger depends on it.
@@ -46,7 +48,7 @@ class PrefectRateLimit:
             )
 
     async def _cached_limit(self) -> int:
-        """Return the number of slots of the limit, 0 if it does not exist or is inactive."""
+        """Return the number of concurrency slots of the limit, 0 if it does not exist or is inactive."""
         now = self._clock.monotonic()
         if self._fetched_at is None or now - self._fetched_at >= LIMIT_CACHE_SECONDS:
             async with get_client() as client:

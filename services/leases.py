@@ -17,9 +17,9 @@ from store.leases import LeaseRepository
 from store.ledger import Ledger
 
 LEASE_DURATION = timedelta(seconds=30)
-"""How long a crashed owner blocks the others."""
+"""Maximum time for which the lease of a crashed owner blocks other owners."""
 RENEWALS_PER_LEASE = 3
-FOLLOW_POLL_SECONDS = 1.0
+WAIT_POLL_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,7 @@ class LeaseHandle:
     def __init__(self, provisioning_id: str) -> None:
         self._provisioning_id = provisioning_id
         self.is_lost = False
-        """Whether another owner took over or the provisioning was cancelled: every further write fails."""
+        """Whether a renewal found another owner or a cancelled provisioning. Writes with the old version fail."""
         self._cancel_scope: asyncio.Timeout | None = None
 
     def mark_lost(self) -> None:
@@ -78,17 +78,17 @@ class LeaseManager:
 
     @contextlib.asynccontextmanager
     async def hold(
-        self, provisioning: Provisioning, owner: LeaseOwner, *, on_follow: Callable[[], None] | None = None
+        self, provisioning: Provisioning, owner: LeaseOwner, *, on_wait: Callable[[], None] | None = None
     ) -> AsyncIterator[Provisioning]:
         """Hold the lease on a provisioning while the context is open.
 
-        If another owner holds the lease, wait until it releases or loses the lease, or until the provisioning
+        If another owner holds the lease, wait until that lease is released or expires, or until the provisioning
         is terminal. A terminal provisioning is yielded without a lease.
 
         Args:
             provisioning: The provisioning to lease.
             owner: The lease owner.
-            on_follow: Called once if another owner holds the lease and this one starts to wait.
+            on_wait: Called once if another owner holds the lease and this one starts to wait.
 
         Yields:
             The provisioning as it was when the lease was acquired.
@@ -97,7 +97,7 @@ class LeaseManager:
             DatabaseError: The ledger cannot be read or written.
 
         """
-        current, acquired = await self._acquire_or_follow(provisioning, owner, on_follow)
+        current, acquired = await self._acquire_or_wait(provisioning, owner, on_wait)
         if not acquired:
             yield current
             return
@@ -111,10 +111,12 @@ class LeaseManager:
                 log_to_run("the lease could not be released and will expire: %s", error, level=logging.WARNING)
 
     async def refresh(self, provisioning_id: str, owner: LeaseOwner) -> Provisioning:
-        """Renew a lease that this owner holds and return the current provisioning.
+        """Acquire the lease again and return the current provisioning.
+
+        This increments the version, and it also acquires a lease of this or another owner that has expired.
 
         Raises:
-            LeaseLost: Another owner holds the lease now.
+            LeaseLost: Another owner holds a valid lease.
             DatabaseError: The ledger cannot be read or written.
 
         """
@@ -128,25 +130,25 @@ class LeaseManager:
     ) -> Result:
         """Return the result of the work; if the owner's lease is lost, cancel the work and raise LeaseLost.
 
-        Without a lease held through `hold`, the work runs unguarded.
+        Without a lease held through `hold`, the work runs normally and is not cancelled if the lease is lost.
         """
         handle = self._handles.get(owner.id, {}).get(provisioning_id)
         return await (work if handle is None else handle.run(work))
 
-    async def _acquire_or_follow(
-        self, provisioning: Provisioning, owner: LeaseOwner, on_follow: Callable[[], None] | None
+    async def _acquire_or_wait(
+        self, provisioning: Provisioning, owner: LeaseOwner, on_wait: Callable[[], None] | None
     ) -> tuple[Provisioning, bool]:
-        is_following = False
+        is_waiting = False
         while not provisioning.status.is_terminal:
             try:
                 return await self._leases.acquire(provisioning.id, owner, self.duration), True
             except LeaseUnavailable:
-                if not is_following:
-                    log_to_run("another run holds the lease on provisioning %s: following it", provisioning.id)
-                    if on_follow is not None:
-                        on_follow()
-                    is_following = True
-                await self._clock.sleep(FOLLOW_POLL_SECONDS)
+                if not is_waiting:
+                    log_to_run("another run holds the lease on provisioning %s: waiting for it", provisioning.id)
+                    if on_wait is not None:
+                        on_wait()
+                    is_waiting = True
+                await self._clock.sleep(WAIT_POLL_SECONDS)
                 provisioning = await self._ledger.get(provisioning.id)
         return provisioning, False
 
@@ -170,7 +172,7 @@ class LeaseManager:
                     await heartbeat
 
     async def _heartbeat_loop(self, handles: dict[str, LeaseHandle], owner: LeaseOwner) -> None:
-        """Renew the owner's leases until none is left; a database error skips one renewal."""
+        """Renew the owner's leases until all are lost. A database error skips one renewal."""
         while not all(handle.is_lost for handle in handles.values()):
             await self._clock.sleep(self.duration.total_seconds() / RENEWALS_PER_LEASE)
             held_ids = [provisioning_id for provisioning_id, handle in handles.items() if not handle.is_lost]
@@ -180,7 +182,7 @@ class LeaseManager:
                 log_to_run("the leases could not be renewed: %s", error, level=logging.WARNING)
                 continue
             for provisioning_id in lost_ids & handles.keys():
-                handles[provisioning_id].mark_lost()  # its version has changed: the owner's next write fails
+                handles[provisioning_id].mark_lost()  # a write with the old version fails
 
 
 def _lost_error(provisioning_id: str) -> LeaseLost:

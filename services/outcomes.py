@@ -13,7 +13,7 @@ async def transition_to_terminal(
 ) -> Provisioning:
     """Move a provisioning to a terminal status, with the outcome's description as the reason.
 
-    Argil itself gives no reasons. READY has none either.
+    The description is used because Argil gives no reasons. READY has no reason.
 
     Raises:
         StaleVersion: Another owner changed the provisioning since it was read.

@@ -25,7 +25,7 @@ async def acquire_next_pending(owner: LeaseOwner, started_at: datetime) -> Provi
 
     """
     async with app_context() as context:
-        tried_before = context.clock.now() - RETRY_BLOCKED_AFTER
+        blocked_before = context.clock.now() - RETRY_BLOCKED_AFTER
         return await context.leases.acquire_next_pending(
-            owner, context.lease_duration, started_at=started_at, tried_before=tried_before
+            owner, context.lease_duration, started_at=started_at, blocked_before=blocked_before
         )

@@ -54,7 +54,7 @@ def patch_state_messages() -> None:
 
 
 def patch_flow_run_starter(start_process: StartProcess) -> None:
-    """Have every runner of this process start flow runs with the given function.
+    """Make every runner of this process start flow runs with the given function.
 
     Prefect's `DirectSubprocessStarter` documents this replacement: "patch the module to override".
     """
@@ -71,7 +71,12 @@ def patch_flow_run_starter(start_process: StartProcess) -> None:
 def _is_supported(consequence: str) -> bool:
     if prefect.__version__.startswith(PATCHED_VERSION):
         return True
-    logger.warning("Prefect %s is not patched, only %sx is: %s", prefect.__version__, PATCHED_VERSION, consequence)
+    logger.warning(
+        "Prefect %s is not patched, because only %sx is supported: %s",
+        prefect.__version__,
+        PATCHED_VERSION,
+        consequence,
+    )
     return False
 
 

@@ -45,9 +45,9 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
-    """Record what the account contains for recorded submissions that the ledger does not know yet.
+    """Record changes of the account's avatars that belong to submissions in the ledger.
 
-    That is: the avatar of a provisioning that was cancelled before Argil responded, the current status of a
+    These are the avatar of a provisioning that was cancelled before Argil responded, the current status of a
     cancelled avatar, and duplicates. Provisionings in SUBMITTING are resolved by their lease owner.
 
     Raises:
@@ -98,7 +98,9 @@ async def _reconcile_provisioning(
                         avatar_snapshot=avatar.raw,
                     )
     except ConcurrencyError:
-        log_to_run("provisioning %s changed while it was reconciled: left to the next tick", provisioning.id)
+        log_to_run(
+            "provisioning %s changed while it was reconciled: left to the next scheduled run", provisioning.id
+        )
 
 
 async def _record_late_avatar(

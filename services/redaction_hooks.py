@@ -48,7 +48,7 @@ class RedactedLogRecord(logging.LogRecord):
     def _rendered_message(self) -> str:
         try:
             return self.getMessage()
-        except Exception:  # noqa: BLE001  # for arguments that do not fit, logging would print both unredacted
+        except Exception:  # noqa: BLE001  # if the arguments do not match the message, logging would print both unredacted
             return f"{self.msg} {self.args}"
 
 

@@ -18,7 +18,8 @@ from services.orphaned_runs import recovery_state
 from services.run_log import log_to_run
 
 MAX_CONCURRENT_RESUMES = 2
-"""More do not finish sooner. On an SQLite server they make Prefect's transactions wait until they time out."""
+"""More concurrent resumes are not faster. On a Prefect server with SQLite, transactions then time out while they
+wait for each other."""
 STARTUP_GRACE = LEASE_DURATION
 """A live process acquires its lease within this time of the start of its run."""
 
@@ -74,7 +75,10 @@ async def resume_terminal_runs() -> int:
 
 
 async def _ensure_run_active(provisioning: Provisioning, client: PrefectClient) -> bool:
-    """Return whether the run was resumed, is active, or was orphaned and starts again."""
+    """Return whether a run will advance the provisioning; resume or reschedule that run if necessary.
+
+    True also if Prefect rejects the resume. The next scheduled run of `reconcile-avatars` reads the state again.
+    """
     if provisioning.flow_run_id is None:
         return False
     run_id = UUID(provisioning.flow_run_id)
@@ -89,7 +93,7 @@ async def _ensure_run_active(provisioning: Provisioning, client: PrefectClient) 
         response = await client.resume_flow_run(run_id)
         if response.status is SetStateStatus.ACCEPT:
             log_to_run("resumed run %s of provisioning %s", run.name, provisioning.id)
-        else:  # another process resumed it first, or it was deleted: the next tick reads its state again
+        else:  # another process resumed it first, or it was deleted
             log_to_run("run %s of provisioning %s was not resumed: %s", run.name, provisioning.id, response.status)
         return True
     if state.is_scheduled() or (not state.is_final() and datetime.now(UTC) - state.timestamp < STARTUP_GRACE):

@@ -19,8 +19,8 @@ class WebhookWakeups:
     """Calls the subscriber of an avatar when a webhook delivery for it arrives.
 
     The deliveries are read once per POLL_SECONDS while there are subscribers. Deliveries from before a subscription
-    are ignored, since a training monitor polls once when it starts. If the database fails, wake-ups are missed and
-    nothing else.
+    are ignored, since a training monitor polls once when it starts. If the database fails, only wake-ups are
+    lost.
     """
 
     def __init__(

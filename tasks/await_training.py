@@ -1,4 +1,4 @@
-"""The task that waits until Argil has trained an avatar, up to the stored deadline."""
+"""The task that waits until Argil has trained an avatar, up to a deadline that counts from the stored start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ async def await_training(
 ) -> tuple[Provisioning, MonitorResult]:
     """Wait until the training is terminal, its deadline passes, the avatar is gone, or the timeout passes.
 
-    The deadline counts from the stored start of the training, so a restart does not extend it.
+    The deadline is the stored start of the training plus AVATARS_TRAINING_TIMEOUT_SECONDS. A restart does not
+    extend it.
 
     Args:
         provisioning: A provisioning in TRAINING.
@@ -44,15 +45,15 @@ async def await_training(
 
     """
     if provisioning.avatar_id is None or provisioning.training_started_at is None:
-        raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar")
+        raise AvatarsError(f"provisioning {provisioning.id} is in TRAINING without an avatar id or start time")
     async with app_context() as context:
         current = provisioning
-        reported_statuses: set[str] = set()
+        warned_statuses: set[str] = set()
 
         async def record_change(avatar: Avatar) -> None:
             nonlocal current
-            if avatar.status not in KNOWN_STATUSES and avatar.status not in reported_statuses:
-                reported_statuses.add(avatar.status)
+            if avatar.status not in KNOWN_STATUSES and avatar.status not in warned_statuses:
+                warned_statuses.add(avatar.status)
                 log_to_run(
                     "Argil reports the undocumented status %r: polling continues",
                     avatar.status,
@@ -73,13 +74,13 @@ async def await_training(
 
         training_timeout = timedelta(seconds=context.settings.avatars_training_timeout_seconds)
         training_started_at = provisioning.training_started_at
-        deadline = until = training_started_at + training_timeout
+        deadline = wait_deadline = training_started_at + training_timeout
         if timeout_seconds is not None:
-            until = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))
+            wait_deadline = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))
         monitoring = context.training_monitor.wait_until_terminal(
-            provisioning.avatar_id, training_started_at, until, record_change
+            provisioning.avatar_id, training_started_at, wait_deadline, record_change
         )
         result = await context.lease_manager.run_while_leased(provisioning.id, owner, monitoring)
-    if result is MonitorResult.TIMED_OUT and until < deadline:
+    if result is MonitorResult.TIMED_OUT and wait_deadline < deadline:
         return current, MonitorResult.STILL_TRAINING
     return current, result

@@ -50,7 +50,9 @@ async def record_cancellations(owner: LeaseOwner) -> int:
                     context.ledger, provisioning, owner, "its run was cancelled in Prefect"
                 )
             except ConcurrencyError:
-                log_to_run("the run of provisioning %s is still writing: left to the next tick", provisioning.id)
+                log_to_run(
+                    "the run of provisioning %s is still writing: left to the next scheduled run", provisioning.id
+                )
                 continue
             await publish_artifact.fn(cancelled.id)
             count += 1

@@ -1,4 +1,4 @@
-"""The task that replaces all overdue runs of a schedule by the current one, so that they do not queue up."""
+"""The task that cancels the overdue runs of a schedule that have not started, so that they do not queue up."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from prefect.states import Cancelled
 from services.prefect_options import TASK_OPTIONS
 
 LATE_START_TOLERANCE_SECONDS = 5.0
-"""A run that starts within this time of its scheduled start has no overdue runs behind it."""
+"""A run that starts within this time of its scheduled start does not look for overdue runs."""
 PAGE_SIZE = 200
 
 
 @task(**TASK_OPTIONS)
 async def skip_overdue_runs() -> int:
-    """Set the overdue scheduled runs of this deployment that have not started to "Skipped"; return how many.
+    """Set the overdue scheduled runs of this deployment to "Skipped", at most PAGE_SIZE; return how many.
 
     Returns 0 for a run that starts on time or was not scheduled. Without this, a machine that is too slow for its
-    schedules, or was off for a while, would only work off empty ticks.
+    schedules, or was off for a while, would spend its time on scheduled runs that find no work.
 
     Raises:
         httpx.HTTPError: The Prefect API does not respond.
@@ -57,6 +57,6 @@ async def skip_overdue_runs() -> int:
         )
         skipped = [run for run in overdue if run.auto_scheduled]
         for run in skipped:
-            state: State = Cancelled(name="Skipped", message="overdue: a later run of this schedule did its work")
+            state: State = Cancelled(name="Skipped", message="overdue: another run of this schedule does its work")
             await client.set_flow_run_state(run.id, state)
     return len(skipped)

@@ -1,4 +1,4 @@
-"""The task that creates the avatar at Argil: record the submission, send one POST, record the response."""
+"""The task that creates the avatar at Argil: record the submission, send it, record the response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from services.submissions import build_create_request, record_created_avatar
 
 @task(**TASK_OPTIONS)
 async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
-    """Record a submission, send it once and record its outcome.
+    """Record one submission, send it and record its outcome.
+
+    The POST is sent at most MAX_CREATE_ATTEMPTS times (clients/argil.py), and again only if Argil certainly did not
+    accept it.
 
     Returns:
         The provisioning in TRAINING, in SUBMISSION_FAILED, or in SUBMITTING if it is unknown whether Argil created
@@ -25,8 +28,9 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
 
     Raises:
         ArgilUnavailable: Argil created nothing; the provisioning is ACCEPTED again, with the reason.
-        LeaseLost: The owner's lease was lost before anything was sent.
-        StaleVersion: Another owner changed the provisioning before anything was sent.
+        LeaseLost: The owner's lease was lost before an attempt.
+        StaleVersion: Another owner changed the provisioning before the POST, or before its result was recorded. In
+            the second case the submission stays PENDING and is resolved later.
         DatabaseError: The ledger cannot be written.
 
     """
@@ -39,7 +43,7 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
 
         try:
             avatar = await context.argil.create_avatar(
-                build_create_request(current.request, submission.id), before_each=renew_lease
+                build_create_request(current.request, submission.id), before_each_attempt=renew_lease
             )
         except SubmissionRejected as error:
             return await ledger.resolve_submission(

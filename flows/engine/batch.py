@@ -145,7 +145,7 @@ class _RowExecution(InlineExecution):
                 row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
                 return progress.update_row(self._number, row, finished=True)
             except ArgilRateLimited as error:
-                # Keep the slot during the wait: while Argil limits requests, no other row starts in its place.
+                # Keep the concurrency slot, so that no other row starts while Argil limits requests.
                 wait = error.retry_after_seconds or RATE_LIMIT_RETRY_SECONDS
                 if clock.monotonic() + wait > deadline:
                     raise

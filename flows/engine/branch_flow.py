@@ -9,7 +9,7 @@ from prefect import Task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.engine.execution import PER_RUN_EXECUTION, InlineExecution
+from flows.engine.execution import TASK_RUN_EXECUTION, InlineExecution
 from flows.engine.run_context import lease_owner_for_run
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -29,7 +29,7 @@ async def record_branch_outcomes(
     A provisioning that another lease owner changed in the meantime is skipped; that owner continues with it.
 
     Args:
-        provisioning_ids: One provisioning, or those of a whole batch or tick.
+        provisioning_ids: One provisioning, or those of a whole batch or scheduled run.
         record: The task that applies the branch to one provisioning.
         actor: The name of the flow; the events in the ledger show it.
         terminal_status: The status that is published.
@@ -40,7 +40,7 @@ async def record_branch_outcomes(
     """
     owner = lease_owner_for_run(actor)
     # One subflow of a batch gets many provisionings; a task run for each would overload the Prefect server.
-    call = (PER_RUN_EXECUTION if len(provisioning_ids) == 1 else InlineExecution()).as_callable
+    call = (TASK_RUN_EXECUTION if len(provisioning_ids) == 1 else InlineExecution()).as_callable
     recorded = 0
     for provisioning_id in provisioning_ids:
         try:

@@ -17,13 +17,13 @@ Branch = Flow[[list[str]], Coroutine[Any, Any, State]]
 
 
 class ExecutionStrategy:
-    """Strategy for one provisioning per flow run.
+    """Strategy for a flow run with one provisioning.
 
     Each step is a task run and each branch a subflow. Concurrency is not limited.
     """
 
     def as_callable(self, task: Task[P, R]) -> Callable[P, R]:
-        """Return the function that runs a task; here the task itself, which creates a task run."""
+        """Return a callable that runs the task. Here it is the task itself, and a call creates a task run."""
         return task
 
     async def run_branch(self, flow: Branch, provisioning_id: str) -> None:
@@ -35,24 +35,25 @@ class ExecutionStrategy:
         await publish_artifact(provisioning_id)
 
     async def acquire_slot(self) -> None:
-        """Wait for a slot to check and submit this provisioning; does nothing if it has a slot."""
+        """Wait for a concurrency slot, unless this provisioning has one. Here: do nothing."""
 
     def release_slot(self) -> None:
-        """Give the slot back; this provisioning only waits from here on."""
+        """Release the concurrency slot, since this provisioning only waits now. Here: do nothing."""
 
     def on_status_change(self, provisioning: Provisioning) -> None:
-        """Receive the provisioning when it is leased and after each change of its status."""
+        """Handle the current provisioning; called before the first step and after each change of its status."""
 
 
 class InlineExecution(ExecutionStrategy):
-    """Strategy for many provisionings per flow run: steps are plain calls inside the task run that they share."""
+    """Strategy for a flow run with many provisionings: steps are plain calls without task runs of their own."""
 
     def as_callable(self, task: Task[P, R]) -> Callable[P, R]:
         """Return the undecorated function of the task."""
         return task.fn
 
     async def publish_outcome(self, provisioning_id: str) -> None:
-        """Publish nothing: a batch publishes its rows in one table."""
+        """Do nothing: a batch publishes one table of all its rows."""
 
 
-PER_RUN_EXECUTION = ExecutionStrategy()
+TASK_RUN_EXECUTION = ExecutionStrategy()
+"""The strategy of a flow run with one provisioning; it has no state and is shared."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from clients.training_monitor import MonitorResult
-from flows.engine.execution import PER_RUN_EXECUTION, ExecutionStrategy
+from flows.engine.execution import TASK_RUN_EXECUTION, ExecutionStrategy
 from flows.refused import refused
 from flows.training_failed import training_failed
 from models.argil_avatar import AvatarStatus
@@ -24,19 +24,20 @@ from tasks.record_outcome import record_outcome
 from tasks.resolve_submission import resolve_submission
 from tasks.submit_avatar import submit_avatar
 
-_EMITTED_BY_BRANCH = {Status.TRAINING_FAILED, Status.REFUSED}
+_STATUSES_EMITTED_BY_BRANCH = {Status.TRAINING_FAILED, Status.REFUSED}
+"""Statuses whose event is emitted by the branch flow that records them."""
 
 
 async def run_to_completion(
     provisioning: Provisioning,
     owner: LeaseOwner,
     timeout_seconds: float | None = None,
-    execution: ExecutionStrategy = PER_RUN_EXECUTION,
+    execution: ExecutionStrategy = TASK_RUN_EXECUTION,
 ) -> Provisioning:
     """Advance the provisioning from its current status until it is terminal or the wait for the training ends.
 
-    A terminal provisioning is returned at once. If another lease owner is active, wait until that owner finishes
-    the provisioning or its lease expires.
+    The outcome of a provisioning that is terminal already is published again, without an event. If another owner
+    holds the lease, wait until the provisioning is terminal or that lease is released or expires.
 
     Args:
         provisioning: The provisioning as last read.
@@ -48,14 +49,14 @@ async def run_to_completion(
         The provisioning in a terminal status, or in TRAINING if `timeout_seconds` passed first.
 
     Raises:
-        OperationalError: The provisioning cannot continue; the ledger holds the reason.
+        OperationalError: The provisioning cannot continue. The ledger holds the reason, except for a DatabaseError.
 
     """
     while True:
         try:
             return await _run_leased(provisioning, owner, timeout_seconds, execution)
         except (StaleVersion, LeaseLost):
-            # another lease owner has taken over: read the provisioning again and follow that owner
+            # another owner took over, or the provisioning was cancelled: read it again, and wait for that owner
             provisioning = await execution.as_callable(find_provisioning)(provisioning.id)
 
 
@@ -64,9 +65,9 @@ async def _run_leased(
 ) -> Provisioning:
     async with (
         app_context() as context,
-        context.lease_manager.hold(provisioning, owner, on_follow=execution.release_slot) as claimed,
+        context.lease_manager.hold(provisioning, owner, on_wait=execution.release_slot) as leased,
     ):
-        provisioning = claimed
+        provisioning = leased
         was_terminal = provisioning.status.is_terminal
         execution.on_status_change(provisioning)
         while not provisioning.status.is_terminal:
@@ -76,9 +77,9 @@ async def _run_leased(
                 log_to_run("%s: %s (provisioning %s)", provisioning.name, provisioning.status, provisioning.id)
                 execution.on_status_change(provisioning)
             elif provisioning.status is Status.TRAINING:
-                return provisioning  # timeout_seconds passed
+                return provisioning  # timeout_seconds passed before the training deadline
     await execution.publish_outcome(provisioning.id)
-    if not was_terminal and provisioning.status not in _EMITTED_BY_BRANCH:
+    if not was_terminal and provisioning.status not in _STATUSES_EMITTED_BY_BRANCH:
         emit_outcome_event(provisioning)
     return provisioning
 
@@ -94,13 +95,17 @@ async def _step(
             case Status.SUBMITTING:
                 await execution.acquire_slot()
                 return await execution.as_callable(resolve_submission)(provisioning, owner)
-            case _:
+            case _:  # TRAINING: `_run_leased` passes no terminal status
                 execution.release_slot()
                 return await _await_and_record_training(provisioning, owner, timeout_seconds, execution)
     except DatabaseError:
         raise  # the reason cannot be recorded either
     except OperationalError as error:
-        await execution.as_callable(record_blocker)(provisioning.id, error, owner)
+        blocked = await execution.as_callable(record_blocker)(provisioning.id, error, owner)
+        if blocked.status.is_terminal:
+            raise StaleVersion(
+                f"provisioning {blocked.id} is {blocked.status} since another owner changed it"
+            ) from error
         raise
 
 

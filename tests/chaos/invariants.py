@@ -65,7 +65,7 @@ def _check_provisioning(
     name = f"{provisioning.name} ({provisioning.status})"
     submission_ids = {submission.id for submission in submissions}
     violations.lost += [
-        f"{name}: avatar {avatar['id']} has a correlation key that is not in the ledger"
+        f"{name}: avatar {avatar['id']} has a submission id that is not in the ledger"
         for avatar in avatars
         if avatar["extras"].get("submission_id") not in submission_ids
     ]

@@ -46,10 +46,10 @@ def _record_leases(patch: pytest.MonkeyPatch, report: RaceReport) -> None:
     since: dict[tuple[str, str], float] = {}
 
     async def record_acquire(
-        self: LeaseRepository, provisioning_id: str, owner: LeaseOwner, lease: timedelta
+        self: LeaseRepository, provisioning_id: str, owner: LeaseOwner, duration: timedelta
     ) -> Provisioning:
         try:
-            provisioning = await acquire(self, provisioning_id, owner, lease)
+            provisioning = await acquire(self, provisioning_id, owner, duration)
         except LeaseUnavailable:
             report.failed_acquisitions += 1
             raise

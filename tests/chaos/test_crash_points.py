@@ -22,8 +22,8 @@ STRIDE = 1 if LONG_RUN else 20
 SECOND_STRIDE = 4
 SECOND_CRASHES_PER_POINT = 3
 """In the long run, every SECOND_STRIDE-th crash point gets so many second crashes during its recovery."""
-MAX_TICKS = 30
-IDLE_TICKS = 2
+MAX_RUNS = 30
+IDLE_RUNS = 2
 """One leaves nothing in flight; one re-opens a provisioning that timed out after its last poll failed."""
 OPERATOR_RETRIES = 3
 MAX_REPORTED = 5
@@ -60,7 +60,7 @@ SCENARIOS = (
     Scenario("cut-after-create,list-lag"),
     Scenario("late-get"),
     Scenario("flaky-polls"),
-    # Reconcile polls once per tick, which cannot tell a lasting 404 from a passing one; the deadline ends it.
+    # Reconcile polls once per scheduled run and cannot tell a lasting 404 from a passing one; the deadline ends it.
     Scenario("vanish", Status.VANISHED, alternative_outcome=Status.TIMED_OUT),
     Scenario("never", Status.TIMED_OUT),
     Scenario("unknown-status"),
@@ -83,28 +83,28 @@ class RunRecord:
 
 async def recover_by_retry(simulation: Simulation, work: Job) -> None:
     """Recover by sending the same request again after the lease of the killed process has expired."""
-    for job in (work, *[SCHEDULES[0]] * IDLE_TICKS):
+    for job in (work, *[SCHEDULES[0]] * IDLE_RUNS):
         await simulation.scheduler.advance_time(LEASE_SECONDS + 1)
         while (await simulation.finish(job)).is_dead:
             await simulation.scheduler.advance_time(LEASE_SECONDS + 1)
 
 
 async def recover_immediately(simulation: Simulation, work: Job) -> None:
-    """Recover by sending the same request at once; it follows the killed process until the lease expires."""
+    """Recover by sending the same request at once; it waits until the lease of the killed process expires."""
     while (await simulation.finish(work)).is_dead:
         pass
-    for tick in [SCHEDULES[0]] * IDLE_TICKS:
-        while (await simulation.finish(tick)).is_dead:
-            await simulation.scheduler.advance_time(LEASE_SECONDS + 1)  # a tick does not wait for leases
+    for job in [SCHEDULES[0]] * IDLE_RUNS:
+        while (await simulation.finish(job)).is_dead:
+            await simulation.scheduler.advance_time(LEASE_SECONDS + 1)  # a scheduled run does not wait for leases
 
 
 async def recover_by_schedules(simulation: Simulation, _work: Job) -> None:
     """Recover through the two schedules only."""
-    idle_ticks = 0
-    for _ in range(MAX_TICKS):
+    idle_runs = 0
+    for _ in range(MAX_RUNS):
         crashed = await simulation.run_schedules()
-        idle_ticks = 0 if crashed or not await all_terminal(simulation.reader) else idle_ticks + 1
-        if idle_ticks == IDLE_TICKS:
+        idle_runs = 0 if crashed or not await all_terminal(simulation.reader) else idle_runs + 1
+        if idle_runs == IDLE_RUNS:
             return
 
 

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIME
 
 EXAMPLES, STEPS = (400, 80) if LONG_RUN else (25, 40)
 MAX_PROCESSES = 5
-MAX_TICKS = 25
+MAX_RUNS = 25
 SCENARIOS = (
     "",
     "fail",
@@ -114,10 +114,10 @@ class Interleavings(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.has_room)
-    @rule(tick=st.sampled_from(SCHEDULES), same_process=st.booleans())
-    def run_schedule(self, tick: Job, same_process: bool) -> None:
+    @rule(schedule=st.sampled_from(SCHEDULES), same_process=st.booleans())
+    def run_schedule(self, schedule: Job, same_process: bool) -> None:
         """Run one schedule."""
-        self.start(tick, same_process)
+        self.start(schedule, same_process)
 
     @precondition(lambda self: self.is_busy)
     @rule(index=process_index, steps=st.integers(1, 12))
@@ -181,7 +181,7 @@ class Interleavings(RuleBasedStateMachine):
         self.simulation.faults.clear()
         self.simulation.failing_writes = 0
         await self.simulation.scheduler.run(*self.simulation.live_processes)
-        for _ in range(MAX_TICKS):
+        for _ in range(MAX_RUNS):
             await self.simulation.run_schedules()
             if await all_terminal(self.simulation.reader):
                 break

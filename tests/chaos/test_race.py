@@ -37,7 +37,7 @@ GRACE_SECONDS = 1.0
 DEAD_FOR = timedelta(minutes=2)
 """How long ago the workers died; their leases have expired."""
 EXPECTED = (
-    "no avatar carries the submission id after the grace period: the submission is presumed lost",
+    "no avatar has the submission id after the grace period: the submission is presumed lost",
     "the create request was sent but got no response",
 )
 

@@ -408,7 +408,7 @@ async def test_before_each_is_called_before_each_attempt(
     async def check() -> None:
         posts_before.append(len(posts(argil, name)))
 
-    await client.create_avatar(create_request("unavailable", name=name), before_each=check)
+    await client.create_avatar(create_request("unavailable", name=name), before_each_attempt=check)
     assert posts_before == [0, 1, 2]
 
 
@@ -421,7 +421,7 @@ async def test_error_in_before_each_stops_the_attempts(
             raise LeaseLost("another owner has the lease")
 
     with pytest.raises(LeaseLost):
-        await client.create_avatar(create_request("unavailable", name=name), before_each=check)
+        await client.create_avatar(create_request("unavailable", name=name), before_each_attempt=check)
     assert len(posts(argil, name)) == allowed
 
 
@@ -515,7 +515,7 @@ READS = [send_get, send_list, send_list_lazy, check_access]
         *((failure, PollFailed) for failure in (*NOT_SENT, *POSSIBLY_SENT)),
     ],
 )
-async def test_failed_read_is_poll_failed_unless_key_is_refused(
+async def test_failed_read_is_poll_failed_unless_key_is_rejected(
     make_client: ClientFactory,
     read: Callable[[ArgilClient], Awaitable[object]],
     response: int | Exception,

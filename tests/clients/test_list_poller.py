@@ -269,7 +269,7 @@ async def test_retry_after_of_a_list_pauses_all_polls(
     await group.cancel()
 
 
-async def test_refused_key_ends_every_subscription(
+async def test_rejected_key_ends_every_subscription(
     monitor: TrainingMonitor, account: Account, clock: VirtualClock
 ) -> None:
     group = WatchGroup(monitor, account, clock, age_seconds=7200)

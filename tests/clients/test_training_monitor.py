@@ -267,7 +267,7 @@ async def test_404_within_grace_at_the_deadline_is_a_timeout(clock: FakeClock) -
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_refused_key_raises_argil_unauthorized(clock: FakeClock, status: int) -> None:
+async def test_rejected_key_raises_argil_unauthorized(clock: FakeClock, status: int) -> None:
     argil, changes = Argil(clock, "TRAINING", status), RecordedChanges()
     with pytest.raises(ArgilUnauthorized, match=str(status)):
         await monitor_avatar(clock, argil, changes=changes)

@@ -173,7 +173,7 @@ async def test_refusal_runs_its_branch_and_quarantines_recordings(
     assert first.reasons[0].code == "avatar.refused"
 
 
-async def test_create_body_has_correlation_key_in_extras(
+async def test_create_body_has_submission_id_in_extras(
     simulated: ArgilSimulator, videos: MediaHost, ledger: Ledger
 ) -> None:
     request = make_request(videos, "Ada")

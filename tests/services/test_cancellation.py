@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
+from flows.engine.execution import InlineExecution
+from flows.engine.state_machine import run_to_completion
 from models.errors import LeaseLost, NotCancellable, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from services.cancellation import cancel_provisioning
@@ -14,9 +18,16 @@ from services.leases import LeaseHandle
 from simulator.server import ArgilSimulator
 from store.leases import LeaseRepository
 from tasks.await_training import await_training
+from tasks.record_blocker import record_blocker
 from tasks.reopen_provisioning import reopen_provisioning
 from tasks.submit_avatar import submit_avatar
-from tests.provisioning_harness import TRAINING_SECONDS, ProvisioningHarness, ScriptedClock, list_orphaned
+from tests.provisioning_harness import (
+    TRAINING_SECONDS,
+    ProvisioningHarness,
+    ScriptedClock,
+    SimulatorGateway,
+    list_orphaned,
+)
 
 
 async def cancel(harness: ProvisioningHarness, provisioning: Provisioning) -> Provisioning:
@@ -123,10 +134,36 @@ async def test_cancel_stops_the_heartbeat_and_the_work(
     monkeypatch.setattr(LeaseRepository, "renew_all", observed)
     opened, _ = await harness.context.ledger.get_or_create(harness.request, "ada-1", harness.owner)
     manager = harness.context.lease_manager
-    async with manager.hold(opened, harness.owner) as claimed:
-        await cancel(harness, claimed)
-        handle = manager._handles[harness.owner.id][claimed.id]
+    async with manager.hold(opened, harness.owner) as leased:
+        await cancel(harness, leased)
+        handle = manager._handles[harness.owner.id][leased.id]
         with pytest.raises(LeaseLost):
             await asyncio.wait_for(handle.run(asyncio.Event().wait()), 20)
     assert renewed.is_set()
     assert manager._handles == {}
+
+
+class CancellingExecution(InlineExecution):
+    """Cancels the provisioning before an operational error is recorded."""
+
+    def __init__(self, harness: ProvisioningHarness, provisioning: Provisioning) -> None:
+        self.harness = harness
+        self.provisioning = provisioning
+
+    def as_callable(self, task: Any) -> Callable[..., Any]:
+        async def cancel_and_record(*args: Any) -> Provisioning:
+            await cancel(self.harness, await self.harness.reload(self.provisioning))
+            return await record_blocker.fn(*args)
+
+        return cancel_and_record if task is record_blocker else super().as_callable(task)
+
+
+async def test_run_reports_a_cancellation_during_an_error(
+    harness: ProvisioningHarness, gateway: SimulatorGateway
+) -> None:
+    accepted = await harness.accepted()
+    gateway.canned_responses[("POST", "/v1/avatars")] = [Response("{}", 401)]
+    execution = CancellingExecution(harness, accepted)
+    cancelled = await run_to_completion(accepted, harness.owner, execution=execution)
+    assert cancelled.status is Status.CANCELLED
+    assert [reason.code for reason in cancelled.reasons] == ["cancelled"]

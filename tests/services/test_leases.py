@@ -1,4 +1,4 @@
-"""A provisioning has one lease owner at a time; the others follow it, and one takes over if it crashes."""
+"""A provisioning has one lease owner at a time; the others wait, and one takes over if it crashes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.errors import DatabaseError, LeaseLost, LeaseUnavailable, StaleVersi
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from services.context import AppContext
-from services.leases import FOLLOW_POLL_SECONDS, RENEWALS_PER_LEASE, LeaseHandle, LeaseManager
+from services.leases import RENEWALS_PER_LEASE, WAIT_POLL_SECONDS, LeaseHandle, LeaseManager
 from store.leases import LeaseRepository
 from tests.provisioning_harness import LEASE_SECONDS, ScriptedClock
 
@@ -21,7 +21,7 @@ LEASE = timedelta(seconds=LEASE_SECONDS)
 
 
 class ManualHeartbeatClock(ScriptedClock):
-    """A clock on which followers poll at once and heartbeats wait for the test."""
+    """A clock on which waiting owners poll at once and heartbeats wait for the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class ManualHeartbeatClock(ScriptedClock):
         self._is_sleeping = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
-        if seconds > FOLLOW_POLL_SECONDS:
+        if seconds > WAIT_POLL_SECONDS:
             self._is_sleeping.set()
             await self._heartbeat_due.wait()
             self._heartbeat_due.clear()
@@ -75,9 +75,9 @@ def handle(context: AppContext, owner: LeaseOwner, provisioning: Provisioning) -
 async def test_lease_is_held_during_the_work_and_released(
     context: AppContext, opened: Provisioning, owner: LeaseOwner
 ) -> None:
-    async with context.lease_manager.hold(opened, owner) as claimed:
-        assert claimed.id == opened.id
-        assert claimed.version > opened.version
+    async with context.lease_manager.hold(opened, owner) as leased:
+        assert leased.id == opened.id
+        assert leased.version > opened.version
         assert not await is_free(context, opened)
     assert await is_free(context, opened)
 
@@ -94,18 +94,18 @@ async def test_lease_is_released_if_the_work_fails(
 async def test_only_the_yielded_version_can_be_written(
     context: AppContext, opened: Provisioning, owner: LeaseOwner
 ) -> None:
-    async with context.lease_manager.hold(opened, owner) as claimed:
+    async with context.lease_manager.hold(opened, owner) as leased:
         with pytest.raises(StaleVersion):
             await context.ledger.transition(opened, owner, "with a stale snapshot", new_status=Status.REJECTED)
         assert (
-            await context.ledger.transition(claimed, owner, "done", new_status=Status.REJECTED)
+            await context.ledger.transition(leased, owner, "done", new_status=Status.REJECTED)
         ).status is Status.REJECTED
 
 
 async def test_flow_run_of_the_lease_owner_is_recorded(context: AppContext, opened: Provisioning) -> None:
     owner = LeaseOwner(actor="run", id="d-2", flow_run_id="f-2")
-    async with context.lease_manager.hold(opened, owner) as claimed:
-        assert claimed.flow_run_id == "f-2"
+    async with context.lease_manager.hold(opened, owner) as leased:
+        assert leased.flow_run_id == "f-2"
 
 
 async def test_terminal_provisioning_needs_no_lease(
@@ -117,7 +117,7 @@ async def test_terminal_provisioning_needs_no_lease(
         assert await is_free(context, opened)
 
 
-async def test_follower_waits_for_the_terminal_status(
+async def test_waiting_owner_returns_the_terminal_status(
     context: AppContext,
     opened: Provisioning,
     owner: LeaseOwner,
@@ -138,14 +138,14 @@ async def test_follower_waits_for_the_terminal_status(
     async with context.lease_manager.hold(opened, owner) as provisioning:
         assert provisioning.status is Status.REJECTED
         assert not await is_free(context, opened)
-    assert clock.waits == [FOLLOW_POLL_SECONDS] * 3
+    assert clock.waits == [WAIT_POLL_SECONDS] * 3
     assert [event.actor for event in await context.ledger.list_events(opened.id)] == ["test", "other"]
     messages = [record.getMessage() for record in caplog.records if "another run holds" in record.getMessage()]
     assert len(messages) == 1
     assert opened.id in messages[0]
 
 
-async def test_follower_acquires_a_released_lease(
+async def test_waiting_owner_acquires_a_released_lease(
     context: AppContext,
     opened: Provisioning,
     owner: LeaseOwner,
@@ -160,10 +160,10 @@ async def test_follower_acquires_a_released_lease(
     clock.during_sleep.append(release)
     async with context.lease_manager.hold(opened, owner) as provisioning:
         assert provisioning.status is Status.ACCEPTED
-        assert clock.waits == [FOLLOW_POLL_SECONDS]
+        assert clock.waits == [WAIT_POLL_SECONDS]
 
 
-async def test_follower_acquires_an_expired_lease(
+async def test_waiting_owner_acquires_an_expired_lease(
     context: AppContext,
     opened: Provisioning,
     owner: LeaseOwner,
@@ -173,7 +173,7 @@ async def test_follower_acquires_an_expired_lease(
     acquired = await context.leases.acquire(opened.id, other_owner, LEASE)
     started_at = clock.now()
     async with context.lease_manager.hold(opened, owner) as provisioning:
-        assert LEASE <= clock.now() - started_at <= LEASE + timedelta(seconds=FOLLOW_POLL_SECONDS)
+        assert LEASE <= clock.now() - started_at <= LEASE + timedelta(seconds=WAIT_POLL_SECONDS)
         assert provisioning.status is Status.ACCEPTED
         with pytest.raises(StaleVersion):
             await context.ledger.transition(
@@ -186,12 +186,12 @@ async def test_heartbeat_renews_the_lease_during_the_work(
     context: AppContext, opened: Provisioning, owner: LeaseOwner, clock: ManualHeartbeatClock
 ) -> None:
     started_at = clock.now()
-    async with context.lease_manager.hold(opened, owner) as claimed:
+    async with context.lease_manager.hold(opened, owner) as leased:
         for _ in range(3 * RENEWALS_PER_LEASE):
             await clock.heartbeat()
         assert clock.now() - started_at == 3 * LEASE
         assert not await is_free(context, opened)
-        await context.ledger.transition(claimed, owner, "still leased", new_status=Status.REJECTED)
+        await context.ledger.transition(leased, owner, "still leased", new_status=Status.REJECTED)
 
 
 async def test_heartbeat_stops_after_the_work(
@@ -213,13 +213,13 @@ async def test_heartbeat_stops_if_another_owner_took_over(
     clock: ManualHeartbeatClock,
 ) -> None:
     before = asyncio.all_tasks()
-    async with context.lease_manager.hold(opened, owner) as claimed:
+    async with context.lease_manager.hold(opened, owner) as leased:
         clock.advance(LEASE_SECONDS)  # for example a process that was suspended
         await context.leases.acquire(opened.id, other_owner, LEASE)
         await clock.start_heartbeat()
         await asyncio.wait(asyncio.all_tasks() - before)
         with pytest.raises(StaleVersion):
-            await context.ledger.transition(claimed, owner, "after the take-over", new_status=Status.REJECTED)
+            await context.ledger.transition(leased, owner, "after the take-over", new_status=Status.REJECTED)
         with pytest.raises(LeaseLost):
             await context.lease_manager.refresh(opened.id, owner)
     await context.leases.renew(opened.id, other_owner, LEASE)
@@ -280,12 +280,12 @@ class FailingOnce(LeaseRepository):
     failures = 0
 
     async def renew_all(
-        self, provisioning_ids: Collection[str], owner: LeaseOwner, lease: timedelta
+        self, provisioning_ids: Collection[str], owner: LeaseOwner, duration: timedelta
     ) -> frozenset[str]:
         if self.failures == 0:
             self.failures += 1
             raise DatabaseError("database is locked")
-        return await super().renew_all(provisioning_ids, owner, lease)
+        return await super().renew_all(provisioning_ids, owner, duration)
 
 
 async def test_database_error_skips_one_renewal(
@@ -307,8 +307,8 @@ async def test_database_error_skips_one_renewal(
 async def test_refresh_returns_the_current_version_to_the_owner(
     context: AppContext, opened: Provisioning, owner: LeaseOwner, other_owner: LeaseOwner
 ) -> None:
-    async with context.lease_manager.hold(opened, owner) as claimed:
-        changed = await context.ledger.transition(claimed, owner, "written by a branch")
+    async with context.lease_manager.hold(opened, owner) as leased:
+        changed = await context.ledger.transition(leased, owner, "written by a branch")
         refreshed = await context.lease_manager.refresh(opened.id, owner)
         assert refreshed.version > changed.version
         with pytest.raises(LeaseLost):
@@ -318,7 +318,7 @@ async def test_refresh_returns_the_current_version_to_the_owner(
 async def test_concurrent_owners_work_one_at_a_time_to_the_end(context: AppContext, opened: Provisioning) -> None:
     active: list[str] = []
     finished: list[str] = []
-    # The lease is long enough to need no heartbeat; each poll of a follower takes a second of the clock.
+    # The lease is long enough to need no heartbeat; each poll of a waiting owner takes a second of the clock.
     manager = LeaseManager(context.leases, context.ledger, context.clock, timedelta(hours=1))
 
     async def advance(number: int) -> Status:

@@ -68,7 +68,7 @@ async def test_submission_without_a_response_is_unknown_then_adopted(
     assert await resolution_texts(harness, unknown) == [(Resolution.UNKNOWN, "no answer; not resolved yet")]
     adopted = await harness.resolve_submission(unknown)
     assert await resolution_texts(harness, adopted) == [
-        (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its correlation id")
+        (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its submission id")
     ]
 
 

@@ -1,4 +1,4 @@
-"""A submission is recorded before it is sent, it is sent once, and every response is recorded."""
+"""A submission is recorded before it is sent, and every response is recorded. Only a failed attempt is repeated."""
 
 from __future__ import annotations
 
