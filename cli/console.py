@@ -67,7 +67,7 @@ def show_run_log(title: str) -> Iterator[None]:
     """Print the run log while the context is open, with a live status line on a terminal."""
     from prefect.logging.configuration import ensure_logging_setup
 
-    ensure_logging_setup()  # called later, it would remove the handler
+    ensure_logging_setup()  # if Prefect called it later, it would remove the handler
     handler = _RunLogHandler(level=logging.INFO)
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     for logger in loggers:

@@ -178,11 +178,16 @@ def run(args: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+_WITHOUT_PLUGINS = (["list"], ["show"])
+"""Commands that only read the ledger and start no process that would inherit the variable."""
+
+
 def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(*GC_THRESHOLDS)
-    # The search for pydantic plugins reads the metadata of all installed packages, a tenth of a second of CPU time.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if sys.argv[1:2] in _WITHOUT_PLUGINS:
+        # The search for pydantic plugins reads the metadata of all installed packages: a tenth of a second of CPU.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     install_redaction()
     code = run(sys.argv[1:])
     gc.freeze()  # skip the collection at exit, which would take half a second; the system frees the memory

@@ -72,7 +72,8 @@ def up(
 def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterator[list[str]]:
     """Run the simulator, point this process and its children to it, and yield the URLs of two sample videos.
 
-    The configured ledger is never used: reconciled against the simulator, its avatars would become VANISHED.
+    The configured ledger is never used. The simulator does not have its avatars, so reconciliation would set them
+    to VANISHED.
     """
     with contextlib.ExitStack() as stack:
         simulated = stack.enter_context(simulated_environment(training_seconds=training_seconds))
@@ -93,7 +94,10 @@ def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterat
 
 
 def _run_module(*args: str) -> int:
-    """Run a module in a child process and return its exit code; this process, which runs for long, stays small."""
+    """Run a module in a child process and return its exit code.
+
+    Its imports do not stay in the memory of this long-running process.
+    """
     return subprocess.run([sys.executable, "-m", *args], stdout=sys.stderr.fileno(), check=False).returncode  # noqa: S603  # our own interpreter and module
 
 

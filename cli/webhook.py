@@ -78,7 +78,7 @@ def list_webhooks(*, json: JsonFlag = False) -> int:
 
 @webhook.command
 def remove(*, url: str) -> int:
-    """Remove the webhooks of a receiver, with any token.
+    """Remove all webhooks of a receiver, whatever their token.
 
     Args:
         url: Public HTTPS address that was registered.

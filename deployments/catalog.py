@@ -50,7 +50,8 @@ class DeploymentSpec:
     def to_kwargs(self, settings: Settings) -> dict[str, Any]:
         """Return the keyword arguments for Prefect, the same for a runner and for a work pool.
 
-        No concurrency limit is set: the server's lease on a slot would end a long run if the server restarts.
+        No concurrency limit is set: the server's lease on a concurrency slot would end a long run if the server
+        restarts.
         Leases in the ledger already give each provisioning one lease owner.
         """
         interval = timedelta(seconds=getattr(settings, self.interval_setting)) if self.interval_setting else None

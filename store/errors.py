@@ -29,7 +29,7 @@ _DEFAULT_HINT = (
 def file_replaced_error(path: str) -> DatabaseError:
     """Return the error for a replaced SQLite file, which SQLite itself does not report.
 
-    SQLite would write on into the deleted file, and the data would be lost.
+    SQLite would continue to write to the deleted file, and the data would be lost.
     """
     return DatabaseError(
         f"the ledger at {path} failed: its file was moved, deleted or replaced while in use",

@@ -46,11 +46,11 @@ class EventArchive:
         """Move the events of final provisionings that were last changed before `before` into a new file.
 
         The file is completed and synced first. Then its events are deleted from the ledger, and one event
-        per provisioning records the move. Webhook deliveries received before `before` are deleted. A crash at
-        any point loses nothing: each event is in the file, in the ledger, or in both.
+        per provisioning records the move. Webhook deliveries received before `before` are deleted. A crash does
+        not lose an event: each event is in the file, in the ledger, or in both.
 
         Raises:
-            ArchiveError: The file cannot be written, or does not read back complete.
+            ArchiveError: The file cannot be written, or does not contain every event when it is read again.
             DatabaseError: The database failed.
         """
         started_at = self._clock.now()

@@ -17,7 +17,10 @@ from store import mappers
 from store.database import Database
 
 RELEASE_GRACE = timedelta(seconds=10)
-"""How long after its release a provisioning is not reported as orphaned."""
+"""After a release, `lease_expires_at` is set this far ahead without an owner.
+
+Queries for unleased provisionings skip the row meanwhile, so that the run can suspend itself.
+"""
 PAGE_SIZE = 500
 """Leases renewed per statement."""
 
@@ -25,7 +28,7 @@ PAGE_SIZE = 500
 _ROWS = cast("Table", ProvisioningRow.__table__)
 _OWNED_BY = (_ROWS.c.id == bindparam("provisioning_id"), _ROWS.c.lease_owner == bindparam("owner_id"))
 _EXPIRES_AT = bindparam("expires_at", type_=_ROWS.c.lease_expires_at.type)
-_CLAIM_VALUES = {
+_ACQUIRE_VALUES = {
     "lease_owner": bindparam("owner_id"),
     "lease_expires_at": _EXPIRES_AT,
     "version": _ROWS.c.version + 1,
@@ -33,7 +36,7 @@ _CLAIM_VALUES = {
         bindparam("owner_flow_run_id", type_=_ROWS.c.flow_run_id.type), _ROWS.c.flow_run_id
     ),
 }
-_CLAIM = (
+_ACQUIRE = (
     update(_ROWS)
     .where(_ROWS.c.id == bindparam("provisioning_id"))
     .where(
@@ -43,7 +46,7 @@ _CLAIM = (
             _ROWS.c.lease_expires_at <= bindparam("now"),
         )
     )
-    .values(_CLAIM_VALUES)
+    .values(_ACQUIRE_VALUES)
     .returning(*_ROWS.c)
 )
 _EXPECTED_VERSION = bindparam("expected_version", type_=_ROWS.c.version.type)
@@ -62,17 +65,18 @@ _NEXT_PENDING = (
     .where(
         _ROWS.c.status == Status.ACCEPTED,
         _ROWS.c.erased_at.is_(None),
-        _ROWS.c.lease_owner.is_(None),  # an expired lease is left to reconcile
+        _ROWS.c.lease_owner.is_(None),  # reconciliation advances provisionings with an expired lease
         or_(_ROWS.c.lease_expires_at.is_(None), _ROWS.c.lease_expires_at <= bindparam("now")),
         _ROWS.c.updated_at <= bindparam("started_at"),
-        or_(cast_to(_ROWS.c.reasons, Text) == "[]", _ROWS.c.updated_at <= bindparam("tried_before")),
+        or_(cast_to(_ROWS.c.reasons, Text) == "[]", _ROWS.c.updated_at <= bindparam("blocked_before")),
     )
     .order_by(_ROWS.c.created_at, _ROWS.c.id)
     .limit(1)
-    .with_for_update(skip_locked=True)  # concurrent claims take the next row instead of waiting for this one
+    # On PostgreSQL, concurrent owners take the next row instead of waiting for this one.
+    .with_for_update(skip_locked=True)
 )
-_CLAIM_NEXT_PENDING = (
-    update(_ROWS).where(_ROWS.c.id == _NEXT_PENDING.scalar_subquery()).values(_CLAIM_VALUES).returning(*_ROWS.c)
+_ACQUIRE_NEXT_PENDING = (
+    update(_ROWS).where(_ROWS.c.id == _NEXT_PENDING.scalar_subquery()).values(_ACQUIRE_VALUES).returning(*_ROWS.c)
 )
 
 
@@ -83,67 +87,72 @@ class LeaseRepository:
         self._database = database
         self._clock = clock
 
-    async def acquire(self, provisioning_id: str, owner: LeaseOwner, lease: timedelta) -> Provisioning:
-        """Acquire the lease, or extend it if this owner already holds it; return the provisioning.
+    async def acquire(self, provisioning_id: str, owner: LeaseOwner, duration: timedelta) -> Provisioning:
+        """Acquire the lease unless another owner holds a valid one; return the provisioning.
 
-        Acquiring increments the version, so the compare-and-set of a previous owner fails (fencing).
+        Each call increments the version, also if this owner already holds the lease. A compare-and-set with an
+        earlier version fails (fencing).
 
         Raises:
-            LeaseUnavailable: Another owner holds the lease.
+            LeaseUnavailable: Another owner holds a valid lease.
         """
         now = self._clock.now()
-        parameters = {"provisioning_id": provisioning_id, **_claim_parameters(owner, now, lease)}
+        parameters = {"provisioning_id": provisioning_id, **_acquire_parameters(owner, now, duration)}
         async with self._database.write_transaction() as connection:
-            row = (await connection.execute(_CLAIM, parameters)).one_or_none()
+            row = (await connection.execute(_ACQUIRE, parameters)).one_or_none()
         if row is None:
             raise LeaseUnavailable(f"another owner holds the lease on provisioning {provisioning_id}")
         return mappers.to_provisioning(row)
 
     async def acquire_next_pending(
-        self, owner: LeaseOwner, lease: timedelta, *, started_at: datetime, tried_before: datetime
+        self, owner: LeaseOwner, duration: timedelta, *, started_at: datetime, blocked_before: datetime
     ) -> Provisioning | None:
-        """Acquire the lease on the oldest ACCEPTED provisioning without one.
+        """Acquire the lease on the oldest pending provisioning.
+
+        Pending means: in ACCEPTED, without a lease owner, and not released within RELEASE_GRACE. An expired lease
+        still has its owner; reconciliation advances that provisioning.
 
         Args:
             owner: The new lease owner.
-            lease: Duration of the lease.
-            started_at: Provisionings changed after this time are skipped, so that a caller that loops over
-                this method comes to an end.
-            tried_before: Provisionings with a reason (an operational error) are skipped if they were changed
+            duration: Duration of the lease.
+            started_at: Provisionings changed after this time are skipped, so that a loop that calls this method
+                terminates.
+            blocked_before: Provisionings with a reason (an operational error) are skipped if they were changed
                 after this time.
 
         Returns:
-            The provisioning, or None if there is none or concurrent callers are claiming the remaining ones.
+            The provisioning, or None if none is pending or (PostgreSQL) concurrent callers are acquiring the rest.
         """
         parameters = {
-            **_claim_parameters(owner, self._clock.now(), lease),
+            **_acquire_parameters(owner, self._clock.now(), duration),
             "started_at": started_at,
-            "tried_before": tried_before,
+            "blocked_before": blocked_before,
         }
         async with self._database.write_transaction() as connection:
-            row = (await connection.execute(_CLAIM_NEXT_PENDING, parameters)).one_or_none()
+            row = (await connection.execute(_ACQUIRE_NEXT_PENDING, parameters)).one_or_none()
         return mappers.to_provisioning(row) if row is not None else None
 
     async def renew(
-        self, provisioning_id: str, owner: LeaseOwner, lease: timedelta, *, version: int | None = None
+        self, provisioning_id: str, owner: LeaseOwner, duration: timedelta, *, version: int | None = None
     ) -> None:
-        """Extend the lease.
+        """Extend the lease if this owner still has it, also if it has expired. Does not change the version.
 
         Args:
             provisioning_id: The provisioning.
             owner: The lease owner.
-            lease: Duration from now.
+            duration: Duration from now.
             version: If given, the provisioning must not have changed since this version was read, for example
                 by a person who cancels it.
 
         Raises:
-            LeaseLost: Another owner acquired the lease, or the provisioning was cancelled or changed.
+            LeaseLost: The lease was released or acquired by another owner, the provisioning was cancelled, or it
+                changed since `version`.
         """
         parameters = {
             "provisioning_id": provisioning_id,
             "owner_id": owner.id,
             "expected_version": version,
-            "expires_at": self._clock.now() + lease,
+            "expires_at": self._clock.now() + duration,
         }
         async with self._database.write_transaction() as connection:
             if (await connection.execute(_RENEW, parameters)).rowcount == 0:
@@ -153,7 +162,7 @@ class LeaseRepository:
                 )
 
     async def renew_all(
-        self, provisioning_ids: Collection[str], owner: LeaseOwner, lease: timedelta
+        self, provisioning_ids: Collection[str], owner: LeaseOwner, duration: timedelta
     ) -> frozenset[str]:
         """Extend many leases in one transaction; return the ids of those that were lost or cancelled."""
         ids, renewed = list(provisioning_ids), set()
@@ -164,16 +173,17 @@ class LeaseRepository:
                     .where(ProvisioningRow.id.in_(ids[start : start + PAGE_SIZE]))
                     .where(ProvisioningRow.lease_owner == owner.id)
                     .where(ProvisioningRow.status != Status.CANCELLED)
-                    .values(lease_expires_at=self._clock.now() + lease)
+                    .values(lease_expires_at=self._clock.now() + duration)
                     .returning(ProvisioningRow.id)
                 )
                 renewed |= set((await connection.execute(statement)).scalars())
         return frozenset(ids) - renewed
 
     async def release(self, provisioning_id: str, owner: LeaseOwner) -> None:
-        """Release the lease if this owner still holds it; any owner can then acquire it.
+        """Release the lease if this owner still holds it.
 
-        For RELEASE_GRACE the provisioning is not reported as orphaned, so that the run can suspend itself.
+        Any owner can `acquire` it at once. `acquire_next_pending` and the queries for unleased provisionings skip
+        it for RELEASE_GRACE, so that the run can suspend itself.
         """
         parameters = {
             "provisioning_id": provisioning_id,
@@ -184,10 +194,10 @@ class LeaseRepository:
             await connection.execute(_RELEASE, parameters)
 
 
-def _claim_parameters(owner: LeaseOwner, now: datetime, lease: timedelta) -> dict[str, Any]:
+def _acquire_parameters(owner: LeaseOwner, now: datetime, duration: timedelta) -> dict[str, Any]:
     return {
         "owner_id": owner.id,
         "owner_flow_run_id": owner.flow_run_id,
         "now": now,
-        "expires_at": now + lease,
+        "expires_at": now + duration,
     }

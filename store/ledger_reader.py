@@ -59,7 +59,7 @@ class LedgerReader:
         )
 
     async def count_by_status(self) -> dict[Status, int]:
-        """Return the number of provisionings per status, without statuses that have none."""
+        """Return the number of provisionings per status, omitting statuses with no provisioning."""
         query = select(ProvisioningRow.status, func.count()).group_by(ProvisioningRow.status)
         async with self.database.read_transaction() as connection:
             counted = {Status(status): count for status, count in await connection.execute(query)}
@@ -68,9 +68,10 @@ class LedgerReader:
     async def list_unleased(
         self, status: Status, *, after: Provisioning | None = None, limit: int = 500
     ) -> list[Provisioning]:
-        """Return provisionings with a status and without a valid lease, oldest first.
+        """Return provisionings with a status that are not leased, oldest first.
 
-        Erased provisionings are left out, because they no longer change. `after` is the last provisioning of
+        A provisioning counts as leased until `lease_expires_at`, also during RELEASE_GRACE after a release. Erased
+        provisionings are left out, because they no longer change. `after` is the last provisioning of
         the previous page.
         """
         query = pagination.oldest_page_query(ProvisioningRow.created_at, after, limit)
@@ -79,7 +80,10 @@ class LedgerReader:
     async def list_timed_out(
         self, since: datetime, *, after: Provisioning | None = None, limit: int = 500
     ) -> list[Provisioning]:
-        """Return TIMED_OUT provisionings without a valid lease that changed after `since`, oldest change first."""
+        """Return TIMED_OUT provisionings that changed after `since`, oldest change first.
+
+        Leased and erased provisionings are left out as in `list_unleased`.
+        """
         query = pagination.oldest_page_query(ProvisioningRow.updated_at, after, limit)
         return await self._fetch_provisionings(
             self._where_unleased(query.where(TIMED_OUT_CLAUSE, ProvisioningRow.updated_at > since))
@@ -134,8 +138,9 @@ class LedgerReader:
         )
 
     async def find_unleased_provisioning(self, avatar_id: str) -> Provisioning | None:
-        """Return the TRAINING provisioning with this avatar if it has no valid lease.
+        """Return the TRAINING provisioning with this avatar if no owner holds a valid lease.
 
+        Unlike `list_unleased`, this includes a provisioning that was released within RELEASE_GRACE.
         Returns None if the ledger does not contain the avatar, its provisioning is not in TRAINING, or a lease
         owner is polling it. A single indexed query.
         """

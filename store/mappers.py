@@ -11,7 +11,7 @@ from models.reason import Reason
 from models.request import ProvisioningRequest
 
 _FIELDS = set(ProvisioningRequest.model_fields)
-"""Shared by all requests: a set of its own per request would be larger than the request itself."""
+"""Shared by all requests, because one set per request would need more memory than the request itself."""
 
 
 def to_provisioning(row: Row[Any]) -> Provisioning:

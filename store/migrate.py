@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect, text
 from models.errors import DatabaseError
 from store.database import Database
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "initial"
 """The latest revision in migrations/versions.
 
 A constant, so that Alembic is imported only for an upgrade: the import takes a fifth of the CPU time of
@@ -24,9 +24,21 @@ def _current(connection: Connection) -> str | None:
     return revision
 
 
+def _require_known(current: str | None) -> None:
+    """Raise DatabaseError if the ledger has a revision that this version cannot upgrade."""
+    if current not in {None, HEAD_REVISION}:
+        raise DatabaseError(
+            f"the ledger has schema revision {current}, which this version does not know",
+            hint="create a new ledger: point AVATARS_DATABASE_URL at a new file or database. If a newer version of "
+            "avatar-provisioner made this one, upgrade the program instead",
+        )
+
+
 def _upgrade(connection: Connection) -> None:
-    if _current(connection) == HEAD_REVISION:
+    current = _current(connection)
+    if current == HEAD_REVISION:
         return
+    _require_known(current)
     from alembic import command  # noqa: PLC0415  # see HEAD_REVISION
     from alembic.config import Config  # noqa: PLC0415
 
@@ -59,12 +71,13 @@ async def ensure_schema(database: Database) -> None:
     """Upgrade a SQLite ledger in place; check that a PostgreSQL ledger has been upgraded.
 
     Raises:
-        DatabaseError: The database failed, or PostgreSQL needs `avatars db upgrade`.
+        DatabaseError: The database failed, its revision is unknown, or PostgreSQL needs `avatars db upgrade`.
     """
     if database.is_sqlite:
         await upgrade(database)
         return
     current, head = await schema_revisions(database)
+    _require_known(current)
     if current != head:
         raise DatabaseError(
             f"the ledger at {database.redacted_url} has schema revision {current or 'none'}, "

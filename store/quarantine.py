@@ -14,8 +14,8 @@ from models.request import canonical_url
 from models.tables import QuarantineRow
 from store.database import Database
 
-# Built once, because building a statement costs more than running it. An unknown ETag or size is NULL and
-# equals nothing.
+# Built once, because building a statement costs more than running it. An unknown ETag or size is NULL,
+# which matches no row.
 _FIND_QUARANTINING_PROVISIONING = (
     select(QuarantineRow.provisioning_id)
     .where(

@@ -37,7 +37,7 @@ class SuspendedRunRepository:
             await connection.execute(delete(SuspendedRunRow).where(SuspendedRunRow.flow_run_id == flow_run_id))
 
     async def list_with_terminal_provisioning(self) -> list[str]:
-        """Return the ids of runs whose provisioning another owner or a person has brought to a terminal status."""
+        """Return the ids of the recorded runs whose provisioning is terminal, the longest suspended first."""
         in_flight = [status for status in Status if not status.is_terminal]
         query = (
             select(SuspendedRunRow.flow_run_id)

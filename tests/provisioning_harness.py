@@ -56,7 +56,7 @@ VALID_FACTS = MediaFacts(
 
 
 async def list_orphaned(owner: LeaseOwner) -> list[Provisioning]:
-    """Return the provisionings that a reconcile tick would find."""
+    """Return the provisionings that a scheduled run of `reconcile-avatars` would find."""
     return [provisioning async for page in find_orphaned(owner) for provisioning in page]
 
 

@@ -1,6 +1,6 @@
 """Starts each flow run as a fork of a process that has imported everything, in milliseconds instead of seconds.
 
-A suspended run needs a new process each time it resumes, and so does each tick of a schedule. The start-up cost
+A suspended run needs a new process each time it resumes, and so does each scheduled run. The start-up cost
 therefore decides how fast a webhook takes effect and how many runs a machine can serve.
 """
 

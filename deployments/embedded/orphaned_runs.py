@@ -1,4 +1,4 @@
-"""Cleans up after an earlier embedded stack: reschedules the runs whose process died and deletes missed ticks.
+"""Cleans up after an earlier embedded stack: reschedules orphaned runs and deletes missed scheduled runs.
 
 Applies to runs of the embedded stack only. Runs of a work pool belong to its workers.
 """
@@ -29,8 +29,8 @@ PAGE_SIZE = 200
 async def reschedule_orphaned_runs() -> int:
     """Reschedule every run that Prefect records as running, pending or crashed.
 
-    Runs that were being cancelled become Cancelled, and runs that died too often stay Crashed. Call this only
-    while no process of the stack is alive.
+    Runs that were being cancelled become Cancelled. Runs whose process died MAX_RUN_ATTEMPTS times stay Crashed.
+    Call this only while no process of the stack is alive.
 
     Returns:
         The number of runs whose state was changed.
@@ -49,7 +49,7 @@ async def reschedule_orphaned_runs() -> int:
 
 
 async def delete_missed_runs() -> int:
-    """Delete scheduled runs whose start time has passed. The next tick does their work.
+    """Delete scheduled runs whose start time has passed. The next scheduled run does their work.
 
     Returns:
         The number of runs deleted.

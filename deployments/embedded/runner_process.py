@@ -60,7 +60,7 @@ async def serve() -> None:
     await resolve_api_key(settings)  # fail here once instead of in every run
     await ArgilCredentials.aregister_type_and_schema()
     if "avatars_watch_before_suspend_seconds" not in settings.model_fields_set:
-        # A run that polls occupies one of the MAX_CONCURRENT_RUNS slots.
+        # A run that polls occupies one of the MAX_CONCURRENT_RUNS concurrency slots.
         os.environ["AVATARS_WATCH_BEFORE_SUSPEND_SECONDS"] = "0"
     use_forkserver()
     runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
@@ -89,9 +89,9 @@ async def _run_until_signal(runner: Runner, webhook_url: str) -> None:
         os.write(int(descriptor), f"{webhook_url}\n".encode())
         os.close(int(descriptor))
     running = asyncio.create_task(runner.start())
-    # By its first await the runner has installed its own SIGTERM handler, which stops it in the middle of its loop.
+    # At its first await the runner has installed its own SIGTERM handler, which interrupts its loop. Replace it.
     await asyncio.sleep(0)
-    # Every run has received the same signal and exits. The stack reschedules orphaned runs afterwards.
+    # Each run's process receives the same signal and exits. The stack then reschedules the orphaned runs.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
     await running
 

@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 def create_app(token: str, deliveries: WebhookDeliveryRepository, handler: WakeupHandler) -> Starlette:
     """Return the app that accepts deliveries at POST /webhooks/argil/{token} and serves GET /health.
 
-    A delivery with the right token and at most MAX_BODY_BYTES gets 202, even if it is malformed or a repetition.
+    A delivery with the right token and at most MAX_BODY_BYTES gets 202, even if it is malformed or a duplicate.
     An error could make the sender repeat a delivery that changes nothing, or disable the webhook.
     Other responses are 404 (wrong token, the same as for any other path), 413 (too large), 408 (too slow) and 503
     (the delivery could not be stored).
@@ -147,7 +147,7 @@ async def _read_body(request: Request) -> bytes | None:
 class _NoAccessLogProtocol(H11Protocol):
     """uvicorn's HTTP/1.1 protocol without the access log, which would contain the path and so the token.
 
-    uvicorn's own setting changes a global logger, which any other server in this process may change again.
+    uvicorn's own setting changes a global logger, and another server in this process may change it back.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

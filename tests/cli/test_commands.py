@@ -87,7 +87,7 @@ def test_same_reference_attaches_other_request_conflicts(simulated: ArgilSimulat
 def test_wrong_key_is_one_clear_error_and_resume_continues(simulated: ArgilSimulator, videos: MediaHost) -> None:
     wrong = avatars(*provision_args(videos), "--reference", "r", ARGIL_API_KEY="wrong")
     assert wrong.code == 3
-    assert "refuses the API key" in wrong.err
+    assert "rejects the API key" in wrong.err
     assert wrong.out == ""
     [stopped] = avatars("list", "--json").document
     assert f"`avatars resume {stopped['id']}`" in wrong.err
@@ -230,4 +230,4 @@ def test_unknown_provisioning_is_one_clear_error(simulated: ArgilSimulator) -> N
 
 
 def test_db_upgrade_prints_the_revision(simulated: ArgilSimulator) -> None:
-    assert "revision 0001" in avatars("db", "upgrade").out
+    assert "revision initial" in avatars("db", "upgrade").out

@@ -68,7 +68,7 @@ def test_webhook_register_list_and_remove(simulated: ArgilSimulator) -> None:
         (["remove", "--url", "avatars.example"], {}, 2, "url: must begin with https://"),
         (["register", "--url", BASE], {"AVATARS_WEBHOOK_TOKEN": ""}, 3, "AVATARS_WEBHOOK_TOKEN is not set"),
         (["register", "--url", BASE], {"AVATARS_WEBHOOK_TOKEN": "canary"}, 3, "AVATARS_WEBHOOK_TOKEN: Value error"),
-        (["register", "--url", BASE], {"ARGIL_API_KEY": "canary-key"}, 3, "refuses the API key"),
+        (["register", "--url", BASE], {"ARGIL_API_KEY": "canary-key"}, 3, "rejects the API key"),
         (["list"], {"ARGIL_API_KEY": ""}, 3, "ARGIL_API_KEY is not set"),
         (["list"], {"ARGIL_API_URL": "http://127.0.0.1:9/v1"}, 3, "no response from Argil"),
     ],

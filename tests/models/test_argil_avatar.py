@@ -1,4 +1,4 @@
-"""Argil's wire format: the create request of the seed, and lenient parsing of avatars."""
+"""Argil's wire format: the create request of Argil's original specification, and lenient parsing of avatars."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from models.argil_avatar import TERMINAL_STATUSES, Avatar, AvatarStatus, CreateAvatarRequest, VideoSource
 
-# From the seed: POST /avatars, AvatarCreateArgs and its 201.
+# From Argil's original specification: POST /avatars, AvatarCreateArgs and its 201.
 SEED_BODY = {"name", "datasetVideo", "consentVideo", "extras"}
 SEED_STATUSES = {"NOT_TRAINED", "TRAINING", "TRAINING_FAILED", "IDLE", "REFUSED"}
 SEED_RESPONSE: dict[str, Any] = {

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from models.batch import INVALID, PENDING, WOULD_CREATE, WOULD_REJECT, BatchProgress, render_results
+from models.batch import (
+    CHECK_INCONCLUSIVE,
+    INVALID,
+    PENDING,
+    WOULD_CREATE,
+    WOULD_REJECT,
+    BatchProgress,
+    render_results,
+)
 from models.manifest import parse_rows
 from models.provisioning import Status
 from models.reason import Reason
@@ -39,6 +47,8 @@ def make_progress(*statuses: str) -> BatchProgress:
         (["TRAINING_FAILED", "REFUSED", "REFUSED"], "Refused"),
         ([INVALID, "READY"], "Rejected"),
         (["ACCEPTED", "READY"], "Accepted"),
+        ([CHECK_INCONCLUSIVE, WOULD_CREATE], "CheckInconclusive"),
+        ([PENDING, "READY"], "NotStarted"),
     ],
 )
 def test_state_name_is_the_most_frequent_failure(statuses: list[str], name: str) -> None:

@@ -118,6 +118,11 @@ def test_rows_with_one_reference_are_invalid_and_listed(format_name: str) -> Non
     assert f"reference of line {first}" in problems_of(rows_read[2])[0][1]
 
 
+def test_row_that_is_not_an_object_is_malformed() -> None:
+    (row,) = parse_rows([1])
+    assert [problem.code for problem in row.problems] == ["row.malformed"]
+
+
 def test_missing_reference_is_derived_from_the_content() -> None:
     bare = {key: value for key, value in ROW.items() if key != "reference"}
     signed_again = {**bare, "dataset_video": "https://videos.example/d.mp4?X-Amz-Signature=another"}

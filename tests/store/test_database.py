@@ -40,7 +40,19 @@ def test_head_revision_is_the_newest_migration() -> None:
 
 async def test_upgrading_twice_is_idempotent(database: Database) -> None:
     await migrate.upgrade(database)
-    assert await migrate.schema_revisions(database) == ("0001", "0001")
+    assert await migrate.schema_revisions(database) == ("initial", "initial")
+
+
+async def test_ledger_of_an_unknown_revision_is_a_clear_error(database: Database) -> None:
+    def set_revision(connection: Connection) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+
+    async with database.write_transaction() as connection:
+        await connection.run_sync(set_revision)
+    for prepare in (migrate.upgrade, migrate.ensure_schema):
+        with pytest.raises(DatabaseError, match="revision 0005, which this version does not know"):
+            await prepare(database)
+    assert await migrate.schema_revisions(database) == ("0005", "initial")
 
 
 def test_concurrent_first_starts_on_sqlite_all_succeed(tmp_path: Path) -> None:

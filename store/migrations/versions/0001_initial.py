@@ -5,7 +5,7 @@ from alembic import op
 
 from models.tables import UtcDateTime
 
-revision = "0001"
+revision = "initial"
 down_revision = None
 branch_labels = None
 depends_on = None

@@ -94,7 +94,7 @@ def test_schedule_fires_again_after_its_interval(up: RunningStack, flow: str, se
     assert (second - first) % interval == timedelta(0)
 
 
-def test_overdue_ticks_are_skipped_except_one(up: RunningStack) -> None:
+def test_overdue_runs_are_skipped_except_one(up: RunningStack) -> None:
     def overdue() -> bool | None:
         now = datetime.now(UTC)
         scheduled = [run for run in up.api.runs_of("reconcile-avatars") if run["state_type"] == "SCHEDULED"]
@@ -108,10 +108,10 @@ def test_overdue_ticks_are_skipped_except_one(up: RunningStack) -> None:
     [runner] = [pid for pid in up.process_ids() if "deployments.embedded.runner_process" in args.get(str(pid), "")]
     os.kill(runner, signal.SIGSTOP)
     try:
-        wait_for(overdue, "overdue ticks")
+        wait_for(overdue, "overdue runs")
     finally:
         os.kill(runner, signal.SIGCONT)
-    wait_for(caught_up, "the skipped ticks")
+    wait_for(caught_up, "the skipped runs")
 
 
 def test_webhook_resumes_a_suspended_run(up: RunningStack) -> None:
