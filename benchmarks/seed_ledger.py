@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, literal, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, func, insert, literal, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from models.evidence import InputEvidence
 from models.provisioning import Status, SubmissionState
@@ -66,25 +68,34 @@ async def seed(url: str, rows: int) -> None:
     database = Database(url)
     try:
         await migrate.upgrade(database)
-        async with database.write_transaction() as connection:
-            await _insert_base_rows(connection, datetime.now(UTC))
+        await database.write(lambda connection: _insert_base_rows(connection, datetime.now(UTC)))
         copies = range(-(-(rows - BASE_ROWS) // sum(TERMINAL.values())))
+
+        def copy_batch(connection: Connection, start: int) -> None:
+            if database.is_sqlite:
+                connection.execute(text("PRAGMA cache_size = -262144"))
+            for number in copies[start : start + COPY_BATCH_SIZE]:
+                _copy(connection, datetime.now(UTC) - HISTORY * (1 - number / len(copies)))
+
         for start in range(0, len(copies), COPY_BATCH_SIZE):
-            async with database.write_transaction() as connection:
-                if database.is_sqlite:
-                    await connection.execute(text("PRAGMA cache_size = -262144"))
-                for number in copies[start : start + COPY_BATCH_SIZE]:
-                    await _copy(connection, datetime.now(UTC) - HISTORY * (1 - number / len(copies)))
-        maintenance = "PRAGMA wal_checkpoint(TRUNCATE)" if database.is_sqlite else "VACUUM ANALYZE"
-        async with database.engine.connect() as connection:
-            if not database.is_sqlite:  # VACUUM cannot run in a transaction; on SQLite only a write starts one
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.exec_driver_sql(maintenance)
+            await database.write(partial(copy_batch, start=start))
+        await _maintain(database)
     finally:
         await database.close()
 
 
-async def _insert_base_rows(connection: AsyncConnection, now: datetime) -> None:
+async def _maintain(database: Database) -> None:
+    """Checkpoint SQLite's WAL, or vacuum PostgreSQL. Neither runs in a transaction."""
+    if database.is_sqlite:
+        with contextlib.closing(database.engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return
+    async with AsyncEngine(database.engine).connect() as autocommitting:
+        await autocommitting.execution_options(isolation_level="AUTOCOMMIT")
+        await autocommitting.exec_driver_sql("VACUUM ANALYZE")
+
+
+def _insert_base_rows(connection: Connection, now: datetime) -> None:
     statuses = [status for status, count in {**IN_FLIGHT, **TERMINAL}.items() for _ in range(count)]
     provisionings = [_provisioning(status, now) for status in statuses]
     video = InputEvidence.from_facts(_URL.format("ada", "dataset"), _FACTS).model_dump(mode="json")
@@ -141,7 +152,7 @@ async def _insert_base_rows(connection: AsyncConnection, now: datetime) -> None:
         (EventRow, events),
         (WebhookDeliveryRow, deliveries),
     ):
-        await connection.execute(insert(table), values)
+        connection.execute(insert(table), values)
 
 
 def _provisioning(status: Status, now: datetime) -> dict[str, Any]:
@@ -170,7 +181,7 @@ def _provisioning(status: Status, now: datetime) -> dict[str, Any]:
     }
 
 
-async def _copy(connection: AsyncConnection, at: datetime) -> None:
+def _copy(connection: Connection, at: datetime) -> None:
     prefix = uuid.uuid4().hex[: len(_COPIED)]
     for table, key in _COPIED_BY.items():
         has_serial_id = table in {EvidenceRow, EventRow, WebhookDeliveryRow}
@@ -184,4 +195,4 @@ async def _copy(connection: AsyncConnection, at: datetime) -> None:
             else:
                 values.append(column)
         copied_rows = select(*values).where(key >= _COPIED, key < "00000001")
-        await connection.execute(insert(table).from_select(columns, copied_rows))
+        connection.execute(insert(table).from_select(columns, copied_rows))

@@ -1,93 +1,34 @@
-"""The ledger's database engine, SQLite or PostgreSQL, and its transactions."""
+"""The ledger's database, SQLite or PostgreSQL: runs functions in transactions.
+
+Readers and writers are plain functions over a SQLAlchemy Connection. Each backend decides where they run.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import event, make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError
 
 from models.errors import DatabaseError
 from models.settings import HOME
-from store.errors import file_replaced_error, translating_errors
-from store.group_commit import GroupCommit
-from store.sqlite_connection import BEGIN_IMMEDIATE, SqliteConnection
-
-LOCK_TIMEOUT_SECONDS = 30
-"""How long a writer waits for a lock held by another connection before it raises DatabaseError."""
-CONNECT_TIMEOUT_SECONDS = 10
-WRITE_OPTION = "avatars_writes"
-"""Execution option of connections whose transaction writes."""
-POOL_SIZE = 15
-"""Connections per process. All are kept open: opening one costs more than a typical transaction."""
-
-_PRAGMAS = (
-    "busy_timeout = {busy}",
-    "journal_mode = WAL",
-    "synchronous = FULL",  # the record of a paid submission must survive a power failure
-    "foreign_keys = ON",
-)
-_FILE_IDENTITY_KEY = "avatars_file_identity"
+from store.errors import STATEMENT_ERRORS, translating_errors
+from store.group_commit import Result, Work
+from store.postgresql_backend import PostgresqlBackend
+from store.sqlite_backend import LOCK_TIMEOUT_SECONDS, SqliteBackend
 
 
-def _tune_postgresql(engine: AsyncEngine) -> None:
-    """Set a lock timeout, so that an idle session that holds a lock cannot block writers forever."""
+class _WorkFailed(Exception):  # carries an error of the caller's function, and is not one itself
+    """Separates an error of the caller's function from a failure of the database."""
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"SET lock_timeout = {int(LOCK_TIMEOUT_SECONDS * 1000)}")
-        cursor.close()
-        connection.commit()  # otherwise the first rollback would revert the SET
-
-
-def _tune_sqlite(engine: AsyncEngine, file: str | None) -> None:
-    """Set the pragmas, detect a replaced file and begin write transactions with BEGIN IMMEDIATE.
-
-    By default sqlite3 begins a transaction late and upgrades a read to a write. Under WAL that upgrade
-    fails at once with SQLITE_BUSY if another process has written in between.
-    """
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[_FILE_IDENTITY_KEY] = _file_identity(file)
-        cursor = connection.cursor()
-        try:
-            for pragma in _PRAGMAS:
-                cursor.execute(f"PRAGMA {pragma.format(busy=int(LOCK_TIMEOUT_SECONDS * 1000))}")
-        except BaseException:
-            connection.close()  # the pool does not close a connection whose connect handler raised
-            raise
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "checkout")
-    def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-        current = _file_identity(file)
-        if file and current is None:
-            raise file_replaced_error(file)  # reconnecting would create an empty file
-        if current != record.info[_FILE_IDENTITY_KEY]:
-            raise DisconnectionError  # the pool reconnects, to the file that is there now
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:
-        # A transaction that only reads needs no BEGIN: each query sees one snapshot anyway.
-        if connection.get_execution_options().get(WRITE_OPTION):
-            connection.exec_driver_sql(BEGIN_IMMEDIATE)
-
-
-def _file_identity(file: str | None) -> tuple[int, int] | None:
-    """Return device and inode of the file at the ledger's path; None without a file or path."""
-    try:
-        stat = Path(file).stat() if file else None
-    except FileNotFoundError:
-        return None
-    return (stat.st_dev, stat.st_ino) if stat else None
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Database:
@@ -113,57 +54,68 @@ class Database:
         self.redacted_url = parsed.set(query={}).render_as_string(hide_password=True)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         path = parsed.database if self.is_sqlite else None
-        in_memory = self.is_sqlite and (path is None or path == ":memory:" or path.startswith("file:"))
+        in_memory = path is None or path == ":memory:" or path.startswith("file:")
         self._file = None if in_memory else path
-        # Without a connect timeout, a wrong address looks like a hang.
-        arguments: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS}
-        if self.is_sqlite:
-            arguments = {"timeout": LOCK_TIMEOUT_SECONDS, "async_creator_fn": SqliteConnection.open}
-        pool = {} if in_memory else {"pool_size": POOL_SIZE, "max_overflow": 0}
-        self.engine = create_async_engine(
-            parsed, hide_parameters=True, pool_pre_ping=not self.is_sqlite, connect_args=arguments, **pool
-        )
-        if self.is_sqlite:
-            _tune_sqlite(self.engine, self._file)
-            # One writer at a time per process. The queue here is fair and cheap; SQLite's busy handler polls.
-            self._transaction = GroupCommit(self._begin_write).write_transaction
-        else:
-            _tune_postgresql(self.engine)
-            self._transaction = self._begin_write
+        self._backend = SqliteBackend(parsed, self._file) if self.is_sqlite else PostgresqlBackend(parsed)
+        self.engine = self._backend.engine
+        self._process_id = os.getpid()
+        self._is_closed = False
 
-    @contextlib.asynccontextmanager
-    async def read_transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a read-only transaction. Raises DatabaseError."""
-        with translating_errors(self.redacted_url):
-            async with self.engine.begin() as connection:
-                yield connection
+    async def read(self, work: Work[Result]) -> Result:
+        """Run a function in a transaction that only reads, and return its result.
 
-    @contextlib.asynccontextmanager
-    async def write_transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Open a write transaction, committed on exit and rolled back on any exception.
-
-        With SQLite, concurrent writers share one transaction (group commit).
+        Args:
+            work: A function of a Connection. With SQLite it runs in a thread, so it must not use the event loop.
 
         Raises:
-            DatabaseError: The database failed, or SQLite's file was replaced since it was opened: writes to
-                a deleted file would be lost without an error.
+            DatabaseError: The database failed or is closed. An error of the function itself is raised as it is.
         """
-        with translating_errors(self.redacted_url):
-            async with self._transaction() as connection:
-                yield connection
+        return await self._run(self._backend.read, work)
 
-    @contextlib.asynccontextmanager
-    async def _begin_write(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            await connection.execution_options(**{WRITE_OPTION: True})
-            async with connection.begin():
-                yield connection
-                if self._file and connection.info[_FILE_IDENTITY_KEY] != _file_identity(self._file):
-                    raise file_replaced_error(self._file)
+    async def write(self, work: Work[Result]) -> Result:
+        """Run a function in a transaction and return its result once it is committed.
+
+        With SQLite, concurrent writes share one transaction (group commit). If the function raises, its own changes
+        are rolled back. If the caller is cancelled before the function starts, nothing is written; later, SQLite
+        commits all the same and PostgreSQL rolls back.
+
+        Args:
+            work: A function of a Connection. With SQLite it runs in a thread, so it must not use the event loop.
+
+        Raises:
+            DatabaseError: The database failed or is closed, or SQLite's file was replaced since it was opened:
+                writes to a deleted file would be lost without an error. An error of the function itself is raised
+                as it is.
+        """
+        return await self._run(self._backend.write, work)
+
+    async def _run(self, run: Callable[[Work[Result]], Awaitable[Result]], work: Work[Result]) -> Result:
+        def guarded(connection: Connection) -> Result:
+            try:
+                return work(connection)
+            except (*STATEMENT_ERRORS, asyncio.CancelledError):
+                raise
+            except BaseException as error:  # an OSError or TimeoutError of the function is not one of the database
+                raise _WorkFailed(error) from error
+
+        if self._is_closed:
+            raise DatabaseError(
+                f"the ledger at {self.redacted_url} is closed", hint="open it again; this is a bug in the caller"
+            )
+        if os.getpid() != self._process_id:
+            # Threads do not survive a fork, and neither SQLite nor PostgreSQL connections may cross one.
+            raise RuntimeError("a Database cannot be used after a fork: create another one in the child process")
+        with translating_errors(self.redacted_url):
+            try:
+                return await run(guarded)
+            except _WorkFailed as failed:
+                error = failed.error
+        raise error
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self.engine.dispose()
+        """Wait for the writes that have been requested, then close every connection. Idempotent."""
+        self._is_closed = True
+        await self._backend.close()
 
     def create_file(self) -> None:
         """Create the file of a SQLite ledger, and the default data folder with mode 0700; no-op on PostgreSQL.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Update, case, insert, select, update
+from sqlalchemy import Connection, Update, case, insert, select, update
 
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
@@ -31,23 +31,24 @@ async def erase(
         DatabaseError: The database failed.
     """
     now = clock.now()
-    async with database.write_transaction() as connection:
-        if (await connection.execute(_erase_statement(provisioning, now))).rowcount == 0:
+
+    def blank(connection: Connection) -> ErasureReport:
+        if connection.execute(_erase_statement(provisioning, now)).rowcount == 0:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
         avatar_ids = {provisioning.avatar_id}
         for table in (SubmissionRow, DuplicateRow):
             query = select(table.avatar_id).where(table.provisioning_id == provisioning.id)
-            avatar_ids.update((await connection.execute(query)).scalars())
+            avatar_ids.update(connection.execute(query).scalars())
         flow_run_ids = {provisioning.flow_run_id}
         query = select(EventRow.flow_run_id).where(EventRow.provisioning_id == provisioning.id)
-        flow_run_ids.update((await connection.execute(query)).scalars())
+        flow_run_ids.update(connection.execute(query).scalars())
         archive_messages = select(EventRow.message).where(
             EventRow.provisioning_id == provisioning.id, EventRow.actor == ARCHIVE_ACTOR
         )
         report = ErasureReport(
             avatar_ids=sorted(avatar_id for avatar_id in avatar_ids if avatar_id),
             flow_run_ids=sorted(flow_run_id for flow_run_id in flow_run_ids if flow_run_id),
-            archives=list((await connection.execute(archive_messages.order_by(EventRow.id))).scalars()),
+            archives=list(connection.execute(archive_messages.order_by(EventRow.id)).scalars()),
         )
         for statement in (
             update(EventRow)
@@ -71,8 +72,10 @@ async def erase(
                 flow_run_id=owner.flow_run_id,
             ),
         ):
-            await connection.execute(statement)
-    return report
+            connection.execute(statement)
+        return report
+
+    return await database.write(blank)
 
 
 def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:

@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from models.errors import DatabaseError
 
-DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+STATEMENT_ERRORS = (SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""Everything that a database driver raises for a statement or a commit."""
+DATABASE_ERRORS = (*STATEMENT_ERRORS, OSError)
 """Every error that a failing database raises."""
 _HINTS_BY_PATTERN = {
     "locked|lock timeout": "close the other program that holds the lock (perhaps sqlite3 or psql), then resume",

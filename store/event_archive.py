@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Delete, Row, Select, delete, func, insert, select
 
 from models.archive import ARCHIVE_ACTOR, ArchivedEvent, ArchiveResult, archive_event_message
 from models.clock import Clock
@@ -22,6 +24,8 @@ PAGE_SIZE = 500
 DELETE_BATCH_SIZE = 1000
 """Events or deliveries deleted per transaction; bounds how long other writers wait."""
 
+_AnyRow = Row[*tuple[Any, ...]]
+
 
 class EventArchive:
     """Archives events. Every method raises DatabaseError if the database fails, and can then be called again."""
@@ -35,8 +39,7 @@ class EventArchive:
         provisionings = events = 0
         async for ids in self._iter_final_ids(before):
             query = select(func.count(EventRow.provisioning_id.distinct()), func.count()).where(*_archivable(ids))
-            async with self._database.read_transaction() as connection:
-                counts = (await connection.execute(query)).one()
+            (counts,) = await self._database.read(partial(_fetch_all, query))
             provisionings += counts[0]
             events += counts[1]
         deliveries = sum([len(ids) async for ids in self._iter_old_delivery_ids(before)])
@@ -96,8 +99,7 @@ class EventArchive:
                 )
                 if after is not None:
                     query = query.where(pagination.after_key(created_at, *after))
-                async with self._database.read_transaction() as connection:
-                    rows = (await connection.execute(query)).all()
+                rows = await self._database.read(partial(_fetch_all, query))
                 if ids := [row.id for row in rows if row.updated_at < before]:
                     yield ids
                 if len(rows) < PAGE_SIZE:
@@ -108,8 +110,8 @@ class EventArchive:
         """Return the archivable events, grouped by provisioning, oldest first."""
         query = select(EventRow.__table__).where(*_archivable(provisioning_ids))
         query = query.order_by(EventRow.provisioning_id, EventRow.id)
-        async with self._database.read_transaction() as connection:
-            return [ArchivedEvent.model_validate(row) for row in await connection.execute(query)]
+        rows = await self._database.read(partial(_fetch_all, query))
+        return [ArchivedEvent.model_validate(row) for row in rows]
 
     async def _delete(
         self, events: Sequence[ArchivedEvent], file_name: str, sha256: str, started_at: datetime
@@ -123,10 +125,11 @@ class EventArchive:
             .with_for_update()
         )
         events_by_id = {key: list(group) for key, group in groupby(events, lambda event: event.provisioning_id)}
-        async with self._database.write_transaction() as connection:
-            rows = (await connection.execute(query)).all()
+
+        def delete_archived(connection: Connection) -> Sequence[_AnyRow]:
+            rows = connection.execute(query).all()
             # Insert before deleting: without AUTOINCREMENT, SQLite reuses the id of a deleted newest row.
-            await connection.execute(
+            connection.execute(
                 insert(EventRow),
                 [
                     {
@@ -144,7 +147,10 @@ class EventArchive:
             )
             for start in range(0, len(events), DELETE_BATCH_SIZE):
                 ids = [event.id for event in events[start : start + DELETE_BATCH_SIZE]]
-                await connection.execute(delete(EventRow).where(EventRow.id.in_(ids)))
+                connection.execute(delete(EventRow).where(EventRow.id.in_(ids)))
+            return rows
+
+        rows = await self._database.write(delete_archived)
         return [row.id for row in rows if row.erased_at is not None and row.erased_at >= started_at]
 
     async def _iter_old_delivery_ids(self, before: datetime) -> AsyncIterator[list[int]]:
@@ -160,8 +166,7 @@ class EventArchive:
                 .order_by(WebhookDeliveryRow.id)
                 .limit(DELETE_BATCH_SIZE + 1)
             )
-            async with self._database.read_transaction() as connection:
-                rows = (await connection.execute(query)).all()
+            rows = await self._database.read(partial(_fetch_all, query))
             old_ids = [row.id for row in rows[:-1] if row.received_at < before]
             if old_ids:
                 yield old_ids
@@ -172,11 +177,17 @@ class EventArchive:
     async def _delete_deliveries(self, before: datetime) -> int:
         count = 0
         async for ids in self._iter_old_delivery_ids(before):
-            async with self._database.write_transaction() as connection:
-                count += (
-                    await connection.execute(delete(WebhookDeliveryRow).where(WebhookDeliveryRow.id.in_(ids)))
-                ).rowcount
+            statement = delete(WebhookDeliveryRow).where(WebhookDeliveryRow.id.in_(ids))
+            count += await self._database.write(partial(_rowcount, statement))
         return count
+
+
+def _fetch_all(query: Select[*tuple[Any, ...]], connection: Connection) -> Sequence[_AnyRow]:
+    return connection.execute(query).all()
+
+
+def _rowcount(statement: Delete, connection: Connection) -> int:
+    return connection.execute(statement).rowcount
 
 
 def _archivable(provisioning_ids: Sequence[str]) -> tuple[ColumnElement[bool], ...]:

@@ -41,5 +41,6 @@ async def list_evidence(database: Database, provisioning_id: str) -> list[Eviden
     query = (
         select(EvidenceRow.__table__).where(EvidenceRow.provisioning_id == provisioning_id).order_by(EvidenceRow.id)
     )
-    async with database.read_transaction() as connection:
-        return [Evidence.model_validate(row) for row in await connection.execute(query)]
+    return await database.read(
+        lambda connection: [Evidence.model_validate(row) for row in connection.execute(query)]
+    )

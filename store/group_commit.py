@@ -1,146 +1,151 @@
-"""Lets writers that come while another one commits share one transaction, and its one flush to the disk.
+"""Group commit for SQLite: one writer thread runs concurrent writes in one transaction, with one flush to the disk.
 
-SQLite has one writer at a time, and a commit takes milliseconds where a change takes microseconds.
+SQLite has one writer at a time. A commit takes milliseconds, a change takes microseconds, so writes that arrive
+while a commit is in progress share the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
-from typing import cast
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
-from store.errors import DATABASE_ERRORS
-from store.sqlite_connection import SqliteConnection
+from models.errors import DatabaseError
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
 
 MAX_GROUP_SIZE = 50
-"""Writers in a transaction: other processes wait for the lock meanwhile."""
-
-Transaction = AbstractAsyncContextManager[AsyncConnection]
-
-
-class _CommitGroup:
-    """Writers of one transaction."""
-
-    def __init__(
-        self, transaction: Transaction, connection: AsyncConnection, sqlite_connection: SqliteConnection
-    ) -> None:
-        self.transaction = transaction
-        self.connection = connection
-        self.sqlite_connection = sqlite_connection
-        self.size = 0
-        self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Resolved once the transaction is committed, or with the error that prevented it."""
+"""Writes per transaction: other processes wait for SQLite's lock meanwhile."""
+_OWN_STATEMENT_ERRORS = (IntegrityError, DataError, ProgrammingError)
+"""Errors of a statement or its values; every other DBAPIError (disk full, I/O error) is a database failure."""
 
 
-@contextlib.contextmanager
-def _savepoint(raw: SqliteConnection) -> Iterator[None]:
-    """Take back what is written in the context where it raises, and nothing else."""
-    raw.savepoint()
-    try:
-        yield
-    except DATABASE_ERRORS:
-        raise  # the whole transaction goes
-    except BaseException:
-        raw.rollback_to_savepoint()
-        raise
-    raw.release_savepoint()
+@dataclass(slots=True)
+class _Write:
+    """A write in the queue; the outcome is set by the writer thread and delivered by the event loop."""
+
+    work: Work[Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def deliver(self) -> None:
+        if self.future.done():  # its caller was cancelled
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
 
 
 class GroupCommit:
-    """Takes writers in the order of their coming; after the last of a group it is committed for all."""
+    """Queues writes and commits them in groups, in the order of their arrival.
 
-    def __init__(self, begin_transaction: Callable[[], Transaction]) -> None:
-        """`begin` returns a transaction that writes; leaving it commits, or rolls back on an exception."""
-        self._begin_transaction = begin_transaction
-        self._group: _CommitGroup | None = None
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._locked = False
-        self._finish_task: asyncio.Task[None] | None = None
+    An error that a write itself raises rolls back that write alone. A failure of the database, at a statement or at
+    the commit, rolls back the group and is raised in each of its writers.
+    """
 
-    @contextlib.asynccontextmanager
-    async def write_transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Write, and return once that is committed.
+    def __init__(self, begin: Callable[[], AbstractContextManager[Connection]], executor: Executor) -> None:
+        """Create the queue.
 
-        What a writer raises takes back its own changes alone; a failure of the database is every writer's.
+        Args:
+            begin: Opens a write transaction; leaving it commits, or rolls back on an exception.
+            executor: Runs one function at a time: SQLite's writer thread.
         """
-        await self._acquire()
-        try:
-            group = self._group = self._group or await self._begin_group()
-        except BaseException:
-            self._release()
-            raise
-        try:
-            with _savepoint(group.sqlite_connection) if group.size else contextlib.nullcontext():
-                yield group.connection
-        except BaseException as error:
-            if group.size and not isinstance(error, DATABASE_ERRORS):
-                self._release()
-            else:
-                await asyncio.wait({self._start_finishing(group, error)})
-            raise
-        group.size += 1
-        self._release()
-        await asyncio.shield(group.committed)
+        self._begin = begin
+        self._executor = executor
+        self._queue: deque[_Write] = deque()
+        self._group: asyncio.Future[list[_Write]] | None = None
 
-    async def _begin_group(self) -> _CommitGroup:
-        transaction = self._begin_transaction()
-        connection = await transaction.__aenter__()
-        raw = (await connection.get_raw_connection()).driver_connection
-        return _CommitGroup(transaction, connection, cast("SqliteConnection", raw))
+    async def write(self, work: Work[Result]) -> Result:
+        """Run the work in a transaction and return its result once it is committed.
 
-    async def _acquire(self) -> None:
-        """Wait until no other writer is active."""
-        if not self._locked:
-            self._locked = True
-            return
-        mine = asyncio.get_running_loop().create_future()
-        self._waiters.append(mine)
+        A caller that is cancelled before its work starts writes nothing. Later the work is committed all the same.
+        """
+        loop = asyncio.get_running_loop()
+        write = _Write(work, loop.create_future())
+        self._queue.append(write)
+        if self._group is None:
+            self._start_group(loop)
+        result: Result = await write.future
+        return result
+
+    async def drain(self) -> None:
+        """Wait until the queue is empty and no transaction is in progress."""
+        while self._group is not None:
+            await asyncio.wait({self._group})
+
+    def _start_group(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            await mine
-        except asyncio.CancelledError:
-            if mine.cancelled():
-                with contextlib.suppress(ValueError):  # it was passed over
-                    self._waiters.remove(mine)
-            else:
-                self._release()
-            raise
-
-    def _release(self) -> None:
-        """Let the next one write: into the group while there is room, else once that has ended."""
-        group = self._group
-        if group is not None and group.size >= MAX_GROUP_SIZE:
-            self._start_finishing(group)
-            return
-        while self._waiters:
-            if not (following := self._waiters.popleft()).done():
-                following.set_result(None)
-                return
-        if group is not None:
-            self._start_finishing(group)
+            self._group = loop.run_in_executor(self._executor, self._commit_group)
+        except RuntimeError:  # the executor is shut down; without an error the queue would wait forever
+            self._fail_queue(DatabaseError("the database is closed"))
         else:
-            self._locked = False
+            self._group.add_done_callback(self._finish_group)
 
-    def _start_finishing(self, group: _CommitGroup, error: BaseException | None = None) -> asyncio.Task[None]:
-        """Begin to commit, or for an error to roll back: in a task of its own, that no writer's end cuts short."""
-        self._finish_task = asyncio.create_task(self._finish_group(group, error))
-        return self._finish_task
+    def _finish_group(self, group: asyncio.Future[list[_Write]]) -> None:
+        """Deliver the outcomes, and start a transaction for the writes that arrived in the meantime."""
+        self._group = None
+        for write in group.result():
+            write.deliver()
+        while self._queue and self._queue[0].future.cancelled():
+            self._queue.popleft()
+        if self._queue:
+            self._start_group(group.get_loop())
 
-    async def _finish_group(self, group: _CommitGroup, error: BaseException | None) -> None:
-        failure = error if isinstance(error, DATABASE_ERRORS) else None  # leaving raises nothing that it was handed
+    def _fail_queue(self, error: DatabaseError) -> None:
+        while self._queue:
+            write = self._queue.popleft()
+            write.error = error
+            write.deliver()
+
+    def _commit_group(self) -> list[_Write]:
+        """Run in the writer thread; returns the writes of one transaction with their outcomes."""
+        writes = self._take_group()
+        if not writes:
+            return writes
         try:
-            await group.transaction.__aexit__(type(error) if error else None, error, None)
-        except Exception as raised:  # noqa: BLE001  # it is each writer's to raise
-            failure = raised
-        finally:
-            if failure is None:
-                group.committed.set_result(None)
-            else:
-                group.committed.set_exception(failure)
-                group.committed.exception()  # mark it as retrieved: all writers may have been cancelled
-            self._group = None
-            self._release()
+            with self._begin() as connection:
+                if len(writes) == 1:
+                    writes[0].result = writes[0].work(connection)  # without a savepoint: the transaction is its own
+                else:
+                    for write in writes:
+                        _run_in_savepoint(connection, write)
+        except BaseException as error:  # noqa: BLE001  # raised in each writer
+            for write in writes:
+                # It replaces a write's own error, too, because that may come from a change that is now rolled back.
+                write.error = error
+        return writes
+
+    def _take_group(self) -> list[_Write]:
+        writes: list[_Write] = []
+        while self._queue and len(writes) < MAX_GROUP_SIZE:
+            if not (write := self._queue.popleft()).future.cancelled():
+                writes.append(write)
+        return writes
+
+
+def _run_in_savepoint(connection: Connection, write: _Write) -> None:
+    """Run one write of several; its own error rolls back to its savepoint, a database failure is raised.
+
+    SQLite rolls back the whole transaction by itself on some errors. Then the rollback to the savepoint fails, and
+    that is an OperationalError.
+    """
+    try:
+        with connection.begin_nested():
+            write.result = write.work(connection)
+    except _OWN_STATEMENT_ERRORS as error:
+        write.error = error
+    except (DBAPIError, sqlite3.Error):
+        raise
+    except BaseException as error:  # noqa: BLE001  # raised in its writer
+        write.error = error

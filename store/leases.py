@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Table, Text, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Table, Text, bindparam, func, or_, select, update
 from sqlalchemy import cast as cast_to
 
 from models.clock import Clock
@@ -98,8 +98,7 @@ class LeaseRepository:
         """
         now = self._clock.now()
         parameters = {"provisioning_id": provisioning_id, **_acquire_parameters(owner, now, duration)}
-        async with self._database.write_transaction() as connection:
-            row = (await connection.execute(_ACQUIRE, parameters)).one_or_none()
+        row = await self._database.write(lambda connection: connection.execute(_ACQUIRE, parameters).one_or_none())
         if row is None:
             raise LeaseUnavailable(f"another owner holds the lease on provisioning {provisioning_id}")
         return mappers.to_provisioning(row)
@@ -128,8 +127,9 @@ class LeaseRepository:
             "started_at": started_at,
             "blocked_before": blocked_before,
         }
-        async with self._database.write_transaction() as connection:
-            row = (await connection.execute(_ACQUIRE_NEXT_PENDING, parameters)).one_or_none()
+        row = await self._database.write(
+            lambda connection: connection.execute(_ACQUIRE_NEXT_PENDING, parameters).one_or_none()
+        )
         return mappers.to_provisioning(row) if row is not None else None
 
     async def renew(
@@ -154,19 +154,19 @@ class LeaseRepository:
             "expected_version": version,
             "expires_at": self._clock.now() + duration,
         }
-        async with self._database.write_transaction() as connection:
-            if (await connection.execute(_RENEW, parameters)).rowcount == 0:
-                raise LeaseLost(
-                    f"the lease on provisioning {provisioning_id} was lost: "
-                    "another owner took over or it was cancelled"
-                )
+        if not await self._database.write(lambda connection: connection.execute(_RENEW, parameters).rowcount):
+            raise LeaseLost(
+                f"the lease on provisioning {provisioning_id} was lost: another owner took over or it was cancelled"
+            )
 
     async def renew_all(
         self, provisioning_ids: Collection[str], owner: LeaseOwner, duration: timedelta
     ) -> frozenset[str]:
         """Extend many leases in one transaction; return the ids of those that were lost or cancelled."""
-        ids, renewed = list(provisioning_ids), set()
-        async with self._database.write_transaction() as connection:
+        ids = list(provisioning_ids)
+
+        def renew_pages(connection: Connection) -> frozenset[str]:
+            renewed: set[str] = set()
             for start in range(0, len(ids), PAGE_SIZE):
                 statement = (
                     update(ProvisioningRow)
@@ -176,8 +176,10 @@ class LeaseRepository:
                     .values(lease_expires_at=self._clock.now() + duration)
                     .returning(ProvisioningRow.id)
                 )
-                renewed |= set((await connection.execute(statement)).scalars())
-        return frozenset(ids) - renewed
+                renewed |= set(connection.execute(statement).scalars())
+            return frozenset(ids) - renewed
+
+        return await self._database.write(renew_pages)
 
     async def release(self, provisioning_id: str, owner: LeaseOwner) -> None:
         """Release the lease if this owner still holds it.
@@ -190,8 +192,7 @@ class LeaseRepository:
             "owner_id": owner.id,
             "expires_at": self._clock.now() + RELEASE_GRACE,
         }
-        async with self._database.write_transaction() as connection:
-            await connection.execute(_RELEASE, parameters)
+        await self._database.write(lambda connection: connection.execute(_RELEASE, parameters))
 
 
 def _acquire_parameters(owner: LeaseOwner, now: datetime, duration: timedelta) -> dict[str, Any]:

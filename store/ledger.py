@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack, cast
 
-from sqlalchemy import Table, bindparam, false, insert, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, false, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from models.errors import (
     InvalidTransition,
@@ -117,15 +116,18 @@ class Ledger(LedgerReader):
             "fingerprint": request.fingerprint,
             "new_request": request_values,
         }
-        async with self.database.write_transaction() as connection:
-            row = (await connection.execute(statement, values)).one_or_none()
-            if is_new := row is not None:
-                await self._append_event(
+
+        def get_or_insert(connection: Connection) -> tuple[Row[Any], bool]:
+            inserted = connection.execute(statement, values).one_or_none()
+            if inserted is not None:
+                self._append_event(
                     connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
                 )
-            else:
-                await connection.execute(_UPDATE_REQUEST, update_values)
-                row = (await connection.execute(_BY_REFERENCE, {"reference_": reference})).one()
+                return inserted, True
+            connection.execute(_UPDATE_REQUEST, update_values)
+            return connection.execute(_BY_REFERENCE, {"reference_": reference}).one(), False
+
+        row, is_new = await self.database.write(get_or_insert)
         if row.request_fingerprint != request.fingerprint:
             raise ReferenceConflict(reference, row.id)
         return mappers.to_provisioning(row), is_new
@@ -160,8 +162,8 @@ class Ledger(LedgerReader):
             ProvisioningErased: The provisioning was erased.
             StaleVersion: Another owner changed the provisioning since it was read; nothing was written.
         """
-        async with self.database.write_transaction() as connection:
-            return await self._transition(
+        return await self.database.write(
+            lambda connection: self._transition(
                 connection,
                 provisioning,
                 owner,
@@ -171,6 +173,7 @@ class Ledger(LedgerReader):
                 reasons=reasons,
                 **changes,
             )
+        )
 
     async def begin_submission(
         self, provisioning: Provisioning, owner: LeaseOwner, message: str
@@ -186,8 +189,9 @@ class Ledger(LedgerReader):
             "created_at": now,
             "state_changed_at": now,
         }
-        async with self.database.write_transaction() as connection:
-            submitting = await self._transition(
+
+        def record(connection: Connection) -> tuple[Provisioning, Submission]:
+            submitting = self._transition(
                 connection,
                 provisioning,
                 owner,
@@ -199,9 +203,11 @@ class Ledger(LedgerReader):
                 avatar_id=None,
                 training_started_at=None,
             )
-            row = (await connection.execute(_INSERT_SUBMISSION, values)).one()
-            await connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))
-        return submitting, mappers.to_submission(row)
+            row = connection.execute(_INSERT_SUBMISSION, values).one()
+            connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))
+            return submitting, mappers.to_submission(row)
+
+        return await self.database.write(record)
 
     async def resolve_submission(
         self,
@@ -234,8 +240,9 @@ class Ledger(LedgerReader):
             "avatar_id": avatar_id,
             "state_changed_at": self._clock.now(),
         }
-        async with self.database.write_transaction() as connection:
-            resolved = await self._transition(
+
+        def record(connection: Connection) -> Provisioning:
+            resolved = self._transition(
                 connection,
                 provisioning,
                 owner,
@@ -246,8 +253,10 @@ class Ledger(LedgerReader):
                 submission_id=submission.id,
                 **transition_changes,
             )
-            await connection.execute(_UPDATE_SUBMISSION, resolution)
-        return resolved
+            connection.execute(_UPDATE_SUBMISSION, resolution)
+            return resolved
+
+        return await self.database.write(record)
 
     async def record_duplicate(
         self, provisioning: Provisioning, owner: LeaseOwner, submission_id: str, avatar_id: str, message: str
@@ -264,25 +273,25 @@ class Ledger(LedgerReader):
             "detected_at": self._clock.now(),
         }
         statement = engine.insert(DuplicateRow).values(values).on_conflict_do_nothing()
-        async with self.database.write_transaction() as connection:
-            is_new = (await connection.execute(statement)).rowcount == 1
+        status_query = select(ProvisioningRow.status).where(ProvisioningRow.id == provisioning.id).with_for_update()
+
+        def record(connection: Connection) -> bool:
+            is_new = connection.execute(statement).rowcount == 1
             if is_new:
-                status_query = select(ProvisioningRow.status).where(ProvisioningRow.id == provisioning.id)
-                status = Status((await connection.execute(status_query.with_for_update())).scalar_one())
-                await self._append_event(
-                    connection, provisioning.id, status, status, owner, message, None, submission_id
-                )
-        return is_new
+                status = Status(connection.execute(status_query).scalar_one())
+                self._append_event(connection, provisioning.id, status, status, owner, message, None, submission_id)
+            return is_new
+
+        return await self.database.write(record)
 
     async def check_writable(self) -> None:
         """Begin and commit a write that changes nothing. Raises DatabaseError if the ledger is read-only."""
         statement = update(ProvisioningRow).where(false()).values(version=0)
-        async with self.database.write_transaction() as connection:
-            await connection.execute(statement)
+        await self.database.write(lambda connection: connection.execute(statement))
 
-    async def _transition(
+    def _transition(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         provisioning: Provisioning,
         owner: LeaseOwner,
         message: str,
@@ -312,17 +321,17 @@ class Ledger(LedgerReader):
             values["reasons"] = [reason.model_dump() for reason in reasons]
         if raw_status is not None:
             raw_status = values["raw_status"] = _sanitize_status(raw_status)
-        row = (await connection.execute(_COMPARE_AND_SET, values)).one_or_none()
+        row = connection.execute(_COMPARE_AND_SET, values).one_or_none()
         if row is None:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
-        await self._append_event(
+        self._append_event(
             connection, provisioning.id, provisioning.status, status, owner, message, raw_status, submission_id
         )
         return mappers.to_provisioning(row)
 
-    async def _append_event(
+    def _append_event(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         provisioning_id: str,
         from_status: Status | None,
         to_status: Status,
@@ -342,7 +351,7 @@ class Ledger(LedgerReader):
             "flow_run_id": owner.flow_run_id,
             "submission_id": submission_id,
         }
-        await connection.execute(_INSERT_EVENT, event)
+        connection.execute(_INSERT_EVENT, event)
 
 
 def _sanitize_status(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Connection, Select, func, or_, select
 
 from models.clock import Clock
 from models.errors import UnknownProvisioning
@@ -26,11 +26,16 @@ class LedgerReader:
     async def get(self, key: str) -> Provisioning:
         """Return the provisioning with this id or reference. Raises UnknownProvisioning."""
         query = select(ProvisioningRow.__table__)
-        async with self.database.read_transaction() as connection:
+
+        def find(connection: Connection) -> Provisioning | None:
             for column in (ProvisioningRow.id, ProvisioningRow.reference):
-                if row := (await connection.execute(query.where(column == key))).one_or_none():
+                if row := connection.execute(query.where(column == key)).one_or_none():
                     return mappers.to_provisioning(row)
-        raise UnknownProvisioning(key)
+            return None
+
+        if (provisioning := await self.database.read(find)) is None:
+            raise UnknownProvisioning(key)
+        return provisioning
 
     async def list_latest(self, status: Status | None, limit: int) -> list[Provisioning]:
         """Return at most `limit` provisionings with the given status, or with any, newest first."""
@@ -61,8 +66,9 @@ class LedgerReader:
     async def count_by_status(self) -> dict[Status, int]:
         """Return the number of provisionings per status, omitting statuses with no provisioning."""
         query = select(ProvisioningRow.status, func.count()).group_by(ProvisioningRow.status)
-        async with self.database.read_transaction() as connection:
-            counted = {Status(status): count for status, count in await connection.execute(query)}
+        counted = await self.database.read(
+            lambda connection: {Status(status): count for status, count in connection.execute(query)}
+        )
         return {status: counted[status] for status in Status if status in counted}
 
     async def list_unleased(
@@ -92,8 +98,9 @@ class LedgerReader:
     async def list_events(self, provisioning_id: str) -> list[ProvisioningEvent]:
         """Return all events of a provisioning that are not archived, oldest first."""
         query = select(EventRow.__table__).where(EventRow.provisioning_id == provisioning_id).order_by(EventRow.id)
-        async with self.database.read_transaction() as connection:
-            return [mappers.to_event(row) for row in await connection.execute(query)]
+        return await self.database.read(
+            lambda connection: [mappers.to_event(row) for row in connection.execute(query)]
+        )
 
     async def list_submissions(self, provisioning_id: str) -> list[Submission]:
         """Return all submissions of a provisioning, oldest first."""
@@ -109,9 +116,8 @@ class LedgerReader:
             .order_by(SubmissionRow.ordinal)
         )
         submissions: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
-        async with self.database.read_transaction() as connection:
-            for row in await connection.execute(query):
-                submissions[row.provisioning_id].append(mappers.to_submission(row))
+        for row in await self.database.read(lambda connection: connection.execute(query).all()):
+            submissions[row.provisioning_id].append(mappers.to_submission(row))
         return submissions
 
     async def list_duplicates(self, provisioning_id: str) -> list[DuplicateAvatar]:
@@ -121,8 +127,9 @@ class LedgerReader:
             .where(DuplicateRow.provisioning_id == provisioning_id)
             .order_by(DuplicateRow.detected_at)
         )
-        async with self.database.read_transaction() as connection:
-            return [mappers.to_duplicate(row) for row in await connection.execute(query)]
+        return await self.database.read(
+            lambda connection: [mappers.to_duplicate(row) for row in connection.execute(query)]
+        )
 
     async def find_by_submission_ids(self, submission_ids: Sequence[str]) -> list[Provisioning]:
         """Return the provisionings of the given submissions."""
@@ -162,5 +169,6 @@ class LedgerReader:
         )
 
     async def _fetch_provisionings(self, query: Select[Any]) -> list[Provisioning]:
-        async with self.database.read_transaction() as connection:
-            return [mappers.to_provisioning(row) for row in await connection.execute(query)]
+        return await self.database.read(
+            lambda connection: [mappers.to_provisioning(row) for row in connection.execute(query)]
+        )

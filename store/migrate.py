@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -53,18 +54,16 @@ async def upgrade(database: Database) -> None:
 
     Concurrent upgrades are safe on SQLite: the second one waits for the first. Raises DatabaseError.
     """
-    database.create_file()
+    await asyncio.to_thread(database.create_file)  # it may wait for a lock
     current, head = await schema_revisions(database)
     if current == head:
         return  # takes no lock, so a busy or read-only ledger can still be read
-    async with database.write_transaction() as connection:
-        await connection.run_sync(_upgrade)
+    await database.write(_upgrade)
 
 
 async def schema_revisions(database: Database) -> tuple[str | None, str]:
     """Return the ledger's current revision and the one that this version requires. Raises DatabaseError."""
-    async with database.read_transaction() as connection:
-        return await connection.run_sync(_current), HEAD_REVISION
+    return await database.read(_current), HEAD_REVISION
 
 
 async def ensure_schema(database: Database) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from models.clock import Clock
 from models.provisioning import Provisioning
@@ -78,15 +78,19 @@ class QuarantineRepository:
             for recording in recording_identities(provisioning).values()
         ]
         existing = select(QuarantineRow.id).where(QuarantineRow.provisioning_id == provisioning.id)
-        async with self._database.write_transaction() as connection:
-            if (await connection.execute(existing)).first() is None:
-                await connection.execute(insert(QuarantineRow), values)
+
+        def add_once(connection: Connection) -> None:
+            if connection.execute(existing).first() is None:
+                connection.execute(insert(QuarantineRow), values)
+
+        await self._database.write(add_once)
 
     async def find_provisioning_for(self, recording: RecordingIdentity) -> str | None:
         """Return the id of the refused provisioning that quarantined this recording, or None."""
         parameters = {"hash": recording.hash, "etag": recording.etag, "size_bytes": recording.size_bytes}
-        async with self._database.read_transaction() as connection:
-            return (await connection.execute(_FIND_QUARANTINING_PROVISIONING, parameters)).scalar_one_or_none()
+        return await self._database.read(
+            lambda connection: connection.execute(_FIND_QUARANTINING_PROVISIONING, parameters).scalar_one_or_none()
+        )
 
     async def release(self, provisioning_id: str, reason: str) -> Sequence[str]:
         """Release the recordings of a refused provisioning; return the identities that were in quarantine."""
@@ -96,5 +100,4 @@ class QuarantineRepository:
             .values(released_at=self._clock.now(), release_reason=reason)
             .returning(QuarantineRow.input_identity)
         )
-        async with self._database.write_transaction() as connection:
-            return list((await connection.execute(statement)).scalars())
+        return await self._database.write(lambda connection: list(connection.execute(statement).scalars()))

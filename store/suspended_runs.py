@@ -22,19 +22,24 @@ class SuspendedRunRepository:
         """Record that a run is about to suspend itself; idempotent."""
         engine = sqlite if self._database.is_sqlite else postgresql
         values = {"flow_run_id": flow_run_id, "provisioning_id": provisioning_id, "suspended_at": self._clock.now()}
-        async with self._database.write_transaction() as connection:
-            await connection.execute(engine.insert(SuspendedRunRow).values(values).on_conflict_do_nothing())
+        await self._database.write(
+            lambda connection: connection.execute(
+                engine.insert(SuspendedRunRow).values(values).on_conflict_do_nothing()
+            )
+        )
 
     async def exists(self, flow_run_id: str) -> bool:
         """Return whether this run has suspended itself before: if so, it was resumed and not just started."""
         query = select(SuspendedRunRow.flow_run_id).where(SuspendedRunRow.flow_run_id == flow_run_id)
-        async with self._database.read_transaction() as connection:
-            return (await connection.execute(query)).one_or_none() is not None
+        return await self._database.read(lambda connection: connection.execute(query).one_or_none() is not None)
 
     async def remove(self, flow_run_id: str) -> None:
         """Delete the record of a run that has ended."""
-        async with self._database.write_transaction() as connection:
-            await connection.execute(delete(SuspendedRunRow).where(SuspendedRunRow.flow_run_id == flow_run_id))
+        await self._database.write(
+            lambda connection: connection.execute(
+                delete(SuspendedRunRow).where(SuspendedRunRow.flow_run_id == flow_run_id)
+            )
+        )
 
     async def list_with_terminal_provisioning(self) -> list[str]:
         """Return the ids of the recorded runs whose provisioning is terminal, the longest suspended first."""
@@ -47,5 +52,4 @@ class SuspendedRunRepository:
             .where(ProvisioningRow.status.not_in(in_flight))
             .order_by(SuspendedRunRow.suspended_at)
         )
-        async with self._database.read_transaction() as connection:
-            return list(await connection.scalars(query))
+        return await self._database.read(lambda connection: list(connection.scalars(query)))

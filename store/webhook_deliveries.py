@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from models.clock import Clock
@@ -57,20 +57,20 @@ class WebhookDeliveryRepository:
         engine = sqlite if self._database.is_sqlite else postgresql
         statement = engine.insert(WebhookDeliveryRow).on_conflict_do_nothing().returning(WebhookDeliveryRow.digest)
         now = self._clock.now()
-        async with self._database.write_transaction() as connection:
+        values = [{**asdict(delivery), "received_at": now} for delivery in batch]
+
+        def insert_new(connection: Connection) -> set[str]:
             if not self._database.is_sqlite:
                 # Serialize inserts, so that ids become visible in order and `list_after` never skips one.
-                await connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
-            return set(
-                await connection.scalars(
-                    statement, [{**asdict(delivery), "received_at": now} for delivery in batch]
-                )
-            )
+                connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
+            return set(connection.scalars(statement, values))
+
+        return await self._database.write(insert_new)
 
     async def latest_id(self) -> int:
         """Return the id of the newest delivery, or 0: the position from which a poller calls `list_after`."""
-        async with self._database.read_transaction() as connection:
-            return (await connection.execute(select(func.max(WebhookDeliveryRow.id)))).scalar_one() or 0
+        query = select(func.coalesce(func.max(WebhookDeliveryRow.id), 0))
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
 
     async def list_after(self, delivery_id: int) -> list[tuple[int, str]]:
         """Return (delivery id, avatar id) of at most PAGE_SIZE deliveries after the given id, oldest first."""
@@ -80,5 +80,6 @@ class WebhookDeliveryRepository:
             .order_by(WebhookDeliveryRow.id)
             .limit(PAGE_SIZE)
         )
-        async with self._database.read_transaction() as connection:
-            return [(row.id, row.avatar_id) for row in await connection.execute(query)]
+        return await self._database.read(
+            lambda connection: [(row.id, row.avatar_id) for row in connection.execute(query)]
+        )

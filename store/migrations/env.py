@@ -17,8 +17,7 @@ def _run(connection: Connection) -> None:
 
 async def _run_from_settings() -> None:
     database = Database(Settings.load().avatars_database_url.get_secret_value())
-    async with database.write_transaction() as connection:
-        await connection.run_sync(_run)
+    await database.write(_run)
     await database.close()
 
 

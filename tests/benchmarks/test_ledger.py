@@ -17,13 +17,14 @@ async def test_seeded_ledger_has_complete_histories(tmp_path: Path) -> None:
     await seed(url, 2_500)
     rows = BASE_ROWS + 2 * sum(TERMINAL.values())
     database = Database(url)
-    async with database.read_transaction() as connection:
-        counts = {
-            table: await connection.scalar(select(func.count()).select_from(table))
+    counts = await database.read(
+        lambda connection: {
+            table: connection.scalar(select(func.count()).select_from(table))
             for table in (ProvisioningRow, SubmissionRow, EvidenceRow, EventRow, WebhookDeliveryRow)
         }
-        query = select(func.count()).select_from(ProvisioningRow).join(EventRow)
-        event_count = await connection.scalar(query)
+    )
+    query = select(func.count()).select_from(ProvisioningRow).join(EventRow)
+    event_count = await database.read(lambda connection: connection.scalar(query))
     await database.close()
     assert counts == {
         ProvisioningRow: rows,

@@ -102,7 +102,7 @@ class SqliteReadOnly(DatabaseFault):
     is_on: bool = False
 
     def __post_init__(self) -> None:
-        @event.listens_for(self.database.engine.sync_engine, "begin")
+        @event.listens_for(self.database.engine, "begin")
         def begin(connection: Any) -> None:
             connection.exec_driver_sql(f"PRAGMA query_only = {self.is_on:d}")
 
@@ -132,7 +132,7 @@ class SqlitePageLimit(DatabaseFault):
     is_on: bool = False
 
     def __post_init__(self) -> None:
-        @event.listens_for(self.database.engine.sync_engine, "begin")
+        @event.listens_for(self.database.engine, "begin")
         def begin(connection: Any) -> None:
             # SQLite raises a limit of 1 to the current number of pages.
             connection.exec_driver_sql(f"PRAGMA max_page_count = {1 if self.is_on else 2**30}")
@@ -225,7 +225,7 @@ class PostgresDisconnected(DatabaseFault):
     is_on: bool = False
 
     def __post_init__(self) -> None:
-        @event.listens_for(self.database.engine.sync_engine, "before_cursor_execute")
+        @event.listens_for(self.database.engine, "before_cursor_execute")
         def terminate(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
             if self.is_on and statement.startswith("INSERT INTO events"):
                 self.terminate_connections()

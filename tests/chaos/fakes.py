@@ -6,24 +6,25 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import prefect
 import pytest
 from prefect.exceptions import ObjectNotFound
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Engine, event
 
 from clients.argil import ArgilClient
 from models.errors import DatabaseError
 from services.webhook_wakeups import WebhookWakeups
 from store.database import Database
-from store.sqlite_connection import SqliteConnection
+from store.group_commit import Result, Work
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.chaos.deterministic_scheduler import current_process, deterministic_uuid4
 
+Returned = TypeVar("Returned")
 IGNORED_SLEEP_SECONDS = 0.001
 """Shorter sleeps come from the rate limiter, which the tests do not limit."""
 
@@ -45,7 +46,7 @@ class ScheduledClock:
         return 1.0
 
 
-_ENGINES: dict[str, AsyncEngine] = {}
+_ENGINES: dict[str, Engine] = {}
 """By database URL. Transactions never overlap, so processes share engines and their compiled statements."""
 
 
@@ -55,10 +56,10 @@ class SharedDatabase(Database):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         new_engine = self.engine
-        self.engine = _ENGINES.setdefault(url, new_engine)
+        self.engine = self._backend.engine = _ENGINES.setdefault(url, new_engine)
         if self.engine is new_engine:
 
-            @event.listens_for(new_engine.sync_engine, "connect")
+            @event.listens_for(new_engine, "connect")
             def disable_fsync(connection: Any, _record: Any) -> None:
                 connection.cursor().execute("PRAGMA synchronous = OFF")  # these tests kill processes, not machines
 
@@ -69,36 +70,45 @@ class SharedDatabase(Database):
 class CrashingDatabase(SharedDatabase):
     """Adds a yield point before each transaction, and crash points before and after each commit of a write."""
 
-    @contextlib.asynccontextmanager
-    async def read_transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, work: Work[Result]) -> Result:
         await current_process.get().simulation.scheduler.yield_point(f"{_caller()}: not read")
-        async with super().read_transaction() as connection:
-            yield connection
+        return await super().read(work)
 
-    @contextlib.asynccontextmanager
-    async def write_transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, work: Work[Result]) -> Result:
         simulation, operation = current_process.get().simulation, _caller()
         await simulation.scheduler.yield_point(f"{operation}: not begun")
         if simulation.failing_writes > 0:
             simulation.failing_writes -= 1
             raise DatabaseError("the disk is full")
-        async with super().write_transaction() as connection:
-            yield connection
+
+        def crashing(connection: Connection) -> Result:
+            result = work(connection)
             simulation.scheduler.crash_point(f"{operation}: not committed")
+            return result
+
+        result = await super().write(crashing)
         simulation.scheduler.crash_point(f"{operation}: committed")
+        return result
 
 
 def _caller() -> str:
-    """Return the name of the method that opens the transaction.
-
-    The frames in between are the context manager and contextlib.
-    """
-    return sys._getframe(3).f_code.co_name
+    """Return the name of the method that awaits `read` or `write`."""
+    return sys._getframe(2).f_code.co_name
 
 
-async def _run_inline(_connection: SqliteConnection, work: Callable[[], Any]) -> Any:
-    """Run the work of a connection without its thread, so that no step depends on thread timing."""
-    return work()
+class InlineExecutor(Executor):
+    """Runs each function where it is submitted, so that no step depends on the timing of threads."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def submit(self, fn: Callable[..., Returned], /, *args: Any, **kwargs: Any) -> Future[Returned]:
+        future: Future[Returned] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  # Future.result() raises it
+            future.set_exception(error)
+        return future
 
 
 class DummyMediaChecker:
@@ -178,7 +188,7 @@ def install_fakes(patch: pytest.MonkeyPatch) -> None:
     """Install all fakes of this module."""
     bypass_prefect(patch)
     patch.setattr("uuid.uuid4", deterministic_uuid4)
-    patch.setattr(SqliteConnection, "run_in_thread", _run_inline)
+    patch.setattr("store.sqlite_backend.ThreadPoolExecutor", InlineExecutor)
     patch.setattr("store.migrate.ensure_schema", _nothing)  # each simulation copies a ledger with its schema
     patch.setattr("services.store.Database", CrashingDatabase)
     for name, replacement in {

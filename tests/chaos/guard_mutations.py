@@ -8,8 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select
 
 from models.errors import LeaseLost
 from models.provisioning import LeaseOwner, Provisioning, Submission, SubmissionState
@@ -75,12 +74,12 @@ def disable_version_check(patch: pytest.MonkeyPatch) -> None:
     """Write even if another lease owner has written since."""
     record = Ledger._transition
 
-    async def transition_unchecked(
-        self: Ledger, connection: AsyncConnection, provisioning: Provisioning, *args: Any, **changes: Any
+    def transition_unchecked(
+        self: Ledger, connection: Connection, provisioning: Provisioning, *args: Any, **changes: Any
     ) -> Provisioning:
         find = select(ProvisioningRow.version).where(ProvisioningRow.id == provisioning.id)
-        version = (await connection.execute(find)).scalar_one()
-        return await record(self, connection, dataclasses.replace(provisioning, version=version), *args, **changes)
+        version = connection.execute(find).scalar_one()
+        return record(self, connection, dataclasses.replace(provisioning, version=version), *args, **changes)
 
     patch.setattr(Ledger, "_transition", transition_unchecked)
 

@@ -203,7 +203,7 @@ class Simulation:
                 if not task.cancelled():
                     task.exception()  # retrieved, or asyncio logs it as never retrieved
         await self._open.aclose()
-        await self._database.engine.dispose()
+        self._database.engine.dispose()
 
     @property
     def reader(self) -> LedgerReader:

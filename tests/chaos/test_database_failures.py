@@ -301,7 +301,7 @@ async def main():
     database = Database(sys.argv[1])
     ledger = Ledger(database, SystemClock())
 
-    @event.listens_for(database.engine.sync_engine, "before_cursor_execute")
+    @event.listens_for(database.engine, "before_cursor_execute")
     def kill(connection, cursor, statement, *_):
         if statement.startswith("INSERT INTO " + sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)

@@ -25,12 +25,15 @@ from store.ledger import Ledger
 from tests.fakes import FakeClock
 
 
+async def execute(database: Database, statement: str) -> None:
+    await database.write(lambda connection: connection.execute(text(statement)))
+
+
 async def test_migrations_match_the_tables(database: Database) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
 
-    async with database.read_transaction() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
 
 
 def test_head_revision_is_the_newest_migration() -> None:
@@ -81,11 +84,12 @@ async def test_postgresql_without_tables_requires_the_upgrade(database_url: str)
 async def test_sqlite_pragmas_are_durable(tmp_path: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
     database.create_file()
-    async with database.read_transaction() as connection:
-        pragmas = {
-            name: (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+    pragmas = await database.read(
+        lambda connection: {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
             for name in ("journal_mode", "foreign_keys", "synchronous", "busy_timeout")
         }
+    )
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2, "busy_timeout": 30_000}
     await database.close()
 
@@ -136,9 +140,8 @@ async def test_database_error_hides_statement_parameters(
 ) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'a.db'}")
     await migrate.ensure_schema(database)
-    async with database.write_transaction() as connection:
-        await connection.execute(text("DROP TABLE submissions"))
-        await connection.execute(text("DROP TABLE events"))
+    for table in ("submissions", "events"):
+        await execute(database, f"DROP TABLE {table}")
     with pytest.raises(DatabaseError) as caught:
         await Ledger(database, clock).get_or_create(provisioning_request, "ada-1", owner)
     assert "canary" not in f"{caught.value!r} {caught.value.__context__!r}"
@@ -148,8 +151,7 @@ async def test_database_error_hides_statement_parameters(
 async def test_database_error_hides_row_values(database: Database) -> None:
     """PostgreSQL's message contains the whole row in its DETAIL line."""
     with pytest.raises(DatabaseError, match="the ledger at") as caught:
-        async with database.write_transaction() as connection:
-            await connection.execute(text("INSERT INTO provisionings (id, reference) VALUES ('x', 'canary')"))
+        await execute(database, "INSERT INTO provisionings (id, reference) VALUES ('x', 'canary')")
     assert "canary" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -174,13 +176,12 @@ async def test_replaced_sqlite_file_fails_the_write_then_reopens(
     connection.close()
     backup = shutil.copyfile(path, tmp_path / "backup.db")
 
-    async def write_and_replace() -> None:
-        async with database.write_transaction() as connection:
-            await connection.execute(text("UPDATE provisionings SET version = 2"))
-            backup.replace(path)
+    def write_and_replace(connection: Connection) -> None:
+        connection.execute(text("UPDATE provisionings SET version = 2"))
+        backup.replace(path)
 
     with pytest.raises(DatabaseError, match="replaced while in use"):
-        await write_and_replace()
+        await database.write(write_and_replace)
     ledger = Ledger(database, clock)
     assert (await ledger.get_or_create(provisioning_request, "ada-1", owner))[1]
     with sqlite3.connect(path) as replacement:

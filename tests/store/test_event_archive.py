@@ -366,5 +366,5 @@ async def test_old_deliveries_except_the_newest_are_deleted(
     await add(8)
     assert [avatar_id for _, avatar_id in await deliveries.list_after(newest)] == ["a-8"]
     assert (await history.archive.archive(history.before, ArchiveFile(tmp_path / "b.jsonl"))).deliveries == 1
-    async with history.ledger.database.read_transaction() as connection:
-        assert list(await connection.scalars(select(WebhookDeliveryRow.avatar_id))) == ["a-8"]
+    query = select(WebhookDeliveryRow.avatar_id)
+    assert await history.ledger.database.read(lambda connection: connection.scalars(query).all()) == ["a-8"]

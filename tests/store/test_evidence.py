@@ -113,8 +113,7 @@ async def test_database_rejects_changes_of_evidence(
     statement: str, ledger: Ledger, submitted: tuple[Provisioning, Submission]
 ) -> None:
     with pytest.raises(DatabaseError, match="append-only"):
-        async with ledger.database.write_transaction() as connection:
-            await connection.execute(text(statement))
+        await ledger.database.write(lambda connection: connection.execute(text(statement)))
     assert len(await list_evidence(ledger.database, submitted[0].id)) == 1
 
 
@@ -146,9 +145,10 @@ async def dump_tables(database: Database) -> str:
         "evidence",
         "duplicates",
     )
-    async with database.read_transaction() as connection:
-        rows = [tuple(row) for table in tables for row in await connection.execute(text(f"SELECT * FROM {table}"))]  # noqa: S608  # constant names
-    return repr(rows)
+    queries = [text(f"SELECT * FROM {table}") for table in tables]  # noqa: S608  # constant names
+    return await database.read(
+        lambda connection: repr([tuple(row) for query in queries for row in connection.execute(query)])
+    )
 
 
 async def test_erase_removes_personal_data_and_keeps_history(

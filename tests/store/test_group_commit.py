@@ -1,70 +1,329 @@
-"""Writers of SQLite that come at once: one transaction for many, and each one's failure its own."""
+"""Group commit on SQLite: shared transactions, isolated errors, cancellation, and a responsive event loop."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 
 from models.errors import DatabaseError
+from store import migrate
 from store.database import Database
+from store.group_commit import MAX_GROUP_SIZE, Work
+from store.sqlite_backend import WRITE_OPTION
+
+WRITERS = 20
+TICK_SECONDS = 0.001
+MAX_LOOP_DELAY_SECONDS = 0.05
+ATTEMPTS = 5
+SLOW_STATEMENT_SECONDS = 0.3
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-WRITERS = 20
 
 
-async def write(
-    database: Database, number: int, *, fails: BaseException | None = None, broken: bool = False
-) -> None:
-    async with database.write_transaction() as connection:
-        await connection.execute(text("INSERT INTO written VALUES (:number)"), {"number": number})
-        if broken:
-            await connection.execute(text("INSERT INTO nowhere VALUES (1)"))
-        if fails is not None:
-            raise fails
-
-
-async def written(database: Database) -> set[int]:
-    async with database.read_transaction() as connection:
-        return set((await connection.execute(text("SELECT number FROM written"))).scalars())
+class OwnError(Exception):
+    """An error of a written function that has nothing to do with the database."""
 
 
 @pytest.fixture
 async def table(database: Database) -> Database:
-    async with database.write_transaction() as connection:
-        await connection.execute(text("CREATE TABLE written (number INTEGER)"))
+    await database.write(
+        lambda connection: connection.execute(text("CREATE TABLE written (number INTEGER PRIMARY KEY)"))
+    )
     return database
 
 
-async def test_concurrent_writers_share_transactions(table: Database) -> None:
-    commits: list[object] = []
-    event.listen(table.engine.sync_engine, "commit", commits.append)
-    await asyncio.gather(*(write(table, number) for number in range(WRITERS)))
-    assert len(commits) < WRITERS / 2
-    assert await written(table) == set(range(WRITERS))
+@pytest.fixture
+def statements(table: Database) -> list[str]:
+    """The statements that begin and end write transactions, in order."""
+    recorded: list[str] = []
+
+    @event.listens_for(table.engine, "before_cursor_execute")
+    def record_begin(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("BEGIN IMMEDIATE"):
+            recorded.append(statement)
+
+    @event.listens_for(table.engine, "commit")
+    def record_commit(connection: Connection) -> None:
+        if connection.get_execution_options().get(WRITE_OPTION):
+            recorded.append("COMMIT")
+
+    return recorded
 
 
-async def test_writer_error_rolls_back_only_its_own_changes(table: Database) -> None:
-    works = (write(table, number, fails=KeyError() if number % 3 == 1 else None) for number in range(WRITERS))
-    ends = await asyncio.gather(*works, return_exceptions=True)
-    assert [isinstance(end, KeyError) for end in ends] == [number % 3 == 1 for number in range(WRITERS)]
-    assert await written(table) == {number for number in range(WRITERS) if number % 3 != 1}
+def insert(number: int, error: BaseException | str | None = None) -> Work[int]:
+    """Return a function that inserts a row, then raises the error or executes the broken statement."""
+
+    def work(connection: Connection) -> int:
+        connection.execute(text("INSERT INTO written VALUES (:number)"), {"number": number})
+        if isinstance(error, str):
+            connection.execute(text(error))
+        elif error is not None:
+            raise error
+        return number
+
+    return work
 
 
-async def test_reported_commits_are_committed_and_failures_not(table: Database) -> None:
-    works = (write(table, number, broken=number == 7) for number in range(WRITERS))
-    ends = await asyncio.gather(*works, return_exceptions=True)
-    assert isinstance(ends[7], DatabaseError)
-    assert all(end is None or isinstance(end, DatabaseError) for end in ends)
-    assert await written(table) == {number for number, end in enumerate(ends) if end is None}
+async def stored(database: Database) -> list[int]:
+    query = text("SELECT number FROM written ORDER BY rowid")
+    return await database.read(lambda connection: list(connection.execute(query).scalars()))
 
 
-async def test_cancelled_waiters_do_not_block_other_writers(table: Database) -> None:
-    tasks = [asyncio.create_task(write(table, number)) for number in range(WRITERS)]
-    await asyncio.sleep(0)
-    for task in tasks[1::2]:
+@contextlib.asynccontextmanager
+async def busy_writer(database: Database) -> AsyncIterator[None]:
+    """Occupy the writer thread, so that all writes in the block are queued and then share a transaction."""
+    started, end = threading.Event(), threading.Event()
+
+    def wait(_: Connection) -> None:
+        started.set()
+        end.wait(30)
+
+    blocker = asyncio.create_task(database.write(wait))
+    try:
+        assert await asyncio.to_thread(started.wait, 30)
+        yield
+    finally:
+        end.set()
+        await blocker
+
+
+async def write_group(database: Database, *works: Work[Any]) -> list[Any]:
+    """Run the functions in one transaction; return their results and errors."""
+    async with busy_writer(database):
+        tasks = [asyncio.create_task(database.write(work)) for work in works]
+        await asyncio.sleep(0)
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_concurrent_writes_share_transactions(table: Database, statements: list[str]) -> None:
+    results = await write_group(table, *(insert(number) for number in range(WRITERS)))
+    assert results == list(range(WRITERS))
+    assert statements == ["BEGIN IMMEDIATE", "COMMIT"] * 2  # the first one is that of `busy_writer`
+    assert await stored(table) == list(range(WRITERS))
+
+
+async def test_full_group_is_followed_by_another_in_order(table: Database, statements: list[str]) -> None:
+    count = 2 * MAX_GROUP_SIZE + 1
+    finished: list[int] = []
+
+    async def write(number: int) -> None:
+        finished.append(await table.write(insert(number)))
+
+    async with busy_writer(table):
+        tasks = [asyncio.create_task(write(number)) for number in range(count)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert finished == list(range(count))
+    assert await stored(table) == finished
+    assert statements == ["BEGIN IMMEDIATE", "COMMIT"] * 4
+
+
+@pytest.mark.parametrize("error", [ValueError(), TimeoutError(), OSError(28, "own"), OwnError()])
+async def test_own_error_rolls_back_that_function_alone(table: Database, error: Exception) -> None:
+    results = await write_group(table, insert(1), insert(2, error), insert(3))
+    assert (results[0], results[2]) == (1, 3)
+    assert results[1] is error
+    assert await stored(table) == [1, 3]
+
+
+@pytest.mark.parametrize("error", [ValueError(), TimeoutError(), OSError(28, "own")])
+async def test_own_error_of_a_single_write_is_raised_as_it_is(table: Database, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        await table.write(insert(1, error))
+    assert caught.value is error
+    with pytest.raises(type(error)) as caught:
+        await table.read(lambda _: (_ for _ in ()).throw(error))
+    assert caught.value is error
+    assert await stored(table) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO written VALUES (2)",  # IntegrityError
+        "INSERT INTO written VALUES (9), (2)",
+    ],
+)
+async def test_integrity_error_rolls_back_that_function_alone(table: Database, statement: str) -> None:
+    results = await write_group(table, insert(1), insert(2, statement), insert(3))
+    assert (results[0], results[2]) == (1, 3)
+    assert isinstance(results[1], DatabaseError)
+    assert "UNIQUE constraint failed" in results[1].message
+    assert await stored(table) == [1, 3]
+
+
+async def test_missing_row_fails_that_function_alone(table: Database) -> None:
+    def read_missing(connection: Connection) -> Any:
+        return connection.execute(text("SELECT * FROM written WHERE number = 99")).one()
+
+    results = await write_group(table, insert(1), read_missing, insert(3))
+    assert isinstance(results[1], DatabaseError)
+    assert await stored(table) == [1, 3]
+
+
+async def test_database_failure_fails_the_whole_group(table: Database) -> None:
+    results = await write_group(table, insert(1), insert(2, "INSERT INTO nowhere VALUES (1)"), insert(3))
+    assert [type(result) for result in results] == [DatabaseError] * 3
+    assert await stored(table) == []
+    assert await table.write(insert(4)) == 4
+
+
+async def test_rollback_by_sqlite_itself_fails_the_whole_group(table: Database) -> None:
+    """A conflict with ON CONFLICT ROLLBACK discards the transaction, and an IntegrityError reports it."""
+    broken = insert(2, "INSERT OR ROLLBACK INTO written VALUES (2)")
+    results = await write_group(table, insert(1), broken, insert(3))
+    assert [type(result) for result in results] == [DatabaseError] * 3
+    assert await stored(table) == []
+    assert await table.write(insert(4)) == 4
+
+
+async def test_failed_commit_fails_every_write(table: Database) -> None:
+    """Deferred constraints are checked by the commit."""
+    for statement in (
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY)",
+        "CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)",
+    ):
+        await table.write(lambda connection, statement=statement: connection.execute(text(statement)))  # type: ignore[misc]
+    own = ValueError()
+    results = await write_group(table, insert(1), insert(2, "INSERT INTO child VALUES (7)"), insert(3, own))
+    assert [type(result) for result in results] == [DatabaseError] * 3
+    assert "FOREIGN KEY constraint failed" in results[0].message
+    assert await stored(table) == []
+    assert await table.write(insert(4)) == 4
+
+
+async def test_cancelled_before_it_begins_writes_nothing(table: Database, statements: list[str]) -> None:
+    async with busy_writer(table):
+        tasks = [asyncio.create_task(table.write(insert(number))) for number in range(WRITERS)]
+        await asyncio.sleep(0)
+        for task in tasks[1::2]:
+            task.cancel()
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [int, asyncio.CancelledError] * (WRITERS // 2)
+    assert await stored(table) == list(range(0, WRITERS, 2))
+    assert statements == ["BEGIN IMMEDIATE", "COMMIT"] * 2
+
+
+async def test_queue_of_only_cancelled_writes_begins_nothing(table: Database, statements: list[str]) -> None:
+    async with busy_writer(table):
+        task = asyncio.create_task(table.write(insert(1)))
+        await asyncio.sleep(0)
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await write(table, WRITERS)
-    assert await written(table) >= {*range(0, WRITERS, 2), WRITERS}
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await stored(table) == []
+    assert statements == ["BEGIN IMMEDIATE", "COMMIT"]
+    assert await table.write(insert(2)) == 2
+
+
+async def test_cancelled_after_it_began_is_committed(table: Database) -> None:
+    started, end = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> int:
+        started.set()
+        assert end.wait(30)
+        return insert(1)(connection)
+
+    async with busy_writer(table):
+        tasks = [asyncio.create_task(table.write(work)) for work in (slow, insert(2))]
+        await asyncio.sleep(0)
+    assert await asyncio.to_thread(started.wait, 30)
+    tasks[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await tasks[0]
+    end.set()
+    assert await tasks[1] == 2
+    assert await stored(table) == [1, 2]
+
+
+async def test_close_commits_the_queue_and_rejects_later_calls(table: Database, tmp_path: Path) -> None:
+    async with busy_writer(table):
+        tasks = [asyncio.create_task(table.write(insert(number))) for number in range(MAX_GROUP_SIZE + 1)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(table.close())
+        await asyncio.sleep(0)
+    await closing
+    assert await asyncio.gather(*tasks) == list(range(MAX_GROUP_SIZE + 1))
+    for call in (table.write, table.read):
+        with pytest.raises(DatabaseError, match="is closed"):
+            await call(insert(99))
+    await table.close()  # idempotent
+    reopened = Database(f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
+    assert await stored(reopened) == list(range(MAX_GROUP_SIZE + 1))
+    await reopened.close()
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_database_in_memory_is_one_database() -> None:
+    database = Database("sqlite+aiosqlite://")
+    await migrate.upgrade(database)
+    query = text("SELECT count(*) FROM events")
+    counts = await asyncio.gather(
+        *(database.read(lambda connection: connection.execute(query).scalar()) for _ in range(9))
+    )
+    assert counts == [0] * 9
+    await database.close()
+
+
+def slow_statement(connection: Connection) -> float:
+    """Execute a statement that computes within SQLite for a while; return its duration in seconds."""
+    statement = text(
+        "WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < :count) "
+        "SELECT max(n) FROM counter"
+    )
+    count = 500_000
+    while True:
+        started_at = time.perf_counter()
+        connection.execute(statement, {"count": count}).scalar_one()
+        if (seconds := time.perf_counter() - started_at) >= SLOW_STATEMENT_SECONDS:
+            return seconds
+        count *= 3
+
+
+async def max_delay_during(work: Awaitable[float]) -> tuple[float, float]:
+    """Await the work beside a task that ticks every millisecond; return its longest delay and the result."""
+    delays: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(TICK_SECONDS)
+            delays.append(time.perf_counter() - before - TICK_SECONDS)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0)
+    result = await work
+    ticking.cancel()
+    return max(delays), result
+
+
+@pytest.mark.parametrize("operation", ["read", "write"])
+async def test_slow_statement_does_not_delay_the_event_loop(table: Database, operation: str) -> None:
+    """Other processes may delay the loop too, so the best of several attempts counts."""
+    run = getattr(table, operation)
+    delays: list[float] = []
+    for _ in range(ATTEMPTS):
+        delay, seconds = await max_delay_during(run(slow_statement))
+        assert seconds >= SLOW_STATEMENT_SECONDS
+        delays.append(delay)
+        if delay < MAX_LOOP_DELAY_SECONDS:
+            return
+    raise AssertionError(delays)
+
+
+async def test_slow_read_delays_neither_reads_nor_writes(table: Database) -> None:
+    slow = asyncio.create_task(table.read(slow_statement))
+    await asyncio.sleep(0)
+    assert await table.write(insert(1)) == 1
+    assert await stored(table) == [1]
+    assert not slow.done()
+    await slow

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, text
+from sqlalchemy import Connection, event, insert, text
 
 from models.evidence import InputEvidence
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -30,7 +30,6 @@ from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.ledger_reader import LedgerReader
 from store.quarantine import QuarantineRepository, RecordingIdentity
-from store.sqlite_connection import SqliteConnection
 from store.suspended_runs import SuspendedRunRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
@@ -137,24 +136,27 @@ def record_queries(database: Database) -> Iterator[list[tuple[str, Any]]]:
         if statement.lstrip().upper().startswith("SELECT"):
             statements.append((statement, parameters))
 
-    event.listen(database.engine.sync_engine, "before_cursor_execute", listen)
+    event.listen(database.engine, "before_cursor_execute", listen)
     yield statements
-    event.remove(database.engine.sync_engine, "before_cursor_execute", listen)
+    event.remove(database.engine, "before_cursor_execute", listen)
 
 
 async def full_scans(database: Database, statement: str, parameters: Any) -> set[str]:
     """Return the tables and indexes that the plan of a statement scans completely."""
-    async with database.read_transaction() as connection:
+
+    def explain(connection: Connection) -> set[str]:
         if database.is_sqlite:
-            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             scans = [line.detail.split() for line in plan if line.detail.startswith("SCAN ")]
             # "(" and "anon_" are subqueries, not tables.
             tables = [words for words in scans if not words[1].startswith(("(", "anon_"))]
             return {_scan_name(words[1], by_index="INDEX" in words) for words in tables}
         # With as few rows as in a test, the planner would prefer a sequential scan.
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
         return set(_full_scans(plan.scalar_one()))
+
+    return await database.read(explain)
 
 
 async def rows_read(database: Database, statement: str, parameters: Any) -> float:
@@ -166,17 +168,18 @@ async def rows_read(database: Database, statement: str, parameters: Any) -> floa
         steps += 1
         return 0
 
-    async with database.read_transaction() as connection:
+    def count(connection: Connection) -> float:
         if database.is_sqlite:
-            raw = (await connection.get_raw_connection()).driver_connection
-            assert isinstance(raw, SqliteConnection)
-            raw.raw.set_progress_handler(step, 1)
-            (await connection.exec_driver_sql(statement, parameters)).all()
-            raw.raw.set_progress_handler(None, 1)
+            raw: Any = connection.connection.driver_connection
+            raw.set_progress_handler(step, 1)
+            connection.exec_driver_sql(statement, parameters).all()
+            raw.set_progress_handler(None, 1)
             return steps
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
         return sum(_rows_read(plan.scalar_one()))
+
+    return await database.read(count)
 
 
 def _rows_read(nodes: Any) -> Iterator[float]:
@@ -203,8 +206,9 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
     clock, owner = FakeClock(), LeaseOwner(actor="test", id="d", flow_run_id="run-1")
     ledger = Ledger(database, clock)
     opened, _ = await ledger.get_or_create(provisioning_request, "ada-1", owner)
-    async with database.write_transaction() as connection:
-        row = (await connection.execute(text("SELECT * FROM provisionings"))).mappings().one()
+    row = await database.read(
+        lambda connection: connection.execute(text("SELECT * FROM provisionings")).mappings().one()
+    )
     ids = [f"p-{number}" for number in range(TERMINAL_COUNT)]
     common = {
         **{name: row[name] for name in ("version", "request_fingerprint", "retrain_count", "submission_count")},
@@ -214,8 +218,9 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
         "updated_at": clock.now() - timedelta(days=9),
     }
     terminal = [status for status in Status if status.is_terminal]
-    async with database.write_transaction() as connection:
-        await connection.execute(
+
+    def insert_rows(connection: Connection) -> None:
+        connection.execute(
             insert(ProvisioningRow),
             [
                 common | {"id": key, "reference": key, "status": terminal[number % 8], "avatar_id": f"a-{number}"}
@@ -245,7 +250,9 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
             WebhookDeliveryRow: [delivery | {"digest": key, "avatar_id": key} for key in ids],
             SuspendedRunRow: [{"flow_run_id": "run-1", "provisioning_id": opened.id, "suspended_at": clock.now()}],
         }.items():
-            await connection.execute(insert(table), values)
+            connection.execute(insert(table), values)
+
+    await database.write(insert_rows)
     return ledger
 
 
@@ -261,8 +268,7 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
 async def test_no_query_reads_all_terminal_provisionings(history: Ledger, *, analyzed: bool) -> None:
     """PostgreSQL maintains table statistics by itself; SQLite only has them after ANALYZE."""
     if analyzed:
-        async with history.database.write_transaction() as connection:
-            await connection.execute(text("ANALYZE"))
+        await history.database.write(lambda connection: connection.execute(text("ANALYZE")))
     provisioning = await history.get("p-7")
     unexpected_scans, unexpected_rows = {}, {}
     for name, query in READS.items():

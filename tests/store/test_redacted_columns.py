@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.reason import Reason
@@ -48,15 +48,18 @@ async def columns_with_signature(
     await QuarantineRepository(database, clock).add(trained)
     await QuarantineRepository(database, clock).release(trained.id, URL)
     await WebhookDeliveryRepository(database, clock).add(WebhookDelivery("AVATAR_TRAINING_FAILED", "a-1", "0", URL))
-    columns = set()
-    async with database.read_transaction() as connection:
+
+    def find_columns(connection: Connection) -> set[str]:
+        columns = set()
         for table in Base.metadata.sorted_tables:
             for column in table.columns:
                 query = f"SELECT CAST({column.name} AS TEXT) FROM {table.name}"  # noqa: S608  # constant names
-                texts = (await connection.execute(text(query))).scalars()
+                texts = connection.execute(text(query)).scalars()
                 if any("canary" in value for value in texts if value):
                     columns.add(f"{table.name}.{column.name}")
-    return columns
+        return columns
+
+    return await database.read(find_columns)
 
 
 async def test_only_the_request_column_contains_a_signature(columns_with_signature: set[str]) -> None:

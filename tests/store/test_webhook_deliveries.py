@@ -32,10 +32,8 @@ def deliveries(database: Database, clock: FakeClock) -> WebhookDeliveryRepositor
 async def test_repeated_delivery_is_stored_once(deliveries: WebhookDeliveryRepository, database: Database) -> None:
     assert [await deliveries.add(make_delivery("a-1")) for _ in range(3)] == [True, False, False]
     assert await deliveries.add(make_delivery("a-1", 2))
-    async with database.read_transaction() as connection:
-        rows = (
-            await connection.execute(select(WebhookDeliveryRow.__table__).order_by(WebhookDeliveryRow.id))
-        ).all()
+    query = select(WebhookDeliveryRow.__table__).order_by(WebhookDeliveryRow.id)
+    rows = await database.read(lambda connection: connection.execute(query).all())
     assert [(row.event, row.avatar_id) for row in rows] == [("AVATAR_TRAINING_SUCCESS", "a-1")] * 2
     assert rows[0].received_at == FakeClock().now()
 

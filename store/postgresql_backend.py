@@ -1,0 +1,62 @@
+"""PostgreSQL: SQLAlchemy's asyncio engine over asyncpg."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import URL, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from store.group_commit import Result, Work
+
+LOCK_TIMEOUT_SECONDS = 30
+"""How long a writer waits for a row that another session has locked; then that is a DatabaseError."""
+CONNECT_TIMEOUT_SECONDS = 10
+"""A bound, so that a wrong address does not look like a hang."""
+POOL_SIZE = 15
+"""Connections per process, all kept: opening one costs more than the transaction it is opened for."""
+
+
+class PostgresqlBackend:
+    """Runs functions over a synchronous SQLAlchemy Connection with AsyncConnection.run_sync."""
+
+    def __init__(self, url: URL) -> None:
+        """Prepare the engine; nothing is opened yet."""
+        self._engine = create_async_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            connect_args={"timeout": CONNECT_TIMEOUT_SECONDS},
+        )
+        self.engine = self._engine.sync_engine
+
+        @event.listens_for(self.engine, "connect")
+        def connect(connection: Any, _record: Any) -> None:
+            cursor = connection.cursor()
+            cursor.execute(f"SET lock_timeout = {int(LOCK_TIMEOUT_SECONDS * 1000)}")
+            cursor.close()
+            connection.commit()  # otherwise the first rollback undoes it
+
+        @event.listens_for(self.engine, "handle_error")
+        def handle_error(context: ExceptionContext) -> None:
+            # SQLAlchemy does not wrap the OSError of a broken connection. A function may raise an OSError of its
+            # own, so Database must be able to distinguish them.
+            if isinstance(context.original_exception, OSError):
+                raise OperationalError(None, None, context.original_exception)
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run the work in a transaction that only reads."""
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def write(self, work: Work[Result]) -> Result:
+        """Run the work in a transaction that writes; returns once it is committed."""
+        return await self.read(work)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
