@@ -39,7 +39,8 @@ _PARAMETER = re.compile(
 # A text without any of these contains neither a URL nor a parameter; this check is enough for most texts.
 _SECRET_MARKERS = re.compile(r"[:=%\\]")
 
-_registered_secrets: set[str] = set()
+_registered_secrets: list[str] = []
+"""Longest first: replacing a secret that is part of another one would leave the rest of that one."""
 
 
 def register_secret(secret: str) -> None:
@@ -48,7 +49,8 @@ def register_secret(secret: str) -> None:
     A secret shorter than MIN_SECRET_LENGTH is ignored.
     """
     if len(secret) >= MIN_SECRET_LENGTH:
-        _registered_secrets.update((secret, quote(secret, safe="")))
+        secrets = {*_registered_secrets, secret, quote(secret, safe="")}
+        _registered_secrets[:] = sorted(secrets, key=len, reverse=True)
 
 
 def redact_url(url: str) -> str:

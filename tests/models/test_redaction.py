@@ -104,10 +104,17 @@ def test_redact_is_idempotent(text: str) -> None:
 
 
 def test_registered_secret_is_redacted_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redaction, "_registered_secrets", set())
+    monkeypatch.setattr(redaction, "_registered_secrets", [])
     register_secret("canary/key")
     register_secret("short")
     assert redact("canary/key, canary%2Fkey and short words") == "…, … and short words"
+
+
+def test_secret_that_contains_another_secret_is_redacted_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", [])
+    for secret in ("123456789", "canary-0123456789-canary", "canary-0123456789"):
+        register_secret(secret)
+    assert redact("canary-0123456789-canary and 123456789") == "… and …"
 
 
 def test_redact_json_redacts_keys_and_values() -> None:
