@@ -1,7 +1,8 @@
 """All patches of Prefect's internals, each behind a version check and with a fallback.
 
 - `states.format_exception`: Prefect puts every exception into the message of its state (issue 10524).
-  Without the patch, these messages are not redacted.
+  Without the patch, these messages are not redacted. `_internal.states`, which the engine of synchronous tasks
+  uses, imports the function by name and is patched too.
 - `_starter_direct.run_flow_in_subprocess`: a runner spawns a process for each run (pull request 16802), and each
   process imports Prefect again (issue 14423). Without the patch, runs start seconds later.
 
@@ -23,7 +24,7 @@ from prefect.client.schemas.objects import FlowRun
 from models.redaction import redact
 from services.redaction_hooks import install_redaction
 
-PATCHED_VERSION = "3.8."
+PATCHED_VERSION = "3.9."
 """The patches are tested with these versions of Prefect."""
 
 StartProcess = Callable[[Flow[..., Any], FlowRun, Mapping[str, str | None]], BaseProcess]
@@ -48,9 +49,16 @@ def patch_state_messages() -> None:
 
     This covers exceptions of tasks, of flows, of the validation of parameters and of the engine itself.
     """
-    if _is_supported("messages of failed states are not redacted") and _format_exception is not None:
-        # The only function by which Prefect formats the exception of a state; tests/test_secrets.py checks it.
-        states.format_exception = _redacted_format_exception  # type: ignore[assignment]  # its default None is not in its type
+    if not _is_supported("messages of failed states are not redacted") or _format_exception is None:
+        return
+    # The only function by which Prefect formats the exception of a state; tests/test_secrets.py checks it.
+    states.format_exception = _redacted_format_exception  # type: ignore[assignment]  # its default None is not in its type
+    try:
+        from prefect._internal import states as sync_states  # noqa: PLC0415  # a private module, which may move
+    except ImportError:
+        logger.warning("Prefect has no prefect._internal.states: messages of synchronous tasks are not redacted")
+        return
+    sync_states.format_exception = _redacted_format_exception  # type: ignore[assignment, attr-defined]
 
 
 def patch_flow_run_starter(start_process: StartProcess) -> None:

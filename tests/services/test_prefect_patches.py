@@ -10,6 +10,7 @@ from typing import NoReturn
 import prefect
 import pytest
 from prefect import states
+from prefect._internal import states as sync_states
 from prefect.flow_engine import run_flow_in_subprocess
 from prefect.runner import _starter_direct
 
@@ -22,7 +23,8 @@ URL = "https://videos.example/ada.mp4?X-Amz-Signature=canary"
 @pytest.fixture(autouse=True)
 def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without patches and undo the test's own."""
-    monkeypatch.setattr(states, "format_exception", prefect_patches._format_exception)
+    for module in (states, sync_states):
+        monkeypatch.setattr(module, "format_exception", prefect_patches._format_exception)
     monkeypatch.setattr(_starter_direct, "run_flow_in_subprocess", run_flow_in_subprocess)
 
 
@@ -36,10 +38,16 @@ def test_installed_prefect_is_a_tested_version() -> None:
 
 async def test_state_messages_are_redacted() -> None:
     patch_state_messages()
-    state = await states.exception_to_failed_state(ValueError(URL))
-    assert state.message is not None
-    assert "canary" not in state.message
-    assert "ada.mp4?…" in state.message
+    error = ValueError(URL)
+    for state in (
+        await states.exception_to_failed_state(error),
+        await states.exception_to_crashed_state(error),
+        sync_states.exception_to_failed_state_sync(error),
+        sync_states.exception_to_crashed_state_sync(error),
+    ):
+        assert state.message is not None
+        assert "canary" not in state.message
+        assert "ada.mp4?…" in state.message
 
 
 def test_flow_run_starter_is_replaced() -> None:
@@ -48,13 +56,13 @@ def test_flow_run_starter_is_replaced() -> None:
 
 
 def test_other_versions_are_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(prefect, "__version__", "3.9.0")
+    monkeypatch.setattr(prefect, "__version__", "3.10.0")
     patch_state_messages()
     patch_flow_run_starter(start_process)
     assert states.format_exception is prefect_patches._format_exception
     assert _starter_direct.run_flow_in_subprocess is not start_process  # type: ignore[attr-defined]
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
-    assert "Prefect 3.9.0 is not patched" in caplog.text
+    assert "Prefect 3.10.0 is not patched" in caplog.text
 
 
 def test_importing_a_flow_installs_the_hooks_and_importing_services_does_not() -> None:
