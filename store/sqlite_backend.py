@@ -129,7 +129,7 @@ def _configure(engine: Engine, file: str | None) -> None:
 
 
 def _file_identity(file: str | None) -> tuple[int, int] | None:
-    """Return device and inode of the ledger's file; None if there is no file."""
+    """Return device and inode of the ledger's file; None without a file or path."""
     try:
         stat = Path(file).stat() if file else None
     except FileNotFoundError:

@@ -187,3 +187,72 @@ async def test_replaced_sqlite_file_fails_the_write_then_reopens(
     with sqlite3.connect(path) as replacement:
         assert replacement.execute("SELECT count(*) FROM provisionings").fetchone() == (1,)
     replacement.close()
+
+
+class OwnError(Exception):
+    """An error of a function that has nothing to do with the database."""
+
+
+@pytest.mark.parametrize("error", [OwnError(), ValueError(), TimeoutError(), OSError(28, "own")])
+async def test_own_error_rolls_back_and_is_raised_as_it_is(
+    database: Database, provisioning_request: ProvisioningRequest, owner: LeaseOwner, error: Exception
+) -> None:
+    ledger = Ledger(database, FakeClock())
+    await ledger.get_or_create(provisioning_request, "ada-1", owner)
+
+    def change_and_fail(connection: Connection) -> None:
+        connection.execute(text("UPDATE provisionings SET version = 99"))
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        await database.write(change_and_fail)
+    assert caught.value is error
+    assert (await ledger.get("ada-1")).version == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_broken_postgresql_connection_is_a_database_error(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy passes an OSError of the driver on; a function's own OSError would not be translated."""
+
+    def break_connection(*_: object, **__: object) -> None:
+        raise ConnectionResetError("the connection was reset")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(database.engine.dialect, "do_execute", break_connection)
+        with pytest.raises(DatabaseError, match="the connection was reset"):
+            await execute(database, "SELECT 1")
+    await execute(database, "SELECT 1")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_cancelled_postgresql_write_is_rolled_back(
+    database: Database, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+) -> None:
+    ledger = Ledger(database, FakeClock())
+    await ledger.get_or_create(provisioning_request, "ada-1", owner)
+    started = asyncio.Event()
+
+    def change_slowly(connection: Connection) -> None:
+        connection.execute(text("UPDATE provisionings SET version = 99"))
+        started.set()
+        connection.execute(text("SELECT pg_sleep(60)"))
+
+    write = asyncio.create_task(database.write(change_slowly))
+    await started.wait()
+    write.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await write
+    assert (await ledger.get("ada-1")).version == 1
+
+
+async def test_use_after_a_fork_is_an_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads do not survive a fork: without the check, the first statement would wait forever."""
+    with monkeypatch.context() as forked:
+        forked.setattr("store.database.os.getpid", lambda: -1)
+        with pytest.raises(RuntimeError, match="after a fork"):
+            await execute(database, "SELECT 1")
+    await execute(database, "SELECT 1")
