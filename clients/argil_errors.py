@@ -175,10 +175,9 @@ class ResponseErrorMapper:
 
     def _redact(self, text: str) -> str:
         """Return the text without secrets. Redact before truncating, which could leave half of a secret."""
-        text = redact(text)
-        for secret in self._secrets:
+        for secret in self._secrets:  # first, because a registered secret may be a part of one of these
             text = text.replace(secret, "…")
-        return text
+        return redact(text)
 
 
 def parse_json_or_none(body: bytes | bytearray) -> object:
