@@ -64,13 +64,18 @@ REQUEST = ProvisioningRequest(
 """Some kilobytes of incompressible data, so that the row needs new pages."""
 
 
+def set_lock_timeout(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    for backend in ("sqlite", "postgresql"):
+        monkeypatch.setattr(f"store.{backend}_backend.LOCK_TIMEOUT_SECONDS", seconds)
+
+
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import provision_avatar, provision_pending, reconcile_avatars  # noqa: F401  # imported before they are patched
     from tests.chaos.fakes import bypass_prefect
 
     bypass_prefect(monkeypatch)
-    monkeypatch.setattr("store.database.LOCK_TIMEOUT_SECONDS", BUSY_SECONDS)
+    set_lock_timeout(monkeypatch, BUSY_SECONDS)
     monkeypatch.setattr("store.leases.RELEASE_GRACE", LEASE)
 
 
@@ -275,7 +280,7 @@ async def test_lock_released_in_time_is_waited_for(
 ) -> None:
     from flows.provision_avatar import provision_avatar
 
-    monkeypatch.setattr("store.database.LOCK_TIMEOUT_SECONDS", 30)
+    set_lock_timeout(monkeypatch, 30)
     async with attempt.running() as context:
         fault = make_fault(context)
         owner = LeaseOwner(actor="test", id=str(uuid4()))
