@@ -51,6 +51,8 @@ class SqliteBackend:
             **options,
         )
         _configure(self.engine, file)
+        if file:
+            _open_existing_only(self.engine, file)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         # A database in memory is one connection: its reads and writes share a thread.
         self._readers = (
@@ -117,7 +119,7 @@ def _configure(engine: Engine, file: str | None) -> None:
     def checkout(_connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
         identity = _file_identity(file)
         if file and identity is None:
-            raise file_replaced_error(file)  # opening it again would create an empty one
+            raise file_replaced_error(file)  # clearer than the error of opening it again
         if identity != record.info[_FILE_IDENTITY_KEY]:
             raise DisconnectionError  # the pool opens the file that is at the path now
 
@@ -126,6 +128,23 @@ def _configure(engine: Engine, file: str | None) -> None:
         # A read begins a deferred transaction: all its statements see one state.
         write = connection.get_execution_options().get(WRITE_OPTION)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _open_existing_only(engine: Engine, file: str) -> None:
+    """Never create the file: after it was moved away, an additional connection of the pool would create another."""
+    was_opened = False
+
+    @event.listens_for(engine, "do_connect")
+    def do_connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        if was_opened and _file_identity(file) is None:
+            raise file_replaced_error(file)
+        arguments[0] = f"{Path(file).absolute().as_uri()}?mode=rw"
+        options["uri"] = True
+
+    @event.listens_for(engine, "connect")
+    def connect(_connection: Any, _record: Any) -> None:
+        nonlocal was_opened
+        was_opened = True
 
 
 def _file_identity(file: str | None) -> tuple[int, int] | None:

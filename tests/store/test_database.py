@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -256,3 +258,41 @@ async def test_use_after_a_fork_is_an_error(database: Database, monkeypatch: pyt
         with pytest.raises(RuntimeError, match="after a fork"):
             await execute(database, "SELECT 1")
     await execute(database, "SELECT 1")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_no_connection_creates_a_missing_sqlite_file(database: Database, tmp_path: Path) -> None:
+    """The pool opens further connections on demand, also after the file was moved away."""
+    path = tmp_path / "ledger.db"
+    read_started, moved = threading.Event(), threading.Event()
+
+    def read_slowly(_: Connection) -> None:
+        read_started.set()
+        assert moved.wait(30)
+
+    slow_read = asyncio.create_task(database.read(read_slowly))
+    assert await asyncio.to_thread(read_started.wait, 30)
+    path.rename(tmp_path / "away.db")
+    results: list[Any] = await asyncio.gather(
+        *(execute(database, "SELECT 1") for _ in range(9)), return_exceptions=True
+    )
+    results += await asyncio.gather(
+        *(database.read(lambda connection: connection.execute(text("SELECT 1"))) for _ in range(3)),
+        return_exceptions=True,
+    )
+    moved.set()
+    await slow_read
+    assert {type(result) for result in results} == {DatabaseError}
+    assert all("replaced while in use" in str(result) for result in results)
+    assert not path.exists()
+
+
+async def test_sqlite_file_is_created_only_explicitly(tmp_path: Path) -> None:
+    path = tmp_path / "a b#%.db"
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    with pytest.raises(DatabaseError, match="unable to open database file"):
+        await migrate.schema_revisions(database)
+    assert not path.exists()
+    await migrate.upgrade(database)
+    assert path.exists()
+    await database.close()
