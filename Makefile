@@ -5,7 +5,7 @@ READY := .venv/ready
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
-.PHONY: demo up test system chaos fuzz bench check lock clean
+.PHONY: demo up test test-system chaos fuzz bench check lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	$(BIN)/avatars demo
@@ -16,7 +16,7 @@ up: $(READY)  ## run the whole service on this machine until Ctrl-C
 test: $(READY)  ## run all tests except the system tests
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system"
 
-system: $(READY)  ## run the system tests: commands, stacks and workers as processes (15 minutes or more)
+test-system: $(READY)  ## run the system tests: commands, stacks and workers as processes (15 minutes or more)
 	$(BIN)/pytest -m system
 
 chaos: $(READY)  ## run the fault-injection tests: 1,000 crashes in process and 30 kills (20 minutes or more)

@@ -52,8 +52,7 @@ async def test_ledger_of_an_unknown_revision_is_a_clear_error(database: Database
     def set_revision(connection: Connection) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '0005'"))
 
-    async with database.write_transaction() as connection:
-        await connection.run_sync(set_revision)
+    await database.write(set_revision)
     for prepare in (migrate.upgrade, migrate.ensure_schema):
         with pytest.raises(DatabaseError, match="revision 0005, which this version does not know"):
             await prepare(database)
