@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack, cast
 
 from sqlalchemy import Connection, Row, Table, bindparam, false, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from models.errors import (
     InvalidTransition,
@@ -28,6 +27,7 @@ from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
 from store import mappers
 from store.evidence import INSERT_EVIDENCE, evidence_values
 from store.ledger_reader import LedgerReader
+from store.upsert import insert_or_ignore
 
 MAX_TEXT = 256
 
@@ -35,9 +35,7 @@ MAX_TEXT = 256
 _PROVISIONINGS = cast("Table", ProvisioningRow.__table__)
 _SUBMISSIONS = cast("Table", SubmissionRow.__table__)
 _EVENTS = cast("Table", EventRow.__table__)
-# A prefix, because SQLAlchemy does not cache the compiled form of `on_conflict_do_nothing`.
-_INSERT_SQLITE = insert(_PROVISIONINGS).prefix_with("OR IGNORE").returning(*_PROVISIONINGS.c)
-_INSERT_POSTGRESQL = postgresql.insert(_PROVISIONINGS).on_conflict_do_nothing().returning(*_PROVISIONINGS.c)
+_DUPLICATES = cast("Table", DuplicateRow.__table__)
 _BY_REFERENCE = select(_PROVISIONINGS).where(_PROVISIONINGS.c.reference == bindparam("reference_"))
 _UPDATE_REQUEST = (
     update(_PROVISIONINGS)
@@ -110,7 +108,7 @@ class Ledger(LedgerReader):
             "updated_at": now,
             "flow_run_id": owner.flow_run_id,
         }
-        statement = _INSERT_SQLITE if self.database.is_sqlite else _INSERT_POSTGRESQL
+        statement = insert_or_ignore(_PROVISIONINGS, is_sqlite=self.database.is_sqlite)
         update_values = {
             "reference_": reference,
             "fingerprint": request.fingerprint,
@@ -265,18 +263,17 @@ class Ledger(LedgerReader):
 
         The provisioning itself does not change, so its lease owner's next write does not fail.
         """
-        engine = sqlite if self.database.is_sqlite else postgresql
         values = {
             "avatar_id": avatar_id,
             "provisioning_id": provisioning.id,
             "submission_id": submission_id,
             "detected_at": self._clock.now(),
         }
-        statement = engine.insert(DuplicateRow).values(values).on_conflict_do_nothing()
+        statement = insert_or_ignore(_DUPLICATES, is_sqlite=self.database.is_sqlite)
         status_query = select(ProvisioningRow.status).where(ProvisioningRow.id == provisioning.id).with_for_update()
 
         def record(connection: Connection) -> bool:
-            is_new = connection.execute(statement).rowcount == 1
+            is_new = connection.execute(statement, values).one_or_none() is not None
             if is_new:
                 status = Status(connection.execute(status_query).scalar_one())
                 self._append_event(connection, provisioning.id, status, status, owner, message, None, submission_id)

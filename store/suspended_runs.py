@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from typing import cast
+
+from sqlalchemy import Table, delete, select
 
 from models.clock import Clock
 from models.provisioning import Status
 from models.tables import ProvisioningRow, SuspendedRunRow
 from store.database import Database
+from store.upsert import insert_or_ignore
+
+_SUSPENDED_RUNS = cast("Table", SuspendedRunRow.__table__)
 
 
 class SuspendedRunRepository:
@@ -20,13 +24,9 @@ class SuspendedRunRepository:
 
     async def add(self, flow_run_id: str, provisioning_id: str) -> None:
         """Record that a run is about to suspend itself; idempotent."""
-        engine = sqlite if self._database.is_sqlite else postgresql
+        statement = insert_or_ignore(_SUSPENDED_RUNS, is_sqlite=self._database.is_sqlite)
         values = {"flow_run_id": flow_run_id, "provisioning_id": provisioning_id, "suspended_at": self._clock.now()}
-        await self._database.write(
-            lambda connection: connection.execute(
-                engine.insert(SuspendedRunRow).values(values).on_conflict_do_nothing()
-            )
-        )
+        await self._database.write(lambda connection: connection.execute(statement, values).all())
 
     async def exists(self, flow_run_id: str) -> bool:
         """Return whether this run has suspended itself before: if so, it was resumed and not just started."""

@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
+from typing import cast
 
-from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, func, select
 
 from models.clock import Clock
 from models.tables import WebhookDeliveryRow
 from models.webhook import WebhookDelivery
 from store.database import Database
+from store.upsert import insert_or_ignore
 
+_DELIVERIES = cast("Table", WebhookDeliveryRow.__table__)
 PAGE_SIZE = 1000
 _ADVISORY_LOCK_ID = 0x64656C69
 """PostgreSQL advisory lock that serializes inserts: an arbitrary number that no other code uses."""
@@ -54,8 +56,7 @@ class WebhookDeliveryRepository:
 
     async def _insert(self, batch: Iterable[WebhookDelivery]) -> set[str]:
         """Insert the deliveries that are not stored yet; return their digests."""
-        engine = sqlite if self._database.is_sqlite else postgresql
-        statement = engine.insert(WebhookDeliveryRow).on_conflict_do_nothing().returning(WebhookDeliveryRow.digest)
+        statement = insert_or_ignore(_DELIVERIES, is_sqlite=self._database.is_sqlite)
         now = self._clock.now()
         values = [{**asdict(delivery), "received_at": now} for delivery in batch]
 
@@ -63,7 +64,7 @@ class WebhookDeliveryRepository:
             if not self._database.is_sqlite:
                 # Serialize inserts, so that ids become visible in order and `list_after` never skips one.
                 connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
-            return set(connection.scalars(statement, values))
+            return {row.digest for row in connection.execute(statement, values)}
 
         return await self._database.write(insert_new)
 
