@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 
+from models.clock import SystemClock
 from models.provisioning import Provisioning
 from services.context import app_context
 from services.leases import LEASE_DURATION
@@ -96,7 +96,7 @@ async def _ensure_run_active(provisioning: Provisioning, client: PrefectClient) 
         else:  # another process resumed it first, or it was deleted
             log_to_run("run %s of provisioning %s was not resumed: %s", run.name, provisioning.id, response.status)
         return True
-    if state.is_scheduled() or (not state.is_final() and datetime.now(UTC) - state.timestamp < STARTUP_GRACE):
+    if state.is_scheduled() or (not state.is_final() and SystemClock().now() - state.timestamp < STARTUP_GRACE):
         return True
     recovered = recovery_state(run)
     if recovered.type != state.type:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from prefect import task
 from prefect.client.orchestration import PrefectClient, get_client
@@ -16,6 +16,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
+from models.clock import SystemClock
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner
 from services.cancellation import cancel_provisioning
@@ -61,7 +62,7 @@ async def record_cancellations(owner: LeaseOwner) -> int:
 
 async def _list_cancelled_runs(client: PrefectClient) -> list[str]:
     """Return the ids of the runs that are being cancelled or were cancelled within LOOKBACK_WINDOW."""
-    since = datetime.now(UTC) - LOOKBACK_WINDOW
+    since = SystemClock().now() - LOOKBACK_WINDOW
     run_ids: list[str] = []
     while True:
         page = await client.read_flow_runs(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect import task
@@ -20,6 +19,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
 
+from models.clock import SystemClock
 from services.prefect_options import TASK_OPTIONS
 
 LATE_START_TOLERANCE_SECONDS = 5.0
@@ -38,7 +38,7 @@ async def skip_overdue_runs() -> int:
         httpx.HTTPError: The Prefect API does not respond.
 
     """
-    now, scheduled_at = datetime.now(UTC), flow_run.scheduled_start_time
+    now, scheduled_at = SystemClock().now(), flow_run.scheduled_start_time
     if (
         deployment.id is None
         or scheduled_at is None

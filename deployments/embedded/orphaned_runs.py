@@ -6,7 +6,7 @@ Applies to runs of the embedded stack only. Runs of a work pool belong to its wo
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 
 from deployments.catalog import TAG
+from models.clock import SystemClock
 from services.orphaned_runs import recovery_state
 
 ORPHANED_STATE_TYPES = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.CRASHED)
@@ -54,7 +55,7 @@ async def delete_missed_runs() -> int:
     Returns:
         The number of runs deleted.
     """
-    missed_before = datetime.now(UTC) - timedelta(seconds=1)
+    missed_before = SystemClock().now() - timedelta(seconds=1)
     count = 0
     async with get_client() as client:
         runs = await _list_runs(client, StateType.SCHEDULED)
