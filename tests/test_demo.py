@@ -41,5 +41,5 @@ def test_demo_shows_every_outcome_and_ledger_keeps_them(tmp_path: Path) -> None:
     ]
     assert (adopted["status"], len(adopted["submissions"])) == ("READY", 1)
     details = json.loads(run(tmp_path, "show", adopted["id"], "--json").stdout)
-    assert any("was adopted" in event["message"] for event in details["events"])
+    assert any("and adopted" in event["message"] for event in details["events"])
     assert (tmp_path / ".avatars").stat().st_mode & 0o077 == 0

@@ -102,7 +102,7 @@ def test_batch_with_wrong_key_still_writes_results(
         ("none.csv", None, "No such file"),
         ("a.xlsx", "", "cannot infer the format of the manifest"),
         ("a.csv", "nmae,dataset_video,consent_video\nx,y,z\n", "'nmae' is not a column"),
-        ("a.yaml", "- [", "no YAML at line"),
+        ("a.yaml", "- [", "not valid YAML at line"),
         ("a.jsonl", "", "has no rows"),
     ],
 )

@@ -47,7 +47,7 @@ def test_read_only_ledger_can_be_listed_but_not_written(read_only: str, videos: 
     refused = avatars("enqueue", *provision_args(videos)[1:], "--json", **environment)
     assert (refused.code, refused.document["error"]["code"]) == (3, "database.failed")
     assert "attempt to write a readonly database" in refused.err
-    assert "make it writable" in refused.err
+    assert "make the database writable" in refused.err
     assert "mode=ro" not in refused.err
     doctor = avatars("doctor", "--json", **environment)
     ok = {result["check"]: result["ok"] for result in doctor.document}

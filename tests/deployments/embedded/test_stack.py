@@ -166,7 +166,7 @@ def test_cancelled_run_cancels_its_provisioning(up: RunningStack, wait: str, sta
     wait_for(lambda: up.status_of(run_id) == "CANCELLED" or None, "the ledger")
     details = up.avatars("show", run_id)
     assert details["avatar_id"]
-    assert "continues to train it" in details["reasons"][0]["message"]
+    assert "keeps training" in details["reasons"][0]["message"]
 
 
 @pytest.mark.parametrize("wait", ["suspend", "block"])
