@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from models.evidence import InputEvidence
 from models.provisioning import Status, SubmissionState
 from models.tables import (
-    EventRow,
-    EvidenceRow,
-    ProvisioningRow,
-    SubmissionRow,
     UtcDateTime,
-    WebhookDeliveryRow,
+    event_table,
+    evidence_table,
+    provisioning_table,
+    submission_table,
+    webhook_delivery_table,
 )
 from store import migrate
 from store.database import Database
@@ -55,11 +55,11 @@ _COPIED, _NOT_COPIED = "00000000", "ffffffff"
 """Id prefixes of the first 1,000 rows; each copy replaces the prefix."""
 _KEYS = {"id", "provisioning_id", "submission_id", "reference", "avatar_id", "digest"}
 _COPIED_BY = {
-    ProvisioningRow: ProvisioningRow.id,
-    SubmissionRow: SubmissionRow.provisioning_id,
-    EvidenceRow: EvidenceRow.provisioning_id,
-    EventRow: EventRow.provisioning_id,
-    WebhookDeliveryRow: WebhookDeliveryRow.avatar_id,
+    provisioning_table: provisioning_table.c.id,
+    submission_table: submission_table.c.provisioning_id,
+    evidence_table: evidence_table.c.provisioning_id,
+    event_table: event_table.c.provisioning_id,
+    webhook_delivery_table: webhook_delivery_table.c.avatar_id,
 }
 
 
@@ -146,11 +146,11 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
         for provisioning in provisionings
     ]
     for table, values in (
-        (ProvisioningRow, provisionings),
-        (SubmissionRow, submissions),
-        (EvidenceRow, evidence),
-        (EventRow, events),
-        (WebhookDeliveryRow, deliveries),
+        (provisioning_table, provisionings),
+        (submission_table, submissions),
+        (evidence_table, evidence),
+        (event_table, events),
+        (webhook_delivery_table, deliveries),
     ):
         connection.execute(insert(table), values)
 
@@ -184,8 +184,8 @@ def _provisioning(status: Status, now: datetime) -> dict[str, Any]:
 def _copy(connection: Connection, at: datetime) -> None:
     prefix = uuid.uuid4().hex[: len(_COPIED)]
     for table, key in _COPIED_BY.items():
-        has_serial_id = table in {EvidenceRow, EventRow, WebhookDeliveryRow}
-        columns = [column for column in table.__table__.columns if not (has_serial_id and column.name == "id")]
+        has_serial_id = table in {evidence_table, event_table, webhook_delivery_table}
+        columns = [column for column in table.columns if not (has_serial_id and column.name == "id")]
         values: list[ColumnElement[Any]] = []
         for column in columns:
             if column.name in _KEYS:

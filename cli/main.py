@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.metadata
 import os
 import sys
 from typing import NamedTuple
@@ -114,6 +113,12 @@ COMMANDS = (
 )
 
 
+def _version() -> str:
+    import importlib.metadata  # a tenth of the CPU time of `avatars list`
+
+    return importlib.metadata.version("avatar-provisioner")
+
+
 def build_app(invoked: str | None = None) -> App:
     """Return the command line application.
 
@@ -125,7 +130,7 @@ def build_app(invoked: str | None = None) -> App:
     app = App(
         name="avatars",
         help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
-        version=lambda: importlib.metadata.version("avatar-provisioner"),
+        version=_version,
         help_format="plaintext",  # rendering Markdown would take a tenth of a second
         result_action="return_value",
         suppress_keyboard_interrupt=False,  # `run` prints how to resume

@@ -1,4 +1,7 @@
-"""The tables of the ledger. `make check` compares them with the migrations in store/migrations."""
+"""The tables of the ledger. `make check` compares them with the migrations in store/migrations.
+
+The partial indexes are in store/migrations/partial_indexes.py.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Column,
     DateTime,
     Dialect,
     ForeignKey,
@@ -15,11 +19,11 @@ from sqlalchemy import (
     Integer,
     MetaData,
     String,
+    Table,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from models.redaction import redact, redact_json
@@ -80,169 +84,137 @@ CodeType = String(32)
 Text256 = String(256)
 
 
-class Base(DeclarativeBase):
-    """Base class with a naming convention for constraints, so that migrations can refer to them by name."""
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""The tables, with a naming convention for constraints, so that migrations can refer to them by name."""
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
+provisioning_table = Table(
+    "provisionings",
+    METADATA,
+    Column("id", IdType, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("reference", Text256, unique=True, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("request_fingerprint", String(64), nullable=False),
+    Column("status", CodeType, nullable=False),
+    Column("avatar_id", Text256, index=True),
+    Column("raw_status", Text256),
+    Column("reasons", RedactedJson, nullable=False),
+    Column("retrain_count", Integer, nullable=False),
+    Column("submission_count", Integer, nullable=False),
+    Column("training_started_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("flow_run_id", IdType),
+    Column("avatar_snapshot", RedactedJson),
+    Column("media_facts", RedactedJson),
+    Column("lease_owner", Text256),
+    Column("lease_expires_at", UtcDateTime),
+    Column("erased_at", UtcDateTime),
+    Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
+)
+"""One provisioning in its current state. `version` is incremented by every write of status or lease owner.
 
+`request` is the only column of the ledger with complete URLs: the create request needs them.
+"""
 
-class ProvisioningRow(Base):
-    """One provisioning in its current state. `version` is incremented by every write of status or lease owner.
+submission_table = Table(
+    "submissions",
+    METADATA,
+    Column("id", IdType, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("state", CodeType, nullable=False),
+    Column("avatar_id", Text256),
+    Column("http_status", Integer),
+    Column("response", RedactedJson),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state_changed_at", UtcDateTime, nullable=False),
+    UniqueConstraint("provisioning_id", "ordinal", name="uq_submissions_provisioning_id_ordinal"),
+)
+"""One submission, committed before it is sent; see models/provisioning.py."""
 
-    `request` is the only column of the ledger with complete URLs: the create request needs them.
-    """
+evidence_table = Table(
+    "evidence",
+    METADATA,
+    Column("id", AutoIncrementId, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("submission_id", IdType, ForeignKey("submissions.id"), unique=True, nullable=False),
+    Column("reference", Text256, nullable=False),
+    Column("actor", Text256, nullable=False),
+    Column("flow_run_id", IdType),
+    Column("dataset", RedactedJson, nullable=False),
+    Column("consent", RedactedJson, nullable=False),
+    Column("recorded_at", UtcDateTime, nullable=False),
+)
+"""The evidence for one submission. Database triggers enforce that rows are only inserted."""
 
-    __tablename__ = "provisionings"
+duplicate_table = Table(
+    "duplicates",
+    METADATA,
+    Column("avatar_id", Text256, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("submission_id", IdType, nullable=False),
+    Column("detected_at", UtcDateTime, nullable=False),
+)
+"""An additional avatar of a provisioning at Argil: paid for, unused and reported once."""
 
-    id: Mapped[str] = mapped_column(IdType, primary_key=True)
-    version: Mapped[int]
-    reference: Mapped[str] = mapped_column(Text256, unique=True)
-    request: Mapped[dict[str, Any]] = mapped_column(JSON)
-    request_fingerprint: Mapped[str] = mapped_column(String(64))
-    status: Mapped[str] = mapped_column(CodeType)
-    avatar_id: Mapped[str | None] = mapped_column(Text256, index=True)
-    raw_status: Mapped[str | None] = mapped_column(Text256)
-    reasons: Mapped[list[dict[str, Any]]] = mapped_column(RedactedJson)
-    retrain_count: Mapped[int]
-    submission_count: Mapped[int]
-    training_started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    flow_run_id: Mapped[str | None] = mapped_column(IdType)
-    avatar_snapshot: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
-    media_facts: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
-    lease_owner: Mapped[str | None] = mapped_column(Text256)
-    lease_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    erased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+suspended_run_table = Table(
+    "suspended_runs",
+    METADATA,
+    Column("flow_run_id", IdType, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("suspended_at", UtcDateTime, nullable=False),
+)
+"""A Prefect run that is suspended until its provisioning is terminal."""
 
-    # PostgreSQL updates every index on each status change; indexes for few rows are therefore partial.
-    __table_args__ = (
-        Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
-        Index(
-            "ix_provisionings_in_flight_flow_run_id",
-            "flow_run_id",
-            sqlite_where=IN_FLIGHT_CLAUSE,
-            postgresql_where=IN_FLIGHT_CLAUSE,
-        ),
-        Index(
-            "ix_provisionings_timed_out_updated_at_id",
-            "status",
-            "updated_at",
-            "id",
-            sqlite_where=TIMED_OUT_CLAUSE,
-            postgresql_where=TIMED_OUT_CLAUSE,
-        ),
-    )
+event_table = Table(
+    "events",
+    METADATA,
+    Column("id", AutoIncrementId, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("actor", Text256, nullable=False),
+    Column("from_status", CodeType),
+    Column("to_status", CodeType, nullable=False),
+    Column("message", RedactedText, nullable=False),
+    Column("raw_status", Text256),
+    Column("flow_run_id", IdType),
+    Column("submission_id", IdType),
+)
+"""An event of a provisioning. Rows are inserted or moved to an archive; an erasure replaces their messages."""
 
+quarantine_table = Table(
+    "quarantine",
+    METADATA,
+    Column("id", AutoIncrementId, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("input_hash", String(64), index=True, nullable=False),
+    Column("input_identity", Text, nullable=False),
+    Column("etag", Text256),
+    Column("size_bytes", BigInteger),
+    Column("quarantined_at", UtcDateTime, nullable=False),
+    Column("released_at", UtcDateTime),
+    Column("release_reason", RedactedText),
+    Index("ix_quarantine_etag_size_bytes", "etag", "size_bytes"),
+)
+"""A recording of a refused avatar: requests with it are rejected until an operator releases it."""
 
-class SubmissionRow(Base):
-    """One submission, committed before it is sent; see models/provisioning.py."""
-
-    __tablename__ = "submissions"
-
-    id: Mapped[str] = mapped_column(IdType, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"))
-    ordinal: Mapped[int]
-    state: Mapped[str] = mapped_column(CodeType)
-    avatar_id: Mapped[str | None] = mapped_column(Text256)
-    http_status: Mapped[int | None]
-    response: Mapped[dict[str, Any] | None] = mapped_column(RedactedJson)
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    state_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-    __table_args__ = (
-        UniqueConstraint("provisioning_id", "ordinal", name="uq_submissions_provisioning_id_ordinal"),
-    )
-
-
-class EvidenceRow(Base):
-    """The evidence for one submission. Database triggers enforce that rows are only inserted."""
-
-    __tablename__ = "evidence"
-
-    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
-    submission_id: Mapped[str] = mapped_column(IdType, ForeignKey("submissions.id"), unique=True)
-    reference: Mapped[str] = mapped_column(Text256)
-    actor: Mapped[str] = mapped_column(Text256)
-    flow_run_id: Mapped[str | None] = mapped_column(IdType)
-    dataset: Mapped[dict[str, Any]] = mapped_column(RedactedJson)
-    consent: Mapped[dict[str, Any]] = mapped_column(RedactedJson)
-    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class DuplicateRow(Base):
-    """An additional avatar of a provisioning at Argil: paid for, unused and reported once."""
-
-    __tablename__ = "duplicates"
-
-    avatar_id: Mapped[str] = mapped_column(Text256, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
-    submission_id: Mapped[str] = mapped_column(IdType)
-    detected_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class SuspendedRunRow(Base):
-    """A Prefect run that is suspended until its provisioning is terminal."""
-
-    __tablename__ = "suspended_runs"
-
-    flow_run_id: Mapped[str] = mapped_column(IdType, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
-    suspended_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class EventRow(Base):
-    """An event of a provisioning. Rows are inserted or moved to an archive; an erasure replaces their messages."""
-
-    __tablename__ = "events"
-
-    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
-    occurred_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    actor: Mapped[str] = mapped_column(Text256)
-    from_status: Mapped[str | None] = mapped_column(CodeType)
-    to_status: Mapped[str] = mapped_column(CodeType)
-    message: Mapped[str] = mapped_column(RedactedText)
-    raw_status: Mapped[str | None] = mapped_column(Text256)
-    flow_run_id: Mapped[str | None] = mapped_column(IdType)
-    submission_id: Mapped[str | None] = mapped_column(IdType)
-
-
-class QuarantineRow(Base):
-    """A recording of a refused avatar: requests with it are rejected until an operator releases it."""
-
-    __tablename__ = "quarantine"
-
-    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
-    provisioning_id: Mapped[str] = mapped_column(IdType, ForeignKey("provisionings.id"), index=True)
-    input_hash: Mapped[str] = mapped_column(String(64), index=True)
-    input_identity: Mapped[str] = mapped_column(Text)
-    etag: Mapped[str | None] = mapped_column(Text256)
-    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    quarantined_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    release_reason: Mapped[str | None] = mapped_column(RedactedText)
-
-    __table_args__ = (Index("ix_quarantine_etag_size_bytes", "etag", "size_bytes"),)
-
-
-class WebhookDeliveryRow(Base):
-    """A webhook delivery, which triggers an early poll. The newest row is kept, so that ids only increase."""
-
-    __tablename__ = "webhook_deliveries"
-
-    id: Mapped[int] = mapped_column(AutoIncrementId, primary_key=True)
-    digest: Mapped[str] = mapped_column(String(64), unique=True)
-    event: Mapped[str] = mapped_column(CodeType)
-    avatar_id: Mapped[str] = mapped_column(Text256, index=True)
-    body: Mapped[str] = mapped_column(RedactedText)
-    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+webhook_delivery_table = Table(
+    "webhook_deliveries",
+    METADATA,
+    Column("id", AutoIncrementId, primary_key=True),
+    Column("digest", String(64), unique=True, nullable=False),
+    Column("event", CodeType, nullable=False),
+    Column("avatar_id", Text256, index=True, nullable=False),
+    Column("body", RedactedText, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+)
+"""A webhook delivery, which triggers an early poll. The newest row is kept, so that ids only increase."""

@@ -11,7 +11,14 @@ from models.clock import Clock
 from models.erasure import ERASED_PLACEHOLDER, ErasureReport
 from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning
-from models.tables import DuplicateRow, EventRow, ProvisioningRow, QuarantineRow, SubmissionRow, WebhookDeliveryRow
+from models.tables import (
+    duplicate_table,
+    event_table,
+    provisioning_table,
+    quarantine_table,
+    submission_table,
+    webhook_delivery_table,
+)
 from store.database import Database
 
 
@@ -36,33 +43,39 @@ async def erase(
         if connection.execute(_erase_statement(provisioning, now)).rowcount == 0:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
         avatar_ids = {provisioning.avatar_id}
-        for table in (SubmissionRow, DuplicateRow):
-            query = select(table.avatar_id).where(table.provisioning_id == provisioning.id)
+        for table in (submission_table, duplicate_table):
+            query = select(table.c.avatar_id).where(table.c.provisioning_id == provisioning.id)
             avatar_ids.update(connection.execute(query).scalars())
         flow_run_ids = {provisioning.flow_run_id}
-        query = select(EventRow.flow_run_id).where(EventRow.provisioning_id == provisioning.id)
+        query = select(event_table.c.flow_run_id).where(event_table.c.provisioning_id == provisioning.id)
         flow_run_ids.update(connection.execute(query).scalars())
-        archive_messages = select(EventRow.message).where(
-            EventRow.provisioning_id == provisioning.id, EventRow.actor == ARCHIVE_ACTOR
+        archive_messages = select(event_table.c.message).where(
+            event_table.c.provisioning_id == provisioning.id, event_table.c.actor == ARCHIVE_ACTOR
         )
         report = ErasureReport(
             avatar_ids=sorted(avatar_id for avatar_id in avatar_ids if avatar_id),
             flow_run_ids=sorted(flow_run_id for flow_run_id in flow_run_ids if flow_run_id),
-            archives=list(connection.execute(archive_messages.order_by(EventRow.id)).scalars()),
+            archives=list(connection.execute(archive_messages.order_by(event_table.c.id)).scalars()),
         )
         for statement in (
-            update(EventRow)
-            .where(EventRow.provisioning_id == provisioning.id, EventRow.actor != ARCHIVE_ACTOR)
+            update(event_table)
+            .where(event_table.c.provisioning_id == provisioning.id, event_table.c.actor != ARCHIVE_ACTOR)
             .values(message=ERASED_PLACEHOLDER),
-            update(SubmissionRow).where(SubmissionRow.provisioning_id == provisioning.id).values(response=None),
-            update(QuarantineRow)
-            .where(QuarantineRow.provisioning_id == provisioning.id)
+            update(submission_table)
+            .where(submission_table.c.provisioning_id == provisioning.id)
+            .values(response=None),
+            update(quarantine_table)
+            .where(quarantine_table.c.provisioning_id == provisioning.id)
             .values(
                 input_identity=ERASED_PLACEHOLDER,
-                release_reason=case((QuarantineRow.release_reason.is_not(None), ERASED_PLACEHOLDER), else_=None),
+                release_reason=case(
+                    (quarantine_table.c.release_reason.is_not(None), ERASED_PLACEHOLDER), else_=None
+                ),
             ),
-            update(WebhookDeliveryRow).where(WebhookDeliveryRow.avatar_id.in_(report.avatar_ids)).values(body="{}"),
-            insert(EventRow).values(
+            update(webhook_delivery_table)
+            .where(webhook_delivery_table.c.avatar_id.in_(report.avatar_ids))
+            .values(body="{}"),
+            insert(event_table).values(
                 provisioning_id=provisioning.id,
                 occurred_at=now,
                 actor=owner.actor,
@@ -80,8 +93,8 @@ async def erase(
 
 def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
     return (
-        update(ProvisioningRow)
-        .where(ProvisioningRow.id == provisioning.id, ProvisioningRow.version == provisioning.version)
+        update(provisioning_table)
+        .where(provisioning_table.c.id == provisioning.id, provisioning_table.c.version == provisioning.version)
         .values(
             request={"name": ERASED_PLACEHOLDER, "dataset_video": "", "consent_video": "", "extras": {}},
             reasons=[

@@ -14,7 +14,7 @@ from models.archive import ARCHIVE_ACTOR, ArchivedEvent, ArchiveResult, archive_
 from models.clock import Clock
 from models.errors import ArchiveError
 from models.provisioning import FINAL_STATUSES
-from models.tables import EventRow, ProvisioningRow, WebhookDeliveryRow
+from models.tables import event_table, provisioning_table, webhook_delivery_table
 from store import pagination
 from store.archive_file import ArchiveFile
 from store.database import Database
@@ -38,7 +38,9 @@ class EventArchive:
         """Return what `archive` would move and delete, without changing anything."""
         provisionings = events = 0
         async for ids in self._iter_final_ids(before):
-            query = select(func.count(EventRow.provisioning_id.distinct()), func.count()).where(*_archivable(ids))
+            query = select(func.count(event_table.c.provisioning_id.distinct()), func.count()).where(
+                *_archivable(ids)
+            )
             (counts,) = await self._database.read(partial(_fetch_all, query))
             provisionings += counts[0]
             events += counts[1]
@@ -87,13 +89,13 @@ class EventArchive:
 
     async def _iter_final_ids(self, before: datetime) -> AsyncIterator[list[str]]:
         """Yield the ids of final provisionings that were last changed before `before`, in pages."""
-        key, created_at = ProvisioningRow.id, ProvisioningRow.created_at
+        key, created_at = provisioning_table.c.id, provisioning_table.c.created_at
         for status in sorted(FINAL_STATUSES):
             after: tuple[datetime, str] | None = None
             while True:
                 query = (
-                    select(key, created_at, ProvisioningRow.updated_at)
-                    .where(ProvisioningRow.status == status, created_at < before)
+                    select(key, created_at, provisioning_table.c.updated_at)
+                    .where(provisioning_table.c.status == status, created_at < before)
                     .order_by(created_at, key)
                     .limit(PAGE_SIZE)
                 )
@@ -108,8 +110,8 @@ class EventArchive:
 
     async def _events(self, provisioning_ids: Sequence[str]) -> list[ArchivedEvent]:
         """Return the archivable events, grouped by provisioning, oldest first."""
-        query = select(EventRow.__table__).where(*_archivable(provisioning_ids))
-        query = query.order_by(EventRow.provisioning_id, EventRow.id)
+        query = select(event_table).where(*_archivable(provisioning_ids))
+        query = query.order_by(event_table.c.provisioning_id, event_table.c.id)
         rows = await self._database.read(partial(_fetch_all, query))
         return [ArchivedEvent.model_validate(row) for row in rows]
 
@@ -119,9 +121,9 @@ class EventArchive:
         """Delete all events of some provisionings; return the ids of those that were erased since `started_at`."""
         now = self._clock.now()
         query = (
-            select(ProvisioningRow.id, ProvisioningRow.status, ProvisioningRow.erased_at)
-            .where(ProvisioningRow.id.in_({event.provisioning_id for event in events}))
-            .order_by(ProvisioningRow.id)
+            select(provisioning_table.c.id, provisioning_table.c.status, provisioning_table.c.erased_at)
+            .where(provisioning_table.c.id.in_({event.provisioning_id for event in events}))
+            .order_by(provisioning_table.c.id)
             .with_for_update()
         )
         events_by_id = {key: list(group) for key, group in groupby(events, lambda event: event.provisioning_id)}
@@ -130,7 +132,7 @@ class EventArchive:
             rows = connection.execute(query).all()
             # Insert before deleting: without AUTOINCREMENT, SQLite reuses the id of a deleted newest row.
             connection.execute(
-                insert(EventRow),
+                insert(event_table),
                 [
                     {
                         "provisioning_id": row.id,
@@ -147,7 +149,7 @@ class EventArchive:
             )
             for start in range(0, len(events), DELETE_BATCH_SIZE):
                 ids = [event.id for event in events[start : start + DELETE_BATCH_SIZE]]
-                connection.execute(delete(EventRow).where(EventRow.id.in_(ids)))
+                connection.execute(delete(event_table).where(event_table.c.id.in_(ids)))
             return rows
 
         rows = await self._database.write(delete_archived)
@@ -161,9 +163,9 @@ class EventArchive:
         last_id = 0
         while True:
             query = (
-                select(WebhookDeliveryRow.id, WebhookDeliveryRow.received_at)
-                .where(WebhookDeliveryRow.id > last_id)
-                .order_by(WebhookDeliveryRow.id)
+                select(webhook_delivery_table.c.id, webhook_delivery_table.c.received_at)
+                .where(webhook_delivery_table.c.id > last_id)
+                .order_by(webhook_delivery_table.c.id)
                 .limit(DELETE_BATCH_SIZE + 1)
             )
             rows = await self._database.read(partial(_fetch_all, query))
@@ -177,7 +179,7 @@ class EventArchive:
     async def _delete_deliveries(self, before: datetime) -> int:
         count = 0
         async for ids in self._iter_old_delivery_ids(before):
-            statement = delete(WebhookDeliveryRow).where(WebhookDeliveryRow.id.in_(ids))
+            statement = delete(webhook_delivery_table).where(webhook_delivery_table.c.id.in_(ids))
             count += await self._database.write(partial(_rowcount, statement))
         return count
 
@@ -191,7 +193,7 @@ def _rowcount(statement: Delete, connection: Connection) -> int:
 
 
 def _archivable(provisioning_ids: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
-    return EventRow.provisioning_id.in_(provisioning_ids), EventRow.actor != ARCHIVE_ACTOR
+    return event_table.c.provisioning_id.in_(provisioning_ids), event_table.c.actor != ARCHIVE_ACTOR
 
 
 def _batches(events: Iterable[ArchivedEvent]) -> Iterator[list[ArchivedEvent]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import insert, select
 
 from models.evidence import Evidence, InputEvidence
 from models.provisioning import LeaseOwner, Provisioning
-from models.tables import EvidenceRow
+from models.tables import evidence_table
 from store.database import Database
 
-INSERT_EVIDENCE = insert(cast("Table", EvidenceRow.__table__))
+INSERT_EVIDENCE = insert(evidence_table)
 
 
 def evidence_values(
@@ -39,7 +39,9 @@ def evidence_values(
 async def list_evidence(database: Database, provisioning_id: str) -> list[Evidence]:
     """Return the evidence of each submission of a provisioning, oldest first. Raises DatabaseError."""
     query = (
-        select(EvidenceRow.__table__).where(EvidenceRow.provisioning_id == provisioning_id).order_by(EvidenceRow.id)
+        select(evidence_table)
+        .where(evidence_table.c.provisioning_id == provisioning_id)
+        .order_by(evidence_table.c.id)
     )
     return await database.read(
         lambda connection: [Evidence.model_validate(row) for row in connection.execute(query)]

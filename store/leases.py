@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, Text, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Text, bindparam, func, or_, select, update
 from sqlalchemy import cast as cast_to
 
 from models.clock import Clock
 from models.errors import LeaseLost, LeaseUnavailable
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.tables import ProvisioningRow
+from models.tables import provisioning_table
 from store import mappers
 from store.database import Database
 
@@ -25,58 +25,70 @@ PAGE_SIZE = 500
 """Leases renewed per statement."""
 
 # Built once, because building a statement costs more than running it.
-_ROWS = cast("Table", ProvisioningRow.__table__)
-_OWNED_BY = (_ROWS.c.id == bindparam("provisioning_id"), _ROWS.c.lease_owner == bindparam("owner_id"))
-_EXPIRES_AT = bindparam("expires_at", type_=_ROWS.c.lease_expires_at.type)
+_OWNED_BY = (
+    provisioning_table.c.id == bindparam("provisioning_id"),
+    provisioning_table.c.lease_owner == bindparam("owner_id"),
+)
+_EXPIRES_AT = bindparam("expires_at", type_=provisioning_table.c.lease_expires_at.type)
 _ACQUIRE_VALUES = {
     "lease_owner": bindparam("owner_id"),
     "lease_expires_at": _EXPIRES_AT,
-    "version": _ROWS.c.version + 1,
+    "version": provisioning_table.c.version + 1,
     "flow_run_id": func.coalesce(
-        bindparam("owner_flow_run_id", type_=_ROWS.c.flow_run_id.type), _ROWS.c.flow_run_id
+        bindparam("owner_flow_run_id", type_=provisioning_table.c.flow_run_id.type),
+        provisioning_table.c.flow_run_id,
     ),
 }
 _ACQUIRE = (
-    update(_ROWS)
-    .where(_ROWS.c.id == bindparam("provisioning_id"))
+    update(provisioning_table)
+    .where(provisioning_table.c.id == bindparam("provisioning_id"))
     .where(
         or_(
-            _ROWS.c.lease_owner.is_(None),
-            _ROWS.c.lease_owner == bindparam("owner_id"),
-            _ROWS.c.lease_expires_at <= bindparam("now"),
+            provisioning_table.c.lease_owner.is_(None),
+            provisioning_table.c.lease_owner == bindparam("owner_id"),
+            provisioning_table.c.lease_expires_at <= bindparam("now"),
         )
     )
     .values(_ACQUIRE_VALUES)
-    .returning(*_ROWS.c)
+    .returning(*provisioning_table.c)
 )
-_EXPECTED_VERSION = bindparam("expected_version", type_=_ROWS.c.version.type)
+_EXPECTED_VERSION = bindparam("expected_version", type_=provisioning_table.c.version.type)
 _RENEW = (
-    update(_ROWS)
+    update(provisioning_table)
     .where(
         *_OWNED_BY,
-        _ROWS.c.status != Status.CANCELLED,
-        _ROWS.c.version == func.coalesce(_EXPECTED_VERSION, _ROWS.c.version),
+        provisioning_table.c.status != Status.CANCELLED,
+        provisioning_table.c.version == func.coalesce(_EXPECTED_VERSION, provisioning_table.c.version),
     )
     .values(lease_expires_at=_EXPIRES_AT)
 )
-_RELEASE = update(_ROWS).where(*_OWNED_BY).values(lease_owner=None, lease_expires_at=_EXPIRES_AT)
+_RELEASE = update(provisioning_table).where(*_OWNED_BY).values(lease_owner=None, lease_expires_at=_EXPIRES_AT)
 _NEXT_PENDING = (
-    select(_ROWS.c.id)
+    select(provisioning_table.c.id)
     .where(
-        _ROWS.c.status == Status.ACCEPTED,
-        _ROWS.c.erased_at.is_(None),
-        _ROWS.c.lease_owner.is_(None),  # reconciliation advances provisionings with an expired lease
-        or_(_ROWS.c.lease_expires_at.is_(None), _ROWS.c.lease_expires_at <= bindparam("now")),
-        _ROWS.c.updated_at <= bindparam("started_at"),
-        or_(cast_to(_ROWS.c.reasons, Text) == "[]", _ROWS.c.updated_at <= bindparam("blocked_before")),
+        provisioning_table.c.status == Status.ACCEPTED,
+        provisioning_table.c.erased_at.is_(None),
+        provisioning_table.c.lease_owner.is_(None),  # reconciliation advances provisionings with an expired lease
+        or_(
+            provisioning_table.c.lease_expires_at.is_(None),
+            provisioning_table.c.lease_expires_at <= bindparam("now"),
+        ),
+        provisioning_table.c.updated_at <= bindparam("started_at"),
+        or_(
+            cast_to(provisioning_table.c.reasons, Text) == "[]",
+            provisioning_table.c.updated_at <= bindparam("blocked_before"),
+        ),
     )
-    .order_by(_ROWS.c.created_at, _ROWS.c.id)
+    .order_by(provisioning_table.c.created_at, provisioning_table.c.id)
     .limit(1)
     # On PostgreSQL, concurrent owners take the next row instead of waiting for this one.
     .with_for_update(skip_locked=True)
 )
 _ACQUIRE_NEXT_PENDING = (
-    update(_ROWS).where(_ROWS.c.id == _NEXT_PENDING.scalar_subquery()).values(_ACQUIRE_VALUES).returning(*_ROWS.c)
+    update(provisioning_table)
+    .where(provisioning_table.c.id == _NEXT_PENDING.scalar_subquery())
+    .values(_ACQUIRE_VALUES)
+    .returning(*provisioning_table.c)
 )
 
 
@@ -169,12 +181,12 @@ class LeaseRepository:
             renewed: set[str] = set()
             for start in range(0, len(ids), PAGE_SIZE):
                 statement = (
-                    update(ProvisioningRow)
-                    .where(ProvisioningRow.id.in_(ids[start : start + PAGE_SIZE]))
-                    .where(ProvisioningRow.lease_owner == owner.id)
-                    .where(ProvisioningRow.status != Status.CANCELLED)
+                    update(provisioning_table)
+                    .where(provisioning_table.c.id.in_(ids[start : start + PAGE_SIZE]))
+                    .where(provisioning_table.c.lease_owner == owner.id)
+                    .where(provisioning_table.c.status != Status.CANCELLED)
                     .values(lease_expires_at=self._clock.now() + duration)
-                    .returning(ProvisioningRow.id)
+                    .returning(provisioning_table.c.id)
                 )
                 renewed |= set(connection.execute(statement).scalars())
             return frozenset(ids) - renewed

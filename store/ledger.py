@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack, cast
 
-from sqlalchemy import Connection, Row, Table, bindparam, false, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, false, insert, select, update
 
 from models.errors import (
     InvalidTransition,
@@ -23,7 +23,7 @@ from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status, S
 from models.reason import Reason
 from models.redaction import redact
 from models.request import ProvisioningRequest
-from models.tables import DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
+from models.tables import duplicate_table, event_table, provisioning_table, submission_table
 from store import mappers
 from store.evidence import INSERT_EVIDENCE, evidence_values
 from store.ledger_reader import LedgerReader
@@ -32,30 +32,27 @@ from store.upsert import insert_or_ignore
 MAX_TEXT = 256
 
 # Built once, from tables and bind parameters, because building a statement costs more than running it.
-_PROVISIONINGS = cast("Table", ProvisioningRow.__table__)
-_SUBMISSIONS = cast("Table", SubmissionRow.__table__)
-_EVENTS = cast("Table", EventRow.__table__)
-_DUPLICATES = cast("Table", DuplicateRow.__table__)
-_BY_REFERENCE = select(_PROVISIONINGS).where(_PROVISIONINGS.c.reference == bindparam("reference_"))
+_BY_REFERENCE = select(provisioning_table).where(provisioning_table.c.reference == bindparam("reference_"))
 _UPDATE_REQUEST = (
-    update(_PROVISIONINGS)
+    update(provisioning_table)
     .where(
-        _PROVISIONINGS.c.reference == bindparam("reference_"),
-        _PROVISIONINGS.c.request_fingerprint == bindparam("fingerprint"),
-        _PROVISIONINGS.c.status == Status.ACCEPTED,
+        provisioning_table.c.reference == bindparam("reference_"),
+        provisioning_table.c.request_fingerprint == bindparam("fingerprint"),
+        provisioning_table.c.status == Status.ACCEPTED,
     )
-    .values(request=bindparam("new_request", type_=_PROVISIONINGS.c.request.type))
+    .values(request=bindparam("new_request", type_=provisioning_table.c.request.type))
 )
 _COMPARE_AND_SET = (
-    update(_PROVISIONINGS)
+    update(provisioning_table)
     .where(
-        _PROVISIONINGS.c.id == bindparam("expected_id"), _PROVISIONINGS.c.version == bindparam("expected_version")
+        provisioning_table.c.id == bindparam("expected_id"),
+        provisioning_table.c.version == bindparam("expected_version"),
     )
-    .returning(*_PROVISIONINGS.c)
+    .returning(*provisioning_table.c)
 )
-_INSERT_EVENT = insert(_EVENTS)
-_INSERT_SUBMISSION = insert(_SUBMISSIONS).returning(*_SUBMISSIONS.c)
-_UPDATE_SUBMISSION = update(_SUBMISSIONS).where(_SUBMISSIONS.c.id == bindparam("submission_id"))
+_INSERT_EVENT = insert(event_table)
+_INSERT_SUBMISSION = insert(submission_table).returning(*submission_table.c)
+_UPDATE_SUBMISSION = update(submission_table).where(submission_table.c.id == bindparam("submission_id"))
 
 
 class TrainingChanges(TypedDict, total=False):
@@ -108,7 +105,7 @@ class Ledger(LedgerReader):
             "updated_at": now,
             "flow_run_id": owner.flow_run_id,
         }
-        statement = insert_or_ignore(_PROVISIONINGS, is_sqlite=self.database.is_sqlite)
+        statement = insert_or_ignore(provisioning_table, is_sqlite=self.database.is_sqlite)
         update_values = {
             "reference_": reference,
             "fingerprint": request.fingerprint,
@@ -269,8 +266,10 @@ class Ledger(LedgerReader):
             "submission_id": submission_id,
             "detected_at": self._clock.now(),
         }
-        statement = insert_or_ignore(_DUPLICATES, is_sqlite=self.database.is_sqlite)
-        status_query = select(ProvisioningRow.status).where(ProvisioningRow.id == provisioning.id).with_for_update()
+        statement = insert_or_ignore(duplicate_table, is_sqlite=self.database.is_sqlite)
+        status_query = (
+            select(provisioning_table.c.status).where(provisioning_table.c.id == provisioning.id).with_for_update()
+        )
 
         def record(connection: Connection) -> bool:
             is_new = connection.execute(statement, values).one_or_none() is not None
@@ -283,7 +282,7 @@ class Ledger(LedgerReader):
 
     async def check_writable(self) -> None:
         """Begin and commit a write that changes nothing. Raises DatabaseError if the ledger is read-only."""
-        statement = update(ProvisioningRow).where(false()).values(version=0)
+        statement = update(provisioning_table).where(false()).values(version=0)
         await self.database.write(lambda connection: connection.execute(statement))
 
     def _transition(

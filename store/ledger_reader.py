@@ -11,7 +11,14 @@ from sqlalchemy import Connection, Select, func, or_, select
 from models.clock import Clock
 from models.errors import UnknownProvisioning
 from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission
-from models.tables import IN_FLIGHT_CLAUSE, TIMED_OUT_CLAUSE, DuplicateRow, EventRow, ProvisioningRow, SubmissionRow
+from models.tables import (
+    IN_FLIGHT_CLAUSE,
+    TIMED_OUT_CLAUSE,
+    duplicate_table,
+    event_table,
+    provisioning_table,
+    submission_table,
+)
 from store import mappers, pagination
 from store.database import Database
 
@@ -25,10 +32,10 @@ class LedgerReader:
 
     async def get(self, key: str) -> Provisioning:
         """Return the provisioning with this id or reference. Raises UnknownProvisioning."""
-        query = select(ProvisioningRow.__table__)
+        query = select(provisioning_table)
 
         def find(connection: Connection) -> Provisioning | None:
-            for column in (ProvisioningRow.id, ProvisioningRow.reference):
+            for column in (provisioning_table.c.id, provisioning_table.c.reference):
                 if row := connection.execute(query.where(column == key)).one_or_none():
                     return mappers.to_provisioning(row)
             return None
@@ -65,7 +72,7 @@ class LedgerReader:
 
     async def count_by_status(self) -> dict[Status, int]:
         """Return the number of provisionings per status, omitting statuses with no provisioning."""
-        query = select(ProvisioningRow.status, func.count()).group_by(ProvisioningRow.status)
+        query = select(provisioning_table.c.status, func.count()).group_by(provisioning_table.c.status)
         counted = await self.database.read(
             lambda connection: {Status(status): count for status, count in connection.execute(query)}
         )
@@ -80,8 +87,10 @@ class LedgerReader:
         provisionings are left out, because they no longer change. `after` is the last provisioning of
         the previous page.
         """
-        query = pagination.oldest_page_query(ProvisioningRow.created_at, after, limit)
-        return await self._fetch_provisionings(self._where_unleased(query.where(ProvisioningRow.status == status)))
+        query = pagination.oldest_page_query(provisioning_table.c.created_at, after, limit)
+        return await self._fetch_provisionings(
+            self._where_unleased(query.where(provisioning_table.c.status == status))
+        )
 
     async def list_timed_out(
         self, since: datetime, *, after: Provisioning | None = None, limit: int = 500
@@ -90,14 +99,16 @@ class LedgerReader:
 
         Leased and erased provisionings are left out as in `list_unleased`.
         """
-        query = pagination.oldest_page_query(ProvisioningRow.updated_at, after, limit)
+        query = pagination.oldest_page_query(provisioning_table.c.updated_at, after, limit)
         return await self._fetch_provisionings(
-            self._where_unleased(query.where(TIMED_OUT_CLAUSE, ProvisioningRow.updated_at > since))
+            self._where_unleased(query.where(TIMED_OUT_CLAUSE, provisioning_table.c.updated_at > since))
         )
 
     async def list_events(self, provisioning_id: str) -> list[ProvisioningEvent]:
         """Return all events of a provisioning that are not archived, oldest first."""
-        query = select(EventRow.__table__).where(EventRow.provisioning_id == provisioning_id).order_by(EventRow.id)
+        query = (
+            select(event_table).where(event_table.c.provisioning_id == provisioning_id).order_by(event_table.c.id)
+        )
         return await self.database.read(
             lambda connection: [mappers.to_event(row) for row in connection.execute(query)]
         )
@@ -111,9 +122,9 @@ class LedgerReader:
     ) -> dict[str, list[Submission]]:
         """Return all submissions of each provisioning, oldest first, by provisioning id."""
         query = (
-            select(SubmissionRow.__table__)
-            .where(SubmissionRow.provisioning_id.in_(provisioning_ids))
-            .order_by(SubmissionRow.ordinal)
+            select(submission_table)
+            .where(submission_table.c.provisioning_id.in_(provisioning_ids))
+            .order_by(submission_table.c.ordinal)
         )
         submissions: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
         for row in await self.database.read(lambda connection: connection.execute(query).all()):
@@ -123,9 +134,9 @@ class LedgerReader:
     async def list_duplicates(self, provisioning_id: str) -> list[DuplicateAvatar]:
         """Return the duplicate avatars of a provisioning, oldest first."""
         query = (
-            select(DuplicateRow.__table__)
-            .where(DuplicateRow.provisioning_id == provisioning_id)
-            .order_by(DuplicateRow.detected_at)
+            select(duplicate_table)
+            .where(duplicate_table.c.provisioning_id == provisioning_id)
+            .order_by(duplicate_table.c.detected_at)
         )
         return await self.database.read(
             lambda connection: [mappers.to_duplicate(row) for row in connection.execute(query)]
@@ -133,15 +144,17 @@ class LedgerReader:
 
     async def find_by_submission_ids(self, submission_ids: Sequence[str]) -> list[Provisioning]:
         """Return the provisionings of the given submissions."""
-        provisioning_ids = select(SubmissionRow.provisioning_id).where(SubmissionRow.id.in_(submission_ids))
+        provisioning_ids = select(submission_table.c.provisioning_id).where(
+            submission_table.c.id.in_(submission_ids)
+        )
         return await self._fetch_provisionings(
-            select(ProvisioningRow.__table__).where(ProvisioningRow.id.in_(provisioning_ids))
+            select(provisioning_table).where(provisioning_table.c.id.in_(provisioning_ids))
         )
 
     async def find_open_by_flow_run_ids(self, flow_run_ids: Sequence[str]) -> list[Provisioning]:
         """Return the provisionings in flight whose current or last lease owner is one of these flow runs."""
         return await self._fetch_provisionings(
-            select(ProvisioningRow.__table__).where(ProvisioningRow.flow_run_id.in_(flow_run_ids), IN_FLIGHT_CLAUSE)
+            select(provisioning_table).where(provisioning_table.c.flow_run_id.in_(flow_run_ids), IN_FLIGHT_CLAUSE)
         )
 
     async def find_unleased_provisioning(self, avatar_id: str) -> Provisioning | None:
@@ -152,10 +165,13 @@ class LedgerReader:
         owner is polling it. A single indexed query.
         """
         query = (
-            select(ProvisioningRow.__table__)
-            .where(ProvisioningRow.avatar_id == avatar_id, ProvisioningRow.status == Status.TRAINING)
+            select(provisioning_table)
+            .where(provisioning_table.c.avatar_id == avatar_id, provisioning_table.c.status == Status.TRAINING)
             .where(
-                or_(ProvisioningRow.lease_owner.is_(None), ProvisioningRow.lease_expires_at <= self._clock.now())
+                or_(
+                    provisioning_table.c.lease_owner.is_(None),
+                    provisioning_table.c.lease_expires_at <= self._clock.now(),
+                )
             )
             .limit(1)
         )
@@ -163,9 +179,9 @@ class LedgerReader:
         return provisionings[0] if provisionings else None
 
     def _where_unleased(self, query: Select[Any]) -> Select[Any]:
-        expires_at = ProvisioningRow.lease_expires_at
+        expires_at = provisioning_table.c.lease_expires_at
         return query.where(
-            ProvisioningRow.erased_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
+            provisioning_table.c.erased_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
         )
 
     async def _fetch_provisionings(self, query: Select[Any]) -> list[Provisioning]:

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, Tuple, literal, select, tuple_, union_all
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import Column, ColumnElement, Select, String, Tuple, literal, select, tuple_, union_all
 
 from models.provisioning import Provisioning, Status
-from models.tables import ProvisioningRow, UtcDateTime
+from models.tables import UtcDateTime, provisioning_table
 
 
 def latest_page_query(
@@ -32,7 +31,7 @@ def latest_page_query(
         until: Exclusive upper bound of `created_at`.
         after: The last provisioning of the previous page.
     """
-    created_at, key = ProvisioningRow.created_at, ProvisioningRow.id
+    created_at, key = provisioning_table.c.created_at, provisioning_table.c.id
     bounds: list[ColumnElement[bool]] = []
     if since is not None:
         bounds.append(created_at >= since)
@@ -42,30 +41,26 @@ def latest_page_query(
         bounds.append(tuple_(created_at, key) < _key_literal(after.created_at, after.id))
     order = created_at.desc(), key.desc()
     keys_by_status = [
-        select(key, created_at).where(ProvisioningRow.status == status, *bounds).order_by(*order).limit(limit)
+        select(key, created_at).where(provisioning_table.c.status == status, *bounds).order_by(*order).limit(limit)
         for status in statuses
     ]
     merged = union_all(*(select(keys.subquery()) for keys in keys_by_status)).subquery()
     page = select(merged.c.id).order_by(merged.c.created_at.desc(), merged.c.id.desc()).limit(limit)
-    return select(ProvisioningRow.__table__).where(key.in_(page)).order_by(*order)
+    return select(provisioning_table).where(key.in_(page)).order_by(*order)
 
 
-def oldest_page_query(
-    column: InstrumentedAttribute[datetime], after: Provisioning | None, limit: int
-) -> Select[Any]:
+def oldest_page_query(column: Column[datetime], after: Provisioning | None, limit: int) -> Select[Any]:
     """Return the query for one page of provisionings, ordered by a timestamp column and id, oldest first.
 
     `after` is the last provisioning of the previous page.
     """
-    query = select(ProvisioningRow.__table__).order_by(column, ProvisioningRow.id).limit(limit)
+    query = select(provisioning_table).order_by(column, provisioning_table.c.id).limit(limit)
     return query if after is None else query.where(after_key(column, getattr(after, column.key), after.id))
 
 
-def after_key(
-    column: InstrumentedAttribute[datetime], timestamp: datetime, provisioning_id: str
-) -> ColumnElement[bool]:
+def after_key(column: Column[datetime], timestamp: datetime, provisioning_id: str) -> ColumnElement[bool]:
     """Return the condition that (column, id) sorts after the given key."""
-    return tuple_(column, ProvisioningRow.id) > _key_literal(timestamp, provisioning_id)
+    return tuple_(column, provisioning_table.c.id) > _key_literal(timestamp, provisioning_id)
 
 
 def _key_literal(timestamp: datetime, provisioning_id: str) -> Tuple:

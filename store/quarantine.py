@@ -11,19 +11,22 @@ from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 from models.clock import Clock
 from models.provisioning import Provisioning
 from models.request import canonical_url
-from models.tables import QuarantineRow
+from models.tables import quarantine_table
 from store.database import Database
 
 # Built once, because building a statement costs more than running it. An unknown ETag or size is NULL,
 # which matches no row.
 _FIND_QUARANTINING_PROVISIONING = (
-    select(QuarantineRow.provisioning_id)
+    select(quarantine_table.c.provisioning_id)
     .where(
         or_(
-            QuarantineRow.input_hash == bindparam("hash"),
-            and_(QuarantineRow.etag == bindparam("etag"), QuarantineRow.size_bytes == bindparam("size_bytes")),
+            quarantine_table.c.input_hash == bindparam("hash"),
+            and_(
+                quarantine_table.c.etag == bindparam("etag"),
+                quarantine_table.c.size_bytes == bindparam("size_bytes"),
+            ),
         ),
-        QuarantineRow.released_at.is_(None),
+        quarantine_table.c.released_at.is_(None),
     )
     .limit(1)
 )
@@ -77,11 +80,11 @@ class QuarantineRepository:
             }
             for recording in recording_identities(provisioning).values()
         ]
-        existing = select(QuarantineRow.id).where(QuarantineRow.provisioning_id == provisioning.id)
+        existing = select(quarantine_table.c.id).where(quarantine_table.c.provisioning_id == provisioning.id)
 
         def add_once(connection: Connection) -> None:
             if connection.execute(existing).first() is None:
-                connection.execute(insert(QuarantineRow), values)
+                connection.execute(insert(quarantine_table), values)
 
         await self._database.write(add_once)
 
@@ -95,9 +98,9 @@ class QuarantineRepository:
     async def release(self, provisioning_id: str, reason: str) -> Sequence[str]:
         """Release the recordings of a refused provisioning; return the identities that were in quarantine."""
         statement = (
-            update(QuarantineRow)
-            .where(QuarantineRow.provisioning_id == provisioning_id, QuarantineRow.released_at.is_(None))
+            update(quarantine_table)
+            .where(quarantine_table.c.provisioning_id == provisioning_id, quarantine_table.c.released_at.is_(None))
             .values(released_at=self._clock.now(), release_reason=reason)
-            .returning(QuarantineRow.input_identity)
+            .returning(quarantine_table.c.input_identity)
         )
         return await self._database.write(lambda connection: list(connection.execute(statement).scalars()))

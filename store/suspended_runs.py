@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from sqlalchemy import Table, delete, select
+from sqlalchemy import delete, select
 
 from models.clock import Clock
 from models.provisioning import Status
-from models.tables import ProvisioningRow, SuspendedRunRow
+from models.tables import provisioning_table, suspended_run_table
 from store.database import Database
 from store.upsert import insert_or_ignore
-
-_SUSPENDED_RUNS = cast("Table", SuspendedRunRow.__table__)
 
 
 class SuspendedRunRepository:
@@ -24,20 +20,20 @@ class SuspendedRunRepository:
 
     async def add(self, flow_run_id: str, provisioning_id: str) -> None:
         """Record that a run is about to suspend itself; idempotent."""
-        statement = insert_or_ignore(_SUSPENDED_RUNS, is_sqlite=self._database.is_sqlite)
+        statement = insert_or_ignore(suspended_run_table, is_sqlite=self._database.is_sqlite)
         values = {"flow_run_id": flow_run_id, "provisioning_id": provisioning_id, "suspended_at": self._clock.now()}
         await self._database.write(lambda connection: connection.execute(statement, values).all())
 
     async def exists(self, flow_run_id: str) -> bool:
         """Return whether this run has suspended itself before: if so, it was resumed and not just started."""
-        query = select(SuspendedRunRow.flow_run_id).where(SuspendedRunRow.flow_run_id == flow_run_id)
+        query = select(suspended_run_table.c.flow_run_id).where(suspended_run_table.c.flow_run_id == flow_run_id)
         return await self._database.read(lambda connection: connection.execute(query).one_or_none() is not None)
 
     async def remove(self, flow_run_id: str) -> None:
         """Delete the record of a run that has ended."""
         await self._database.write(
             lambda connection: connection.execute(
-                delete(SuspendedRunRow).where(SuspendedRunRow.flow_run_id == flow_run_id)
+                delete(suspended_run_table).where(suspended_run_table.c.flow_run_id == flow_run_id)
             )
         )
 
@@ -45,11 +41,11 @@ class SuspendedRunRepository:
         """Return the ids of the recorded runs whose provisioning is terminal, the longest suspended first."""
         in_flight = [status for status in Status if not status.is_terminal]
         query = (
-            select(SuspendedRunRow.flow_run_id)
-            .join(ProvisioningRow, ProvisioningRow.id == SuspendedRunRow.provisioning_id)
+            select(suspended_run_table.c.flow_run_id)
+            .join(provisioning_table, provisioning_table.c.id == suspended_run_table.c.provisioning_id)
             # `NOT IN` instead of `IN terminal`: with the latter SQLite starts from the index of all terminal
             # provisionings.
-            .where(ProvisioningRow.status.not_in(in_flight))
-            .order_by(SuspendedRunRow.suspended_at)
+            .where(provisioning_table.c.status.not_in(in_flight))
+            .order_by(suspended_run_table.c.suspended_at)
         )
         return await self._database.read(lambda connection: list(connection.scalars(query)))

@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import islice
-from typing import cast
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, select
 
 from models.clock import Clock
-from models.tables import WebhookDeliveryRow
+from models.tables import webhook_delivery_table
 from models.webhook import WebhookDelivery
 from store.database import Database
 from store.upsert import insert_or_ignore
 
-_DELIVERIES = cast("Table", WebhookDeliveryRow.__table__)
 PAGE_SIZE = 1000
 _ADVISORY_LOCK_ID = 0x64656C69
 """PostgreSQL advisory lock that serializes inserts: an arbitrary number that no other code uses."""
@@ -56,7 +54,7 @@ class WebhookDeliveryRepository:
 
     async def _insert(self, batch: Iterable[WebhookDelivery]) -> set[str]:
         """Insert the deliveries that are not stored yet; return their digests."""
-        statement = insert_or_ignore(_DELIVERIES, is_sqlite=self._database.is_sqlite)
+        statement = insert_or_ignore(webhook_delivery_table, is_sqlite=self._database.is_sqlite)
         now = self._clock.now()
         values = [{**asdict(delivery), "received_at": now} for delivery in batch]
 
@@ -70,15 +68,15 @@ class WebhookDeliveryRepository:
 
     async def latest_id(self) -> int:
         """Return the id of the newest delivery, or 0: the position from which a poller calls `list_after`."""
-        query = select(func.coalesce(func.max(WebhookDeliveryRow.id), 0))
+        query = select(func.coalesce(func.max(webhook_delivery_table.c.id), 0))
         return await self._database.read(lambda connection: connection.execute(query).scalar_one())
 
     async def list_after(self, delivery_id: int) -> list[tuple[int, str]]:
         """Return (delivery id, avatar id) of at most PAGE_SIZE deliveries after the given id, oldest first."""
         query = (
-            select(WebhookDeliveryRow.id, WebhookDeliveryRow.avatar_id)
-            .where(WebhookDeliveryRow.id > delivery_id)
-            .order_by(WebhookDeliveryRow.id)
+            select(webhook_delivery_table.c.id, webhook_delivery_table.c.avatar_id)
+            .where(webhook_delivery_table.c.id > delivery_id)
+            .order_by(webhook_delivery_table.c.id)
             .limit(PAGE_SIZE)
         )
         return await self._database.read(

@@ -6,12 +6,12 @@ from alembic import context
 from sqlalchemy import Connection
 
 from models.settings import Settings
-from models.tables import Base
 from store.database import Database
+from store.migrations.partial_indexes import SCHEMA
 
 
 def _run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    context.configure(connection=connection, target_metadata=SCHEMA, compare_type=True)
     context.run_migrations()
 
 

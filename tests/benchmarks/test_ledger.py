@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from benchmarks.ledger import TRANSITION, measure
 from benchmarks.seed_ledger import BASE_ROWS, EVENTS, TERMINAL, seed
-from models.tables import EventRow, EvidenceRow, ProvisioningRow, SubmissionRow, WebhookDeliveryRow
+from models.tables import event_table, evidence_table, provisioning_table, submission_table, webhook_delivery_table
 from store.database import Database
 
 
@@ -20,18 +20,18 @@ async def test_seeded_ledger_has_complete_histories(tmp_path: Path) -> None:
     counts = await database.read(
         lambda connection: {
             table: connection.scalar(select(func.count()).select_from(table))
-            for table in (ProvisioningRow, SubmissionRow, EvidenceRow, EventRow, WebhookDeliveryRow)
+            for table in (provisioning_table, submission_table, evidence_table, event_table, webhook_delivery_table)
         }
     )
-    query = select(func.count()).select_from(ProvisioningRow).join(EventRow)
+    query = select(func.count()).select_from(provisioning_table).join(event_table)
     event_count = await database.read(lambda connection: connection.scalar(query))
     await database.close()
     assert counts == {
-        ProvisioningRow: rows,
-        SubmissionRow: rows,
-        EvidenceRow: rows,
-        EventRow: EVENTS * rows,
-        WebhookDeliveryRow: rows,
+        provisioning_table: rows,
+        submission_table: rows,
+        evidence_table: rows,
+        event_table: EVENTS * rows,
+        webhook_delivery_table: rows,
     }
     assert event_count == EVENTS * rows
 

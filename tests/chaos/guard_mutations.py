@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from models.errors import LeaseLost
 from models.provisioning import LeaseOwner, Provisioning, Submission, SubmissionState
-from models.tables import ProvisioningRow
+from models.tables import provisioning_table
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 
@@ -77,7 +77,7 @@ def disable_version_check(patch: pytest.MonkeyPatch) -> None:
     def transition_unchecked(
         self: Ledger, connection: Connection, provisioning: Provisioning, *args: Any, **changes: Any
     ) -> Provisioning:
-        find = select(ProvisioningRow.version).where(ProvisioningRow.id == provisioning.id)
+        find = select(provisioning_table.c.version).where(provisioning_table.c.id == provisioning.id)
         version = connection.execute(find).scalar_one()
         return record(self, connection, dataclasses.replace(provisioning, version=version), *args, **changes)
 

@@ -19,7 +19,7 @@ from models.errors import ArchiveError, DatabaseError, InvalidRequest
 from models.provisioning import FINAL_STATUSES, LeaseOwner, Provisioning, ProvisioningEvent, Status, SubmissionState
 from models.request import ProvisioningRequest
 from models.submission_resolution import Resolution, resolve_submissions
-from models.tables import WebhookDeliveryRow
+from models.tables import webhook_delivery_table
 from models.webhook import WebhookDelivery
 from store import event_archive as module
 from store.archive_file import ArchiveFile
@@ -366,5 +366,5 @@ async def test_old_deliveries_except_the_newest_are_deleted(
     await add(8)
     assert [avatar_id for _, avatar_id in await deliveries.list_after(newest)] == ["a-8"]
     assert (await history.archive.archive(history.before, ArchiveFile(tmp_path / "b.jsonl"))).deliveries == 1
-    query = select(WebhookDeliveryRow.avatar_id)
+    query = select(webhook_delivery_table.c.avatar_id)
     assert await history.ledger.database.read(lambda connection: connection.scalars(query).all()) == ["a-8"]

@@ -15,13 +15,13 @@ from models.evidence import InputEvidence
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from models.tables import (
-    EventRow,
-    EvidenceRow,
-    ProvisioningRow,
-    QuarantineRow,
-    SubmissionRow,
-    SuspendedRunRow,
-    WebhookDeliveryRow,
+    event_table,
+    evidence_table,
+    provisioning_table,
+    quarantine_table,
+    submission_table,
+    suspended_run_table,
+    webhook_delivery_table,
 )
 from store.database import Database
 from store.event_archive import EventArchive
@@ -221,7 +221,7 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
 
     def insert_rows(connection: Connection) -> None:
         connection.execute(
-            insert(ProvisioningRow),
+            insert(provisioning_table),
             [
                 common | {"id": key, "reference": key, "status": terminal[number % 8], "avatar_id": f"a-{number}"}
                 for number, key in enumerate(ids)
@@ -240,15 +240,17 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
         quarantined = {"input_identity": "x", "quarantined_at": clock.now(), "etag": '"e"'}
         delivery = {"event": "e", "body": "{}", "received_at": clock.now()}
         for table, values in {
-            SubmissionRow: [submission | {"id": f"s-{key}", "provisioning_id": key} for key in ids],
-            EvidenceRow: [evidence | {"provisioning_id": key, "submission_id": f"s-{key}"} for key in ids],
-            EventRow: [event_values | {"provisioning_id": key} for key in ids],
-            QuarantineRow: [
+            submission_table: [submission | {"id": f"s-{key}", "provisioning_id": key} for key in ids],
+            evidence_table: [evidence | {"provisioning_id": key, "submission_id": f"s-{key}"} for key in ids],
+            event_table: [event_values | {"provisioning_id": key} for key in ids],
+            quarantine_table: [
                 quarantined | {"provisioning_id": key, "input_hash": key, "size_bytes": number}
                 for number, key in enumerate(ids)
             ],
-            WebhookDeliveryRow: [delivery | {"digest": key, "avatar_id": key} for key in ids],
-            SuspendedRunRow: [{"flow_run_id": "run-1", "provisioning_id": opened.id, "suspended_at": clock.now()}],
+            webhook_delivery_table: [delivery | {"digest": key, "avatar_id": key} for key in ids],
+            suspended_run_table: [
+                {"flow_run_id": "run-1", "provisioning_id": opened.id, "suspended_at": clock.now()}
+            ],
         }.items():
             connection.execute(insert(table), values)
 

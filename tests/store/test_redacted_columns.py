@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
-from models.tables import Base
+from models.tables import METADATA
 from models.webhook import WebhookDelivery
 from store.database import Database
 from store.ledger import Ledger
@@ -51,7 +51,7 @@ async def columns_with_signature(
 
     def find_columns(connection: Connection) -> set[str]:
         columns = set()
-        for table in Base.metadata.sorted_tables:
+        for table in METADATA.sorted_tables:
             for column in table.columns:
                 query = f"SELECT CAST({column.name} AS TEXT) FROM {table.name}"  # noqa: S608  # constant names
                 texts = connection.execute(text(query)).scalars()

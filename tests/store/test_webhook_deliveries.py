@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from models.errors import DatabaseError
-from models.tables import WebhookDeliveryRow
+from models.tables import webhook_delivery_table
 from models.webhook import MAX_STORED_BODY_CHARACTERS, WebhookDelivery
 from store import webhook_deliveries as module
 from store.database import Database
@@ -32,7 +32,7 @@ def deliveries(database: Database, clock: FakeClock) -> WebhookDeliveryRepositor
 async def test_repeated_delivery_is_stored_once(deliveries: WebhookDeliveryRepository, database: Database) -> None:
     assert [await deliveries.add(make_delivery("a-1")) for _ in range(3)] == [True, False, False]
     assert await deliveries.add(make_delivery("a-1", 2))
-    query = select(WebhookDeliveryRow.__table__).order_by(WebhookDeliveryRow.id)
+    query = select(webhook_delivery_table).order_by(webhook_delivery_table.c.id)
     rows = await database.read(lambda connection: connection.execute(query).all())
     assert [(row.event, row.avatar_id) for row in rows] == [("AVATAR_TRAINING_SUCCESS", "a-1")] * 2
     assert rows[0].received_at == FakeClock().now()

@@ -194,5 +194,8 @@ def test_stopped_stack_leaves_no_process_or_running_run(up: RunningStack) -> Non
         active_runs = "SELECT count(*) FROM flow_run WHERE state_type IN ('RUNNING', 'PENDING', 'CANCELLING')"
         assert database.execute(active_runs).fetchone() == (0,)
         state = database.execute("SELECT state_name FROM flow_run WHERE id = ?", (run_id,)).fetchone()
+        history = database.execute(
+            "SELECT name, message FROM flow_run_state WHERE flow_run_id = ? ORDER BY timestamp", (run_id,)
+        ).fetchall()
     database.close()
-    assert state == ("AwaitingRetry",)
+    assert state == ("AwaitingRetry",), history
