@@ -21,9 +21,7 @@ from store.sqlite_backend import WRITE_OPTION
 
 WRITERS = 20
 TICK_SECONDS = 0.001
-MAX_LOOP_DELAY_SECONDS = 0.05
-ATTEMPTS = 5
-SLOW_STATEMENT_SECONDS = 0.3
+SLOW_STATEMENT_SECONDS = 0.6
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -308,16 +306,9 @@ async def max_delay_during(work: Awaitable[float]) -> tuple[float, float]:
 
 @pytest.mark.parametrize("operation", ["read", "write"])
 async def test_slow_statement_does_not_delay_the_event_loop(table: Database, operation: str) -> None:
-    """Other processes may delay the loop too, so the best of several attempts counts."""
-    run = getattr(table, operation)
-    delays: list[float] = []
-    for _ in range(ATTEMPTS):
-        delay, seconds = await max_delay_during(run(slow_statement))
-        assert seconds >= SLOW_STATEMENT_SECONDS
-        delays.append(delay)
-        if delay < MAX_LOOP_DELAY_SECONDS:
-            return
-    raise AssertionError(delays)
+    """On the event loop, the statement would delay it for its whole duration. A busy machine stretches both."""
+    delay, seconds = await max_delay_during(getattr(table, operation)(slow_statement))
+    assert delay < seconds / 2
 
 
 async def test_slow_read_delays_neither_reads_nor_writes(table: Database) -> None:
