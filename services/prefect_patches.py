@@ -3,6 +3,9 @@
 - `states.format_exception`: Prefect puts every exception into the message of its state (issue 10524).
   Without the patch, these messages are not redacted. `_internal.states`, which the engine of synchronous tasks
   uses, imports the function by name and is patched too.
+- `task_engine.AsyncTaskRunEngine.handle_crash`: if a run is interrupted while Prefect creates the record of a task,
+  this method raises "Task run is not set" and hides the interruption (seen with 3.9.1). Without the patch, a run
+  that SIGTERM interrupts at this moment is Failed instead of Crashed, so it is not started again.
 - `_starter_direct.run_flow_in_subprocess`: a runner spawns a process for each run (pull request 16802), and each
   process imports Prefect again (issue 14423). Without the patch, runs start seconds later.
 
@@ -18,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 import prefect
-from prefect import Flow, states
+from prefect import Flow, states, task_engine
 from prefect.client.schemas.objects import FlowRun
 
 from models.redaction import redact
@@ -33,15 +36,17 @@ StartProcess = Callable[[Flow[..., Any], FlowRun, Mapping[str, str | None]], Bas
 logger = logging.getLogger(__name__)
 
 _format_exception = getattr(states, "format_exception", None)
+_handle_crash = getattr(task_engine.AsyncTaskRunEngine, "handle_crash", None)
 
 
 def install_hooks() -> None:
-    """Redact secrets from the output of this process and from the states that it reports to Prefect.
+    """Prepare this process for runs: redact secrets in its output and states, and keep interruptions of tasks.
 
     Call it in every process that runs or starts flows, before the first run. Calling it again has no effect.
     """
     install_redaction()
     patch_state_messages()
+    patch_task_interruption()
 
 
 def patch_state_messages() -> None:
@@ -59,6 +64,16 @@ def patch_state_messages() -> None:
         logger.warning("Prefect has no prefect._internal.states: messages of synchronous tasks are not redacted")
         return
     sync_states.format_exception = _redacted_format_exception  # type: ignore[assignment, attr-defined]
+
+
+def patch_task_interruption() -> None:
+    """Let an interruption reach the flow if the interrupted task has no record yet that could become Crashed."""
+    if not _is_supported("a run that is interrupted at the start of a task may be Failed instead of Crashed"):
+        return
+    if _handle_crash is None:
+        logger.warning("Prefect has no AsyncTaskRunEngine.handle_crash: interrupted runs may be Failed")
+        return
+    task_engine.AsyncTaskRunEngine.handle_crash = _handle_crash_of_recorded_task  # type: ignore[method-assign, assignment]
 
 
 def patch_flow_run_starter(start_process: StartProcess) -> None:
@@ -90,3 +105,11 @@ def _is_supported(consequence: str) -> bool:
 
 def _redacted_format_exception(error: BaseException, trace: TracebackType | None = None) -> str:
     return redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+
+
+async def _handle_crash_of_recorded_task(
+    engine: task_engine.AsyncTaskRunEngine[Any, Any], error: BaseException
+) -> None:
+    """Run Prefect's method only if there is a record; the engine then raises `error` in both cases."""
+    if engine.task_run is not None:
+        await _handle_crash(engine, error)  # type: ignore[misc]  # patched only if it exists

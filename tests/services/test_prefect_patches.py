@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
@@ -9,13 +10,13 @@ from typing import NoReturn
 
 import prefect
 import pytest
-from prefect import states
+from prefect import states, task, task_engine
 from prefect._internal import states as sync_states
 from prefect.flow_engine import run_flow_in_subprocess
 from prefect.runner import _starter_direct
 
 from services import prefect_patches
-from services.prefect_patches import patch_flow_run_starter, patch_state_messages
+from services.prefect_patches import patch_flow_run_starter, patch_state_messages, patch_task_interruption
 
 URL = "https://videos.example/ada.mp4?X-Amz-Signature=canary"
 
@@ -25,6 +26,7 @@ def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without patches and undo the test's own."""
     for module in (states, sync_states):
         monkeypatch.setattr(module, "format_exception", prefect_patches._format_exception)
+    monkeypatch.setattr(task_engine.AsyncTaskRunEngine, "handle_crash", prefect_patches._handle_crash)
     monkeypatch.setattr(_starter_direct, "run_flow_in_subprocess", run_flow_in_subprocess)
 
 
@@ -50,6 +52,30 @@ async def test_state_messages_are_redacted() -> None:
         assert "ada.mp4?…" in state.message
 
 
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+async def test_task_interrupted_before_its_record_stays_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM cancels the task of asyncio, at any await."""
+
+    @task
+    async def interrupted() -> None:
+        """Never called."""
+
+    async def cancel_while_creating(*_: object, **__: object) -> NoReturn:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await asyncio.sleep(0)
+        raise AssertionError
+
+    monkeypatch.setattr(interrupted, "create_local_run", cancel_while_creating)
+    with pytest.raises(ValueError, match="Task run is not set"):  # if Prefect fixes this, remove the patch
+        await asyncio.create_task(interrupted())
+    patch_task_interruption()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(interrupted())
+
+
 def test_flow_run_starter_is_replaced() -> None:
     patch_flow_run_starter(start_process)
     assert _starter_direct.run_flow_in_subprocess is start_process  # type: ignore[attr-defined]
@@ -58,10 +84,11 @@ def test_flow_run_starter_is_replaced() -> None:
 def test_other_versions_are_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(prefect, "__version__", "3.10.0")
     patch_state_messages()
+    patch_task_interruption()
     patch_flow_run_starter(start_process)
     assert states.format_exception is prefect_patches._format_exception
     assert _starter_direct.run_flow_in_subprocess is not start_process  # type: ignore[attr-defined]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
     assert "Prefect 3.10.0 is not patched" in caplog.text
 
 
