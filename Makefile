@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
-.PHONY: demo up test test-system chaos fuzz bench check lock clean
+.PHONY: demo up test test-system chaos fuzz bench check dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	$(BIN)/avatars demo
@@ -14,7 +16,7 @@ up: $(READY)  ## run the whole service on this machine until Ctrl-C
 	$(BIN)/avatars up
 
 test: $(READY)  ## run all tests except the system tests
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered
 
 test-system: $(READY)  ## run the system tests: commands, stacks and workers as processes (15 minutes or more)
 	$(BIN)/pytest -m system
@@ -39,19 +41,23 @@ check: $(READY)  ## check style, vocabulary, types, import rules, and that migra
 	folder=$$(mktemp -d) && export AVATARS_DATABASE_URL=sqlite+aiosqlite:///$$folder/ledger.db \
 	  && $(BIN)/avatars db upgrade && $(BIN)/alembic check; code=$$?; rm -rf $$folder; exit $$code
 
+dist: $(READY)  ## build the wheel and the source distribution in dist/
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+# requirements-dev.lock pins everything. The other two take their versions from it.
 lock: $(READY)  ## update all pinned dependencies
-	$(BIN)/pip-compile --quiet --extra dev --generate-hashes --strip-extras --allow-unsafe \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-	  --constraint requirements.lock --output-file benchmarks/requirements.lock benchmarks/requirements.in
-	sed -i "s/^\(atheris==[^ ]*\)/\1 ; $(ATHERIS)/" requirements.lock
+	$(COMPILE) --extra dev --extra demo --allow-unsafe --output-file requirements-dev.lock pyproject.toml
+	sed -i "s/^\(atheris==[^ ]*\)/\1 ; $(ATHERIS)/" requirements-dev.lock
+	$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements-dev.lock --output-file benchmarks/requirements.lock benchmarks/requirements.in
 
 clean:
 	rm -rf .venv
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=") if sys.version_info < (3, 11) else 0'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.errors import SettingsError
 from simulator.media_host import MediaHost, running_media_host
 from simulator.server import ArgilSimulator, run_argil
 from simulator.uvicorn_thread import HOST
@@ -36,10 +37,31 @@ class SimulatedEnvironment:
 def simulated_environment(
     *, training_seconds: float, port: int = 0, media_port: int = 0
 ) -> Iterator[SimulatedEnvironment]:
-    """Run the simulator while the context is open; port 0 selects a free port, and a port in use raises OSError."""
+    """Run the simulator while the context is open.
+
+    Args:
+        training_seconds: Duration of a simulated training.
+        port: Port of the API; 0 selects a free port.
+        media_port: Port of the video host; 0 selects a free port.
+
+    Raises:
+        OSError: A port is in use.
+        SettingsError: The extra `demo` is not installed.
+    """
+    _require_demo_extra()
     with (
         tempfile.TemporaryDirectory(prefix="avatars-videos-") as folder,
         run_argil(port=port, training_seconds=training_seconds) as argil,
         running_media_host(Path(folder), port=media_port) as media,
     ):
         yield SimulatedEnvironment(argil, media, Path(folder))
+
+
+def _require_demo_extra() -> None:
+    try:
+        import trustme  # noqa: F401
+    except ModuleNotFoundError:
+        raise SettingsError(
+            "the simulator cannot start: the package trustme is not installed",
+            hint="pip install 'avatar-provisioner[demo]'",
+        ) from None

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-import trustme
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -113,6 +112,8 @@ def running_media_host(directory: Path, port: int = 0) -> Iterator[MediaHost]:
     Raises:
         OSError: The port is in use.
     """
+    import trustme  # noqa: PLC0415  # only the extra `demo` installs it
+
     authority = trustme.CA()
     with tempfile.TemporaryDirectory(prefix="media-host-") as secrets:
         ca_file, certificate = Path(secrets, "ca.pem"), Path(secrets, "host.pem")
