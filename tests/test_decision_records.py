@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_index_has_number_title_and_status_of_each() -> None:
 
 def test_template_has_the_required_sections() -> None:
     assert list(sections(INDEX.partition("## Template")[2])) == SECTIONS
+
+
+def test_code_refers_to_existing_records() -> None:
+    sources = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    text = "\n".join((ROOT / name).read_text() for name in sources.stdout.splitlines())
+    named = set(re.findall(r"docs/adr/\d[\w-]*\.md", text))
+    assert named
+    assert named <= {f"docs/adr/{path.name}" for path in RECORDS}
 
 
 @each_record
