@@ -5,8 +5,7 @@ forgery). The address behind a name can also change between a check and a connec
 Therefore the guard runs where the connection is opened: it resolves the name once, checks every
 address, and connects to a checked numeric address. TLS still verifies the original host name.
 
-The httpx-secure package was considered. Its version 2 opens a TCP probe to addresses that it then
-denies, which a listener can observe.
+docs/adr/0004-ssrf-guard.md compares it with the httpx-secure package.
 """
 
 from __future__ import annotations

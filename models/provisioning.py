@@ -153,7 +153,8 @@ class ProvisioningEvent(BaseModel):
 class Provisioning:
     """A snapshot of a ledger row. `version` is the value that compare-and-set compares.
 
-    This is not a pydantic model: it was validated on writing, and a batch holds tens of thousands in memory.
+    This is not a pydantic model, because a batch holds tens of thousands in memory. See
+    docs/adr/0008-dataclass-records.md.
     """
 
     id: str

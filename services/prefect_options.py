@@ -21,8 +21,7 @@ class FlowOptions(TypedDict):
 
 
 # The ledger is the source of truth: a cached read of the ledger or of Argil would be stale. Persisted results would
-# contain URLs.
+# contain URLs (docs/adr/0002-no-result-cache.md).
 TASK_OPTIONS: TaskOptions = {"cache_policy": NO_CACHE, "persist_result": False}
-# No flow-level retries: Prefect can strand a run in AwaitingRetry if its process is gone (PrefectHQ/prefect issue
-# 22847). Interrupted work is recovered from the ledger instead.
+# No flow-level retries: interrupted work is recovered from the ledger (docs/adr/0003-no-flow-retries.md).
 FLOW_OPTIONS: FlowOptions = {"persist_result": False}

@@ -1,7 +1,7 @@
 """Starts each flow run as a fork of a process that has imported everything, in milliseconds instead of seconds.
 
-A suspended run needs a new process each time it resumes, and so does each scheduled run. The start-up cost
-therefore decides how fast a webhook takes effect and how many runs a machine can serve.
+The start-up cost decides how fast a webhook takes effect and how many runs a machine can serve
+(docs/adr/0006-forkserver-runs.md).
 """
 
 from __future__ import annotations

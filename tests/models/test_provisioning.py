@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import fields
+from typing import Any
+
 import pytest
 
-from models.provisioning import TRANSITIONS, Status
+from models.provisioning import TRANSITIONS, Provisioning, Status
 
 REOPENED = {Status.TIMED_OUT, Status.CANCELLED}
 IN_FLIGHT = {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
+
+MAX_RECORD_BYTES = 256
+"""Without the values of its fields; a frozen pydantic model takes 1,281."""
 
 
 def test_statuses_match_the_design() -> None:
@@ -76,3 +83,10 @@ def test_training_is_entered_from_a_submission_only() -> None:
         *REOPENED,
     }
     assert {source for source, targets in TRANSITIONS.items() if Status.READY in targets} == {Status.TRAINING}
+
+
+def test_record_of_a_provisioning_is_small() -> None:
+    values: dict[str, Any] = dict.fromkeys(field.name for field in fields(Provisioning))
+    record = Provisioning(**values)
+    assert not hasattr(record, "__dict__")
+    assert sys.getsizeof(record) <= MAX_RECORD_BYTES
