@@ -54,6 +54,14 @@ def test_named_files_and_folders_exist(page: str, existing_paths: set[str]) -> N
     assert missing == set()
 
 
+def test_relative_links_of_all_pages_lead_to_files(existing_paths: set[str]) -> None:
+    pages = [ROOT / path.lstrip("/") for path in existing_paths if path.endswith(".md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text())]
+    assert [
+        (page.name, link) for page, link in links if "://" not in link and not (page.parent / link).exists()
+    ] == []
+
+
 def test_path_pattern_finds_files_and_folders() -> None:
     text = "`.ci/vocabulary.toml`, tests/chaos/ (see a/b_c.py), .env.example; not https://a.example/b.md or 1/2"
     assert named_paths(text) == {".ci/vocabulary.toml", "tests/chaos/", "a/b_c.py", ".env.example"}
