@@ -7,13 +7,18 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
-.PHONY: demo up test test-system chaos fuzz bench check dist lock clean
+.PHONY: demo up help setup test test-system chaos fuzz bench check dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	$(BIN)/avatars demo
 
 up: $(READY)  ## run the whole service on this machine until Ctrl-C
 	$(BIN)/avatars up
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## install everything that development needs into .venv
 
 test: $(READY)  ## run all tests except the system tests
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered
@@ -52,7 +57,7 @@ lock: $(READY)  ## update all pinned dependencies
 	$(COMPILE) --constraint requirements-dev.lock --output-file requirements.lock pyproject.toml
 	$(COMPILE) --constraint requirements-dev.lock --output-file benchmarks/requirements.lock benchmarks/requirements.in
 
-clean:
+clean:  ## remove .venv
 	rm -rf .venv
 
 $(READY): requirements-dev.lock pyproject.toml

