@@ -79,8 +79,8 @@ def _check_host_names(settings: Settings) -> DiagnosticResult:
             check,
             ok=False,
             detail=f"this machine cannot resolve {host}: {cause}",
-            hint="check the network, the DNS servers and ARGIL_API_URL; the media check uses no proxy, so on a machine "
-            "without DNS set AVATARS_MEDIA_CHECK=off",
+            hint="check the network, the DNS servers and ARGIL_API_URL; the media check uses no proxy, so on a "
+            "machine without DNS set AVATARS_MEDIA_CHECK=off",
         )
     return DiagnosticResult(check, ok=True, detail=f"{host} has an address")
 

@@ -87,5 +87,5 @@ def fetch_manifest(
     except MediaUnreachable as error:
         raise MediaUnreachable(
             f"cannot download the manifest: {error.message}",
-            hint="check this machine's network and that the manifest's host is available, then start the batch again",
+            hint="check this machine's network and the manifest's host, then start the batch again",
         ) from None

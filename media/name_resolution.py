@@ -74,7 +74,7 @@ class NameResolution:
         if address := next((entry for entry in sorted(shared) if not ip_address(entry).is_loopback), None):
             raise NetworkUnavailable(
                 f"this network answers {host} and {self.reference_host} with the same private address {address}",
-                hint="log in to the network (it may have a login page), or fix its DNS, then run `avatars resume ID`",
+                hint="log in to the network if it has a login page, or fix its DNS, then run `avatars resume ID`",
             )
 
     def _reference_addresses(self) -> frozenset[str]:

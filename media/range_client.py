@@ -156,7 +156,7 @@ class RangeClient:
         """Return the error for a host that gives no usable response."""
         return MediaUnreachable(
             f"{self.redacted_url}: {cause}",
-            hint="check this machine's network and that the video's host is available, then run `avatars resume ID`",
+            hint="check this machine's network and the video's host, then run `avatars resume ID`",
         )
 
     def _fetch_once(self, start: int, end: int) -> RangeResponse | httpx.Response:

@@ -146,7 +146,7 @@ class PrefectError(OperationalError):
 
 
 class NetworkUnavailable(OperationalError):
-    """This machine resolves no host names, or its network answers all of them, so no video can be checked."""
+    """No host name can be resolved, or the network answers all of them itself, so no video can be checked."""
 
     code = "network.unavailable"
 
