@@ -47,7 +47,7 @@ class MediaChecker:
         resolve: `socket.getaddrinfo`, or a function with the same signature.
         reference_host: Resolved before an unknown host is rejected: if it has no address either, this
             machine has no DNS, and the check is inconclusive. See `models.reference_host`.
-        clock: Determines URL expiry, and measures the time budget.
+        clock: Measures the time budget, and determines URL expiry if the host sends no Date.
         sleep: Waits between attempts, in seconds. It blocks a thread, so it is not the clock's.
     """
 
@@ -87,17 +87,15 @@ class MediaChecker:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._check_blocking, url, role)
 
     def _check_blocking(self, url: str, role: MediaRole) -> MediaReport:
-        expiry = check_expiry(
-            url, role, now=self._clock.now(), min_validity_seconds=self._policy.url_min_validity_seconds
-        )
-        if expiry is not None and expiry.enforced:
-            return MediaReport(role=role, facts=None, checks=(expiry,))
         with self._transport() as transport:
             try:
                 result = self._probe(url, role, transport=transport, with_sha256=role in self._sha256_of)
             except MediaRejected as error:
                 return MediaReport(role=role, facts=None, checks=(rejected_result(error, role),))
         checks = check_rules(result.facts, role, self._policy)
+        expiry = check_expiry(
+            url, role, now=result.host_time, min_validity_seconds=self._policy.url_min_validity_seconds
+        )
         return MediaReport(
             role=role,
             facts=result.facts,
