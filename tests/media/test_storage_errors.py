@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -46,12 +46,12 @@ class WrongClock(SystemClock):
 
 
 class Store:
-    """A host with one response to every request, and its own clock."""
+    """A host whose response, with its Date, is set by the test."""
 
     def __init__(self, port: int, trusting: ssl.SSLContext) -> None:
         self.port = port
         self.trusting = trusting
-        self.response = Response(status_code=404)
+        self.respond: Callable[[Request], Response] = lambda _: Response(status_code=404)
 
     def check(
         self,
@@ -63,9 +63,11 @@ class Store:
         **headers: str,
     ) -> MediaReport:
         content = encode_video(12) if status == 200 else body
-        self.response = Response(
-            content, status, {name.replace("_", "-"): value for name, value in headers.items()}
-        )
+        self.respond = lambda _: Response(content, status, headers)
+        return self.check_current(query, clock_error)
+
+    def check_current(self, query: str, clock_error: timedelta = timedelta(0)) -> MediaReport:
+        """Check a URL of this host, which responds as the test has set it."""
         with MediaChecker(
             allowed_hosts={"127.0.0.1"},
             ssl_context=self.trusting,
@@ -87,8 +89,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     authority.configure_trust(trusting)
     stores: list[Store] = []
 
-    async def respond(_: Request) -> Response:
-        return stores[0].response
+    async def respond(request: Request) -> Response:
+        return stores[0].respond(request)
 
     with serve_in_thread(
         Starlette(routes=[Route("/v.mp4", respond)]), certificate=certificate, date_header=False
@@ -393,7 +395,7 @@ WEEK_ERROR = (
         (aws(NOW), 403, xml("SignatureDoesNotMatch"), "bad-signature", ""),
         (aws(PAST), 403, xml("InvalidAccessKeyId"), "bad-signature", ""),
         (aws(NOW), 403, xml("AccessDenied", "Access Denied"), "forbidden", ""),
-        # A clock that is a little fast is no reason: stores accept 15 minutes.
+        # Stores accept a clock that is up to 15 minutes fast.
         (aws(NOW + timedelta(minutes=5)), 403, xml("AccessDenied", "Access Denied"), "forbidden", ""),
         # Some stores permit more than seven days.
         (aws(NOW, 2_592_000), 403, xml("AccessDenied", "Access Denied"), "forbidden", ""),
@@ -484,6 +486,18 @@ def test_age_of_a_cached_response_counts(store: Store) -> None:
 def test_unusable_date_of_the_host_is_ignored(date: str, store: Store) -> None:
     report = store.check(aws(NOW, 600), date=date, age="999999999")
     assert "in 10 minutes" in report.warnings[0].message
+
+
+def test_redirect_to_an_expired_url_is_named(store: Store) -> None:
+    def respond(request: Request) -> Response:
+        if "X-Amz-Date" in request.url.query:
+            return Response(xml("AccessDenied"), 403, {"date": http_date(NOW)})
+        return Response(status_code=307, headers={"location": f"/v.mp4?{aws(PAST)}"})
+
+    store.respond = respond
+    [reason] = store.check_current("id=1").reasons
+    assert reason.code == "consent.url-expired"
+    assert "2026-11-22 13:00:00 UTC" in reason.message
 
 
 @pytest.mark.parametrize(
