@@ -53,8 +53,8 @@ class NameResolution:
         """
         if not self._reference_addresses():
             raise NetworkUnavailable(
-                f"this machine cannot resolve host names: it finds no address of {failed_host}, "
-                f"and none of {self.reference_host}, which exists",
+                f"this machine cannot resolve host names: it finds an address neither of {failed_host} "
+                f"nor of Argil's API, {self.reference_host}",
                 hint="check this machine's network, DNS and ARGIL_API_URL with `avatars doctor`, then run "
                 "`avatars resume ID`",
             )
