@@ -67,7 +67,9 @@ def batch(
         )
     settings = Settings.load()
     # Report an unreadable manifest before a Prefect server is started.
-    load_manifest(manifest, allowed_hosts=settings.avatars_media_allowed_hosts)
+    load_manifest(
+        manifest, allowed_hosts=settings.avatars_media_allowed_hosts, reference_host=settings.reference_host
+    )
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
         from flows.engine.batch import progress_observer

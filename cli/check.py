@@ -28,7 +28,11 @@ def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     """
     validate_recording_url(url)
     settings = Settings.load()
-    with MediaChecker(allowed_hosts=settings.avatars_media_allowed_hosts, policy=settings.media_policy) as media:
+    with MediaChecker(
+        allowed_hosts=settings.avatars_media_allowed_hosts,
+        reference_host=settings.reference_host,
+        policy=settings.media_policy,
+    ) as media:
         report = asyncio.run(media.check(url, role))
     passed = not report.reasons
     if json:

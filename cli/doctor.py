@@ -1,15 +1,17 @@
-"""`avatars doctor`: diagnose settings, API key, database, Prefect and clock."""
+"""`avatars doctor`: diagnose settings, host names, API key, database, Prefect and clock."""
 
 from __future__ import annotations
 
 import asyncio
 import json as json_module
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.markup import escape
 from rich.table import Table
@@ -64,6 +66,25 @@ async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
     return DiagnosticResult(check, ok=True, detail="reachable, accepts the key")
 
 
+def _check_host_names(settings: Settings) -> DiagnosticResult:
+    """Check that this machine resolves names: an operator confuses its failure with a wrong URL of a recording."""
+    check, host = "Host names", settings.reference_host
+    if urlsplit(settings.argil_api_url).hostname != host:
+        return DiagnosticResult(check, ok=True, detail="not checked: ARGIL_API_URL has a numeric address")
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        cause = getattr(error, "strerror", None) or "not a valid name"
+        return DiagnosticResult(
+            check,
+            ok=False,
+            detail=f"this machine cannot resolve {host}: {cause}",
+            hint="check the network, the DNS servers and ARGIL_API_URL; the media check uses no proxy, so on a "
+            "machine without DNS set AVATARS_MEDIA_CHECK=off",
+        )
+    return DiagnosticResult(check, ok=True, detail=f"{host} has an address")
+
+
 async def _check_database(settings: Settings) -> DiagnosticResult:
     check = "Ledger"
     try:
@@ -105,13 +126,14 @@ def _check_key(settings: Settings) -> str | DiagnosticResult:
 
 async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> AsyncIterator[DiagnosticResult]:
     yield DiagnosticResult("Settings", ok=True, detail="valid")
+    yield await asyncio.to_thread(_check_host_names, settings)
     yield key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
     yield await _check_database(settings)
     yield await asyncio.to_thread(_check_prefect)
 
 
 def doctor(*, json: JsonFlag = False) -> int:
-    """Diagnose settings, API key, database, Prefect and clock."""
+    """Diagnose settings, host names, API key, database, Prefect and clock."""
     results = [_check_certificates()]
     try:
         settings = Settings.load()

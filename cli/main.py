@@ -55,7 +55,12 @@ COMMANDS = (
         INSPECT,
         "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
     ),
-    Command("doctor", "cli.doctor:doctor", INSPECT, "Diagnose settings, API key, database, Prefect and clock."),
+    Command(
+        "doctor",
+        "cli.doctor:doctor",
+        INSPECT,
+        "Diagnose settings, host names, API key, database, Prefect and clock.",
+    ),
     Command(
         "reconcile",
         "cli.reconcile:reconcile",

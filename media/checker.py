@@ -13,9 +13,10 @@ from typing import Self
 
 import httpx
 
+from media.name_resolution import NameResolution, Resolver
 from media.probe import probe
 from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
-from media.ssrf_guard import PublicOnlyTransport, Resolver
+from media.ssrf_guard import PublicOnlyTransport
 from models.clock import Clock
 from models.errors import MediaRejected
 from models.media_rules import (
@@ -44,7 +45,9 @@ class MediaChecker:
         limits: The budget of each check.
         ssl_context: Verifies certificates. The default honours SSL_CERT_FILE.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
-        clock: Determines URL expiry, and measures the time budget.
+        reference_host: Resolved before an unknown host is rejected: if it has no address either, this
+            machine has no DNS, and the check is inconclusive. See `models.reference_host`.
+        clock: Measures the time budget, and determines URL expiry if the host sends no Date.
         sleep: Waits between attempts, in seconds. It blocks a thread, so it is not the clock's.
     """
 
@@ -57,6 +60,7 @@ class MediaChecker:
         limits: FetchLimits = DEFAULT_LIMITS,
         ssl_context: ssl.SSLContext | None = None,
         resolve: Resolver = socket.getaddrinfo,
+        reference_host: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -65,6 +69,7 @@ class MediaChecker:
             allowed_hosts,
             ssl_context=ssl_context or httpx.create_ssl_context(trust_env=True),
             resolve=resolve,
+            names=NameResolution(reference_host, resolve=resolve, clock=clock) if reference_host else None,
         )
         self._policy = policy
         self._sha256_of = sha256_of
@@ -77,21 +82,20 @@ class MediaChecker:
 
         Raises:
             MediaUnreachable: If the host gives no usable response.
+            NetworkUnavailable: If this machine cannot resolve host names.
         """
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._check_blocking, url, role)
 
     def _check_blocking(self, url: str, role: MediaRole) -> MediaReport:
-        expiry = check_expiry(
-            url, role, now=self._clock.now(), min_validity_seconds=self._policy.url_min_validity_seconds
-        )
-        if expiry is not None and expiry.enforced:
-            return MediaReport(role=role, facts=None, checks=(expiry,))
         with self._transport() as transport:
             try:
                 result = self._probe(url, role, transport=transport, with_sha256=role in self._sha256_of)
             except MediaRejected as error:
                 return MediaReport(role=role, facts=None, checks=(rejected_result(error, role),))
         checks = check_rules(result.facts, role, self._policy)
+        expiry = check_expiry(
+            url, role, now=result.host_time, min_validity_seconds=self._policy.url_min_validity_seconds
+        )
         return MediaReport(
             role=role,
             facts=result.facts,

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from media.name_resolution import NameResolution
 from media.range_client import FetchLimits
 from media.remote_file import RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
@@ -18,16 +19,20 @@ from models.redaction import redact_url
 MANIFEST_FETCH_LIMITS = FetchLimits(max_requests=24, max_bytes=2 * MAX_BYTES, timeout_seconds=120.0)
 
 
-def load_manifest(path_or_url: str, *, allowed_hosts: Collection[str] = ()) -> list[ManifestRow]:
+def load_manifest(
+    path_or_url: str, *, allowed_hosts: Collection[str] = (), reference_host: str | None = None
+) -> list[ManifestRow]:
     """Read and parse a manifest. Blocks; call it from a thread.
 
     Args:
         path_or_url: A local path or an HTTPS URL. Its suffix determines the format.
         allowed_hosts: Hosts that need not have a public address.
+        reference_host: Tells an unknown host from a machine without DNS; see `models.reference_host`.
 
     Raises:
         InvalidManifest: If the manifest cannot be read, is too large or cannot be parsed.
         MediaUnreachable: If the host of the URL gives no usable response.
+        NetworkUnavailable: If this machine cannot resolve host names.
     """
     if "://" in path_or_url:
         try:
@@ -36,7 +41,8 @@ def load_manifest(path_or_url: str, *, allowed_hosts: Collection[str] = ()) -> l
             raise InvalidManifest(
                 f"{redact_url(path_or_url)} is not a valid URL", hint="check it for typos"
             ) from None
-        return parse_manifest(fetch_manifest(path_or_url, allowed_hosts=allowed_hosts), form)
+        data = fetch_manifest(path_or_url, allowed_hosts=allowed_hosts, reference_host=reference_host)
+        return parse_manifest(data, form)
     form = detect_format(path_or_url)
     try:
         with Path(path_or_url).expanduser().open("rb") as file:
@@ -54,6 +60,7 @@ def fetch_manifest(
     url: str,
     *,
     allowed_hosts: Collection[str] = (),
+    reference_host: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     limits: FetchLimits = MANIFEST_FETCH_LIMITS,
 ) -> bytes:
@@ -63,10 +70,12 @@ def fetch_manifest(
         InvalidManifest: If the host rejects the request, its address is not public, or the file is
             larger than MAX_BYTES.
         MediaUnreachable: If the host gives no usable response.
+        NetworkUnavailable: If this machine cannot resolve host names.
     """
+    names = NameResolution(reference_host) if reference_host else None
     try:
         with (
-            PublicOnlyTransport(allowed_hosts, ssl_context=ssl_context) as transport,
+            PublicOnlyTransport(allowed_hosts, ssl_context=ssl_context, names=names) as transport,
             RemoteFile(url, transport=transport, download_limit_bytes=MAX_BYTES, limits=limits) as file,
         ):
             if file.size > MAX_BYTES:
@@ -78,5 +87,5 @@ def fetch_manifest(
     except MediaUnreachable as error:
         raise MediaUnreachable(
             f"cannot download the manifest: {error.message}",
-            hint="check that the manifest's host is available, then start the batch again",
+            hint="check this machine's network and the manifest's host, then start the batch again",
         ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import av
@@ -45,11 +46,12 @@ limit_ffmpeg_allocations()
 
 
 class ProbeResult(NamedTuple):
-    """The facts about a video, and the requests and bytes that reading them took."""
+    """The facts about a video, the requests and bytes that reading them took, and the host's time."""
 
     facts: MediaFacts
     requests: int
     bytes_fetched: int
+    host_time: datetime
 
 
 def probe(
@@ -89,7 +91,7 @@ def probe(
             facts = _read_facts(file)
             if with_sha256 and facts.size_bytes <= RULES[role].max_bytes:
                 facts = facts.model_copy(update={"sha256": file.sha256()})
-            return ProbeResult(facts, file.requests, file.bytes_fetched)
+            return ProbeResult(facts, file.requests, file.bytes_fetched, file.host_time)
     except MediaRejected as error:
         if page := _share_page_error(url, error):
             raise page from error

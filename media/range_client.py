@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode
 from models.media_rules import MIB
 from models.redaction import redact_url
-from models.retry import backoff_seconds, parse_retry_after
+from models.retry import backoff_seconds, parse_http_date, parse_retry_after
+from models.signature_terms import parse_terms
 from models.user_agent import USER_AGENT
 
 TIMEOUT = httpx.Timeout(15.0)
@@ -92,6 +94,7 @@ class RangeClient:
     ) -> None:
         self.requests = 0
         self.bytes_fetched = 0
+        self._host_time: datetime | None = None
         self._version: EntityVersion | None = None
         self._url = _parse_https_url(url)
         self._transport = transport
@@ -104,6 +107,14 @@ class RangeClient:
     def redacted_url(self) -> str:
         """The current URL, after redirects, without its query."""
         return redact_url(str(self._url))
+
+    @property
+    def host_time(self) -> datetime:
+        """The time of the last response by the host's clock; this machine's time if the host did not send it.
+
+        The host judges a signature by its own clock, and this machine's may be wrong.
+        """
+        return self._host_time or self._clock.now()
 
     @property
     def etag(self) -> str | None:
@@ -156,7 +167,7 @@ class RangeClient:
         """Return the error for a host that gives no usable response."""
         return MediaUnreachable(
             f"{self.redacted_url}: {cause}",
-            hint="check that the video's host is available, then run `avatars resume ID`",
+            hint="check this machine's network and the video's host, then run `avatars resume ID`",
         )
 
     def _fetch_once(self, start: int, end: int) -> RangeResponse | httpx.Response:
@@ -195,6 +206,7 @@ class RangeClient:
                     extensions={"timeout": TIMEOUT.as_dict()},
                 )
             )
+            self._host_time = _host_time(response)
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or location is None:
                 return response
@@ -247,7 +259,12 @@ class RangeClient:
             phrase = httpx.codes.get_reason_phrase(status)
             return AttemptFailed(f"{status} {phrase}".strip(), retry_after_seconds=retry_after)
         return storage_error(
-            self.redacted_url, status, response.headers.get(AZURE_CODE, ""), self._read_error_body(response)
+            self.redacted_url,
+            status,
+            response.headers.get(AZURE_CODE, ""),
+            self._read_error_body(response),
+            terms=parse_terms(str(self._url)),
+            now=self.host_time,
         )
 
     def _read_error_body(self, response: httpx.Response) -> bytes:
@@ -305,6 +322,17 @@ def _parse_https_url(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
             hint="use a URL without them; a presigned URL gives Argil access",
         )
     return joined
+
+
+def _host_time(response: httpx.Response) -> datetime | None:
+    """Return the time of a response: its Date, plus its Age if a cache stored it (RFC 9111, section 5.1)."""
+    dates = response.headers.get_list("date")
+    date = parse_http_date(dates[0]) if dates else None
+    age = re.fullmatch(r"[0-9]{1,9}", response.headers.get("age", ""))
+    try:
+        return date and date + timedelta(seconds=int(age[0]) if age else 0)
+    except OverflowError:
+        return None
 
 
 def content_length(response: httpx.Response) -> int | None:

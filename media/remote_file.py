@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
@@ -113,6 +114,11 @@ class RemoteFile(io.RawIOBase):
     def redacted_url(self) -> str:
         """The current URL, after redirects, without its query."""
         return self._client.redacted_url
+
+    @property
+    def host_time(self) -> datetime:
+        """The time of the last response; see RangeClient."""
+        return self._client.host_time
 
     @property
     def requests(self) -> int:

@@ -14,13 +14,13 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
 
 import httpcore
 import httpx
 
+from media.name_resolution import NameResolution, Resolver
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 
@@ -58,7 +58,6 @@ _HTTPX_ERRORS: dict[type[BaseException], type[httpx.TransportError]] = {
     httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
 }
 
-Resolver = Callable[..., list[tuple[Any, ...]]]
 _SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
 
 
@@ -87,11 +86,20 @@ class PublicOnlyBackend(httpcore.NetworkBackend):
         allowed_hosts: Host names or numeric addresses, exactly as they appear in a URL. They are
             compared with the host of the URL, never with the addresses that a name resolves to.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
+        names: Tells an unknown host from a machine without DNS. Without it every unknown host counts
+            as one that does not exist.
     """
 
-    def __init__(self, allowed_hosts: Collection[str] = (), *, resolve: Resolver = socket.getaddrinfo) -> None:
+    def __init__(
+        self,
+        allowed_hosts: Collection[str] = (),
+        *,
+        resolve: Resolver = socket.getaddrinfo,
+        names: NameResolution | None = None,
+    ) -> None:
         self._allowed_hosts = {_normalize_host(host) for host in allowed_hosts}
         self._resolve = resolve
+        self._names = names
         self._tcp = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -114,14 +122,15 @@ class PublicOnlyBackend(httpcore.NetworkBackend):
         Raises:
             MediaRejected: If the name does not exist or any of its addresses is not public. No
                 packet is sent.
+            NetworkUnavailable: If this machine cannot resolve any name, or its network answers every
+                name with a private address.
             httpcore.ConnectError: If the name cannot be resolved now, or no address accepts a
                 connection.
             httpcore.ConnectTimeout: If no address accepts a connection in time.
         """
         addresses = self._addresses(host, port)
         if _normalize_host(host) not in self._allowed_hosts:
-            for address in addresses:
-                _require_public(host, address)
+            self._require_public(host, addresses)
         deadline = None if timeout is None else time.monotonic() + timeout
         failure: Exception = httpcore.ConnectTimeout(f"no address of {host} accepted a connection in time")
         for address in addresses:
@@ -138,12 +147,26 @@ class PublicOnlyBackend(httpcore.NetworkBackend):
         try:
             entries = self._resolve(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
+            if self._names is not None:
+                self._names.require_working(host)
             if error.errno not in _NAME_NOT_FOUND_ERRNOS:
                 raise httpcore.ConnectError(f"{host} cannot be resolved: {error.strerror}") from error
             raise _unknown_host_error(host) from error
         except UnicodeError as error:  # getaddrinfo raises it for names that DNS cannot represent
             raise _unknown_host_error(host) from error
         return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+
+    def _require_public(self, host: str, addresses: Collection[str]) -> None:
+        private = [address for address in addresses if not is_public(address)]
+        if not private:
+            return
+        if self._names is not None and not _is_numeric(host):
+            self._names.require_distinct_answer(_normalize_host(host), private)
+        raise MediaRejected(
+            MediaCode.ADDRESS_NOT_PUBLIC,
+            f"{host} resolves to {private[0]}, which is not a public address",
+            hint="host the file at a public address; for tests, set AVATARS_MEDIA_ALLOWED_HOSTS",
+        )
 
 
 def _normalize_host(host: str) -> str:
@@ -154,13 +177,13 @@ def _unknown_host_error(host: str) -> MediaRejected:
     return MediaRejected(MediaCode.UNKNOWN_HOST, f"the host {host} does not exist", hint="check the URL for typos")
 
 
-def _require_public(host: str, address: str) -> None:
-    if not is_public(address):
-        raise MediaRejected(
-            MediaCode.ADDRESS_NOT_PUBLIC,
-            f"{host} resolves to {address}, which is not a public address",
-            hint="host the file at a public address; for tests, set AVATARS_MEDIA_ALLOWED_HOSTS",
-        )
+def _is_numeric(host: str) -> bool:
+    """Return whether a host is an address in any form that `getaddrinfo` accepts, such as 0x7f.1."""
+    try:
+        socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return False
+    return True
 
 
 class PublicOnlyTransport(httpx.BaseTransport):
@@ -175,6 +198,7 @@ class PublicOnlyTransport(httpx.BaseTransport):
         ssl_context: Verifies certificates. The default is httpx's own context, which honours
             SSL_CERT_FILE and SSL_CERT_DIR.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
+        names: See PublicOnlyBackend.
     """
 
     def __init__(
@@ -183,10 +207,11 @@ class PublicOnlyTransport(httpx.BaseTransport):
         *,
         ssl_context: ssl.SSLContext | None = None,
         resolve: Resolver = socket.getaddrinfo,
+        names: NameResolution | None = None,
     ) -> None:
         self._connections = httpcore.ConnectionPool(
             ssl_context=ssl_context or httpx.create_ssl_context(trust_env=True),
-            network_backend=PublicOnlyBackend(allowed_hosts, resolve=resolve),
+            network_backend=PublicOnlyBackend(allowed_hosts, resolve=resolve, names=names),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

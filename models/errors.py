@@ -14,6 +14,7 @@ AvatarsError
 │   ├── DatabaseError               the ledger cannot be opened, read or written
 │   ├── ArchiveError                an archive file cannot be written or read
 │   ├── PrefectError                no Prefect API can be reached or started
+│   ├── NetworkUnavailable          this machine resolves no host names; no video can be checked
 │   ├── MediaUnreachable            the media host did not answer; the video was not checked
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
@@ -142,6 +143,12 @@ class PrefectError(OperationalError):
     """No Prefect API can be reached or started."""
 
     code = "prefect.unavailable"
+
+
+class NetworkUnavailable(OperationalError):
+    """No host name can be resolved, or the network answers all of them itself, so no video can be checked."""
+
+    code = "network.unavailable"
 
 
 class MediaUnreachable(OperationalError):

@@ -1,117 +1,146 @@
-"""Parses the expiry of presigned URLs of the common object stores.
-
-Supported are S3 and compatible stores (R2, MinIO, B2) with both signature versions, Google Cloud Storage, Azure and
-CloudFront.
-"""
+"""Judges the signature of a presigned URL by its terms: expired, not yet valid, valid for too long, malformed."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
-import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from models.media_codes import MediaCode
 from models.media_rules import MediaRole, RuleResult
+from models.signature_terms import MAX_LIFETIME_SECONDS, SignatureTerms, parse_terms
 
-# A signed URL has one of these parameters; without one, `Expires` can mean anything.
-_SIGNATURE_PARAMETERS = ("awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "key-pair-id")
-_AZURE_DATE_FORMATS = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d")
+START_TOLERANCE = timedelta(minutes=15)
+"""AWS, OSS and compatible stores accept a signature whose date is this far ahead of their clock."""
+
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-_HINT = "sign the URL again for a day or more; Argil downloads the video some time after the submission"
+_EXPIRY_HINT = "sign the URL again for a day or more; Argil downloads the video some time after the submission"
+SIGNATURE_HINTS: Mapping[MediaCode, str] = {
+    MediaCode.URL_EXPIRED: "sign the URL again, for at least a day",
+    MediaCode.URL_NOT_YET_VALID: "wait until then, or sign the URL again with a start time in the past; "
+    "check the clock of the machine that signs",
+    MediaCode.URL_LIFETIME_TOO_LONG: f"sign the URL again for at most 7 days ({MAX_LIFETIME_SECONDS} seconds)",
+    MediaCode.MALFORMED_SIGNATURE: "create the URL again with the store's own tool, and pass it on unchanged: "
+    "& must not become &amp;",
+}
+"""The remedy for each problem of a signature."""
 
 
-def parse_expiry(url: str) -> datetime | None:
-    """Return when a presigned URL expires; None for any other URL, or if it does not state an expiry."""
-    try:
-        query = {name.lower(): value for name, value in parse_qsl(urlsplit(url).query, max_num_fields=100)}
-    except ValueError:
+class SignatureProblem(NamedTuple):
+    """Why a signature is not valid: the code, and the details with the time in UTC."""
+
+    code: MediaCode
+    detail: str
+
+
+def find_problem(terms: SignatureTerms, now: datetime) -> SignatureProblem | None:
+    """Return why a host refuses a URL with these terms, as far as the terms explain it.
+
+    Call it only after the host refused the URL: some stores permit longer lifetimes and other formats.
+
+    Args:
+        terms: The terms of the URL.
+        now: The host's time, or this machine's if the host does not send it.
+    """
+    if terms.lifetime_seconds:
+        code = MediaCode.URL_LIFETIME_TOO_LONG
+    elif terms.malformed or terms.ends_before_start:
+        code = MediaCode.MALFORMED_SIGNATURE
+    elif terms.expires and terms.expires <= now:
+        code = MediaCode.URL_EXPIRED
+    elif terms.starts and terms.starts - now > START_TOLERANCE:
+        code = MediaCode.URL_NOT_YET_VALID
+    else:
         return None
-    return min(_expiries(query), default=None)
+    return SignatureProblem(code, describe_problem(code, terms, now))
 
 
-def _expiries(query: Mapping[str, str]) -> Iterator[datetime]:
-    for vendor in ("amz", "goog"):
-        signed = _parse_date(query.get(f"x-{vendor}-date", ""), "%Y%m%dT%H%M%SZ")
-        seconds = _number(query.get(f"x-{vendor}-expires", ""))
-        if signed and seconds is not None:
-            yield from _add_seconds(signed, seconds)
-    if "expires" in query and any(name in query for name in _SIGNATURE_PARAMETERS):
-        seconds = _number(query["expires"])
-        if seconds is not None:
-            yield from _add_seconds(datetime.fromtimestamp(0, UTC), seconds)
-    if "sig" in query and "se" in query:
-        yield from list(filter(None, (_parse_date(query["se"], form) for form in _AZURE_DATE_FORMATS)))[:1]
-    if "policy" in query and "key-pair-id" in query:
-        for seconds in _cloudfront_policy_expiries(query["policy"]):
-            yield from _add_seconds(datetime.fromtimestamp(0, UTC), seconds)
+def describe_problem(code: MediaCode, terms: SignatureTerms, now: datetime) -> str:
+    """Return the details of a problem, with the time in UTC; empty if the terms do not state them."""
+    describe = _DETAILS.get(code)
+    return describe(terms, now) if describe else ""
 
 
-def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+def _describe_expiry(terms: SignatureTerms, now: datetime) -> str:
+    if terms.expires is None:
+        return ""
+    ago = (now - terms.expires).total_seconds()
+    if ago < 0:
+        return f"its signature states {_format_time(terms.expires)} as its end"
+    return f"its signature expired at {_format_time(terms.expires)}, {_format_duration(ago)} ago"
 
 
-def _parse_date(text: str, form: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, form).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+def _describe_start(terms: SignatureTerms, now: datetime) -> str:
+    if terms.starts is None:
+        return ""
+    ahead = (terms.starts - now).total_seconds()
+    wait = f", in {_format_duration(ahead)}" if ahead > 0 else ""
+    return f"its signature is valid from {_format_time(terms.starts)}{wait}"
 
 
-def _add_seconds(start: datetime, seconds: int) -> Iterator[datetime]:
-    try:
-        yield start + timedelta(seconds=seconds)
-    except OverflowError:
-        return  # beyond the range of datetime, so effectively never
+def _describe_lifetime(terms: SignatureTerms, _: datetime) -> str:
+    if terms.lifetime_seconds is None:
+        return ""
+    end = f", until {_format_time(terms.expires)}" if terms.expires else ""
+    return (
+        f"its signature states a lifetime of {terms.lifetime_seconds:,} seconds{end}; "
+        f"the limit is {MAX_LIFETIME_SECONDS:,} seconds (7 days)"
+    )
 
 
-def _cloudfront_policy_expiries(policy: str) -> list[int]:
-    """Return the expiries in a CloudFront policy: JSON in a variant of base64."""
-    plain = policy.translate(str.maketrans("-_~", "+=/"))
-    try:
-        statements = json.loads(base64.b64decode(plain, validate=True))["Statement"]
-        return [int(statement["Condition"]["DateLessThan"]["AWS:EpochTime"]) for statement in statements]
-    except (binascii.Error, ValueError, LookupError, TypeError, OverflowError, RecursionError):
-        return []
+def _describe_malformed(terms: SignatureTerms, _: datetime) -> str:
+    if terms.malformed:
+        return f"{' and '.join(terms.malformed)} of its signature cannot be read"
+    if terms.starts and terms.expires and terms.ends_before_start:
+        return f"its signature ends at {_format_time(terms.expires)}, but starts at {_format_time(terms.starts)}"
+    return ""
+
+
+_DETAILS: Mapping[MediaCode, Callable[[SignatureTerms, datetime], str]] = {
+    MediaCode.URL_EXPIRED: _describe_expiry,
+    MediaCode.URL_NOT_YET_VALID: _describe_start,
+    MediaCode.URL_LIFETIME_TOO_LONG: _describe_lifetime,
+    MediaCode.MALFORMED_SIGNATURE: _describe_malformed,
+}
 
 
 def check_expiry(url: str, role: MediaRole, *, now: datetime, min_validity_seconds: float) -> RuleResult | None:
-    """Check the expiry of a recording's URL.
+    """Check the expiry of a recording's URL that the host accepted.
 
     Args:
         url: The URL of the recording.
         role: The role of the recording.
-        now: The current time, in UTC.
+        now: The host's time, or this machine's if the host does not send it.
         min_validity_seconds: A URL that expires within this time causes a warning, because Argil does not document
             when it downloads a video.
 
     Returns:
         A violation if the URL has expired, else a check that only warns. None if the URL states no expiry.
     """
-    expires = parse_expiry(url)
-    if expires is None:
+    terms = parse_terms(url)
+    if terms.expires is None:
         return None
-    remaining = (expires - now).total_seconds()
-    until = f"{expires:%Y-%m-%d %H:%M:%S} UTC"
+    remaining = (terms.expires - now).total_seconds()
     if remaining <= 0:
         return RuleResult(
             code=f"{role}.{MediaCode.URL_EXPIRED}",
             expected="available at a URL that has not expired",
-            actual=f"its signature expired at {until}, {_format_duration(-remaining)} ago",
+            actual=describe_problem(MediaCode.URL_EXPIRED, terms, now),
             passed=False,
-            hint=_HINT,
+            hint=_EXPIRY_HINT,
         )
     return RuleResult(
         code=f"{role}.{MediaCode.URL_EXPIRES_SOON}",
         expected=f"available at a URL that is valid for {_format_duration(min_validity_seconds)} more",
-        actual=f"its signature expires at {until}, in {_format_duration(remaining)}",
+        actual=f"its signature expires at {_format_time(terms.expires)}, in {_format_duration(remaining)}",
         passed=remaining >= min_validity_seconds,
         enforced=False,
-        hint=_HINT,
+        hint=_EXPIRY_HINT,
     )
+
+
+def _format_time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _format_duration(seconds: float) -> str:

@@ -20,6 +20,7 @@ from pydantic_settings import (
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
 from models.redaction import register_secret
+from models.reference_host import reference_host
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""
@@ -178,6 +179,11 @@ class Settings(BaseSettings):
             consent_audio=self.avatars_media_consent_audio,
             url_min_validity_seconds=self.avatars_media_url_min_validity_seconds,
         )
+
+    @property
+    def reference_host(self) -> str:
+        """The host whose name tells whether this machine can resolve names."""
+        return reference_host(self.argil_api_url)
 
     def require_api_key(self) -> str:
         """Return the API key.

@@ -89,6 +89,7 @@ async def build_context(
         _closing(
             MediaChecker(
                 allowed_hosts=settings.avatars_media_allowed_hosts,
+                reference_host=settings.reference_host,
                 policy=settings.media_policy,
                 sha256_of={MediaRole.CONSENT} if settings.avatars_hash_consent_video else (),
                 clock=clock,

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from models.errors import MediaUnreachable, NetworkUnavailable
 from models.media_codes import MediaCode
 from models.media_rules import MediaRole
 from models.reason import Reason
@@ -38,3 +39,14 @@ def blocking_reasons(checks: Sequence[RecordingCheckResult], level: str) -> list
     """Return the reasons that stop a request at a level of AVATARS_MEDIA_CHECK; a quarantine always does."""
     reasons = [reason for check in checks for reason in check.reasons]
     return reasons if level == "strict" else [r for r in reasons if r.code.endswith(QUARANTINED_SUFFIX)]
+
+
+def inconclusive_error(checks: Sequence[RecordingCheckResult]) -> MediaUnreachable | NetworkUnavailable | None:
+    """Return the operational error that prevented a check: that of this machine's network, if there is one."""
+    reasons = [check.unreachable for check in checks if check.unreachable is not None]
+    if not reasons:
+        return None
+    for reason in reasons:
+        if reason.code == NetworkUnavailable.code:
+            return NetworkUnavailable(reason.message, hint=reason.hint)
+    return MediaUnreachable("; ".join(reason.message for reason in reasons), hint=reasons[0].hint)

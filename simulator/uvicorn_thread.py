@@ -25,6 +25,7 @@ def serve_in_thread(
     port: int = 0,
     certificate: Path | None = None,
     http: type[asyncio.Protocol] | Literal["auto"] = "auto",
+    date_header: bool = True,
 ) -> Iterator[str]:
     """Serve `app` while the context is open; yields its base URL without a trailing slash.
 
@@ -35,6 +36,7 @@ def serve_in_thread(
         port: The port to listen on; 0 selects a free one.
         certificate: A PEM file with the private key and the certificate chain; with it the server uses TLS.
         http: The protocol class of the connections.
+        date_header: Send the current time as Date; without it, only an app's own Date is sent.
 
     Raises:
         OSError: The port is in use.
@@ -51,6 +53,7 @@ def serve_in_thread(
         uvicorn.Config(
             app,
             http=http,
+            date_header=date_header,
             log_config=None,
             access_log=False,
             ssl_certfile=certificate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
-from models.errors import MediaUnreachable
+from models.errors import MediaUnreachable, NetworkUnavailable
 from models.media_codes import MediaCode
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning
@@ -36,7 +36,7 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
         }[role]
         try:
             report = await context.media_checker.check(url, role)
-        except MediaUnreachable as error:
+        except (MediaUnreachable, NetworkUnavailable) as error:
             return RecordingCheckResult(role=role, unreachable=Reason.from_error(error))
         facts = report.facts
         if facts is None:

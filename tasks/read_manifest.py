@@ -19,8 +19,14 @@ async def read_manifest(path_or_url: str) -> list[ManifestRow]:
     Raises:
         InvalidManifest: The manifest does not exist or cannot be parsed.
         MediaUnreachable: The host of the manifest does not respond.
+        NetworkUnavailable: This machine resolves no host names.
         SettingsError: A setting is invalid.
 
     """
-    hosts = Settings.load().avatars_media_allowed_hosts
-    return await asyncio.to_thread(load_manifest, path_or_url, allowed_hosts=hosts)
+    settings = Settings.load()
+    return await asyncio.to_thread(
+        load_manifest,
+        path_or_url,
+        allowed_hosts=settings.avatars_media_allowed_hosts,
+        reference_host=settings.reference_host,
+    )

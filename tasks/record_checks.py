@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from models.errors import MediaUnreachable
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
-from services.recording_checks import RecordingCheckResult, blocking_reasons
+from services.recording_checks import RecordingCheckResult, blocking_reasons, inconclusive_error
 from services.run_log import log_to_run
 
 
@@ -27,6 +26,7 @@ async def record_checks(
 
     Raises:
         MediaUnreachable: No rule is known to be violated and a host did not respond.
+        NetworkUnavailable: No rule is known to be violated and this machine resolves no host names.
         StaleVersion: Another owner changed the provisioning since it was read.
         DatabaseError: The ledger cannot be written.
 
@@ -48,8 +48,8 @@ async def record_checks(
                 reasons=all_reasons,
                 media_facts=media_facts,
             )
-        if unreachable and level == "strict":
-            raise MediaUnreachable("; ".join(r.message for r in unreachable), hint=unreachable[0].hint)
+        if level == "strict" and (error := inconclusive_error(checks)):
+            raise error
         message = "both recordings were checked" if level != "off" else "the media check is off"
         if not_enforced := [*reasons, *unreachable]:
             message = _join_reasons("violations that are not enforced (AVATARS_MEDIA_CHECK=warn)", not_enforced)

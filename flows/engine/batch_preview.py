@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
-from models.errors import ReferenceConflict, UnknownProvisioning
+from models.errors import NetworkUnavailable, ReferenceConflict, UnknownProvisioning
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from services.context import AppContext
-from services.recording_checks import blocking_reasons
+from services.recording_checks import blocking_reasons, inconclusive_error
 from tasks.check_recording import check_recording
 
 
@@ -22,6 +22,7 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
 
     Raises:
         DatabaseError: The ledger cannot be read.
+        NetworkUnavailable: This machine resolves no host names.
 
     """
     try:
@@ -40,9 +41,10 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
     level = context.settings.avatars_media_check
     if rejections := blocking_reasons(checks, level):
         return row.with_status(WOULD_REJECT, rejections)
-    unreachable = [check.unreachable for check in checks if check.unreachable is not None]
-    if unreachable and level == "strict":
-        return row.with_status(CHECK_INCONCLUSIVE, unreachable)
+    if level == "strict" and (error := inconclusive_error(checks)):
+        if isinstance(error, NetworkUnavailable):
+            raise error
+        return row.with_status(CHECK_INCONCLUSIVE, [check.unreachable for check in checks if check.unreachable])
     return row.with_status(WOULD_CREATE, [reason for check in checks for reason in check.reasons])
 
 

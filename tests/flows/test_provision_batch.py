@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
+import socket
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -21,11 +23,13 @@ from prefect.client.schemas.objects import State
 
 from flows.engine.batch import progress_observer
 from flows.provision_batch import provision_batch
+from media.checker import MediaChecker
 from models.batch import BatchProgress
 from models.clock import SystemClock
-from models.errors import ArgilUnauthorized, InvalidManifest
+from models.errors import ArgilUnauthorized, InvalidManifest, NetworkUnavailable
 from models.provisioning import Status
 from models.settings import Settings
+from services.context import build_context, override_context
 from services.store import open_store
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
@@ -177,6 +181,33 @@ async def test_wrong_key_stops_batch_and_same_batch_continues(
     assert progresses[0].counts["NOT_STARTED"] >= 20
     assert (await run(rows)).name == "Ready"
     assert len(simulated.account.avatars) == 30
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_batch_without_dns_rejects_no_row(
+    simulated: ArgilSimulator, progresses: list[BatchProgress], *, dry_run: bool
+) -> None:
+    def no_dns(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    rows = [
+        {
+            "name": f"row {number}",
+            "dataset_video": f"https://videos-{number}.test/dataset.mp4",
+            "consent_video": f"https://videos-{number}.test/consent.mp4",
+        }
+        for number in range(5)
+    ]
+    async with build_context(Settings.load(), SystemClock()) as context:
+        with MediaChecker(resolve=no_dns, reference_host="api.argil.test") as offline:
+            async with override_context(dataclasses.replace(context, media_checker=offline)):
+                state = await run(rows, dry_run=dry_run)
+                statuses = await context.ledger.count_by_status()
+    error = await state.aresult(raise_on_failure=False)
+    assert isinstance(error, NetworkUnavailable)
+    assert "this machine cannot resolve host names" in error.message
+    assert statuses == ({} if dry_run else {Status.ACCEPTED: 5})
+    assert simulated.account.posts == []
 
 
 async def test_batch_without_wait_ends_in_training(

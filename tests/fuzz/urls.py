@@ -14,9 +14,10 @@ from models.errors import InvalidRequest
 from models.file_sharing import match_service
 from models.manifest import detect_format
 from models.media_rules import MediaRole
-from models.presigned_urls import check_expiry, parse_expiry
+from models.presigned_urls import check_expiry, find_problem
 from models.redaction import redact, redact_url
 from models.request import validate_recording_url
+from models.signature_terms import parse_terms
 from models.webhook import mask_token, receiver_url
 from tests.fakes import FakeClock
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors, secret_urls, unspaced
@@ -68,9 +69,11 @@ _presigned = st.builds(
 
 def _check(url: str) -> None:
     assert_no_secrets([redact_url(url), redact(f"see {url} there"), mask_token(url)])
-    expires = parse_expiry(url)
+    terms = parse_terms(url)
+    if problem := find_problem(terms, NOW):
+        assert_no_secrets([problem.detail])
     result = check_expiry(url, MediaRole.DATASET, now=NOW, min_validity_seconds=3600)
-    assert (result is None) == (expires is None)
+    assert (result is None) == (terms.expires is None)
     if result is not None:
         assert_no_secrets([result.model_dump_json()])
     expect_own_errors(lambda: receiver_url(url))

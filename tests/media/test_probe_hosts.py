@@ -89,7 +89,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
     started: list[Host] = []
     app = Starlette(routes=[Route("/{path:path}", endpoint)])
-    with serve_in_thread(app, certificate=certificate) as url:
+    with serve_in_thread(app, certificate=certificate, date_header=False) as url:
         started.append(Host(int(url.rpartition(":")[2]), trusting))
         yield started[0]
 
@@ -208,7 +208,7 @@ def test_presigned_url_expiry_is_checked(
     assert codes(report) == reasons
     assert [warning.code.removeprefix("consent.") for warning in report.warnings] == warnings
     assert SECRET not in report.model_dump_json()
-    assert bool(requests) is not bool(reasons)
+    assert requests
 
 
 def test_min_validity_of_presigned_urls_is_configurable(host: Host) -> None:

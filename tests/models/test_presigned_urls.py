@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.media_rules import MediaRole
-from models.presigned_urls import check_expiry, parse_expiry
+from models.presigned_urls import check_expiry
+from models.signature_terms import parse_terms
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 EPOCH = int(NOON.timestamp())
@@ -55,7 +56,7 @@ def policy(*expiries: object) -> str:
     ],
 )
 def test_expiry_is_parsed_for_each_object_store(query: str, expected: datetime | None) -> None:
-    assert parse_expiry(BASE + query) == expected
+    assert parse_terms(BASE + query).expires == expected
 
 
 @pytest.mark.parametrize(
@@ -87,4 +88,5 @@ def test_url_without_expiry_is_not_checked() -> None:
 
 
 def test_infinite_expiry_is_ignored() -> None:
-    assert parse_expiry(f"{BASE}Key-Pair-Id=K&Policy={policy(float('inf'))}") is None
+    terms = parse_terms(f"{BASE}Key-Pair-Id=K&Policy={policy(float('inf'))}")
+    assert (terms.expires, terms.malformed) == (None, ("Policy",))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.errors import MediaUnreachable, StaleVersion
+from models.errors import MediaUnreachable, NetworkUnavailable, StaleVersion
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Status
 from models.reason import Reason
@@ -110,6 +110,26 @@ async def test_unreachable_host_is_an_operational_error(harness: ProvisioningHar
         await record_checks.fn(accepted, both(unreachable=role), harness.owner)
     assert caught.value.hint == "fix it"
     assert await harness.reload(accepted) == accepted
+
+
+@pytest.mark.parametrize("changes", [STRICT])
+@pytest.mark.parametrize("role", MediaRole)
+async def test_machine_without_dns_is_an_operational_error(harness: ProvisioningHarness, role: MediaRole) -> None:
+    accepted = await harness.accepted()
+    checks = both(unreachable=MediaRole.DATASET) if role is MediaRole.CONSENT else both()
+    checks = [each for each in checks if each.role is not role]
+    checks.append(RecordingCheckResult(role=role, unreachable=reason("network.unavailable")))
+    with pytest.raises(NetworkUnavailable, match=r"^it is network\.unavailable$"):
+        await record_checks.fn(accepted, checks, harness.owner)
+    assert await harness.reload(accepted) == accepted
+
+
+@pytest.mark.parametrize("changes", [WARN])
+async def test_warn_mode_goes_on_without_dns(harness: ProvisioningHarness) -> None:
+    checks = [RecordingCheckResult(role=role, unreachable=reason("network.unavailable")) for role in MediaRole]
+    checked = await record_checks.fn(await harness.accepted(), checks, harness.owner)
+    assert checked.status is Status.ACCEPTED
+    assert "network.unavailable" in (await harness.event_messages(checked))[-1]
 
 
 @pytest.mark.parametrize("changes", [STRICT])
