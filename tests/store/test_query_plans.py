@@ -75,6 +75,9 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "SuspendedRunRepository.exists": lambda ledger, _: SuspendedRunRepository(ledger.database, FakeClock()).exists(
         "run-1"
     ),
+    "SuspendedRunRepository.provisioning_id_of": lambda ledger, _: SuspendedRunRepository(
+        ledger.database, FakeClock()
+    ).provisioning_id_of("run-1"),
     "SuspendedRunRepository.list_with_terminal_provisioning": lambda ledger, _: SuspendedRunRepository(
         ledger.database, FakeClock()
     ).list_with_terminal_provisioning(),
