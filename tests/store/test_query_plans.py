@@ -59,6 +59,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ),
     "LedgerReader.list_duplicates": lambda ledger, provisioning: ledger.list_duplicates(provisioning.id),
     "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
+    "LedgerReader.find_fingerprints": lambda ledger, _: ledger.find_fingerprints(["p-1", "p-2"]),
     "LedgerReader.find_open_by_flow_run_ids": lambda ledger, _: ledger.find_open_by_flow_run_ids(
         ["run-1", "run-2"]
     ),
