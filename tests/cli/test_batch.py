@@ -133,8 +133,11 @@ def test_dry_run_and_allowed_batch_list_shared_recordings(
     assert len(simulated.account.posts) == 2
 
 
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+@pytest.mark.parametrize(("reply", "code", "posts"), [(b"n\n", 2, 0), (b"\n", 2, 0), (b"y\n", 0, 2)])
 def test_shared_recordings_are_asked_about_on_a_terminal(
-    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
+    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path, reply: bytes, code: int, posts: int
 ) -> None:
     path = manifest(tmp_path, [row(videos, "Ada"), row(videos, "Eve")])
     terminal, child_terminal = pty.openpty()
@@ -149,12 +152,12 @@ def test_shared_recordings_are_asked_about_on_a_terminal(
     output = b""
     while b"[y/N]" not in output and (chunk := _read(terminal)):
         output += chunk
-    os.write(terminal, b"n\n")
+    os.write(terminal, reply)
     while chunk := _read(terminal):
         output += chunk
-    assert process.wait(100) == 2
+    assert process.wait(100) == code
     assert "share the dataset and consent recordings" in output.decode()
-    assert simulated.account.posts == []
+    assert len(simulated.account.posts) == posts
 
 
 @pytest.mark.usefixtures("simulated")
