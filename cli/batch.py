@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,15 @@ from cli.options import DryRunFlag, JsonFlag
 from cli.rendering import styled
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress, RowResult, render_results
+from models.clock import SystemClock
 from models.errors import AvatarsError, InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
+from models.manifest import ManifestRow
 from models.provisioning import Status
 from models.settings import Settings
+from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
+from services.shared_recordings import find_new_shared_recordings
+from services.store import open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 BAR_WIDTH = 40
 MAX_LIVE_FAILURES = 10
 """Failed rows in the live table."""
+MAX_PRINTED_GROUPS = 200
+"""Groups of rows that share recordings printed at the start."""
 MAX_PRINTED_FAILURES = 200
 """Failed rows printed at the end; the results file lists all."""
 
@@ -46,6 +54,7 @@ def batch(
     dry_run: DryRunFlag = False,
     results: Path | None = None,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
+    allow_shared_recordings: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
 ) -> int:
     """Provision every row of a manifest.
@@ -58,6 +67,8 @@ def batch(
         results: File for the result of each row, .csv or .json. The default is NAME.results.csv in the folder of
             the manifest.
         concurrency: Rows to check and submit at a time. The number of concurrent trainings is not limited.
+        allow_shared_recordings: Submit rows that share a recording with another row. Otherwise the command asks on
+            a terminal, and elsewhere exits with 2 before anything is sent.
 
     """
     path = results or _default_results_path(manifest)
@@ -67,9 +78,13 @@ def batch(
         )
     settings = Settings.load()
     # Report an unreadable manifest before a Prefect server is started.
-    load_manifest(
+    rows = load_manifest(
         manifest, allowed_hosts=settings.avatars_media_allowed_hosts, reference_host=settings.reference_host
     )
+    shared = asyncio.run(_find_shared_recordings(settings, rows))
+    _print_shared_recordings(shared)
+    if shared and not (allow_shared_recordings or dry_run or _confirm_shared_recordings()):
+        raise shared_recordings_error(shared)
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
         from flows.engine.batch import progress_observer
@@ -78,7 +93,12 @@ def batch(
         async def run() -> AvatarsError | None:
             progress_observer.set(batches.append)
             state: State = await provision_batch(
-                manifest=manifest, dry_run=dry_run, concurrency=concurrency, return_state=True
+                manifest=manifest,
+                dry_run=dry_run,
+                concurrency=concurrency,
+                # Confirmed above for the rows of that moment; without a group, the flow checks the rows it reads.
+                allow_shared_recordings=allow_shared_recordings or bool(shared),
+                return_state=True,
             )
             return await error_from_state(state)
 
@@ -88,13 +108,39 @@ def batch(
     [progress] = batches
     _write(path, progress)
     if json and error is None:
-        print_json({"counts": {k: v for k, v in progress.counts.items() if v}, "rows": progress.to_json_rows()})
+        print_json(
+            {
+                "counts": {k: v for k, v in progress.counts.items() if v},
+                "rows": progress.to_json_rows(),
+                "shared_recordings": [group.to_json() for group in shared],
+            }
+        )
     elif not json:
         _print(progress)
     print_status(f"results written to {path}")
     if error is not None:
         raise error
     return EXIT_OK if progress.all_ready or (dry_run and progress.all_would_succeed) else EXIT_BATCH_INCOMPLETE
+
+
+def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
+    for group in groups[:MAX_PRINTED_GROUPS]:
+        print_status(f"! {group.text}")
+    if len(groups) > MAX_PRINTED_GROUPS:
+        print_status(f"! the first {MAX_PRINTED_GROUPS} of {len(groups):,} groups; `--dry-run --json` lists all")
+
+
+async def _find_shared_recordings(settings: Settings, rows: list[ManifestRow]) -> list[SharedRecordingGroup]:
+    async with open_store(settings, SystemClock()) as store:
+        return await find_new_shared_recordings(store.ledger, rows)
+
+
+def _confirm_shared_recordings() -> bool:
+    """Ask on a terminal whether to submit rows that share recordings; False without a terminal."""
+    if not (sys.stdin.isatty() and stderr_console.is_terminal):
+        return False
+    stderr_console.print("Each row is a training of its own. Submit these rows? [y/N] ", end="", markup=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _default_results_path(manifest: str) -> Path:

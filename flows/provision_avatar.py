@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 
-from flows.engine.final_state import final_state_for, final_state_for_error
+from flows.engine.final_state import final_state_for_error
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, watch_timeout
@@ -14,6 +14,7 @@ from models.errors import AvatarsError
 from models.provisioning import Status
 from models.request import ProvisioningRequest
 from services.context import app_context
+from services.outcome_states import final_state_for
 from services.prefect_options import FLOW_OPTIONS
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 

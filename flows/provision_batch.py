@@ -10,14 +10,16 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from flows.engine.batch import BatchRun, progress_observer
-from flows.engine.batch_artifacts import publishing_progress
+from flows.engine.batch_artifacts import publish_shared_recordings, publishing_progress
 from flows.engine.final_state import final_state_for_batch, final_state_for_error
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.suspension import watch_timeout
 from models.errors import AvatarsError, InvalidManifest
 from models.manifest import ManifestRow, parse_rows
+from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
+from services.shared_recordings import find_new_shared_recordings
 from tasks.read_manifest import read_manifest
 
 DEFAULT_CONCURRENCY = 20
@@ -31,6 +33,7 @@ async def provision_batch(
     dry_run: bool = False,
     wait: Literal["block", "none"] = "block",
     concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY,
+    allow_shared_recordings: bool = False,
 ) -> State:
     """Provision every row of a manifest. Running the same manifest again attaches to its provisionings.
 
@@ -44,12 +47,18 @@ async def provision_batch(
         wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
             `reconcile-avatars` completes the provisionings.
         concurrency: The number of rows checked and submitted at a time. Trainings in progress are not limited.
+        allow_shared_recordings: Submit rows that share a recording with another row. Otherwise such a batch fails
+            before anything is sent, unless the ledger already has all of these rows.
 
     """
     owner = lease_owner_for_run("provision-batch")
     try:
         manifest_rows = await _load_rows(manifest, rows)
         async with app_context() as context:
+            if shared := await find_new_shared_recordings(context.ledger, manifest_rows):
+                await publish_shared_recordings(shared, str(flow_run.id))
+                if not (allow_shared_recordings or dry_run):
+                    raise shared_recordings_error(shared)
             batch = BatchRun(
                 context,
                 manifest_rows,

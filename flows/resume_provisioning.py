@@ -5,13 +5,14 @@ from __future__ import annotations
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.engine.final_state import final_state_for, final_state_for_error
+from flows.engine.final_state import final_state_for_error
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
 from models.errors import AvatarsError
 from models.provisioning import Status
 from services.context import app_context
+from services.outcome_states import final_state_for
 from services.prefect_options import FLOW_OPTIONS
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning

@@ -4,6 +4,7 @@ AvatarsError
 ├── RequestError                    the caller's input is invalid; exit code 2
 │   ├── InvalidRequest              fields break rules; every problem is listed
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
+│   │   └── SharedRecordings        several rows share a recording, which was not allowed
 │   ├── ReferenceConflict           the reference belongs to a different request
 │   ├── UnknownProvisioning         no provisioning has this id or reference
 │   ├── NotCancellable              the provisioning has reached another terminal state
@@ -88,6 +89,12 @@ class InvalidManifest(RequestError):
     """The manifest cannot be parsed, so none of its rows can be trusted; nothing was sent."""
 
     code = "request.invalid-manifest"
+
+
+class SharedRecordings(InvalidManifest):
+    """Several rows of a batch share a recording, and the caller did not allow it; nothing was sent."""
+
+    code = "request.shared-recordings"
 
 
 class ReferenceConflict(RequestError):

@@ -1,4 +1,4 @@
-"""Resumes the Prefect runs that suspended themselves while Argil trains their avatars."""
+"""Resumes the runs that suspended themselves while Argil trains, and ends those that Prefect cannot start."""
 
 from __future__ import annotations
 
@@ -7,99 +7,136 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 
 from models.clock import SystemClock
 from models.provisioning import Provisioning
-from services.context import app_context
-from services.leases import LEASE_DURATION
-from services.orphaned_runs import recovery_state
+from models.run_ownership import RunAction, RunFacts, decide_action, end_reason
+from services.context import AppContext, app_context
+from services.orphaned_runs import end_state, read_facts, restart_state
+from services.outcome_states import final_state_for
 from services.run_log import log_to_run
+from services.start_obstacles import StartObstacles
 
 MAX_CONCURRENT_RESUMES = 2
 """More concurrent resumes are not faster. On a Prefect server with SQLite, transactions then time out while they
 wait for each other."""
-STARTUP_GRACE = LEASE_DURATION
-"""A live process acquires its lease within this time of the start of its run."""
 
 
 async def resume_runs(provisionings: Sequence[Provisioning]) -> list[Provisioning]:
     """Resume or restart the run of each provisioning; return the provisionings that no run will advance.
 
-    Those have no run, a finished run, or a run whose process is gone and that cannot start again. The caller must
-    advance them itself.
+    models/run_ownership.py has the rule. The caller must advance the returned provisionings itself.
 
     Args:
         provisionings: Provisionings without a valid lease.
 
     Raises:
+        DatabaseError: The ledger cannot be read.
         httpx.HTTPError: The Prefect API does not respond.
 
     """
     semaphore = asyncio.Semaphore(MAX_CONCURRENT_RESUMES)
-    async with get_client() as client:
+    async with app_context() as context, get_client() as client:
+        runs = _RunRecovery(context, client)
 
-        async def ensure_active(provisioning: Provisioning) -> bool:
+        async def has_owner(provisioning: Provisioning) -> bool:
             async with semaphore:
-                return await _ensure_run_active(provisioning, client)
+                return await runs.ensure_owner(provisioning)
 
-        results = await asyncio.gather(*(ensure_active(provisioning) for provisioning in provisionings))
-    return [provisioning for provisioning, is_active in zip(provisionings, results, strict=True) if not is_active]
+        owned = await asyncio.gather(*(has_owner(provisioning) for provisioning in provisionings))
+    return [provisioning for provisioning, is_owned in zip(provisionings, owned, strict=True) if not is_owned]
 
 
 async def resume_terminal_runs() -> int:
     """Resume the suspended runs whose provisioning is terminal; return how many.
 
-    Another lease owner or a person finished these provisionings, so reconciliation no longer selects them. Runs
-    that are final themselves are removed from the list of suspended runs.
+    Another lease owner or a person finished these provisionings, so reconciliation no longer selects them. A run
+    that Prefect cannot start gets the final state of its outcome instead. Runs that are final are removed from the
+    list of suspended runs.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
         httpx.HTTPError: The Prefect API does not respond.
 
     """
-    count = 0
     async with app_context() as context, get_client() as client:
-        for run_id in await context.suspended_runs.list_with_terminal_provisioning():
-            try:
-                state = (await client.read_flow_run(UUID(run_id))).state
-            except ObjectNotFound:
-                state = None
-            if state is None or state.is_final():
-                await context.suspended_runs.remove(run_id)
-            elif state.is_paused():
-                await client.resume_flow_run(UUID(run_id))
-                count += 1
-    return count
+        runs = _RunRecovery(context, client)
+        run_ids = await context.suspended_runs.list_with_terminal_provisioning()
+        return sum([await runs.finish(run_id) for run_id in run_ids])
 
 
-async def _ensure_run_active(provisioning: Provisioning, client: PrefectClient) -> bool:
-    """Return whether a run will advance the provisioning; resume or reschedule that run if necessary.
+class _RunRecovery:
+    """Decides about runs one by one, and sets their states."""
 
-    True also if Prefect rejects the resume. The next scheduled run of `reconcile-avatars` reads the state again.
-    """
-    if provisioning.flow_run_id is None:
+    def __init__(self, context: AppContext, client: PrefectClient) -> None:
+        self._suspended_runs = context.suspended_runs
+        self._ledger = context.ledger
+        self._client = client
+        self._obstacles = StartObstacles(client)
+
+    async def ensure_owner(self, provisioning: Provisioning) -> bool:
+        """Return whether a run owns the provisioning; resume, restart or end its run if necessary.
+
+        True also if Prefect rejects the resume. The next run of `reconcile-avatars` reads the state again.
+        """
+        if provisioning.flow_run_id is None:
+            return False
+        run, facts, action = await self._read(provisioning.flow_run_id)
+        if run is None or facts is None or action is RunAction.TAKE_OVER:
+            return False
+        if action is RunAction.RESUME:
+            await self._resume(run)
+        elif action is RunAction.RESTART:
+            await self._client.set_flow_run_state(run.id, restart_state(), force=True)
+            log_to_run("the process of run %s is gone: it starts again", run.name)
+        elif action is RunAction.TAKE_OVER_AND_END:
+            log_to_run("provisioning %s is advanced here: %s", provisioning.id, end_reason(facts))
+            # `finish` ends a suspended run as soon as its provisioning is terminal, with the outcome as its state.
+            if not await self._suspended_runs.exists(str(run.id)):
+                await self._end(run, end_state(facts))
+        return action is not RunAction.TAKE_OVER_AND_END
+
+    async def finish(self, run_id: str) -> bool:
+        """Resume or end a suspended run whose provisioning is terminal; return whether it was resumed."""
+        run, _, action = await self._read(run_id)
+        if run is None or run.state is None or run.state.is_final():
+            await self._suspended_runs.remove(run_id)
+        elif action is RunAction.RESUME:
+            return await self._resume(run)
+        elif action is RunAction.TAKE_OVER_AND_END:
+            provisioning = await self._ledger.get(await self._suspended_runs.provisioning_id_of(run_id))
+            if await self._end(run, final_state_for(provisioning)):
+                await self._suspended_runs.remove(run_id)
         return False
-    run_id = UUID(provisioning.flow_run_id)
-    try:
-        run = await client.read_flow_run(run_id)
-    except ObjectNotFound:
-        return False
-    state = run.state
-    if state is None or (state.is_final() and not state.is_crashed()):
-        return False
-    if state.is_paused():
-        response = await client.resume_flow_run(run_id)
-        if response.status is SetStateStatus.ACCEPT:
-            log_to_run("resumed run %s of provisioning %s", run.name, provisioning.id)
+
+    async def _read(self, run_id: str) -> tuple[FlowRun | None, RunFacts | None, RunAction]:
+        try:
+            run = await self._client.read_flow_run(UUID(run_id))
+        except ObjectNotFound:
+            return None, None, decide_action(None)
+        facts = read_facts(
+            run,
+            SystemClock().now(),
+            await self._obstacles.find(run),
+            has_other_work=await self._obstacles.has_other_work(run),
+        )
+        return run, facts, decide_action(facts)
+
+    async def _resume(self, run: FlowRun) -> bool:
+        response = await self._client.resume_flow_run(run.id)
+        is_accepted = response.status is SetStateStatus.ACCEPT
+        if is_accepted:
+            log_to_run("resumed run %s", run.name)
         else:  # another process resumed it first, or it was deleted
-            log_to_run("run %s of provisioning %s was not resumed: %s", run.name, provisioning.id, response.status)
-        return True
-    if state.is_scheduled() or (not state.is_final() and SystemClock().now() - state.timestamp < STARTUP_GRACE):
-        return True
-    recovered = recovery_state(run)
-    if recovered.type != state.type:
-        await client.set_flow_run_state(run_id, recovered, force=True)
-        log_to_run("the process of run %s is gone: its state was set to %s", run.name, recovered.name)
-    return recovered.is_scheduled()
+            log_to_run("run %s was not resumed: %s", run.name, response.status)
+        return is_accepted
+
+    async def _end(self, run: FlowRun, state: State) -> bool:
+        """Set a final state unless Prefect's rules forbid it; return whether it was set."""
+        response = await self._client.set_flow_run_state(run.id, state)
+        is_accepted = response.status is SetStateStatus.ACCEPT
+        log_to_run("run %s %s as %s", run.name, "ended" if is_accepted else "did not end", state.name)
+        return is_accepted

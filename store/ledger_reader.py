@@ -22,6 +22,9 @@ from models.tables import (
 from store import mappers, pagination
 from store.database import Database
 
+REFERENCES_PER_QUERY = 500
+"""SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
+
 
 class LedgerReader:
     """Reads provisionings. Every method raises DatabaseError if the database fails."""
@@ -150,6 +153,20 @@ class LedgerReader:
         return await self._fetch_provisionings(
             select(provisioning_table).where(provisioning_table.c.id.in_(provisioning_ids))
         )
+
+    async def find_fingerprints(self, references: Sequence[str]) -> dict[str, str]:
+        """Return the fingerprint of the request of each reference that the ledger has."""
+        columns = provisioning_table.c.reference, provisioning_table.c.request_fingerprint
+
+        def find(connection: Connection) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for start in range(0, len(references), REFERENCES_PER_QUERY):
+                page = references[start : start + REFERENCES_PER_QUERY]
+                rows = connection.execute(select(*columns).where(provisioning_table.c.reference.in_(page)))
+                found.update((row.reference, row.request_fingerprint) for row in rows)
+            return found
+
+        return await self.database.read(find)
 
     async def find_open_by_flow_run_ids(self, flow_run_ids: Sequence[str]) -> list[Provisioning]:
         """Return the provisionings in flight whose current or last lease owner is one of these flow runs."""

@@ -29,6 +29,13 @@ class SuspendedRunRepository:
         query = select(suspended_run_table.c.flow_run_id).where(suspended_run_table.c.flow_run_id == flow_run_id)
         return await self._database.read(lambda connection: connection.execute(query).one_or_none() is not None)
 
+    async def provisioning_id_of(self, flow_run_id: str) -> str:
+        """Return the id of the provisioning that a recorded run waits for."""
+        query = select(suspended_run_table.c.provisioning_id).where(
+            suspended_run_table.c.flow_run_id == flow_run_id
+        )
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+
     async def remove(self, flow_run_id: str) -> None:
         """Delete the record of a run that has ended."""
         await self._database.write(

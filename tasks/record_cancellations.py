@@ -19,14 +19,13 @@ from prefect.client.schemas.sorting import FlowRunSort
 from models.clock import SystemClock
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner
+from models.run_ownership import FLOWS_WITH_ONE_PROVISIONING
 from services.cancellation import cancel_provisioning
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
 from tasks.publish_artifact import publish_artifact
 
-FLOWS = ["provision-avatar", "resume-provisioning"]
-"""Flows whose runs advance one provisioning: cancelling such a run means cancelling its provisioning."""
 LOOKBACK_WINDOW = timedelta(days=1)
 PAGE_SIZE = 200
 
@@ -66,7 +65,8 @@ async def _list_cancelled_runs(client: PrefectClient) -> list[str]:
     run_ids: list[str] = []
     while True:
         page = await client.read_flow_runs(
-            flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
+            # Cancelling a run with one provisioning means cancelling that provisioning.
+            flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS_WITH_ONE_PROVISIONING))),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(
                     type=FlowRunFilterStateType(any_=[StateType.CANCELLED, StateType.CANCELLING])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +20,7 @@ from models.manifest import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
+from models.shared_recordings import ContentIndex
 from services.context import AppContext
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run, warnings_only
@@ -62,6 +64,7 @@ class BatchRun:
         self.work_semaphore = asyncio.Semaphore(concurrency)
         self.branches = BranchBatcher(context.clock)
         self.progress = BatchProgress(rows, context.clock.monotonic())
+        self.contents = ContentIndex()
         self.abort_error: OperationalError | None = None
         """The operational error that stopped the batch; no further row starts."""
 
@@ -108,6 +111,11 @@ class _RowExecution(InlineExecution):
 
     async def run_branch(self, flow: Branch, provisioning_id: str) -> None:
         await self._batch.branches.run(flow, provisioning_id)
+
+    def on_checked(self, provisioning: Provisioning) -> None:
+        line, facts = self._batch.rows[self._number].line, provisioning.media_facts or {}
+        for warning in self._batch.contents.find_copies(line, provisioning.request, facts):
+            log_to_run("%s", warning, level=logging.WARNING)
 
     def on_status_change(self, provisioning: Provisioning) -> None:
         progress = self._batch.progress

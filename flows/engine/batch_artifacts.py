@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 
 from models.batch import BatchProgress, RowResult
 from models.provisioning import Status
+from models.shared_recordings import SharedRecordingGroup
 from services.run_log import log_to_run
 
 PUBLISH_INTERVAL_SECONDS = 5.0
@@ -46,6 +47,20 @@ async def publishing_progress(
         )
     except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
         log_to_run("the table of rows was not published: %s", type(error).__name__, level=logging.WARNING)
+
+
+async def publish_shared_recordings(groups: Sequence[SharedRecordingGroup], run_id: str) -> None:
+    """Publish the groups of rows that share recordings as a table, before the first row starts.
+
+    A failed call to Prefect is logged and does not affect the batch.
+    """
+    key = f"shared-recordings-{run_id}"
+    log_to_run("rows share recordings: %d groups are listed in the artifact %s", len(groups), key)
+    table = [{"rows": group.text, "count": len(group.lines)} for group in groups[:MAX_TABLE_ROWS]]
+    try:
+        await acreate_table_artifact(key=key, table=table, description="Rows that share recordings")
+    except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
+        log_to_run("the shared recordings were not published: %s", type(error).__name__, level=logging.WARNING)
 
 
 async def _publish_loop(progress: BatchProgress, run_id: str, monotonic: Callable[[], float]) -> None:

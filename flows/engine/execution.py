@@ -40,6 +40,9 @@ class ExecutionStrategy:
     def release_slot(self) -> None:
         """Release the concurrency slot, since this provisioning only waits now. Here: do nothing."""
 
+    def on_checked(self, provisioning: Provisioning) -> None:
+        """Handle a provisioning whose recordings passed the checks, before its submission. Here: do nothing."""
+
     def on_status_change(self, provisioning: Provisioning) -> None:
         """Handle the current provisioning; called before the first step and after each change of its status."""
 

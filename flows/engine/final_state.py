@@ -1,32 +1,14 @@
-"""Maps outcomes and errors to the final Prefect state of a run."""
+"""Maps the outcome of a batch, and errors, to the final Prefect state of a run."""
 
 from __future__ import annotations
 
 from prefect.client.schemas.objects import State, StateType
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Completed, Failed
 
 from models.batch import BatchProgress
 from models.errors import AvatarsError
 from models.outcomes import OUTCOMES
-from models.provisioning import Provisioning, Status
-
-_TYPES = {Status.READY: Completed, Status.TRAINING: Completed, Status.CANCELLED: Cancelled}
-
-
-def final_state_for(provisioning: Provisioning) -> State:
-    """Return the final state of a run, named after the status of its provisioning.
-
-    READY is Completed, and so is TRAINING if the run does not wait for it.
-    CANCELLED is Cancelled. Any other status is Failed.
-    """
-    outcome = OUTCOMES[provisioning.status]
-    reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
-    parts = [f"provisioning {provisioning.id}", outcome.description]
-    if provisioning.avatar_id:
-        parts.insert(1, f"avatar {provisioning.avatar_id}")
-    if reasons:
-        parts.append(reasons)
-    return _TYPES.get(provisioning.status, Failed)(name=outcome.state_name, message=". ".join(parts))
+from models.provisioning import Status
 
 
 def final_state_for_batch(progress: BatchProgress, *, dry_run: bool) -> State:

@@ -115,7 +115,10 @@ async def _check_and_submit(
     check = execution.as_callable(check_recording)
     checks = await asyncio.gather(*(check(provisioning, role) for role in MediaRole))
     checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
-    return checked if checked.status.is_terminal else await execution.as_callable(submit_avatar)(checked, owner)
+    if checked.status.is_terminal:
+        return checked
+    execution.on_checked(checked)
+    return await execution.as_callable(submit_avatar)(checked, owner)
 
 
 async def _await_and_record_training(

@@ -21,8 +21,12 @@ from tests.cli_process import CompletedCommand, avatars, start
 pytestmark = pytest.mark.system
 
 
+SHARED = "--allow-shared-recordings"
+"""Most batches here use the same two sample recordings in every row."""
+
+
 def batch(*args: str, **environment: str) -> CompletedCommand:
-    return avatars("batch", *args, **environment)
+    return avatars("batch", SHARED, *args, **environment)
 
 
 def row(videos: MediaHost, name: str, fault: str = "", dataset: str = "dataset.mp4") -> list[str]:
@@ -95,6 +99,67 @@ def test_batch_with_wrong_key_still_writes_results(
     assert "argil.unauthorized" in (tmp_path / "creators.results.csv").read_text()
 
 
+def test_shared_recordings_are_refused_without_a_terminal(
+    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
+) -> None:
+    path = manifest(tmp_path, [row(videos, "Ada"), row(videos, "Eve"), row(videos, "Kim", dataset="other.mp4")])
+    for args in ([str(path)], [str(path), "--json"]):
+        ran = avatars("batch", *args)
+        assert ran.code == 2
+        assert f"! lines 2, 3 share the dataset recording {videos.url('dataset.mp4')}\n" in ran.err
+        assert f"! lines 2, 3, 4 share the consent recording {videos.url('consent.mp4')}\n" in ran.err
+        assert SHARED in ran.err
+    assert ran.document["error"]["code"] == "request.shared-recordings"
+    assert simulated.account.posts == []
+    assert list(tmp_path.glob("*.results.*")) == []
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+def test_dry_run_and_allowed_batch_list_shared_recordings(
+    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
+) -> None:
+    path = str(manifest(tmp_path, [row(videos, "Ada"), row(videos, "Eve")]))
+    preview = avatars("batch", path, "--dry-run", "--json")
+    assert preview.code == 0
+    [group] = preview.document["shared_recordings"]
+    assert (group["lines"], group["roles"]) == ([2, 3], ["dataset", "consent"])
+    assert group["recordings"] == [videos.url("dataset.mp4"), videos.url("consent.mp4")]
+    assert simulated.account.posts == []
+    allowed = avatars("batch", path, SHARED, "--json")
+    assert (allowed.code, len(allowed.document["shared_recordings"])) == (0, 1)
+    again = avatars("batch", path, "--json")  # both rows are recorded: they attach
+    assert (again.code, again.document["shared_recordings"]) == (0, [])
+    assert len(simulated.account.posts) == 2
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+@pytest.mark.parametrize(("reply", "code", "posts"), [(b"n\n", 2, 0), (b"\n", 2, 0), (b"y\n", 0, 2)])
+def test_shared_recordings_are_asked_about_on_a_terminal(
+    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path, reply: bytes, code: int, posts: int
+) -> None:
+    path = manifest(tmp_path, [row(videos, "Ada"), row(videos, "Eve")])
+    terminal, child_terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "batch", str(path)],
+        stdin=child_terminal,
+        stdout=subprocess.DEVNULL,
+        stderr=child_terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(child_terminal)
+    output = b""
+    while b"[y/N]" not in output and (chunk := _read(terminal)):
+        output += chunk
+    os.write(terminal, reply)
+    while chunk := _read(terminal):
+        output += chunk
+    assert process.wait(100) == code
+    assert "share the dataset and consent recordings" in output.decode()
+    assert len(simulated.account.posts) == posts
+
+
 @pytest.mark.usefixtures("simulated")
 @pytest.mark.parametrize(
     ("name", "text", "message"),
@@ -126,7 +191,7 @@ def test_batch_on_a_terminal_shows_live_progress(
     path = manifest(tmp_path, [row(videos, f"row {number}") for number in range(8)])
     terminal, child_terminal = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli", "batch", str(path)],
+        [sys.executable, "-m", "cli", "batch", SHARED, str(path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=child_terminal,
@@ -159,7 +224,7 @@ def test_killed_batch_restarted_creates_one_avatar_per_row(
     faults = ["", "", "cut-after-create", "error-after-create", "fail"]
     rows = [row(videos, f"row {number}", faults[number % len(faults)]) for number in range(40)]
     path = str(manifest(tmp_path, rows))
-    process = start("batch", path, "--concurrency", "5", AVATARS_REQUESTS_PER_SECOND="20")
+    process = start("batch", SHARED, path, "--concurrency", "5", AVATARS_REQUESTS_PER_SECOND="20")
     deadline = time.monotonic() + 60
     while len(simulated.account.avatars) < 15:
         assert process.poll() is None

@@ -74,8 +74,11 @@ def progresses() -> list[BatchProgress]:
     return observed
 
 
-async def run(rows: list[Any] | None = None, **parameters: Any) -> State:
-    state: State = await provision_batch(rows=rows, return_state=True, **parameters)
+async def run(rows: list[Any] | None = None, *, allow_shared_recordings: bool = True, **parameters: Any) -> State:
+    """Run the flow; most batches here use the same two sample recordings in every row."""
+    state: State = await provision_batch(
+        rows=rows, allow_shared_recordings=allow_shared_recordings, return_state=True, **parameters
+    )
     return state
 
 
@@ -217,6 +220,35 @@ async def test_batch_without_wait_ends_in_training(
     state = await run(rows, wait="none")
     assert (state.is_completed(), state.name) == (True, "Training")
     assert progresses[0].counts[Status.TRAINING] == 3
+
+
+async def test_rows_that_share_recordings_are_refused_unless_recorded(
+    simulated: ArgilSimulator, rows_factory: RowFactory, progresses: list[BatchProgress]
+) -> None:
+    rows = [rows_factory.row("Ada", reference="a"), rows_factory.row("Eve", reference="b")]
+    refused = await run(rows, allow_shared_recordings=False)
+    assert (refused.is_failed(), refused.name) == (True, "SharedRecordings")
+    assert isinstance(await refused.aresult(raise_on_failure=False), InvalidManifest)
+    assert "lines 1 ('a'), 2 ('b') share the dataset and consent recordings" in (refused.message or "")
+    assert "canary" not in (refused.message or "")
+    assert (progresses, simulated.account.posts) == ([], [])
+    async with get_client() as client:
+        key = ArtifactFilterKey(any_=[f"shared-recordings-{refused.state_details.flow_run_id}"])
+        [artifact] = await client.read_artifacts(artifact_filter=ArtifactFilter(key=key))
+    assert "lines 1 ('a'), 2 ('b') share" in str(artifact.data)
+    assert "canary" not in str(artifact.data)
+    assert (await run(rows)).name == "Ready"
+    assert (await run(rows, allow_shared_recordings=False)).name == "Ready"
+    assert len(simulated.account.posts) == 2
+
+
+async def test_copy_of_a_consent_is_warned_about(
+    simulated: ArgilSimulator, rows_factory: RowFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [rows_factory.row("Ada"), rows_factory.row("Eve", **rows_factory.copies())]
+    assert (await run(rows, allow_shared_recordings=False)).name == "Ready"
+    assert any("has the same content as one of line" in message for message in caplog.messages)
+    assert len(simulated.account.posts) == 2
 
 
 @pytest.mark.usefixtures("simulated")

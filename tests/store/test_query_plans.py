@@ -59,6 +59,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ),
     "LedgerReader.list_duplicates": lambda ledger, provisioning: ledger.list_duplicates(provisioning.id),
     "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
+    "LedgerReader.find_fingerprints": lambda ledger, _: ledger.find_fingerprints(["p-1", "p-2"]),
     "LedgerReader.find_open_by_flow_run_ids": lambda ledger, _: ledger.find_open_by_flow_run_ids(
         ["run-1", "run-2"]
     ),
@@ -75,6 +76,9 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "SuspendedRunRepository.exists": lambda ledger, _: SuspendedRunRepository(ledger.database, FakeClock()).exists(
         "run-1"
     ),
+    "SuspendedRunRepository.provisioning_id_of": lambda ledger, _: SuspendedRunRepository(
+        ledger.database, FakeClock()
+    ).provisioning_id_of("run-1"),
     "SuspendedRunRepository.list_with_terminal_provisioning": lambda ledger, _: SuspendedRunRepository(
         ledger.database, FakeClock()
     ).list_with_terminal_provisioning(),

@@ -18,6 +18,7 @@ async def test_suspended_run_of_terminal_provisioning_is_listed(
     for _ in range(2):
         await suspended_runs.add("run-1", opened.id)
     assert await suspended_runs.exists("run-1")
+    assert await suspended_runs.provisioning_id_of("run-1") == opened.id
     assert not await suspended_runs.exists("run-2")
     assert await suspended_runs.list_with_terminal_provisioning() == []
     await ledger.transition(opened, owner, "cancelled", new_status=Status.CANCELLED)

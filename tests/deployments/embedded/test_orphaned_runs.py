@@ -10,7 +10,7 @@ from prefect.states import AwaitingRetry, Cancelling, Completed, Crashed, Runnin
 
 from deployments.catalog import TAG
 from deployments.embedded.orphaned_runs import reschedule_orphaned_runs
-from services.orphaned_runs import MAX_RUN_ATTEMPTS
+from models.run_ownership import MAX_RUN_ATTEMPTS
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
 
