@@ -15,7 +15,7 @@ import pytest
 
 from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
 from clients.argil_errors import MAX_MESSAGE_CHARACTERS
-from models.argil_avatar import CreateAvatarRequest, VideoSource
+from models.argil_avatar import UNKNOWN_STATUS, CreateAvatarRequest, VideoSource
 from models.errors import (
     ArgilPathNotFound,
     ArgilPaymentRequired,
@@ -202,6 +202,28 @@ CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
     "cut-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
     "cut-before-create": (SubmissionOutcomeUnknown, 1, 0, []),
     "garbled": (SubmissionOutcomeUnknown, 1, 1, []),
+    "gateway-page": (SubmissionOutcomeUnknown, 1, 0, []),
+    "gateway-page-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "cache-page-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "too-large-page": (SubmissionOutcomeUnknown, 1, 0, []),
+    "no-path": (ArgilPathNotFound, 1, 0, []),
+    "challenge": (SubmissionOutcomeUnknown, 1, 0, []),
+    "challenge-success": (SubmissionOutcomeUnknown, 1, 0, []),
+    "redirect": (ArgilUnavailable, 1, 0, []),
+    "error-in-success": (SubmissionOutcomeUnknown, 1, 0, []),
+    "error-in-success-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "empty-success": (SubmissionOutcomeUnknown, 1, 1, []),
+    "truncated": (SubmissionOutcomeUnknown, 1, 1, []),
+    "damaged-gzip": (SubmissionOutcomeUnknown, 1, 1, []),
+    "utf-16": ("NOT_TRAINED", 1, 1, []),
+    "not-finite": ("NOT_TRAINED", 1, 1, []),
+    "repeated-key": (SubmissionOutcomeUnknown, 1, 1, []),
+    "other-avatar": (SubmissionOutcomeUnknown, 1, 1, []),
+    "null-status": (UNKNOWN_STATUS, 1, 1, []),
+    "numeric-id": (SubmissionOutcomeUnknown, 1, 1, []),
+    "paged-list": ("NOT_TRAINED", 1, 1, []),
+    "other-polls": ("NOT_TRAINED", 1, 1, []),
+    "gateway-polls": ("NOT_TRAINED", 1, 1, []),
     "rate-limited,cut-after-create": (SubmissionOutcomeUnknown, 3, 1, [RETRY_AFTER, RETRY_AFTER]),
     "unavailable,invalid": (SubmissionRejected, 3, 0, [RETRY_AFTER, RETRY_AFTER]),
 }
@@ -537,6 +559,53 @@ async def test_failed_read_is_poll_failed_unless_key_is_rejected(
         await read(make_client(handler))
     assert type(caught.value) is expected
     assert len(handler.requests) == 1
+
+
+@pytest.mark.parametrize("scenario", ["other-polls", "gateway-polls"])
+async def test_response_about_another_avatar_is_poll_failed(client: ArgilClient, name: str, scenario: str) -> None:
+    created = await client.create_avatar(create_request(scenario, name=name))
+    await client.get_avatar(created.id)
+    with pytest.raises(PollFailed):
+        await client.get_avatar(created.id)
+    assert (await client.get_avatar(created.id)).id == created.id
+
+
+async def test_every_get_asks_for_a_fresh_response(make_client: ClientFactory) -> None:
+    handler = Responses(httpx.Response(200, json=[]))
+    client = make_client(handler)
+    await client.list_avatars()
+    await client.list_webhooks()
+    await client.check_path()
+    with pytest.raises(PollFailed):
+        await client.get_avatar("a-1")
+    assert [request.headers["cache-control"] for request in handler.requests] == ["no-cache"] * 4
+
+
+@pytest.mark.parametrize("body", [{"json": {"message": "Cannot GET /avatars"}}, {"html": "<h1>Not found</h1>"}, {}])
+async def test_check_access_tells_a_missing_path(make_client: ClientFactory, body: dict[str, Any]) -> None:
+    with pytest.raises(ArgilPathNotFound, match=r"https://argil\.example/v1 has no API") as caught:
+        await make_client(Responses(httpx.Response(404, **body))).check_access()
+    assert "ARGIL_API_URL" in caught.value.hint
+
+
+async def test_check_path_tells_a_missing_path(
+    argil: ArgilSimulator, client: ArgilClient, clock: FakeClock
+) -> None:
+    await client.check_path()
+    without_version = argil.api_url.removesuffix("/v1")
+    async with ArgilClient(without_version, KEY, clock=clock, requests_per_second=NO_LIMIT) as wrong:
+        with pytest.raises(ArgilPathNotFound):
+            await wrong.check_path()
+        with pytest.raises(ArgilPathNotFound):
+            await wrong.create_avatar(create_request())
+
+
+async def test_429_with_a_reset_header_waits_until_then(make_client: ClientFactory, clock: FakeClock) -> None:
+    reset = str(int(clock.now().timestamp()) + 20)
+    busy = httpx.Response(429, headers={"x-ratelimit-reset": reset})
+    handler = Responses(busy, httpx.Response(201, json=AVATAR))
+    await make_client(handler).create_avatar(create_request())
+    assert retry_delays(clock)[0] == pytest.approx(20)
 
 
 @pytest.mark.parametrize("read", [send_get, send_list])

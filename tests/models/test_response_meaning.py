@@ -34,11 +34,14 @@ def without(*names: str) -> dict[str, Any]:
     return {name: value for name, value in OURS.items() if name not in names}
 
 
+UNUSABLE_IDS: list[object] = [7, None, "", [], {"id": "a-1"}, "x" * 300]
+STATUSES: list[object] = [None, 7, "QUEUED", [], {}, True]
+
 CREATED = [
     respond(201, OURS),
     respond(200, OURS),
     respond(201, json.dumps(OURS), HTML),
-    *(respond(201, {**OURS, "status": status}) for status in (None, 7, "QUEUED", [], {}, True)),
+    *(respond(201, {**OURS, "status": status}) for status in STATUSES),
     respond(201, without("status")),
     respond(201, without("name")),
     respond(201, {**OURS, "extras": json.dumps(OURS["extras"])}),
@@ -56,7 +59,7 @@ CREATED = [
     respond(201, {**OURS, "extras": None}),
 ]
 WITHOUT_ID = [
-    *(respond(201, {**OURS, "id": id_}) for id_ in (7, None, "", [], {"id": "a-1"}, "x" * 300)),
+    *(respond(201, {**OURS, "id": id_}) for id_ in UNUSABLE_IDS),
     respond(200, without("id")),
     respond(500, OURS),
     respond(409, {**OURS, "id": 7}),

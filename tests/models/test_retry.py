@@ -107,8 +107,8 @@ def test_backoff_doubles_up_to_a_maximum(failures: int, seconds: float) -> None:
     assert backoff_seconds(failures) == seconds
 
 
-def reset(value: str, *, status: int = 429, header: str = "x-ratelimit-reset", **headers: str) -> float | None:
-    return retry_after_seconds(status, {header: value, **headers}, NOW)
+def reset(value: str, *, status: int = 429, header: str = RESET_HEADERS[0], retry_after: str = "") -> float | None:
+    return retry_after_seconds(status, {header: value, "retry-after": retry_after}, NOW)
 
 
 @pytest.mark.parametrize("header", RESET_HEADERS)
@@ -142,9 +142,9 @@ def test_reset_header_counts_with_429_only() -> None:
 
 
 def test_longest_wait_of_a_response_counts() -> None:
-    assert reset("30", **{"retry-after": "7"}) == 30
-    assert reset("7", **{"retry-after": "30"}) == 30
-    assert reset("soon", **{"retry-after": "3.5"}) == 3.5
+    assert reset("30", retry_after="7") == 30
+    assert reset("7", retry_after="30") == 30
+    assert reset("soon", retry_after="3.5") == 3.5
 
 
 @pytest.mark.parametrize(
