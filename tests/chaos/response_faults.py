@@ -1,6 +1,6 @@
 """Changes of a response on its way from the simulator: gateways, caches, paging, encodings and damage.
 
-None of them is a word of Argil's: a rejection, a 404 in Argil's format or a complete list without an avatar would be.
+None of them is a word of Argil's, such as a rejection, a 404 in its format or a complete list without the avatar.
 """
 
 from __future__ import annotations
