@@ -179,7 +179,7 @@ class ArgilClient:
         """Request the list of avatars, and read only its status: "no such avatar" can also mean "no such path".
 
         Raises:
-            ArgilPathNotFound: There is no list of avatars at this address.
+            ArgilPathNotFound: The list is missing of avatars at this address.
             PollFailed: A transport failure.
         """
         await self._rate_limiter.acquire()

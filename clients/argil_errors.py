@@ -155,7 +155,7 @@ class ResponseErrorMapper:
         """Raise OperationalError if the response is not a success."""
         if response.is_success:
             return
-        # Repeating such a request is harmless, so it has the meanings of a create.
+        # Repeating such a request is harmless, so it has the meanings of a submission.
         meaning = meaning_of(SentRequest(Operation.CREATE), response)
         if meaning is not Meaning.NO_SUCH_PATH and (error := self._unavailable(meaning, response)) is not None:
             raise error

@@ -50,7 +50,7 @@ class ArgilResponse:
 
     @cached_property
     def fields(self) -> dict[str, Any]:
-        """The properties of the JSON object in the body; empty if there is no object."""
+        """The properties of the JSON object in the body; empty if it has none."""
         return self.json if isinstance(self.json, dict) else {}
 
     @cached_property

@@ -46,7 +46,7 @@ class Meaning(StrEnum):
     UNANSWERED = "unanswered"
     """The request failed while it was processed. It is looked up, then submitted again."""
     UNINTELLIGIBLE = "unintelligible"
-    """It is looked up. If there is no avatar, the provisioning waits in ACCEPTED with the words of the response."""
+    """It is looked up. If there is none, the provisioning waits in ACCEPTED with the words of the response."""
     AVATAR = "avatar"
     """The current state of the avatar."""
     AVATAR_LIST = "avatar-list"
@@ -64,7 +64,7 @@ class SentRequest:
     operation: Operation
     avatar_id: str | None = None
     submission_id: str | None = None
-    """The correlation key: the one that a create sends, or the recorded one of a GET; None if there is none."""
+    """The correlation key: the one that is submitted, or the recorded one of a GET; None if there is none."""
     name: str | None = None
 
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 Body = dict[str, Any]
 Form = Callable[[int, Body], Response]
-"""Builds a response from a status and the body of the avatar; the body is empty if there is no avatar."""
+"""Builds a response from a status and the body of the avatar; the body is empty without one."""
 
 OTHER_AVATAR_ID = "00000000-0000-4000-8000-00000000beef"
 OTHER_SUBMISSION_ID = "00000000-0000-4000-8000-00000000cafe"

@@ -25,7 +25,7 @@ MAX_RUNS = 15
 RAW_STATUSES = {Status.READY: "IDLE", Status.TRAINING_FAILED: "TRAINING_FAILED", Status.REFUSED: "REFUSED"}
 FINAL_STATUSES = {"": Status.READY, "fail": Status.TRAINING_FAILED, "refuse": Status.REFUSED}
 
-_STATUS_FIELDS = st.sampled_from([None, 7, "", "QUEUED", [], 1.5, "x" * 300])
+_STATUS_FIELDS: st.SearchStrategy[object] = st.sampled_from([None, 7, "", "QUEUED", [], 1.5, "x" * 300])
 _CHANGES = st.one_of(
     st.sampled_from(list(changes.CHANGES.values())),
     st.sampled_from(changes.PAGE_STATUSES).map(changes.page),

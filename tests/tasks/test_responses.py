@@ -160,7 +160,7 @@ async def test_confirmed_avatar_that_is_not_listed_is_never_sent_again(
 
 
 @pytest.mark.parametrize("scenario", ["other-polls", "gateway-polls"])
-async def test_poll_of_another_avatar_or_a_page_is_no_outcome(
+async def test_poll_of_another_avatar_or_page_ends_nothing(
     harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, scenario: str
 ) -> None:
     started_at = clock.now()
@@ -171,7 +171,7 @@ async def test_poll_of_another_avatar_or_a_page_is_no_outcome(
     assert OTHER_AVATAR_ID not in json.dumps(training.avatar_snapshot)
 
 
-async def test_poll_with_another_submission_id_is_no_outcome(
+async def test_poll_with_another_submission_id_ends_nothing(
     harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
 ) -> None:
     submitted = await harness.submitted()
