@@ -23,7 +23,7 @@ from flows.engine.batch import progress_observer
 from flows.provision_batch import provision_batch
 from models.batch import BatchProgress
 from models.clock import SystemClock
-from models.errors import ArgilUnauthorized, InvalidManifest
+from models.errors import ArgilPathNotFound, ArgilUnauthorized, InvalidManifest
 from models.provisioning import Status
 from models.settings import Settings
 from services.store import open_store
@@ -177,6 +177,25 @@ async def test_wrong_key_stops_batch_and_same_batch_continues(
     assert progresses[0].counts["NOT_STARTED"] >= 20
     assert (await run(rows)).name == "Ready"
     assert len(simulated.account.avatars) == 30
+
+
+async def test_url_without_an_api_leaves_rows_accepted(
+    simulated: ArgilSimulator,
+    rows_factory: RowFactory,
+    progresses: list[BatchProgress],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [rows_factory.row(f"row {number}", reference=f"row-{number}") for number in range(5)]
+    with monkeypatch.context() as patch:
+        patch.setenv("ARGIL_API_URL", simulated.api_url.removesuffix("/v1"))
+        state = await run(rows, concurrency=2)
+    assert isinstance(await state.aresult(raise_on_failure=False), ArgilPathNotFound)
+    assert set(progresses[0].counts) == {Status.ACCEPTED, "NOT_STARTED"}
+    async with open_store(Settings.load(), SystemClock()) as store:
+        recorded = await store.ledger.list_latest(None, 10)
+    assert {(row.status, row.reasons[0].code) for row in recorded} == {(Status.ACCEPTED, "argil.path-not-found")}
+    assert (await run(rows)).name == "Ready"
+    assert len(simulated.account.avatars) == 5
 
 
 async def test_batch_without_wait_ends_in_training(
