@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,8 +20,10 @@ from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
 pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
-EXAMPLES = 1000 if LONG_RUN else 40
-MAX_FAULTS = 8
+EXAMPLES = 3000 if LONG_RUN else 60
+MAX_READ_FAULTS = 4
+REPETITIONS = (1, 3, 15)
+"""How often a read fails in a row; the longest outlasts the grace period of a lookup."""
 MAX_RUNS = 15
 RAW_STATUSES = {Status.READY: "IDLE", Status.TRAINING_FAILED: "TRAINING_FAILED", Status.REFUSED: "REFUSED"}
 FINAL_STATUSES = {"": Status.READY, "fail": Status.TRAINING_FAILED, "refuse": Status.REFUSED}
@@ -38,19 +41,34 @@ _CHANGES = st.one_of(
     st.sampled_from([None, 7, "", [], {}]).map(lambda avatar_id: changes.with_fields(id=avatar_id)),
     st.sampled_from([None, 7, "x", []]).map(lambda extras: changes.with_fields(extras=extras)),
 )
-_FAULTS = st.one_of(
-    _CHANGES.map(lambda change: Fault("changed", reaches_server=True, change=change)),
-    st.sampled_from([400, 403, 404, 405, 413, 422, 500, 502, 503]).map(
-        lambda status: Fault("page", reaches_server=False, status=status, html=changes.PAGE)
-    ),
-    st.just(Fault("none", reaches_server=True)),
+_READ_CHANGES = _CHANGES | st.sampled_from(
+    [
+        changes.other_avatar,
+        changes.other_page,
+        changes.envelope,
+        changes.with_malformed_items,
+        changes.with_fields(extras=None),
+        changes.with_fields(id=7),
+    ]
 )
+_NOT_PROCESSED = st.sampled_from([400, 403, 404, 405, 413, 422, 500, 502, 503]).map(
+    lambda status: Fault("page", reaches_server=False, status=status, html=changes.PAGE)
+)
+_CUT = Fault("cut after", reaches_server=True, error=httpx.RemoteProtocolError)
 
 
-@pytest.mark.parametrize("scenario", FINAL_STATUSES)
-def test_fuzzed_responses_record_what_the_account_shows(
-    scenario: str, fresh_ledger_file: Callable[[], Path]
-) -> None:
+def _changed(change: changes.Change) -> Fault:
+    return Fault("changed", reaches_server=True, change=change)
+
+
+_CREATE_FAULTS = _CHANGES.map(_changed) | _NOT_PROCESSED | st.just(_CUT)
+_READ_FAULTS = st.lists(
+    st.tuples(_READ_CHANGES.map(_changed) | _NOT_PROCESSED, st.sampled_from(REPETITIONS)), max_size=MAX_READ_FAULTS
+).map(lambda faults: [fault for fault, repetitions in faults for _ in range(repetitions)])
+_NO_FAULT = Fault("none", reaches_server=True)
+
+
+def test_fuzzed_responses_record_what_the_account_shows(fresh_ledger_file: Callable[[], Path]) -> None:
     @settings(
         max_examples=EXAMPLES,
         derandomize=not LONG_RUN,
@@ -58,9 +76,9 @@ def test_fuzzed_responses_record_what_the_account_shows(
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.lists(_FAULTS, min_size=1, max_size=MAX_FAULTS))
-    def check(faults: list[Fault]) -> None:
-        asyncio.run(_check(fresh_ledger_file(), scenario, faults))
+    @given(st.sampled_from(list(FINAL_STATUSES)), _CREATE_FAULTS | st.just(_NO_FAULT), _READ_FAULTS)
+    def check(scenario: str, create_fault: Fault, read_faults: list[Fault]) -> None:
+        asyncio.run(_check(fresh_ledger_file(), scenario, [create_fault, *read_faults]))
 
     check()
 
