@@ -41,7 +41,7 @@ _CHANGES = st.one_of(
     st.sampled_from([None, 7, "", [], {}]).map(lambda avatar_id: changes.with_fields(id=avatar_id)),
     st.sampled_from([None, 7, "x", []]).map(lambda extras: changes.with_fields(extras=extras)),
 )
-_READ_CHANGES = _CHANGES | st.sampled_from(
+_MISLEADING_CHANGES = st.sampled_from(
     [
         changes.other_avatar,
         changes.other_page,
@@ -61,9 +61,13 @@ def _changed(change: changes.Change) -> Fault:
     return Fault("changed", reaches_server=True, change=change)
 
 
+def _read_faults(is_misleading: bool) -> st.SearchStrategy[Fault]:
+    return _MISLEADING_CHANGES.map(_changed) if is_misleading else _CHANGES.map(_changed) | _NOT_PROCESSED
+
+
 _CREATE_FAULTS = _CHANGES.map(_changed) | _NOT_PROCESSED | st.just(_CUT)
 _READ_FAULTS = st.lists(
-    st.tuples(_READ_CHANGES.map(_changed) | _NOT_PROCESSED, st.sampled_from(REPETITIONS)), max_size=MAX_READ_FAULTS
+    st.tuples(st.booleans().flatmap(_read_faults), st.sampled_from(REPETITIONS)), max_size=MAX_READ_FAULTS
 ).map(lambda faults: [fault for fault, repetitions in faults for _ in range(repetitions)])
 _NO_FAULT = Fault("none", reaches_server=True)
 
@@ -76,9 +80,10 @@ def test_fuzzed_responses_record_what_the_account_shows(fresh_ledger_file: Calla
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(list(FINAL_STATUSES)), _CREATE_FAULTS | st.just(_NO_FAULT), _READ_FAULTS)
-    def check(scenario: str, create_fault: Fault, read_faults: list[Fault]) -> None:
-        asyncio.run(_check(fresh_ledger_file(), scenario, [create_fault, *read_faults]))
+    @given(st.sampled_from(list(FINAL_STATUSES)), st.booleans(), _CREATE_FAULTS, _READ_FAULTS)
+    def check(scenario: str, is_created: bool, create_fault: Fault, read_faults: list[Fault]) -> None:
+        faults = [_NO_FAULT if is_created else create_fault, *read_faults]
+        asyncio.run(_check(fresh_ledger_file(), scenario, faults))
 
     check()
 
