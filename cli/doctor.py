@@ -55,6 +55,7 @@ async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
     async with client:
         try:
             offset = await client.check_access()
+            await client.check_path()
         except AvatarsError as error:
             hint = error.hint or "check ARGIL_API_URL, the network, proxies and SSL_CERT_FILE"
             return DiagnosticResult(check, ok=False, detail=error.message, hint=hint)

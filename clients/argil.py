@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
+from contextlib import AbstractAsyncContextManager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Self
 from urllib.parse import quote
 
 import httpx
 
-from clients.argil_errors import ResponseErrorMapper, parse_json_or_none
+from clients.argil_errors import ResponseErrorMapper, read_response
 from clients.rate_limiter import RateLimiter, SharedRateLimit
-from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest
+from models.account_list import AccountList
+from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, AvatarList, CreateAvatarRequest
+from models.argil_response import ArgilResponse
 from models.clock import Clock
-from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError, PollFailed
-from models.retry import backoff_seconds, parse_http_date
+from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
+from models.response_meaning import Operation, SentRequest
+from models.retry import delay_seconds, parse_http_date
 from models.user_agent import USER_AGENT
 from models.webhook import Webhook
 
@@ -29,6 +32,8 @@ MAX_KEEPALIVE_CONNECTIONS = 5
 """httpcore scans all idle connections at each request; httpx's default of 20 costs a third of the CPU of a POST."""
 MAX_CREATE_ATTEMPTS = 5
 CREATE_RETRY_BUDGET_SECONDS = 180.0
+FRESH = {"cache-control": "no-cache"}
+"""Sent with every GET, so that a cache on the way does not answer with an earlier status (RFC 9111, 5.2.1.4)."""
 
 
 class ArgilClient:
@@ -106,25 +111,25 @@ class ArgilClient:
                 return await self._post(request)
             except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1
-                wait = error.retry_after_seconds
-                wait = backoff_seconds(failures) if wait is None else wait
+                wait = delay_seconds(failures, error.retry_after_seconds)
                 if failures == MAX_CREATE_ATTEMPTS or self._clock.monotonic() + wait > deadline:
                     raise
                 await self._clock.sleep(wait)
 
-    async def get_avatar(self, avatar_id: str) -> Avatar:
+    async def get_avatar(self, avatar_id: str, submission_id: str | None = None) -> Avatar:
         """GET /avatars/{id}.
 
+        Args:
+            avatar_id: The avatar's id. A response with another id is a failed poll.
+            submission_id: The avatar's correlation key, if known. A response with another key is a failed poll.
+
         Raises:
-            AvatarNotFound: Argil answers 404.
+            AvatarNotFound: Argil itself answers 404.
             ArgilUnauthorized: Argil rejects the API key.
-            PollFailed: Any other response that is not an avatar, or a transport failure.
+            PollFailed: Any other response that is not this avatar, or a transport failure.
         """
         response = await self._get(f"/avatars/{quote(avatar_id, safe='')}")
-        self._error_mapper.raise_for_get(response)
-        if (avatar := Avatar.parse(parse_json_or_none(response.content))) is None:
-            raise PollFailed("Argil's response to a GET is not an avatar")
-        return avatar
+        return self._error_mapper.polled_avatar(SentRequest(Operation.GET, avatar_id, submission_id), response)
 
     async def list_avatars(self) -> list[Avatar]:
         """GET /avatars?visibility=private: the account's own avatars, without items that are not avatars.
@@ -135,11 +140,24 @@ class ArgilClient:
             ArgilUnauthorized: Argil rejects the API key.
             PollFailed: Any other response that is not a list (also a 404), or a transport failure.
         """
-        return [avatar for item in await self._list() if (avatar := Avatar.parse(item)) is not None]
+        return (await self.list_account()).avatars
 
     async def list_avatars_lazy(self) -> AvatarList:
         """Like `list_avatars`, but parses an avatar only when it is read. Raises the same errors."""
-        return AvatarList(await self._list())
+        return AvatarList((await self.list_account()).items)
+
+    async def list_account(self) -> AccountList:
+        """Like `list_avatars`, with what is needed to look a submission up. Raises the same errors."""
+        # Streamed: an httpx response keeps its body, here many megabytes, until the garbage collector runs.
+        body = bytearray()
+        await self._rate_limiter.acquire()
+        with self._error_mapper.translating_read_errors():
+            async with asyncio.timeout(LIST_TIMEOUT_SECONDS), self._stream_list() as response:
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+        received = ArgilResponse(response.status_code, dict(response.headers), body, is_list=True)
+        self._error_mapper.raise_unless_list(received)
+        return AccountList(received)
 
     async def check_access(self) -> float | None:
         """Request an avatar that cannot exist, to check that Argil responds and accepts the API key.
@@ -148,14 +166,29 @@ class ArgilClient:
             Seconds by which this machine's clock is ahead of Argil's Date header; or None if absent.
 
         Raises:
+            ArgilPathNotFound: The response is a 404 that is not Argil's.
             ArgilUnauthorized: Argil rejects the API key.
             PollFailed: Any other response than a 404 or a success, or a transport failure.
         """
         response = await self._get(f"/avatars/{uuid.UUID(int=0)}")
-        if response.status_code != HTTPStatus.NOT_FOUND:
-            self._error_mapper.raise_for_read(response)
+        self._error_mapper.raise_unless_absent_or_success(response)
         date = parse_http_date(response.headers.get("date", ""))
         return (self._clock.now() - date).total_seconds() if date is not None else None
+
+    async def check_path(self) -> None:
+        """Request the list of avatars, and read only its status: "no such avatar" can also mean "no such path".
+
+        Raises:
+            ArgilPathNotFound: The list is missing of avatars at this address.
+            PollFailed: A transport failure.
+        """
+        await self._rate_limiter.acquire()
+        with self._error_mapper.translating_read_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS), self._stream_list() as response:
+                if response.is_success:
+                    return
+                await response.aread()
+        self._error_mapper.raise_if_no_list_path(read_response(response))
 
     async def register_webhook(self, url: str, events: Sequence[str]) -> None:
         """POST /webhooks: register a URL for deliveries of these events. Raises OperationalError.
@@ -168,7 +201,7 @@ class ArgilClient:
 
     async def list_webhooks(self) -> list[Webhook]:
         """GET /webhooks: the account's webhooks, without items that are not webhooks. Raises OperationalError."""
-        items = parse_json_or_none((await self._request("GET", "/webhooks")).content)
+        items = (await self._request("GET", "/webhooks")).json
         if not isinstance(items, list):
             raise OperationalError("Argil's list of webhooks is not a JSON list")
         return [webhook for item in items if (webhook := Webhook.parse(item)) is not None]
@@ -181,42 +214,25 @@ class ArgilClient:
         with self._error_mapper.translating_create_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 response = await self._http.post("/avatars", json=request.to_json())
-        avatar = Avatar.parse(parse_json_or_none(response.content)) if response.is_success else None
-        if avatar is None:
-            self._error_mapper.raise_for_create(response)
-        return avatar
+        key = request.extras.get(SUBMISSION_ID_EXTRA)
+        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name)
+        return self._error_mapper.created_avatar(sent, read_response(response))
 
-    async def _get(self, path: str) -> httpx.Response:
+    async def _get(self, path: str) -> ArgilResponse:
         await self._rate_limiter.acquire()
         with self._error_mapper.translating_read_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                return await self._http.get(path)
+                return read_response(await self._http.get(path, headers=FRESH))
 
-    async def _list(self) -> list[object]:
-        # Streamed: an httpx response keeps its body, here many megabytes, until the garbage collector runs.
-        body = bytearray()
-        await self._rate_limiter.acquire()
-        with self._error_mapper.translating_read_errors():
-            async with (
-                asyncio.timeout(LIST_TIMEOUT_SECONDS),
-                self._http.stream("GET", "/avatars", params={"visibility": "private"}) as response,
-            ):
-                if response.is_success:
-                    async for chunk in response.aiter_bytes():
-                        body += chunk
-                else:
-                    await response.aread()
-        self._error_mapper.raise_for_read(response)
-        items = parse_json_or_none(body)
-        if not isinstance(items, list):
-            raise PollFailed("Argil's list of avatars is not a JSON list")
-        return items
+    def _stream_list(self) -> AbstractAsyncContextManager[httpx.Response]:
+        return self._http.stream("GET", "/avatars", params={"visibility": "private"}, headers=FRESH)
 
-    async def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
+    async def _request(self, method: str, path: str, body: object = None) -> ArgilResponse:
         """Send a management request, which an operator can repeat. Raises OperationalError."""
         await self._rate_limiter.acquire()
         with self._error_mapper.translating_management_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                response = await self._http.request(method, path, json=body)
+                headers = FRESH if method == "GET" else None
+                response = read_response(await self._http.request(method, path, json=body, headers=headers))
         self._error_mapper.raise_for_management(response)
         return response

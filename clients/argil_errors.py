@@ -1,17 +1,22 @@
-"""Maps Argil's responses and transport failures to our errors, one class per case that callers distinguish."""
+"""Maps Argil's responses and transport failures to our errors, one class per case that callers distinguish.
+
+models/response_meaning.py decides what a response means.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx
 
+from models.argil_avatar import Avatar, replace_unstorable_characters
+from models.argil_response import ArgilResponse
 from models.clock import Clock
 from models.errors import (
+    ArgilPathNotFound,
     ArgilPaymentRequired,
     ArgilRateLimited,
     ArgilUnauthorized,
@@ -24,15 +29,11 @@ from models.errors import (
     SubmissionRejected,
 )
 from models.redaction import redact
-from models.retry import parse_retry_after
+from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
+from models.retry import retry_after_seconds
 
 MAX_MESSAGE_CHARACTERS = 500
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"
-
-# Not a rejection: after a 408 Argil may have read part of the request; the others are operational errors.
-_NOT_REJECTION_STATUSES = frozenset({408, 401, 402, 403, 429})
-# These redirect an unprocessed request. A 302 or 303 may also follow a request that Argil has processed.
-_REDIRECT_STATUSES = frozenset({301, 307, 308})
 
 
 class ResponseErrorMapper:
@@ -88,101 +89,153 @@ class ResponseErrorMapper:
                 hint=f"{_CONNECTIVITY_HINT}; then try again",
             ) from None
 
-    def raise_for_get(self, response: httpx.Response) -> None:
-        """Raise AvatarNotFound, ArgilUnauthorized or PollFailed if the response to a GET by id is not a success."""
-        if response.status_code == HTTPStatus.NOT_FOUND:
-            raise AvatarNotFound("Argil has no such avatar", status=404, body=self._error_body(response))
-        self.raise_for_read(response)
-
-    def raise_for_read(self, response: httpx.Response) -> None:
-        """Raise ArgilUnauthorized or PollFailed if the response is not a success; a 404 is a failed poll, too."""
-        if response.is_success:
-            return
-        if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            self._raise_if_unavailable(response)
-        raise PollFailed(f"Argil answered {response.status_code}", retry_after_seconds=self._retry_after(response))
-
-    def raise_for_create(self, response: httpx.Response) -> NoReturn:
-        """Raise for a response to POST /avatars that contains no avatar.
+    def created_avatar(self, sent: SentRequest, response: ArgilResponse) -> Avatar:
+        """Return the avatar that POST /avatars created.
 
         Raises:
             ArgilUnavailable: Nothing was created, for a reason outside the request.
             SubmissionRejected: Argil rejected this request.
             SubmissionOutcomeUnknown: An avatar may have been created.
         """
-        self._raise_if_unavailable(response)
-        if response.is_client_error and response.status_code not in _NOT_REJECTION_STATUSES:
+        meaning = meaning_of(sent, response)
+        if meaning is Meaning.CREATED and response.avatar is not None:
+            return response.avatar
+        if meaning is Meaning.REJECTED:
             body = self._error_body(response)
             raise SubmissionRejected(
-                f"Argil rejected the request with {response.status_code}: {body['message']}",
-                status=response.status_code,
+                f"Argil rejected the request with {response.status}: {body['message']}",
+                status=response.status,
                 body=body,
                 hint="fix what Argil's response names, then provision again under a new reference",
             )
+        if (error := self._unavailable(meaning, response)) is not None:
+            raise error
+        body = self._error_body(response)
         raise SubmissionOutcomeUnknown(
-            f"the outcome of the create request is unknown: Argil answered {response.status_code}"
+            f"the outcome of the create request is unknown: {self._described(response)}",
+            response={"meaning": meaning, "status": response.status, **body},
         )
 
-    def raise_for_management(self, response: httpx.Response) -> None:
+    def polled_avatar(self, sent: SentRequest, response: ArgilResponse) -> Avatar:
+        """Return the avatar of a GET by id. Raises AvatarNotFound, ArgilUnauthorized or PollFailed."""
+        meaning = meaning_of(sent, response)
+        if meaning is Meaning.AVATAR and response.avatar is not None:
+            return response.avatar
+        if meaning is Meaning.NOT_FOUND:
+            raise AvatarNotFound("Argil has no such avatar", status=404, body=self._error_body(response))
+        raise self._failed_read(meaning, response, "the avatar with this id and a status")
+
+    def raise_unless_list(self, response: ArgilResponse) -> None:
+        """Raise ArgilUnauthorized or PollFailed if the response to GET /avatars holds no list."""
+        meaning = meaning_of(SentRequest(Operation.LIST), response)
+        if meaning is not Meaning.AVATAR_LIST:
+            raise self._failed_read(meaning, response, "a JSON list")
+
+    def raise_unless_absent_or_success(self, response: ArgilResponse) -> None:
+        """Raise if the response to a GET of an unknown id shows that the API is unusable.
+
+        Raises:
+            ArgilPathNotFound: The 404 is not Argil's.
+            ArgilUnauthorized: Argil rejects the API key.
+            PollFailed: Any other response than Argil's 404 or a success.
+        """
+        meaning = meaning_of(SentRequest(Operation.GET), response)
+        if meaning is Meaning.NOT_FOUND or (response.is_success and not response.is_page):
+            return
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise self._path_not_found(response)
+        raise self._failed_read(meaning, response, "an avatar or an error of Argil's")
+
+    def raise_if_no_list_path(self, response: ArgilResponse) -> None:
+        """Raise ArgilPathNotFound if the response to GET /avatars is a 404."""
+        if response.status == HTTPStatus.NOT_FOUND:
+            raise self._path_not_found(response)
+
+    def raise_for_management(self, response: ArgilResponse) -> None:
         """Raise OperationalError if the response is not a success."""
         if response.is_success:
             return
-        self._raise_if_unavailable(response)
-        raise OperationalError(f"Argil answered {response.status_code}: {self._error_body(response)['message']}")
+        # Repeating such a request is harmless, so it has the meanings of a submission.
+        meaning = meaning_of(SentRequest(Operation.CREATE), response)
+        if meaning is not Meaning.NO_SUCH_PATH and (error := self._unavailable(meaning, response)) is not None:
+            raise error
+        raise OperationalError(f"Argil answered {response.status}: {self._error_body(response)['message']}")
 
-    def _raise_if_unavailable(self, response: httpx.Response) -> None:
-        status, retry_after = response.status_code, self._retry_after(response)
-        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise ArgilUnauthorized(
-                f"Argil rejects the API key ({status}: {self._error_body(response)['message']})",
-                hint="check ARGIL_API_KEY and ARGIL_API_URL with `avatars doctor`, then `avatars resume ID`",
-            )
-        if status == HTTPStatus.PAYMENT_REQUIRED:
-            raise ArgilPaymentRequired(
-                f"Argil asks for payment (402: {self._error_body(response)['message']})",
-                hint="top up the Argil account, then `avatars resume ID`",
-            )
-        if status == HTTPStatus.TOO_MANY_REQUESTS or (
-            status == HTTPStatus.SERVICE_UNAVAILABLE and "retry-after" in response.headers
-        ):
-            raise ArgilRateLimited(
-                f"Argil is busy ({status})",
-                hint="wait, lower AVATARS_REQUESTS_PER_SECOND, then `avatars resume ID`",
-                retry_after_seconds=retry_after,
-            )
-        if status in _REDIRECT_STATUSES:
-            raise ArgilUnavailable(f"ARGIL_API_URL redirects elsewhere ({status})", hint="correct ARGIL_API_URL")
+    def _failed_read(
+        self, meaning: Meaning, response: ArgilResponse, expected: str
+    ) -> PollFailed | ArgilUnavailable:
+        if meaning is Meaning.UNAUTHORIZED and (error := self._unavailable(meaning, response)) is not None:
+            return error
+        message = self._described(response) + (f", not with {expected}" if response.is_success else "")
+        return PollFailed(message, retry_after_seconds=self._retry_after(response))
 
-    def _retry_after(self, response: httpx.Response) -> float | None:
-        seconds = parse_retry_after(response.headers.get("retry-after"), self._clock.now())
-        if seconds is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+    def _unavailable(self, meaning: Meaning, response: ArgilResponse) -> ArgilUnavailable | None:
+        """Return the error for a meaning that says that nothing was done, None for any other meaning."""
+        status, words = response.status, self._error_body(response)["message"]
+        match meaning:
+            case Meaning.UNAUTHORIZED:
+                return ArgilUnauthorized(
+                    f"Argil rejects the API key ({status}: {words})",
+                    hint="check ARGIL_API_KEY and ARGIL_API_URL with `avatars doctor`, then `avatars resume ID`",
+                )
+            case Meaning.PAYMENT_REQUIRED:
+                return ArgilPaymentRequired(
+                    f"Argil asks for payment (402: {words})",
+                    hint="top up the Argil account, then `avatars resume ID`",
+                )
+            case Meaning.RATE_LIMITED:
+                return ArgilRateLimited(
+                    f"Argil is busy ({status})",
+                    hint="wait, lower AVATARS_REQUESTS_PER_SECOND, then `avatars resume ID`",
+                    retry_after_seconds=self._retry_after(response),
+                )
+            case Meaning.NO_SUCH_PATH:
+                return self._path_not_found(response)
+            case Meaning.REDIRECTED:
+                return ArgilUnavailable(
+                    f"ARGIL_API_URL redirects elsewhere ({status})", hint="correct ARGIL_API_URL"
+                )
+            case _:
+                return None
+
+    def _path_not_found(self, response: ArgilResponse) -> ArgilPathNotFound:
+        return ArgilPathNotFound(
+            f"{self._api_url} has no API for avatars ({response.status}: {self._error_body(response)['message']})",
+            hint="correct ARGIL_API_URL, for example https://api.argil.ai/v1, and check it with `avatars doctor`; "
+            "then `avatars resume ID`",
+        )
+
+    def _retry_after(self, response: ArgilResponse) -> float | None:
+        seconds = retry_after_seconds(response.status, response.headers, self._clock.now())
+        if seconds is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
             self._pause_requests(seconds)  # the limit applies to the account, not to one request
         return seconds
 
-    def _error_body(self, response: httpx.Response) -> dict[str, Any]:
+    def _described(self, response: ArgilResponse) -> str:
+        """Return who answered with what, including the words that a person needs."""
+        sender = "a gateway or proxy, not Argil," if response.is_page else "Argil"
+        words = self._words(response)
+        return f"{sender} answered {response.status}" + (f" ({words})" if words else "")
+
+    def _error_body(self, response: ArgilResponse) -> dict[str, Any]:
         """Return the body of an error response as {code, message}."""
-        body = parse_json_or_none(response.content)
-        fields = body if isinstance(body, dict) else {}
-        message = self._redact(
-            str(fields.get("message") or response.content.decode(errors="replace") or response.reason_phrase)
-        )
-        code = fields.get("code")
-        return {"code": code if isinstance(code, int) else None, "message": message[:MAX_MESSAGE_CHARACTERS]}
+        message = self._words(response) or httpx.codes.get_reason_phrase(response.status)
+        return {"code": response.error_code, "message": message}
+
+    def _words(self, response: ArgilResponse) -> str:
+        return replace_unstorable_characters(redact(response.words(self._hide_secrets)))[:MAX_MESSAGE_CHARACTERS]
 
     def _describe_error(self, error: Exception) -> str:
         """Return the type and message of a transport failure, which may quote bytes that the server sent."""
-        return self._redact(f"{type(error).__name__} {error}".rstrip())[:MAX_MESSAGE_CHARACTERS]
+        return redact(self._hide_secrets(f"{type(error).__name__} {error}".rstrip()))[:MAX_MESSAGE_CHARACTERS]
 
-    def _redact(self, text: str) -> str:
-        """Return the text without secrets. Redact before truncating, which could leave half of a secret."""
-        for secret in self._secrets:  # first, because a registered secret may be a part of one of these
+    def _hide_secrets(self, text: str) -> str:
+        """Return the text without this client's secrets; a registered secret may be a part of one of these."""
+        for secret in self._secrets:
             text = text.replace(secret, "…")
-        return redact(text)
+        return text
 
 
-def parse_json_or_none(body: bytes | bytearray) -> object:
-    """Return the decoded JSON body, None if it is not valid JSON."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):  # RecursionError: the body is nested too deeply
-        return None
+def read_response(response: httpx.Response) -> ArgilResponse:
+    """Return the parts of a response, with its whole body, that decide its meaning."""
+    return ArgilResponse(response.status_code, dict(response.headers), response.content)

@@ -44,7 +44,7 @@ class IndividualPoller:
         """Send a GET for the avatar. Raises ArgilUnauthorized."""
         polled_at = self._clock.now()
         try:
-            return AvatarUpdate(await self._argil.get_avatar(subscription.avatar_id))
+            return AvatarUpdate(await self._argil.get_avatar(subscription.avatar_id, subscription.submission_id))
         except AvatarNotFound:
             return AvatarNotFoundUpdate(polled_at)
         except PollFailed as error:

@@ -167,7 +167,7 @@ class ListPoller:
             ):
                 continue  # it started to wait after the list call was sent, or its status is unchanged
             avatar = avatars.get(subscription.avatar_id)
-            if avatar is not None:
+            if avatar is not None and subscription.accepts(avatar):
                 subscription.notify(AvatarUpdate(avatar))
             elif is_past_deadline or subscription.poll_due_at <= now + COALESCE_SECONDS:
                 subscription.notify(POLL_INDIVIDUALLY)

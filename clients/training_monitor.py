@@ -125,6 +125,7 @@ class TrainingMonitor:
         training_started_at: datetime,
         deadline: datetime,
         on_change: Callable[[Avatar], Awaitable[None]],
+        submission_id: str | None = None,
     ) -> MonitorResult:
         """Poll until the avatar is terminal, the deadline has passed, or 404s have lasted for the grace period.
 
@@ -137,12 +138,13 @@ class TrainingMonitor:
             training_started_at: The avatar's age since then sets the poll interval.
             deadline: Monitoring ends with the first poll at or after this time.
             on_change: Awaited with each response whose status differs from the previous one. Its errors propagate.
+            submission_id: The avatar's correlation key, if known. A response with another key is a failed poll.
 
         Raises:
             ArgilUnauthorized: Argil rejects the API key.
         """
         self._subscriptions_by_avatar[avatar_id] += 1
-        subscription = Subscription(avatar_id, training_started_at, deadline)
+        subscription = Subscription(avatar_id, training_started_at, deadline, submission_id)
         try:
             async with self._wakeups.subscribe(avatar_id, subscription.request_poll):
                 return await self._poll_until_terminal(subscription, on_change)

@@ -62,12 +62,17 @@ class Subscription:
         "retry_after_seconds",
         "sleep",
         "status",
+        "submission_id",
         "training_started_at",
         "waiting_since",
     )
 
-    def __init__(self, avatar_id: str, training_started_at: datetime, deadline: datetime) -> None:
+    def __init__(
+        self, avatar_id: str, training_started_at: datetime, deadline: datetime, submission_id: str | None = None
+    ) -> None:
         self.avatar_id = avatar_id
+        self.submission_id = submission_id
+        """The avatar's correlation key, if known. An avatar with another key is not this one."""
         self.training_started_at = training_started_at
         self.deadline = deadline
         self.status: str | None = None
@@ -86,6 +91,10 @@ class Subscription:
     def last_known_status(self) -> str | None:
         """The latest status, or None after a 404, so that any status in the list counts as a change."""
         return self.status if self.not_found_since is None else None
+
+    def accepts(self, avatar: Avatar) -> bool:
+        """Whether an avatar with this id may be the subscribed one: it has no other correlation key."""
+        return self.submission_id is None or avatar.submission_id in {None, self.submission_id}
 
     def request_poll(self) -> None:
         """End the current wait, or the next one if there is none, so that the avatar is polled individually."""

@@ -20,7 +20,7 @@ from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode
 from models.media_rules import MIB
 from models.redaction import redact_url
-from models.retry import backoff_seconds, parse_http_date, parse_retry_after
+from models.retry import delay_seconds, parse_http_date, retry_after_seconds
 from models.signature_terms import parse_terms
 from models.user_agent import USER_AGENT
 
@@ -146,7 +146,7 @@ class RangeClient:
                     raise self.unreachable_error(
                         f"no usable response in {attempt} attempts; last error: {error}"
                     ) from error
-                self._sleep_before_retry(error.retry_after_seconds or backoff_seconds(attempt))
+                self._sleep_before_retry(delay_seconds(attempt, error.retry_after_seconds))
 
     def iter_body(self, response: httpx.Response) -> Iterator[bytes]:
         """Yield the body in chunks and count its bytes.
@@ -253,7 +253,7 @@ class RangeClient:
                 MediaCode.EMPTY_FILE, f"{self.redacted_url} is empty", hint="check that the upload was completed"
             )
         if status in _RETRYABLE_STATUSES or not response.is_client_error:
-            retry_after = parse_retry_after(response.headers.get("retry-after"), self._clock.now())
+            retry_after = retry_after_seconds(status, dict(response.headers), self._clock.now())
             # Not the host's own reason phrase: it may contain anything, for example the query of
             # the request.
             phrase = httpx.codes.get_reason_phrase(status)

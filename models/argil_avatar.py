@@ -6,16 +6,20 @@ later pages name it `createdAt`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from models.json_body import limit_depth, parse_json_or_none
 from models.redaction import redact
 
 SUBMISSION_ID_EXTRA = "submission_id"
 """The key in `extras` that holds the submission id. Argil returns it with the created avatar."""
+UNKNOWN_STATUS = "UNKNOWN"
+"""Recorded for a created avatar whose response names no status."""
 
 
 class AvatarStatus(StrEnum):
@@ -67,9 +71,16 @@ def _parse_datetime(value: object) -> datetime | None:
         return None
 
 
-def _string_items(value: object) -> dict[str, str]:
-    pairs = value.items() if isinstance(value, dict) else ()
-    return {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
+def read_extras(value: object) -> dict[str, str] | None:
+    """Return the pairs of strings in `extras`, None if it is absent or unreadable.
+
+    Argil's webhooks can send an object as a string of JSON, so a string is decoded, too.
+    """
+    if isinstance(value, str):
+        value = parse_json_or_none(value.encode(errors="replace"))
+    if not isinstance(value, dict):
+        return None
+    return {key: text for key, text in value.items() if isinstance(key, str) and isinstance(text, str)}
 
 
 def replace_unstorable_characters(text: str) -> str:
@@ -119,7 +130,9 @@ class Avatar(BaseModel):
     height: LenientInt = None
     thumbnail_url: Annotated[LenientStr, Field(validation_alias="thumbnailUrl")] = None
     cover_image_url: Annotated[LenientStr, Field(validation_alias="coverImageUrl")] = None
-    extras: Annotated[dict[str, str], BeforeValidator(_string_items)] = Field(default_factory=dict)
+    extras: Annotated[dict[str, str], BeforeValidator(lambda value: read_extras(value) or {})] = Field(
+        default_factory=dict
+    )
     orientation: LenientStr = None
     model: LenientStr = None
     raw: dict[str, Any]
@@ -129,10 +142,19 @@ class Avatar(BaseModel):
         """Parse a decoded JSON response; None if it is not an object with an id and a status."""
         if not isinstance(response, dict):
             return None
+        fields = limit_depth(response)
         try:
-            return cls.model_validate({**response, "raw": response})
+            return cls.model_validate({**fields, "raw": fields})
         except ValidationError:
             return None
+
+    @classmethod
+    def parse_created(cls, response: object) -> Self | None:
+        """Like `parse`, but only the id is required: without a status, UNKNOWN_STATUS takes its place."""
+        if (avatar := cls.parse(response)) is not None or not isinstance(response, dict):
+            return avatar
+        without_status = cls.parse({**response, "status": UNKNOWN_STATUS})
+        return without_status and without_status.model_copy(update={"raw": limit_depth(response)})
 
     @property
     def is_terminal(self) -> bool:
@@ -148,7 +170,7 @@ class Avatar(BaseModel):
 class AvatarList:
     """The avatars of a list response, each parsed on access: most of thousands have not changed."""
 
-    def __init__(self, items: list[object]) -> None:
+    def __init__(self, items: Sequence[object]) -> None:
         """Index a decoded JSON list by id. Items that are not objects with an id are skipped."""
         self._by_id: dict[str, dict[str, Any]] = {
             item["id"]: item for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)

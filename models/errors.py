@@ -17,14 +17,17 @@ AvatarsError
 │   ├── PrefectError                no Prefect API can be reached or started
 │   ├── NetworkUnavailable          this machine resolves no host names; no video can be checked
 │   ├── MediaUnreachable            the media host did not answer; the video was not checked
+│   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
+│   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
+│       ├── ArgilPathNotFound       404, 405 or 410: ARGIL_API_URL is not the address of the API
 │       ├── ArgilUnauthorized       401 or 403
 │       ├── ArgilPaymentRequired    402
 │       └── ArgilRateLimited        429, or 503 with Retry-After, beyond the retry budget
 ├── ArgilRejected                   a final error response from Argil
-│   ├── SubmissionRejected          4xx to a submission, except 401, 402, 403, 408 and 429
-│   └── AvatarNotFound              404 to a GET by id
+│   ├── SubmissionRejected          400, 413 or 422 to a submission, with Argil's JSON error
+│   └── AvatarNotFound              404 to a GET by id, with Argil's JSON error
 ├── SubmissionOutcomeUnknown        a submission was sent; its outcome is unknown
 ├── PollFailed                      a read failed; this is not a failed training
 ├── MediaRejected                   a recording breaks a rule before it is probed
@@ -164,6 +167,18 @@ class MediaUnreachable(OperationalError):
     code = "media.unreachable"
 
 
+class SubmissionUnresolved(OperationalError):
+    """No lookup tells whether Argil created the avatar of a submission. It is not submitted again."""
+
+    code = "argil.submission-unresolved"
+
+
+class UnintelligibleResponse(OperationalError):
+    """A submission got a response that is not Argil's, and no avatar was found after the grace period."""
+
+    code = "argil.unintelligible-response"
+
+
 class ArgilUnavailable(OperationalError):
     """Argil did not process this request: nothing was created.
 
@@ -181,6 +196,12 @@ class ArgilUnreachable(ArgilUnavailable):
     """The connection to Argil failed."""
 
     code = "argil.unreachable"
+
+
+class ArgilPathNotFound(ArgilUnavailable):
+    """ARGIL_API_URL is not the address of Argil's API (404, 405, 410)."""
+
+    code = "argil.path-not-found"
 
 
 class ArgilUnauthorized(ArgilUnavailable):
@@ -225,9 +246,17 @@ class AvatarNotFound(ArgilRejected):
 
 
 class SubmissionOutcomeUnknown(AvatarsError):
-    """The submission was sent and its outcome is unknown. It must be looked up, never sent again."""
+    """The submission was sent and its outcome is unknown. It must be looked up, never sent again.
+
+    `response` is what is recorded of the response: its meaning (models/response_meaning.py), status, code and
+    message. It is None if there was no response.
+    """
 
     code = "argil.outcome-unknown"
+
+    def __init__(self, message: str, *, hint: str = "", response: dict[str, Any] | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.response = response
 
 
 class PollFailed(AvatarsError):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from simulator.avatar import Avatar
+from simulator.responses import Form
 from simulator.scenarios import CREATED, CreateResponse, Scenario, Timing, status_stages
 from simulator.validation import CreateArgs
 from simulator.webhooks import Webhooks
@@ -122,16 +123,15 @@ class SimulatedAccount:
         with self._lock:
             self._avatars[avatar.id] = avatar
             self._in_training.append(avatar)
-        return avatar.created_body()
+        return avatar.created_body(self.timing)
 
-    def should_fail_poll(self, avatar_id: str) -> bool:
-        """Return whether this poll of an avatar fails. Each call counts as one poll."""
+    def next_poll_form(self, avatar_id: str) -> tuple[int, Form] | None:
+        """Return the status and form of a poll that fails, None if it does not. Each call counts as one poll."""
         with self._lock:
-            avatar = self._avatars.get(avatar_id)
-            if avatar is None or not any(scenario.flaky for scenario in avatar.scenarios):
-                return False
-            self._polls[avatar_id] += 1
-            return self._polls[avatar_id] % 2 == 0
+            scenarios = self._avatars[avatar_id].scenarios if avatar_id in self._avatars else ()
+            form = next((scenario.poll_form for scenario in scenarios if scenario.poll_form), None)
+            self._polls[avatar_id] += form is not None
+            return form if self._polls[avatar_id] % 2 == 0 else None
 
     def get(self, avatar_id: str) -> dict[str, Any] | None:
         """Return the response body of GET /avatars/{id}, None if it answers 404."""
@@ -139,15 +139,22 @@ class SimulatedAccount:
             avatar = self._avatars.get(avatar_id)
         if avatar is None or avatar.hidden_from_get(self._age(avatar), self.timing):
             return None
-        return self._body(avatar)
+        return avatar.shown_body(self._age(avatar), self.timing)
 
     def list_avatars(self) -> list[dict[str, Any]]:
         """Return the response body of GET /avatars, oldest first."""
         return [
-            self._body(avatar)
+            avatar.shown_body(self._age(avatar), self.timing)
             for avatar in self._snapshot()
             if not avatar.hidden_from_list(self._age(avatar), self.timing)
         ]
+
+    def list_headers(self) -> dict[str, str]:
+        """Return the headers that scenarios add to the response of GET /avatars."""
+        headers: dict[str, str] = {}
+        for avatar in self._snapshot():
+            headers |= avatar.list_headers(self._age(avatar), self.timing)
+        return headers
 
     def pop_finished(self) -> list[dict[str, Any]]:
         """Return the avatars that finished training since the last call, without the vanished ones."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
@@ -13,11 +12,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from simulator.account import SimulatedAccount
 from simulator.connection_drop import DropConnection, wait_for_disconnect
+from simulator.responses import AsciiJSONResponse, error
 from simulator.scenarios import SCENARIO_EXTRA, CreateResponse, parse_scenarios
 from simulator.validation import InvalidCreateRequest, parse_json, validate_create
 from simulator.webhook_sender import deliver_webhooks
@@ -29,19 +29,6 @@ FILTERS = {
 }
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-class AsciiJSONResponse(JSONResponse):
-    """JSON in ASCII: a JSON string may contain a lone surrogate, which UTF-8 cannot encode."""
-
-    def render(self, content: Any) -> bytes:
-        """Return the encoded body."""
-        return json.dumps(content, separators=(",", ":")).encode("ascii")
-
-
-def error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """Return a response in the documented error format. No codes are documented, so the status is the code."""
-    return AsciiJSONResponse({"code": int(status), "message": message}, status, headers)
 
 
 def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
@@ -120,9 +107,11 @@ class _Api:
     async def get(self, request: Request) -> Response:
         """GET /avatars/{id}."""
         avatar_id = request.path_params["id"]
-        if self._account.should_fail_poll(avatar_id):
-            return error(HTTPStatus.INTERNAL_SERVER_ERROR, "simulated failure")
+        failing = self._account.next_poll_form(avatar_id)
         avatar = self._account.get(avatar_id)
+        if failing is not None:
+            status, form = failing
+            return form(status, avatar or {})
         if avatar is None:
             return error(HTTPStatus.NOT_FOUND, "no such avatar")
         return AsciiJSONResponse(avatar)
@@ -135,7 +124,8 @@ class _Api:
                 return error(HTTPStatus.BAD_REQUEST, f"{name} must be one of {', '.join(FILTERS[name])}")
         if filters.pop("visibility", "private") == "public":
             return AsciiJSONResponse([])
-        return AsciiJSONResponse([avatar for avatar in self._account.list_avatars() if _matches(avatar, filters)])
+        avatars = [avatar for avatar in self._account.list_avatars() if _matches(avatar, filters)]
+        return AsciiJSONResponse(avatars, headers=self._account.list_headers())
 
     async def add_webhook(self, request: Request) -> Response:
         """POST /webhooks."""
@@ -172,8 +162,8 @@ def _matches(avatar: dict[str, Any], filters: dict[str, str]) -> bool:
 def _response_for(planned: CreateResponse, avatar: dict[str, Any] | None, retry_after_seconds: float) -> Response:
     if planned.status is None:
         return DropConnection()
-    if planned.invalid_json:
-        return Response("<html>Created", planned.status, media_type="application/json")
+    if planned.form is not None:
+        return planned.form(planned.status, avatar or {})
     if planned.status == HTTPStatus.CREATED:
         return AsciiJSONResponse(avatar, planned.status)
     headers = {"retry-after": str(math.ceil(retry_after_seconds))} if planned.retry_after else None

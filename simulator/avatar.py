@@ -27,9 +27,9 @@ class Avatar:
     """The time of the monotonic clock at the create."""
     created_at: datetime
 
-    def created_body(self) -> dict[str, Any]:
+    def created_body(self, timing: Timing) -> dict[str, Any]:
         """Return the body of the create response: always the first stage, even if it lasts no time."""
-        return self._body(*self.stages[0], training_seconds=0.0)
+        return self._changed(self._body(*self.stages[0], training_seconds=0.0), 0.0, timing)
 
     def body(self, age_seconds: float, timing: Timing) -> dict[str, Any]:
         """Return the response body for this avatar at an age."""
@@ -38,6 +38,19 @@ class Avatar:
         )
         return self._body(share, status, training_seconds=timing.training_seconds)
 
+    def shown_body(self, age_seconds: float, timing: Timing) -> dict[str, Any]:
+        """Return the response body, as scenarios change it until `list_lag_seconds` after the create."""
+        return self._changed(self.body(age_seconds, timing), age_seconds, timing)
+
+    def list_headers(self, age_seconds: float, timing: Timing) -> dict[str, str]:
+        """Return the headers that the list has while it omits this avatar."""
+        return {
+            name: value
+            for scenario in self.scenarios
+            if scenario.list_hides and scenario.list_hides(age_seconds, timing)
+            for name, value in scenario.list_headers
+        }
+
     def hidden_from_get(self, age_seconds: float, timing: Timing) -> bool:
         """Return whether GET /avatars/{id} answers 404."""
         return any(scenario.get_hides(age_seconds, timing) for scenario in self.scenarios if scenario.get_hides)
@@ -45,6 +58,12 @@ class Avatar:
     def hidden_from_list(self, age_seconds: float, timing: Timing) -> bool:
         """Return whether GET /avatars omits the avatar."""
         return any(scenario.list_hides(age_seconds, timing) for scenario in self.scenarios if scenario.list_hides)
+
+    def _changed(self, body: dict[str, Any], age_seconds: float, timing: Timing) -> dict[str, Any]:
+        changes = [scenario.early_body for scenario in self.scenarios if scenario.early_body]
+        for change in changes if age_seconds < timing.list_lag_seconds else ():
+            body = change(body)
+        return body
 
     def _body(self, share: float, status: str, *, training_seconds: float) -> dict[str, Any]:
         body = {

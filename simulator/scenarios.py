@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from simulator import responses
+from simulator.responses import Body, Form
 from simulator.validation import InvalidCreateRequest
 
 SCENARIO_EXTRA = "simulator"
@@ -45,7 +47,8 @@ class CreateResponse:
     """Applies only to this many first POSTs of a request; None: to every POST."""
     retry_after: bool = False
     delayed: bool = False
-    invalid_json: bool = False
+    form: Form | None = None
+    """Builds the response; None for the avatar or an error in the documented format."""
     echoes_request: bool = False
     """The error message repeats the request including its headers."""
 
@@ -67,7 +70,12 @@ class Scenario:
     final_status: str | None = None
     get_hides: HidePredicate | None = None
     list_hides: HidePredicate | None = None
-    flaky: bool = False
+    list_headers: tuple[tuple[str, str], ...] = ()
+    """Sent with the list while it omits the avatar."""
+    early_body: Callable[[Body], Body] | None = None
+    """Changes the body of the avatar until `list_lag_seconds` after its create."""
+    poll_form: tuple[int, Form] | None = None
+    """The status and form of every second GET; None if GETs do not fail."""
 
 
 def _vanished(age_seconds: float, timing: Timing) -> bool:
@@ -81,6 +89,103 @@ def _hidden_at_first(age_seconds: float, timing: Timing) -> bool:
 def _lagging(age_seconds: float, timing: Timing) -> bool:
     return age_seconds < timing.list_lag_seconds
 
+
+def _created(form: Form, status: int = HTTPStatus.CREATED) -> CreateResponse:
+    return CreateResponse(status, creates_avatar=True, first_n=1, form=form)
+
+
+def _not_created(form: Form, status: int) -> CreateResponse:
+    return CreateResponse(status, first_n=1, form=form)
+
+
+RESPONSE_SCENARIOS = (
+    Scenario(
+        "gateway-page",
+        "the first POST gets a gateway's page with 502 and nothing is created",
+        _not_created(responses.gateway_page, HTTPStatus.BAD_GATEWAY),
+    ),
+    Scenario(
+        "gateway-page-after-create",
+        "the first POST creates an avatar and gets a gateway's page with 504",
+        _created(responses.gateway_page, HTTPStatus.GATEWAY_TIMEOUT),
+    ),
+    Scenario(
+        "cache-page-after-create",
+        "the first POST creates an avatar and gets a cache's page with 503 and Retry-After",
+        _created(responses.gateway_page_with_retry_after, HTTPStatus.SERVICE_UNAVAILABLE),
+    ),
+    Scenario(
+        "too-large-page",
+        "the first POST gets a gateway's page with 413",
+        _not_created(responses.gateway_page, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    ),
+    Scenario(
+        "no-path",
+        "the first POST gets a gateway's page with 404",
+        _not_created(responses.gateway_page, HTTPStatus.NOT_FOUND),
+    ),
+    Scenario(
+        "challenge",
+        "the first POST gets a challenge page with 403",
+        _not_created(responses.challenge_page, HTTPStatus.FORBIDDEN),
+    ),
+    Scenario(
+        "challenge-success",
+        "the first POST gets a challenge page with 200",
+        _not_created(responses.challenge_page, HTTPStatus.OK),
+    ),
+    Scenario(
+        "redirect",
+        "the first POST gets 307 to another host",
+        _not_created(responses.redirect, HTTPStatus.TEMPORARY_REDIRECT),
+    ),
+    Scenario(
+        "error-in-success",
+        "every POST gets 200 with an error in the documented format",
+        CreateResponse(HTTPStatus.OK, form=responses.error_in_success),
+    ),
+    Scenario(
+        "error-in-success-after-create",
+        "the first POST creates an avatar and gets 200 with an error",
+        _created(responses.error_in_success, HTTPStatus.OK),
+    ),
+    Scenario(
+        "empty-success",
+        "the first POST creates an avatar and gets 202 without a body",
+        _created(responses.empty, HTTPStatus.ACCEPTED),
+    ),
+    Scenario("truncated", "the first POST creates an avatar and gets half a body", _created(responses.truncated)),
+    Scenario(
+        "damaged-gzip", "the first POST creates an avatar and gets a damaged body", _created(responses.damaged_gzip)
+    ),
+    Scenario("utf-16", "the first POST creates an avatar and gets UTF-16", _created(responses.utf16)),
+    Scenario("not-finite", "the first POST creates an avatar and gets NaN", _created(responses.not_finite)),
+    Scenario("repeated-key", "the first POST creates an avatar and gets two ids", _created(responses.repeated_key)),
+    Scenario(
+        "other-avatar",
+        "the first POST creates an avatar and gets that of another request",
+        _created(responses.other_avatar),
+    ),
+    Scenario("null-status", "shortly after the create, the status is null", early_body=responses.null_status),
+    Scenario("numeric-id", "shortly after the create, the id is a number", early_body=responses.numeric_id),
+    Scenario(
+        "paged-list",
+        "shortly after the create, the list has paging headers and omits the avatar",
+        list_hides=_lagging,
+        list_headers=(("x-total-count", "1000"), ("link", '</v1/avatars?page=2>; rel="next"')),
+    ),
+    Scenario(
+        "other-polls",
+        "every second GET answers with another avatar, which is ready",
+        poll_form=(HTTPStatus.OK, responses.other_avatar),
+    ),
+    Scenario(
+        "gateway-polls",
+        "every second GET gets a gateway's page with 404",
+        poll_form=(HTTPStatus.NOT_FOUND, responses.gateway_page),
+    ),
+)
+"""Faults in the form of a response, and responses that are not Argil's."""
 
 SCENARIOS = {
     scenario.name: scenario
@@ -138,7 +243,7 @@ SCENARIOS = {
         Scenario(
             "garbled",
             "every POST creates an avatar and gets 201 with a body that is not JSON",
-            CreateResponse(HTTPStatus.CREATED, creates_avatar=True, invalid_json=True),
+            CreateResponse(HTTPStatus.CREATED, creates_avatar=True, form=responses.not_json),
         ),
         Scenario(
             "vanish",
@@ -148,7 +253,15 @@ SCENARIOS = {
         ),
         Scenario("late-get", "shortly after the create, GET answers 404", get_hides=_hidden_at_first),
         Scenario("list-lag", "shortly after the create, the list omits the avatar", list_hides=_lagging),
-        Scenario("flaky-polls", "every second GET answers 500", flaky=True),
+        Scenario(
+            "flaky-polls",
+            "every second GET answers 500",
+            poll_form=(
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                lambda status, _: responses.error(status, "simulated failure"),
+            ),
+        ),
+        *RESPONSE_SCENARIOS,
     )
 }
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from prefect import task
 
 from clients.training_monitor import MonitorResult
-from models.argil_avatar import Avatar, AvatarStatus
+from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, AvatarStatus, read_extras
 from models.errors import AvatarsError
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
@@ -78,9 +78,15 @@ async def await_training(
         if timeout_seconds is not None:
             wait_deadline = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))
         monitoring = context.training_monitor.wait_until_terminal(
-            provisioning.avatar_id, training_started_at, wait_deadline, record_change
+            provisioning.avatar_id, training_started_at, wait_deadline, record_change, _submission_id(provisioning)
         )
         result = await context.lease_manager.run_while_leased(provisioning.id, owner, monitoring)
     if result is MonitorResult.TIMED_OUT and wait_deadline < deadline:
         return current, MonitorResult.STILL_TRAINING
     return current, result
+
+
+def _submission_id(provisioning: Provisioning) -> str | None:
+    """Return the correlation key that Argil returned when the avatar was recorded, None if it returned none."""
+    extras = read_extras((provisioning.avatar_snapshot or {}).get("extras"))
+    return (extras or {}).get(SUBMISSION_ID_EXTRA)

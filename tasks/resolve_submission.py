@@ -5,15 +5,15 @@ To adopt an avatar is to record an avatar that was found at Argil by its submiss
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from prefect import task
 
+from models.account_list import SoughtAvatar
 from models.argil_avatar import Avatar
-from models.errors import ArgilUnreachable, PollFailed
-from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.reason import Reason
+from models.errors import ArgilUnreachable, PollFailed, SubmissionUnresolved
+from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Submission, SubmissionState
+from services.absent_avatars import record_absent_avatar
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.prefect_options import TASK_OPTIONS
@@ -25,8 +25,8 @@ MIN_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 5.0
 LOOKUP_TIMEOUT = timedelta(minutes=10)
 """Time since the last successful poll after which the run stops with an operational error."""
-LOST_SUBMISSIONS_PER_STOP = 3
-"""Each time this many submissions of a provisioning were lost, its run stops with an operational error."""
+MAX_INCONCLUSIVE_GRACE_PERIODS = 3
+"""After this many grace periods without a list that proves anything, the run stops with an operational error."""
 
 # LOST is included, because Argil's list can show an avatar after the grace period.
 _ADOPTABLE_STATES = {SubmissionState.UNKNOWN, SubmissionState.LOST}
@@ -37,15 +37,17 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
     """Resolve the submission of a provisioning in SUBMITTING.
 
     Polls the list of private avatars until one has a submission id of this provisioning, or until a poll after the
-    grace period finds none.
+    grace period proves that none has.
 
     Returns:
-        The provisioning in TRAINING (adopted), or in ACCEPTED (lost; it can be submitted again).
+        The provisioning in TRAINING (adopted), in ACCEPTED (lost; it can be submitted again), or in
+        SUBMISSION_FAILED (Argil had reported an error).
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
-        ArgilUnreachable: Every poll failed for LOOKUP_TIMEOUT, or LOST_SUBMISSIONS_PER_STOP more submissions were
-            lost.
+        ArgilUnreachable: Every poll failed for LOOKUP_TIMEOUT, or too many submissions were lost.
+        SubmissionUnresolved: No list proves whether the avatar exists; nothing changed.
+        UnintelligibleResponse: The response was not Argil's and no avatar exists; the provisioning is ACCEPTED.
         StaleVersion: Another owner changed the provisioning.
         DatabaseError: The ledger cannot be read or written.
 
@@ -68,7 +70,7 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
         }
         if avatars := await _poll_for_avatar(context, provisioning, submissions_by_id, latest):
             return await _adopt(context, provisioning, owner, submissions_by_id, avatars)
-        return await _mark_lost(context, provisioning, owner, submissions, latest)
+        return await record_absent_avatar(context, provisioning, owner, submissions, latest)
 
 
 def _latest_unresolved(submissions: list[Submission]) -> Submission:
@@ -79,15 +81,17 @@ def _latest_unresolved(submissions: list[Submission]) -> Submission:
 async def _poll_for_avatar(
     context: AppContext, provisioning: Provisioning, submissions_by_id: dict[str, Submission], latest: Submission
 ) -> list[Avatar]:
-    """Return the avatars with one of the submission ids, oldest submission first; none after the grace period."""
+    """Return the avatars with one of the submission ids, oldest submission first; none if none exists."""
     grace_period = timedelta(seconds=context.settings.avatars_lookup_grace_seconds)
     interval = min(max(grace_period.total_seconds() / POLLS_PER_GRACE_PERIOD, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    submitted_at = min(submission.created_at for submission in submissions_by_id.values())
+    sought = SoughtAvatar(submissions_by_id, provisioning.name, submitted_at)
     last_success_at = context.clock.now()
     while True:
         started_at = context.clock.now()
         retry_after = 0.0
         try:
-            avatars = await context.argil.list_avatars()
+            account = await context.argil.list_account()
         except PollFailed as error:
             if started_at - last_success_at > LOOKUP_TIMEOUT:
                 raise ArgilUnreachable(
@@ -97,10 +101,17 @@ async def _poll_for_avatar(
             retry_after = error.retry_after_seconds or 0.0
         else:
             last_success_at = started_at
-            if matching := [avatar for avatar in avatars if avatar.submission_id in submissions_by_id]:
+            if matching := account.find(sought):
                 return sorted(matching, key=lambda avatar: submissions_by_id[avatar.submission_id or ""].ordinal)
-            if started_at >= latest.state_changed_at + grace_period:
+            inconclusive_because = account.inconclusive_because(sought)
+            if not inconclusive_because and started_at >= latest.state_changed_at + grace_period:
                 return []
+            if started_at >= latest.state_changed_at + grace_period * MAX_INCONCLUSIVE_GRACE_PERIODS:
+                raise SubmissionUnresolved(
+                    f"it is unknown whether Argil accepted a submission: {inconclusive_because}",
+                    hint="nothing is submitted again: wait until the list is complete, then run "
+                    f"`avatars resume {provisioning.id}`",
+                )
         await context.clock.sleep(max(interval, retry_after))
 
 
@@ -119,32 +130,3 @@ async def _adopt(
     for duplicate in others:
         await report_duplicate(context, adopted, owner, duplicate)
     return adopted
-
-
-async def _mark_lost(
-    context: AppContext,
-    provisioning: Provisioning,
-    owner: LeaseOwner,
-    submissions: list[Submission],
-    latest: Submission,
-) -> Provisioning:
-    lost_count = sum(submission.state is SubmissionState.LOST for submission in submissions) + 1
-    message = "no avatar has the submission id after the grace period: the submission is presumed lost"
-    error = ArgilUnreachable(
-        f"{lost_count} submissions got no response and are presumed lost",
-        hint=f"check the connection to Argil with `avatars doctor`, then run `avatars resume {provisioning.id}`",
-    )
-    must_stop = lost_count % LOST_SUBMISSIONS_PER_STOP == 0
-    log_to_run("%s", message, level=logging.WARNING)
-    lost = await context.ledger.resolve_submission(
-        provisioning,
-        owner,
-        message,
-        latest,
-        SubmissionState.LOST,
-        new_status=Status.ACCEPTED,
-        reasons=[Reason.from_error(error)] if must_stop else [],
-    )
-    if must_stop:
-        raise error
-    return lost

@@ -73,7 +73,7 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
                 "%s: the avatar is looked up before anything is sent again", error.message, level=logging.WARNING
             )
             return await ledger.resolve_submission(
-                current, owner, error.message, submission, SubmissionState.UNKNOWN
+                current, owner, error.message, submission, SubmissionState.UNKNOWN, response=error.response
             )
         return await record_created_avatar(
             context, current, owner, submission, avatar, f"Argil created avatar {avatar.id}"

@@ -12,6 +12,8 @@ from cli.main import COMMANDS, run
 from models.media_codes import MediaCode
 from models.outcomes import OUTCOMES
 from models.provisioning import TRANSITIONS, Status
+from models.response_meaning import RULES, Meaning
+from models.retry import RESET_HEADERS
 from models.settings import Settings
 from models.submission_resolution import Resolution
 
@@ -50,6 +52,17 @@ def test_outcomes_page_matches_statuses_and_transitions() -> None:
     transitions = {row[0]: {Status(name) for name in row[1].split(", ")} for row in table(page, "From")}
     assert transitions == {status: set(to) for status, to in TRANSITIONS.items() if to}
     assert [row[0] for row in table(page, "Resolution")] == list(Resolution)
+
+
+def test_responses_page_has_the_table_of_the_code() -> None:
+    page = (ROOT / "docs/responses.md").read_text()
+    rules = [[rule.operation, rule.statuses, rule.body.text, rule.meaning] for rule in RULES]
+    assert table(page, "Request") == rules
+    assert [row[0] for row in table(page, "Meaning")] == list(Meaning)
+    headers = {
+        name.strip() for row in table(page, "Header") for name in row[0].partition(" (")[0].lower().split(",")
+    }
+    assert headers == {"retry-after", *RESET_HEADERS}
 
 
 def test_automations_page_lists_events_and_automations() -> None:

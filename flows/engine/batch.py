@@ -32,7 +32,7 @@ ROWS_PER_TASK_RUN = 200
 RATE_LIMIT_TIMEOUT_SECONDS = 900.0
 """How long one row is retried while Argil answers 429."""
 RATE_LIMIT_RETRY_SECONDS = 5.0
-"""The wait before the next attempt if the 429 has no Retry-After header."""
+"""The shortest wait before the next attempt; a longer Retry-After counts."""
 
 progress_observer: ContextVar[Callable[[BatchProgress], None] | None] = ContextVar(
     "progress_observer", default=None
@@ -154,7 +154,7 @@ class _RowExecution(InlineExecution):
                 return progress.update_row(self._number, row, finished=True)
             except ArgilRateLimited as error:
                 # Keep the concurrency slot, so that no other row starts while Argil limits requests.
-                wait = error.retry_after_seconds or RATE_LIMIT_RETRY_SECONDS
+                wait = max(error.retry_after_seconds or 0.0, RATE_LIMIT_RETRY_SECONDS)
                 if clock.monotonic() + wait > deadline:
                     raise
                 await clock.sleep(wait)

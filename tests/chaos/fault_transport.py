@@ -11,6 +11,7 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.chaos.deterministic_scheduler import MAX_IN_FLIGHT_DELAY, DeterministicScheduler
+from tests.chaos.response_faults import CHANGES, Change
 
 
 class ConnectionDropped(BaseException):
@@ -27,7 +28,11 @@ class Fault:
     error: type[httpx.TransportError] | None = None
     status: int = 0
     retry_after: str | None = None
+    html: str | None = None
+    """The body; None for an error in Argil's format."""
     delay_seconds: float = 0.0
+    change: Change | None = None
+    """Replaces the response of a request that Argil processed."""
 
 
 DELAY_SECONDS = 5.0
@@ -47,6 +52,9 @@ FAULTS = (
     Fault("429", reaches_server=False, status=429, retry_after="7"),
     Fault("429, long wait", reaches_server=False, status=429, retry_after="120"),
     Fault("401", reaches_server=False, status=401),
+    Fault("404, page", reaches_server=False, status=404, html="<html>404"),
+    Fault("502, page", reaches_server=False, status=502, html="<html>502"),
+    *(Fault(name, reaches_server=True, change=change) for name, change in CHANGES.items()),
 )
 
 
@@ -89,9 +97,15 @@ class FaultInjectingTransport(httpx.AsyncBaseTransport):
             raise fault.error(fault.name, request=request)
         if fault.status or response is None:
             headers = {"retry-after": fault.retry_after} if fault.retry_after else None
-            return httpx.Response(fault.status, headers=headers, json={"message": fault.name})
+            if fault.html is not None:
+                return httpx.Response(fault.status, html=fault.html)
+            error = {"code": fault.status, "message": fault.name}
+            return httpx.Response(fault.status, headers=headers, json=error)
         if isinstance(response, ConnectionDropped):
             raise httpx.RemoteProtocolError("cut", request=request)
+        # An error stays as it is: it is Argil's word.
+        if fault.change is not None and response.is_success:
+            return fault.change(await response.aread())
         return response
 
     async def process(self, request: httpx.Request) -> httpx.Response | ConnectionDropped:

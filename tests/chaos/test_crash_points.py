@@ -66,6 +66,13 @@ SCENARIOS = (
     Scenario("never", Status.TIMED_OUT),
     Scenario("unknown-status"),
     Scenario("invalid", Status.SUBMISSION_FAILED),
+    Scenario("gateway-page"),
+    Scenario("gateway-page-after-create"),
+    Scenario("error-in-success", Status.SUBMISSION_FAILED),
+    Scenario("empty-success,numeric-id"),
+    Scenario("other-avatar,paged-list"),
+    Scenario("other-polls"),
+    Scenario("no-path"),
     Scenario("payment-required", Status.ACCEPTED),
     Scenario("cut-after-create,fail", Status.TRAINING_FAILED, retrain_limit=1),
 )

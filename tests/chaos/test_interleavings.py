@@ -46,8 +46,22 @@ SCENARIOS = (
     "never",
     "flaky-polls",
     "unknown-status",
+    "gateway-page-after-create",
+    "cache-page-after-create,list-lag",
+    "challenge",
+    "error-in-success",
+    "error-in-success-after-create",
+    "empty-success,null-status",
+    "other-avatar,numeric-id",
+    "truncated,paged-list",
+    "damaged-gzip",
+    "no-path",
+    "redirect",
+    "other-polls",
+    "gateway-polls",
 )
-HIDDEN = "list-lag"
+HIDDEN = "list"
+"""Part of the names of the scenarios that hide an avatar from the list."""
 Result = TypeVar("Result")
 process_index = st.integers(0, MAX_PROCESSES - 1)
 

@@ -223,6 +223,16 @@ def test_doctor_reports_each_check(simulated: ArgilSimulator, monkeypatch: pytes
     assert all(hints.values())
 
 
+def test_doctor_tells_a_url_without_an_api(simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    without_version = simulated.api_url.removesuffix("/v1")
+    ran = avatars("doctor", "--json", ARGIL_API_URL=without_version)
+    assert ran.code == 3
+    [result] = [result for result in ran.document if result["check"] == f"Argil at {without_version}"]
+    assert "has no API for avatars" in result["detail"]
+    assert "https://api.argil.ai/v1" in result["hint"]
+
+
 def test_unknown_provisioning_is_one_clear_error(simulated: ArgilSimulator) -> None:
     for command in ("show", "resume"):
         ran = avatars(command, "missing", "--json")

@@ -15,8 +15,9 @@ import pytest
 
 from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
 from clients.argil_errors import MAX_MESSAGE_CHARACTERS
-from models.argil_avatar import CreateAvatarRequest, VideoSource
+from models.argil_avatar import UNKNOWN_STATUS, CreateAvatarRequest, VideoSource
 from models.errors import (
+    ArgilPathNotFound,
     ArgilPaymentRequired,
     ArgilRateLimited,
     ArgilUnauthorized,
@@ -201,6 +202,28 @@ CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
     "cut-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
     "cut-before-create": (SubmissionOutcomeUnknown, 1, 0, []),
     "garbled": (SubmissionOutcomeUnknown, 1, 1, []),
+    "gateway-page": (SubmissionOutcomeUnknown, 1, 0, []),
+    "gateway-page-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "cache-page-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "too-large-page": (SubmissionOutcomeUnknown, 1, 0, []),
+    "no-path": (ArgilPathNotFound, 1, 0, []),
+    "challenge": (SubmissionOutcomeUnknown, 1, 0, []),
+    "challenge-success": (SubmissionOutcomeUnknown, 1, 0, []),
+    "redirect": (ArgilUnavailable, 1, 0, []),
+    "error-in-success": (SubmissionOutcomeUnknown, 1, 0, []),
+    "error-in-success-after-create": (SubmissionOutcomeUnknown, 1, 1, []),
+    "empty-success": (SubmissionOutcomeUnknown, 1, 1, []),
+    "truncated": (SubmissionOutcomeUnknown, 1, 1, []),
+    "damaged-gzip": (SubmissionOutcomeUnknown, 1, 1, []),
+    "utf-16": ("NOT_TRAINED", 1, 1, []),
+    "not-finite": ("NOT_TRAINED", 1, 1, []),
+    "repeated-key": (SubmissionOutcomeUnknown, 1, 1, []),
+    "other-avatar": (SubmissionOutcomeUnknown, 1, 1, []),
+    "null-status": (UNKNOWN_STATUS, 1, 1, []),
+    "numeric-id": (SubmissionOutcomeUnknown, 1, 1, []),
+    "paged-list": ("NOT_TRAINED", 1, 1, []),
+    "other-polls": ("NOT_TRAINED", 1, 1, []),
+    "gateway-polls": ("NOT_TRAINED", 1, 1, []),
     "rate-limited,cut-after-create": (SubmissionOutcomeUnknown, 3, 1, [RETRY_AFTER, RETRY_AFTER]),
     "unavailable,invalid": (SubmissionRejected, 3, 0, [RETRY_AFTER, RETRY_AFTER]),
 }
@@ -257,6 +280,11 @@ async def test_connection_error_is_retried_then_unreachable(clock: FakeClock) ->
     assert "avatars doctor" in caught.value.hint
 
 
+def argil_error(status: int, message: str = "no") -> httpx.Response:
+    """Return an error in Argil's documented form."""
+    return httpx.Response(status, json={"code": 7, "message": message})
+
+
 REQUEST = httpx.Request("POST", "https://argil.example/v1/avatars")
 NOT_SENT = [
     httpx.ConnectError("refused", request=REQUEST),
@@ -295,7 +323,10 @@ async def test_possibly_sent_request_is_never_retried(make_client: ClientFactory
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        *((status, SubmissionRejected) for status in (400, 404, 405, 409, 413, 415, 422)),
+        *((argil_error(status), SubmissionRejected) for status in (400, 413, 422)),
+        *((status, ArgilPathNotFound) for status in (404, 405, 410)),
+        *((status, SubmissionOutcomeUnknown) for status in (400, 409, 413, 415, 422)),
+        *((argil_error(status), SubmissionOutcomeUnknown) for status in (200, 201, 409, 415, 500)),
         *((status, ArgilUnauthorized) for status in (401, 403)),
         (402, ArgilPaymentRequired),
         *((status, SubmissionOutcomeUnknown) for status in (200, 201, 204, 408, 500, 502, 503, 504)),
@@ -340,10 +371,11 @@ async def test_any_success_status_returns_the_avatar(make_client: ClientFactory,
 @pytest.mark.parametrize(
     ("retry_after", "delays"),
     [
-        ("0", [0] * RETRIES),
-        ("3", [3] * RETRIES),
+        ("0", BACKOFF_DELAYS),
+        ("3", [3, 3, 3, 4]),
+        ("3.5, 3", [3.5, 3.5, 3.5, 4]),
         ("soon", BACKOFF_DELAYS),
-        ("Mon, 23 Nov 2026 09:00:45 GMT", [45] + [0] * (RETRIES - 1)),
+        ("Mon, 23 Nov 2026 09:00:45 GMT", [45, *BACKOFF_DELAYS[1:]]),
         ("50", [50, 50, 50]),
         ("100", [100]),
         ("3600", [120]),
@@ -478,8 +510,9 @@ async def test_list_is_private_and_skips_invalid_items(make_client: ClientFactor
 
 
 async def test_avatar_id_cannot_change_the_path(make_client: ClientFactory) -> None:
-    handler = Responses(httpx.Response(200, json=AVATAR))
-    await make_client(handler).get_avatar("../webhooks/1?x=2#y")
+    avatar_id = "../webhooks/1?x=2#y"
+    handler = Responses(httpx.Response(200, json={**AVATAR, "id": avatar_id}))
+    await make_client(handler).get_avatar(avatar_id)
     assert handler.requests[0].url.raw_path == b"/v1/avatars/..%2Fwebhooks%2F1%3Fx%3D2%23y"
 
 
@@ -526,6 +559,53 @@ async def test_failed_read_is_poll_failed_unless_key_is_rejected(
         await read(make_client(handler))
     assert type(caught.value) is expected
     assert len(handler.requests) == 1
+
+
+@pytest.mark.parametrize("scenario", ["other-polls", "gateway-polls"])
+async def test_response_about_another_avatar_is_poll_failed(client: ArgilClient, name: str, scenario: str) -> None:
+    created = await client.create_avatar(create_request(scenario, name=name))
+    await client.get_avatar(created.id)
+    with pytest.raises(PollFailed):
+        await client.get_avatar(created.id)
+    assert (await client.get_avatar(created.id)).id == created.id
+
+
+async def test_every_get_asks_for_a_fresh_response(make_client: ClientFactory) -> None:
+    handler = Responses(httpx.Response(200, json=[]))
+    client = make_client(handler)
+    await client.list_avatars()
+    await client.list_webhooks()
+    await client.check_path()
+    with pytest.raises(PollFailed):
+        await client.get_avatar("a-1")
+    assert [request.headers["cache-control"] for request in handler.requests] == ["no-cache"] * 4
+
+
+@pytest.mark.parametrize("body", [{"json": {"message": "Cannot GET /avatars"}}, {"html": "<h1>Not found</h1>"}, {}])
+async def test_check_access_tells_a_missing_path(make_client: ClientFactory, body: dict[str, Any]) -> None:
+    with pytest.raises(ArgilPathNotFound, match=r"https://argil\.example/v1 has no API") as caught:
+        await make_client(Responses(httpx.Response(404, **body))).check_access()
+    assert "ARGIL_API_URL" in caught.value.hint
+
+
+async def test_check_path_tells_a_missing_path(
+    argil: ArgilSimulator, client: ArgilClient, clock: FakeClock
+) -> None:
+    await client.check_path()
+    without_version = argil.api_url.removesuffix("/v1")
+    async with ArgilClient(without_version, KEY, clock=clock, requests_per_second=NO_LIMIT) as wrong:
+        with pytest.raises(ArgilPathNotFound):
+            await wrong.check_path()
+        with pytest.raises(ArgilPathNotFound):
+            await wrong.create_avatar(create_request())
+
+
+async def test_429_with_a_reset_header_waits_until_then(make_client: ClientFactory, clock: FakeClock) -> None:
+    reset = str(int(clock.now().timestamp()) + 20)
+    busy = httpx.Response(429, headers={"x-ratelimit-reset": reset})
+    handler = Responses(busy, httpx.Response(201, json=AVATAR))
+    await make_client(handler).create_avatar(create_request())
+    assert retry_delays(clock)[0] == pytest.approx(20)
 
 
 @pytest.mark.parametrize("read", [send_get, send_list])
@@ -652,26 +732,31 @@ async def test_secret_in_a_transport_error_is_redacted(make_client: ClientFactor
 
 async def test_long_error_body_is_truncated(make_client: ClientFactory) -> None:
     with pytest.raises(SubmissionRejected) as caught:
-        await make_client(Responses(httpx.Response(422, text="x" * 10_000))).create_avatar(create_request())
-    assert caught.value.body == {"code": None, "message": "x" * MAX_MESSAGE_CHARACTERS}
+        await make_client(Responses(argil_error(422, "x" * 10_000))).create_avatar(create_request())
+    assert caught.value.body == {"code": 7, "message": "x" * MAX_MESSAGE_CHARACTERS}
 
 
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        (httpx.Response(422, json={"code": 7, "message": "no"}), {"code": 7, "message": "no"}),
-        (httpx.Response(422, json={"code": "E7", "message": 5}), {"code": None, "message": "5"}),
-        (httpx.Response(422, json={"detail": "no"}), {"code": None, "message": '{"detail":"no"}'}),
-        (httpx.Response(422, text="no"), {"code": None, "message": "no"}),
-        (httpx.Response(422), {"code": None, "message": "Unprocessable Entity"}),
+        (httpx.Response(422, json={"code": "E7", "message": 5}), (None, '{"code":"E7","message":5}')),
+        (httpx.Response(422, json={"detail": "no"}), (None, '{"detail":"no"}')),
+        (httpx.Response(422, text="no"), (None, "no")),
+        (httpx.Response(422), (None, "Unprocessable Entity")),
+        (httpx.Response(500, json={"code": 7, "message": "no"}), (7, "no")),
+        (httpx.Response(502, html="<style>a{}</style><h1>502</h1> Bad &amp; Gateway"), (None, "502 Bad & Gateway")),
+        (httpx.Response(413, text="<html>\n<title>413 too large"), (None, "413 too large")),
     ],
 )
-async def test_error_body_is_normalized_to_code_and_message(
-    make_client: ClientFactory, response: httpx.Response, expected: dict[str, Any]
+async def test_words_of_an_unknown_outcome_are_kept(
+    make_client: ClientFactory, response: httpx.Response, expected: tuple[int | None, str]
 ) -> None:
-    with pytest.raises(SubmissionRejected) as caught:
+    with pytest.raises(SubmissionOutcomeUnknown) as caught:
         await make_client(Responses(response)).create_avatar(create_request())
-    assert caught.value.body == expected
+    recorded = caught.value.response
+    assert recorded is not None
+    assert (recorded["code"], recorded["message"]) == expected
+    assert recorded["status"] == response.status_code
 
 
 @pytest.mark.parametrize("charset", ["hex", "undefined", "zlib", "no-such"])
@@ -686,7 +771,7 @@ async def test_error_body_in_an_unknown_charset_is_decoded(charset: str, clock: 
         requests_per_second=NO_LIMIT,
         transport=httpx.MockTransport(lambda _: response),
     ) as client:
-        with pytest.raises(SubmissionRejected, match="Grace \ufffd"):
+        with pytest.raises(SubmissionOutcomeUnknown, match="Grace \ufffd"):
             await client.create_avatar(create_request())
 
 

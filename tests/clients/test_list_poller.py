@@ -80,7 +80,7 @@ class Account:
         if self.list_response is not None and self.list_response.status_code == httpx.codes.UNAUTHORIZED:
             return self.list_response
         if avatar_id not in self.statuses:
-            return httpx.Response(404, json={})
+            return httpx.Response(404, json={"code": 404, "message": "no such avatar"})
         return httpx.Response(200, json={"id": avatar_id, "status": self.statuses[avatar_id]})
 
 

@@ -26,7 +26,7 @@ from flows.provision_batch import provision_batch
 from media.checker import MediaChecker
 from models.batch import BatchProgress
 from models.clock import SystemClock
-from models.errors import ArgilUnauthorized, InvalidManifest, NetworkUnavailable
+from models.errors import ArgilPathNotFound, ArgilUnauthorized, InvalidManifest, NetworkUnavailable
 from models.provisioning import Status
 from models.settings import Settings
 from services.context import build_context, override_context
@@ -211,6 +211,25 @@ async def test_batch_without_dns_rejects_no_row(
     assert "this machine cannot resolve host names" in error.message
     assert statuses == ({} if dry_run else {Status.ACCEPTED: 5})
     assert simulated.account.posts == []
+
+
+async def test_url_without_an_api_leaves_rows_accepted(
+    simulated: ArgilSimulator,
+    rows_factory: RowFactory,
+    progresses: list[BatchProgress],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [rows_factory.row(f"row {number}", reference=f"row-{number}") for number in range(5)]
+    with monkeypatch.context() as patch:
+        patch.setenv("ARGIL_API_URL", simulated.api_url.removesuffix("/v1"))
+        state = await run(rows, concurrency=2)
+    assert isinstance(await state.aresult(raise_on_failure=False), ArgilPathNotFound)
+    assert set(progresses[0].counts) == {Status.ACCEPTED, "NOT_STARTED"}
+    async with open_store(Settings.load(), SystemClock()) as store:
+        recorded = await store.ledger.list_latest(None, 10)
+    assert {(row.status, row.reasons[0].code) for row in recorded} == {(Status.ACCEPTED, "argil.path-not-found")}
+    assert (await run(rows)).name == "Ready"
+    assert len(simulated.account.avatars) == 5
 
 
 async def test_batch_without_wait_ends_in_training(

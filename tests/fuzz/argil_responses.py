@@ -59,6 +59,9 @@ _TOKENS = [
 ]
 _NAMES = [
     "retry-after",
+    "x-ratelimit-reset",
+    "link",
+    "x-total-count",
     "date",
     "content-type",
     "content-encoding",
@@ -112,7 +115,10 @@ def _handler(case: ServerResponse) -> Callable[[httpx.Request], httpx.Response]:
 
 async def _calls(case: ServerResponse) -> None:
     request = CreateAvatarRequest(
-        name="A", dataset_video=VideoSource(url="https://d"), consent_video=VideoSource(url="https://c"), extras={}
+        name="A",
+        dataset_video=VideoSource(url="https://d"),
+        consent_video=VideoSource(url="https://c"),
+        extras={"submission_id": "s-1"},
     )
     async with ArgilClient(
         "https://argil.test/v1",
@@ -124,7 +130,9 @@ async def _calls(case: ServerResponse) -> None:
         calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: argil.create_avatar(request),
             lambda: argil.get_avatar("a/b"),
+            lambda: argil.get_avatar("a-1", "s-1"),
             argil.list_avatars,
+            argil.check_path,
             argil.list_webhooks,
             argil.check_access,
             lambda: argil.delete_webhook("a"),

@@ -18,6 +18,7 @@ from models.errors import (
     PollFailed,
     ProvisioningErased,
     ReferenceConflict,
+    SubmissionOutcomeUnknown,
     UnknownProvisioning,
 )
 
@@ -39,6 +40,7 @@ FIELDS: dict[type[AvatarsError], tuple[list[Any], dict[str, Any]]] = {
     ProvisioningErased: (["p-1"], {}),
     ArgilUnavailable: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),
     ArgilRejected: (["no"], {"status": 422, "body": {"code": 7, "message": "no"}, "hint": "fix it"}),
+    SubmissionOutcomeUnknown: (["no answer"], {"hint": "look it up", "response": {"status": 502}}),
     PollFailed: (["no answer"], {"retry_after_seconds": 2.0}),
     MediaRejected: (["not-public", "it needs a login"], {"hint": "publish it"}),
     AvatarsError: (["broken"], {"hint": "fix it"}),

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from simulator.clock import ManualClock
+from simulator.responses import OTHER_AVATAR_ID
 from simulator.scenarios import SCENARIOS
 from simulator.server import ArgilSimulator, run_argil
 
@@ -86,6 +87,20 @@ def assert_error(response: httpx.Response, expected: int) -> None:
         ("invalid", [422, 422], 0),
         ("payment-required", [402, 402], 0),
         ("garbled", [201, 201], 2),
+        ("gateway-page", [502, 201], 1),
+        ("gateway-page-after-create", [504, 201], 2),
+        ("cache-page-after-create", [503, 201], 2),
+        ("too-large-page", [413, 201], 1),
+        ("no-path", [404, 201], 1),
+        ("challenge", [403, 201], 1),
+        ("challenge-success", [200, 201], 1),
+        ("redirect", [307, 201], 1),
+        ("error-in-success", [200, 200], 0),
+        ("error-in-success-after-create", [200, 201], 2),
+        ("empty-success", [202, 201], 2),
+        ("truncated", [201, 201], 2),
+        ("repeated-key", [201, 201], 2),
+        ("other-avatar", [201, 201], 2),
         ("rate-limited,cut-before-create", [429, 429, DROPPED, 201], 1),
         ("unavailable, refuse", [503, 503, 201], 1),
     ],
@@ -243,3 +258,76 @@ def test_echo_repeats_the_request_and_the_key(caller: httpx.Client) -> None:
     message = response.json()["message"]
     assert "https://example.com/dataset.mp4?sig=1" in message
     assert caller.headers["x-api-key"] in message
+
+
+# Responses that are not as documented
+
+
+@pytest.mark.parametrize(
+    ("scenario", "content_type", "text"),
+    [
+        ("gateway-page", "text/html", "502 Bad Gateway"),
+        ("challenge", "text/html", "Just a moment"),
+        ("error-in-success", "application/json", "datasetVideo could not be read"),
+        ("not-finite", "application/json", "NaN"),
+        ("repeated-key", "application/json", OTHER_AVATAR_ID),
+        ("other-avatar", "application/json", OTHER_AVATAR_ID),
+    ],
+)
+def test_first_post_gets_the_body_of_the_scenario(
+    caller: httpx.Client, scenario: str, content_type: str, text: str
+) -> None:
+    response = caller.post("/avatars", json=body(scenario))
+    assert response.headers["content-type"].startswith(content_type)
+    assert text in response.text
+
+
+def test_body_is_damaged_truncated_or_encoded(caller: httpx.Client) -> None:
+    with pytest.raises(httpx.DecodingError):
+        caller.post("/avatars", json=body("damaged-gzip"))
+    with pytest.raises(json.JSONDecodeError):
+        caller.post("/avatars", json=body("truncated")).json()
+    assert json.loads(caller.post("/avatars", json=body("utf-16")).content.decode("utf-16"))["status"]
+    redirect = caller.post("/avatars", json=body("redirect"))
+    assert redirect.headers["location"].startswith("https://elsewhere.invalid/")
+    cache = caller.post("/avatars", json=body("cache-page-after-create"))
+    assert (cache.status_code, cache.headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "field", "kind"), [("null-status", "status", type(None)), ("numeric-id", "id", int)]
+)
+def test_field_is_wrong_shortly_after_the_create(scenario: str, field: str, kind: type) -> None:
+    clock = ManualClock()
+    with run_argil(clock=clock, list_lag_seconds=2) as argil:
+        headers = {"x-api-key": argil.api_key}
+        with httpx.Client(base_url=argil.api_url, headers=headers, trust_env=False) as caller:
+            assert type(caller.post("/avatars", json=body(scenario)).json()[field]) is kind
+            assert type(caller.get("/avatars").json()[0][field]) is kind
+            clock.advance(2)
+            assert type(caller.get("/avatars").json()[0][field]) is str
+
+
+def test_paged_list_omits_the_avatar_and_says_so() -> None:
+    clock = ManualClock()
+    with run_argil(clock=clock, list_lag_seconds=2) as argil:
+        headers = {"x-api-key": argil.api_key}
+        with httpx.Client(base_url=argil.api_url, headers=headers, trust_env=False) as caller:
+            create(caller, "paged-list")
+            page = caller.get("/avatars")
+            assert (page.json(), page.headers["x-total-count"]) == ([], "1000")
+            clock.advance(2)
+            complete = caller.get("/avatars")
+            assert len(complete.json()) == 1
+            assert "x-total-count" not in complete.headers
+
+
+def test_every_second_poll_is_about_another_avatar(caller: httpx.Client) -> None:
+    avatar_id = create(caller, "other-polls")
+    ids = [caller.get(f"/avatars/{avatar_id}").json()["id"] for _ in range(4)]
+    assert ids == [avatar_id, OTHER_AVATAR_ID] * 2
+
+
+def test_every_second_poll_gets_a_page(caller: httpx.Client) -> None:
+    avatar_id = create(caller, "gateway-polls")
+    assert [caller.get(f"/avatars/{avatar_id}").status_code for _ in range(4)] == [200, 404] * 2

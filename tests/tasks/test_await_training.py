@@ -82,7 +82,7 @@ async def test_recorded_status_is_not_recorded_again(
     submitted = await harness.submitted()
     clock.advance(TRAINING_SECONDS / 2)
     gateway.canned_responses["GET", f"/v1/avatars/{submitted.avatar_id}"] = [
-        Response('{"id": "a", "status": "TRAINING"}'),
+        Response(json.dumps({"id": submitted.avatar_id, "status": "TRAINING"})),
         Response(status_code=401),
     ]
     with pytest.raises(ArgilUnauthorized):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from models.errors import (
     ArgilPaymentRequired,
@@ -193,8 +193,8 @@ async def test_training_starts_when_the_submission_is_recorded(
 async def test_url_signatures_are_stored_in_the_request_only(
     harness: ProvisioningHarness, gateway: SimulatorGateway, provisioning_request: ProvisioningRequest
 ) -> None:
-    echo = f"cannot fetch {provisioning_request.dataset_video}, key canary-key"
-    gateway.canned_responses["POST", "/v1/avatars"] = [Response(echo, status_code=422)]
+    echo = {"code": 7, "message": f"cannot fetch {provisioning_request.dataset_video}, key canary-key"}
+    gateway.canned_responses["POST", "/v1/avatars"] = [JSONResponse(echo, 422)]
     failed = await harness.submitted()
     assert failed.status is Status.SUBMISSION_FAILED
     stored = [*await harness.events(failed), *await harness.submissions(failed), *failed.reasons]

@@ -1,0 +1,105 @@
+"""One response of GET /avatars, and whether it proves that the avatar of a submission does not exist.
+
+Argil documents a plain array without paging. Anything else may hide avatars, so it shows presence, never absence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, read_extras
+from models.argil_response import ArgilResponse
+from models.response_meaning import list_items
+
+CREATION_TIME_TOLERANCE = timedelta(hours=1)
+"""An avatar that Argil created earlier than this before a submission belongs to another one; clocks may differ."""
+_PAGING_WORDS = frozenset({"continuation", "cursor", "next", "page", "pages", "pagination", "paging", "total"})
+_PAGING_HEADERS = frozenset({"content-range", "link"})
+# Browsers load these early; a gateway may add them to any response.
+_RESOURCE_HINTS = re.compile(
+    r"""rel="?(?:dns-prefetch|modulepreload|preconnect|prefetch|preload)\b""", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class SoughtAvatar:
+    """The avatar that a lookup tries to find."""
+
+    submission_ids: Collection[str]
+    name: str
+    submitted_at: datetime
+
+
+class AccountList:
+    """The items of a list response, and why it may be incomplete."""
+
+    def __init__(self, response: ArgilResponse) -> None:
+        """Read a response that holds a list (Meaning.AVATAR_LIST)."""
+        self.items = list_items(response.json) or []
+        self.incomplete_because = _incomplete_because(response)
+        """Empty for a plain array without paging."""
+
+    @property
+    def avatars(self) -> list[Avatar]:
+        """The avatars with an id and a status; other items are skipped."""
+        return [avatar for item in self.items if (avatar := Avatar.parse(item)) is not None]
+
+    def find(self, sought: SoughtAvatar) -> list[Avatar]:
+        """Return the avatars that carry one of the submission ids and have a usable id."""
+        return [
+            avatar
+            for item in self.items
+            if _submission_id(item) in sought.submission_ids and (avatar := Avatar.parse_created(item)) is not None
+        ]
+
+    def inconclusive_because(self, sought: SoughtAvatar) -> str:
+        """Return why this list does not prove that the sought avatar does not exist; empty if it does."""
+        if self.incomplete_because:
+            return self.incomplete_because
+        for item in self.items:
+            if not isinstance(item, dict):
+                return "an item of the list is not an object"
+            if _submission_id(item) in sought.submission_ids:
+                return "the list contains the submission id without a usable avatar id"
+            if _may_be(item, sought):
+                return "an item of the list has no readable extras, so it may be this avatar"
+        return ""
+
+
+def _submission_id(item: object) -> str | None:
+    extras = read_extras(item.get("extras")) if isinstance(item, dict) else None
+    return (extras or {}).get(SUBMISSION_ID_EXTRA)
+
+
+def _may_be(item: dict[str, object], sought: SoughtAvatar) -> bool:
+    if read_extras(item.get("extras")) is not None or item.get("name") not in {None, sought.name}:
+        return False
+    avatar = Avatar.parse_created(item)
+    if avatar is None or avatar.created_at is None:
+        return True
+    created_at = avatar.created_at
+    if created_at.tzinfo is None:
+        created_at = created_at.replace(tzinfo=UTC)
+    return created_at > sought.submitted_at - CREATION_TIME_TOLERANCE
+
+
+def _incomplete_because(response: ArgilResponse) -> str:
+    if response.status != HTTPStatus.OK:
+        return f"the list came with status {response.status}"
+    if not isinstance(response.json, list):
+        return "the list is part of an object, so it may be one page"
+    header = _paging_header(response.headers)
+    return f"the list has the header {header}, so it may be one page" if header else ""
+
+
+def _paging_header(headers: Mapping[str, str]) -> str | None:
+    for name, value in headers.items():
+        if name == "link" and _RESOURCE_HINTS.search(value) and "next" not in value.lower():
+            continue
+        if name in _PAGING_HEADERS or (_PAGING_WORDS & set(name.split("-")) and "ratelimit" not in name):
+            return name
+    return None
