@@ -48,8 +48,9 @@ async def provision_batch(
     """
     owner = lease_owner_for_run("provision-batch")
     try:
-        manifest_rows = await _load_rows(manifest, rows)
         async with app_context() as context:
+            # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
+            manifest_rows = await _load_rows(manifest, rows)
             batch = BatchRun(
                 context,
                 manifest_rows,

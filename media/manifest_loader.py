@@ -30,6 +30,10 @@ def load_manifest(path_or_url: str, *, allowed_hosts: Collection[str] = ()) -> l
         MediaUnreachable: If the host of the URL gives no usable response.
     """
     if "://" in path_or_url:
+        if "#" in path_or_url:
+            raise InvalidManifest(
+                f"{redact_url(path_or_url)} is cut at a #", hint="in the name of a file it must be written %23"
+            )
         try:
             form = detect_format(urlsplit(path_or_url).path)
         except ValueError:

@@ -11,6 +11,7 @@ import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
+from store.migrate import HEAD_REVISION
 from tests.cli_process import CompletedCommand, avatars, provision_args, start
 
 
@@ -230,4 +231,4 @@ def test_unknown_provisioning_is_one_clear_error(simulated: ArgilSimulator) -> N
 
 
 def test_db_upgrade_prints_the_revision(simulated: ArgilSimulator) -> None:
-    assert "revision initial" in avatars("db", "upgrade").out
+    assert f"revision {HEAD_REVISION}" in avatars("db", "upgrade").out

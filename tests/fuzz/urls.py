@@ -15,6 +15,7 @@ from models.file_sharing import match_service
 from models.manifest import detect_format
 from models.media_rules import MediaRole
 from models.presigned_urls import check_expiry, parse_expiry
+from models.recording_identity import RecordingIdentity
 from models.redaction import redact, redact_url
 from models.request import validate_recording_url
 from models.webhook import mask_token, receiver_url
@@ -68,6 +69,7 @@ _presigned = st.builds(
 
 def _check(url: str) -> None:
     assert_no_secrets([redact_url(url), redact(f"see {url} there"), mask_token(url)])
+    RecordingIdentity.from_facts(url)
     expires = parse_expiry(url)
     result = check_expiry(url, MediaRole.DATASET, now=NOW, min_validity_seconds=3600)
     assert (result is None) == (expires is None)
