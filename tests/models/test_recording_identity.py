@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.recording_identity import (
@@ -19,6 +21,7 @@ from models.recording_identity import (
     identity_digest,
     shown_form,
 )
+from models.signature_parameters import SIGNATURE_SCHEMES
 
 URL = "https://files.example/q/d~1.mp4"
 EPOCH = "1795683600"
@@ -269,16 +272,16 @@ queries = st.lists(st.tuples(texts.map("p-{}".format), texts), max_size=3)
 hosts = st.sampled_from(["files.example", "192.0.2.1", "b.s3.amazonaws.com", "acc.blob.core.windows.net"])
 
 
-def spell(draw: st.DrawFn, text: str) -> str:
+def spell(random: Random, text: str) -> str:
     """Return a percent-encoding of the text, in which any character may be encoded and in either case."""
     encoded = ""
     for character in text:
         is_plain = character.isascii() and (character.isalnum() or character in "-._~")
-        if is_plain and draw(st.booleans()):
+        if is_plain and random.random() < 0.5:
             encoded += character
         else:
             code = "".join(f"%{byte:02X}" for byte in character.encode())
-            encoded += code if draw(st.booleans()) else code.lower()
+            encoded += random.choice([code, code.lower()])
     return encoded
 
 
@@ -286,10 +289,11 @@ def spell(draw: st.DrawFn, text: str) -> str:
 def spellings(draw: st.DrawFn, host: str, path: list[str], query: list[tuple[str, str]]) -> str:
     """Return one of the URLs of a file."""
     shown_host = draw(st.sampled_from([host, host.upper(), f"{host}.", f"{host}:443"]))
-    segments = [spell(draw, segment) for segment in path]
+    random = draw(st.randoms(use_true_random=False))
+    segments = [spell(random, segment) for segment in path]
     position = draw(st.integers(0, len(segments) - 1))
     segments[position:position] = draw(st.sampled_from([[], ["."], ["x", ".."], ["%2e"], ["x", "%2E%2e"]]))
-    pairs = [f"{spell(draw, name)}={spell(draw, value)}" for name, value in query]
+    pairs = [f"{spell(random, name)}={spell(random, value)}" for name, value in query]
     signature = draw(st.sampled_from(["", *SIGNATURES.values()]))
     # The store signs in its own place among the parameters; those that repeat keep their order.
     query_text = "&".join([*([signature] if signature else []), *pairs])
@@ -297,6 +301,7 @@ def spellings(draw: st.DrawFn, host: str, path: list[str], query: list[tuple[str
     return f"https://{shown_host}/{'/'.join(segments)}{'?' if query_text else ''}{query_text}{end}"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data(), hosts, paths, queries)
 def test_any_spelling_of_a_url_has_one_identity(
     data: st.DataObject, host: str, path: list[str], query: list[tuple[str, str]]
@@ -313,6 +318,7 @@ def test_any_spelling_of_a_url_has_one_identity(
 files = st.tuples(st.sampled_from(["files.example", "192.0.2.1"]), paths, queries)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(files, files)
 def test_two_files_have_two_identities(
     one: tuple[str, list[str], list[tuple[str, str]]], other: tuple[str, list[str], list[tuple[str, str]]]
@@ -326,3 +332,11 @@ def test_two_files_have_two_identities(
         return file[0], file[1], sorted(file[2], key=lambda pair: pair[0])
 
     assert (canonical_form(url(one)) == canonical_form(url(other))) == (ordered(one) == ordered(other))
+
+
+def test_docs_list_every_store_that_signs() -> None:
+    section = (
+        (Path(__file__).parents[2] / "docs" / "media.md").read_text().partition("| Store |")[2].partition("\n\n")[0]
+    )
+    listed = [row.split(" | ")[0].strip("| ") for row in section.splitlines()[2:]]
+    assert listed == list(dict.fromkeys(scheme.store for scheme in SIGNATURE_SCHEMES))
