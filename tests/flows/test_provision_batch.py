@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -28,6 +27,7 @@ from models.provisioning import Status
 from models.settings import Settings
 from services.store import open_store
 from simulator.media_host import MediaHost
+from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
@@ -53,7 +53,7 @@ class RowFactory:
         urls = {}
         for role in ("dataset", "consent"):
             name = f"{uuid.uuid4().hex}.mp4"
-            shutil.copyfile(self._folder / f"{role}.mp4", self._folder / name)
+            copy_as_another_recording(self._folder / f"{role}.mp4", self._folder / name)
             urls[f"{role}_video"] = self._videos.url(name)
         return urls
 
