@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +24,7 @@ from models.provisioning import Provisioning, Status
 from models.request import ProvisioningRequest, parse_request
 from models.settings import Settings
 from services.store import open_store
-from simulator.sample_videos import ensure_sample
+from simulator.sample_videos import copy_as_another_recording, ensure_sample
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -53,7 +52,7 @@ class DemoCase:
     dataset: str = "dataset.mp4"
     consent: str = "consent.mp4"
     uses_separate_files: bool = False
-    """Whether the case has its own copies of the videos; those of a refused avatar are quarantined."""
+    """Whether the case has videos of its own; those of a refused avatar are quarantined."""
 
 
 CASES = (
@@ -77,7 +76,7 @@ def _request(case: DemoCase, number: int, simulated: SimulatedEnvironment, demo_
     if case.uses_separate_files:
         copies = [f"{number}-{name}" for name in names]
         for name, copy in zip(names, copies, strict=True):
-            shutil.copyfile(simulated.videos / name, simulated.videos / copy)
+            copy_as_another_recording(simulated.videos / name, simulated.videos / copy)
         names = copies
     return parse_request(
         {

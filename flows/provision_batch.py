@@ -53,8 +53,9 @@ async def provision_batch(
     """
     owner = lease_owner_for_run("provision-batch")
     try:
-        manifest_rows = await _load_rows(manifest, rows)
         async with app_context() as context:
+            # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
+            manifest_rows = await _load_rows(manifest, rows)
             if shared := await find_new_shared_recordings(context.ledger, manifest_rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):

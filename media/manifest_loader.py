@@ -35,6 +35,10 @@ def load_manifest(
         NetworkUnavailable: If this machine cannot resolve host names.
     """
     if "://" in path_or_url:
+        if "#" in path_or_url:
+            raise InvalidManifest(
+                f"{redact_url(path_or_url)} is cut at a #", hint="in the name of a file it must be written %23"
+            )
         try:
             form = detect_format(urlsplit(path_or_url).path)
         except ValueError:

@@ -89,8 +89,8 @@ def probe(
             sleep=sleep,
         ) as file:
             facts = _read_facts(file)
-            if with_sha256 and facts.size_bytes <= RULES[role].max_bytes:
-                facts = facts.model_copy(update={"sha256": file.sha256()})
+            sha256 = file.sha256() if with_sha256 and facts.size_bytes <= RULES[role].max_bytes else None
+            facts = facts.model_copy(update={"sha256": sha256, "sample_sha256": file.sample_sha256()})
             return ProbeResult(facts, file.requests, file.bytes_fetched, file.host_time)
     except MediaRejected as error:
         if page := _share_page_error(url, error):

@@ -34,12 +34,18 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4096
 READ_AHEAD_BYTES = 64 * 1024
 CHUNK_BYTES = 4 * MIB
+SAMPLE_BYTES = 64 * 1024
+"""The bytes at either end of a file that count for its sample. The first request fetches as many."""
+MAX_SAMPLE_DOWNLOAD_BYTES = 256 * MIB
+"""The end of a larger file is not downloaded for its sample from a host without range requests."""
 
 
 class _ByteSource(Protocol):
     """The bytes of the remote file that are stored locally, and the way to fetch more."""
 
     size: int
+
+    def can_reach_end(self) -> bool: ...
 
     def fetch(self, start: int, end: int) -> None: ...
 
@@ -145,6 +151,21 @@ class RemoteFile(io.RawIOBase):
             digest.update(chunk)
         return digest.hexdigest()
 
+    def sample_sha256(self) -> str | None:
+        """Return the SHA-256 of the size, the first and the last SAMPLE_BYTES of the file, in hexadecimal.
+
+        It identifies a copy of a large file with at most one request more, for which the budget is extended. It is
+        None if the host has no range requests and the rest of the file exceeds MAX_SAMPLE_DOWNLOAD_BYTES.
+        """
+        if not self._store.can_reach_end():
+            return None
+        self._client.extend_budget(SAMPLE_BYTES, 1)
+        digest = hashlib.sha256(b"%d\n" % self.size)
+        for start, end in ((0, min(SAMPLE_BYTES, self.size)), (max(self.size - SAMPLE_BYTES, 0), self.size)):
+            self.fetch(start, end)
+            digest.update(self._store.cached(start, end))
+        return digest.hexdigest()
+
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Read into the buffer from the current position, and return the number of bytes read."""
         view = memoryview(buffer).cast("B")
@@ -198,7 +219,7 @@ class _RangeCache:
             self._store(first, self._fetch_range(first * BLOCK_BYTES, min(last * BLOCK_BYTES, self.size)))
 
     def iter_chunks(self) -> Iterator[bytes]:
-        """Yield the whole file in chunks, and fetch what is missing."""
+        """Yield the whole file in chunks, and fetch what is missing. The last chunk is cached, for the sample."""
         starts = range(0, self.size, CHUNK_BYTES)
         self._client.extend_budget(self.size, len(starts))
         for start in starts:
@@ -206,7 +227,13 @@ class _RangeCache:
             cached = self.cached(start, end)
             yield cached
             if start + len(cached) < end:
-                yield self._fetch_range(start + len(cached), end)
+                rest = self._fetch_range(start + len(cached), end)
+                if end == self.size:
+                    self._store((start + len(cached)) // BLOCK_BYTES, rest)
+                yield rest
+
+    def can_reach_end(self) -> bool:
+        return True
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         response = self._client.fetch_range(start, end)
@@ -252,6 +279,9 @@ class _StreamedDownload:
         length = content_length(response)
         self._check_limit(length or 0)
         self.size = self._receive(None) if length is None else length
+
+    def can_reach_end(self) -> bool:
+        return self.size - self._received <= MAX_SAMPLE_DOWNLOAD_BYTES
 
     def fetch(self, _start: int, end: int) -> None:
         if end > self._received and self._receive(end) < end:

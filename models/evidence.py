@@ -1,12 +1,11 @@
 """Evidence of what was submitted: facts for an auditor, without personal data.
 
-A recording is identified by the SHA-256 of its URL without the query. The holder of the URL can prove that it is
-the same recording, and an erasure leaves the evidence unchanged.
+A recording is identified by the SHA-256 of its canonical form (models/recording_identity.py). The holder of the URL
+can prove that it is the same recording, and an erasure leaves the evidence unchanged.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.provisioning import Provisioning, Submission
-from models.request import canonical_url
+from models.recording_identity import identity_digest, shown_form
 
 
 class InputEvidence(BaseModel):
@@ -36,7 +35,7 @@ class InputEvidence(BaseModel):
         """Return the evidence for the recording at a URL."""
         known = dict(facts or {})
         return cls(
-            identity_sha256=hashlib.sha256(canonical_url(url).encode()).hexdigest(),
+            identity_sha256=identity_digest(url),
             etag=known.get("etag"),
             size_bytes=known.get("size_bytes"),
             sha256=known.get("sha256"),
@@ -61,9 +60,10 @@ class Evidence(BaseModel):
 def evidence_report(
     provisioning: Provisioning, submissions: Sequence[Submission], evidence: Sequence[Evidence]
 ) -> dict[str, Any]:
-    """Return the evidence of a provisioning as JSON-compatible values, with URLs without their queries.
+    """Return the evidence of a provisioning as JSON-compatible values.
 
-    `identity` is the URL of a recording. It is None after an erasure; its digest remains.
+    `identity` is the canonical form of a recording without its query. It is None after an erasure; its digest
+    remains.
     """
     request = provisioning.request
     urls = {"dataset": request.dataset_video, "consent": request.consent_video}
@@ -73,7 +73,7 @@ def evidence_report(
     for submission_evidence in evidence:
         record = submission_evidence.model_dump(mode="json")
         for role, url in urls.items():
-            record[role] = {"identity": None if erased_at else canonical_url(url), **record[role]}
+            record[role] = {"identity": None if erased_at else shown_form(url), **record[role]}
         submission = submissions_by_id[submission_evidence.submission_id]
         records.append({**record, "state": submission.state.value, "avatar_id": submission.avatar_id})
     return {

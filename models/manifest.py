@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,6 +13,7 @@ from models.manifest_parsers import MAX_ROWS, PARSERS, SPLIT_HINT, RawRow
 from models.reason import Reason
 from models.redaction import redact, redact_url
 from models.request import ProvisioningRequest, parse_request
+from models.text_normalization import normalize_reference
 
 MAX_BYTES = 32 * 1024 * 1024
 COLUMNS = ("name", "dataset_video", "consent_video", "extras", "reference")
@@ -26,7 +28,7 @@ _HINTS = {
     "dataset_video": "give the https URL of the MP4 or MOV file itself",
     "consent_video": "give the https URL of the MP4 or MOV file itself",
     "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",
-    "reference": "give a key of at most 256 characters, as text, or omit it",
+    "reference": "give a key of at most 256 characters (in a spreadsheet, format the column as text), or omit it",
     "row": "fix the syntax of the row; docs/batch.md shows each format",
 }
 
@@ -148,13 +150,20 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
         ]
     raw_reference, raw_name = fields.get("reference"), fields.get("name")
     # JSON can hold lone surrogates, which cannot be encoded for output.
-    reference = replace_unstorable_characters(redact(raw_reference)) if isinstance(raw_reference, str) else ""
+    reference = _written_reference(raw_reference) if isinstance(raw_reference, str) else ""
     name = replace_unstorable_characters(redact(raw_name))[:256] if isinstance(raw_name, str) else ""
     if request is None or found_problems:
         problems = [_row_problem(raw.line, unit, column, rule) for column, rule in found_problems]
         return ManifestRow(raw.line, reference[:256], name, None, problems)
     reference = request.reference or f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
     return ManifestRow(raw.line, reference, name, request.model_copy(update={"reference": reference}))
+
+
+def _written_reference(reference: str) -> str:
+    """Return the reference of an invalid row in normal form if it has one, so that duplicates are found."""
+    with contextlib.suppress(ValueError):
+        reference = normalize_reference(reference)
+    return replace_unstorable_characters(redact(reference))
 
 
 def _row_problem(line: int, unit: str, column: str, rule: str) -> Reason:

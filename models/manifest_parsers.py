@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +29,7 @@ _CSV_HINT = (
 )
 # The loader of libyaml is ten times as fast, and most builds of PyYAML include it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SCIENTIFIC_NOTATION = re.compile(r"[+\-\u2212]?\d+(?:[.,]\d+)?E[+\-\u2212]?\d+", re.IGNORECASE)
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -91,6 +93,10 @@ def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
         elif cell or column in _REQUIRED:
             values[column] = cell
+            if column == "reference" and _SCIENTIFIC_NOTATION.fullmatch(cell.strip()):
+                # A spreadsheet displays long numbers so; several references end up as one.
+                rule = "is a number in scientific notation, so its digits are lost: format the column as text"
+                problems.append((column, f"{rule}; it is {cell.strip()!r}"))
     if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
         problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
     values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}

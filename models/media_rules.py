@@ -48,7 +48,8 @@ class MediaFacts(BaseModel):
     `width` and `height` are pixels as displayed, after rotation. `container` is "mp4" or "mov" by the brand that
     the file declares, else that brand. `duration_seconds` is the duration of the longest video track, None if the
     file does not state it. `etag` is the ETag of the host, or None if absent. `sha256` is the digest of the whole
-    file, None if it was not requested.
+    file, None if it was not requested. `sample_sha256` is that of its size, first and last bytes; see
+    media/remote_file.py.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,6 +64,7 @@ class MediaFacts(BaseModel):
     has_audio: bool
     etag: str | None = None
     sha256: str | None = None
+    sample_sha256: str | None = None
 
 
 class MediaPolicy(BaseModel):

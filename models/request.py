@@ -19,7 +19,9 @@ from pydantic import (
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.errors import InvalidRequest
+from models.recording_identity import canonical_form
 from models.redaction import contains_secret, redact, redact_url
+from models.text_normalization import normalize_name, normalize_reference, refuse_control_characters
 
 MAX_EXTRAS = 9
 """Argil's schema allows ten pairs; one is reserved for the submission id."""
@@ -46,13 +48,18 @@ def _validate_https_url(url: str) -> str:
         raise ValueError("must not contain a user name or password")
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("must not contain white space or control characters")
+    # A host never receives what follows a #, and programs disagree about a backslash.
+    for character, replacement in (("#", "%23"), ("\\", "%5C")):
+        if character in url:
+            raise ValueError(
+                f"must not contain {character}: in the name of a file it must be written {replacement}"
+            )
     return url
 
 
-def _reject_nul(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain a NUL character")
-    return text
+def _if_text(function: Callable[[str], str]) -> BeforeValidator:
+    """Apply a function before pydantic checks length and encoding of the text; write it after the `Field`."""
+    return BeforeValidator(lambda value: function(value) if isinstance(value, str) else value)
 
 
 def _reject_secrets(text: str) -> str:
@@ -66,8 +73,8 @@ HttpsUrl = Annotated[
     Field(max_length=8192, json_schema_extra={"format": "uri", "pattern": "^https://"}),
     AfterValidator(_validate_https_url),
 ]
-ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), AfterValidator(_reject_nul)]
-ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), AfterValidator(_reject_nul)]
+ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(refuse_control_characters)]
+ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), _if_text(refuse_control_characters)]
 
 
 def _reject_reserved_key(extras: dict[str, str]) -> dict[str, str]:
@@ -77,7 +84,7 @@ def _reject_reserved_key(extras: dict[str, str]) -> dict[str, str]:
 
 
 def _empty_as_none(value: object) -> object:
-    """Parse an empty string as None: a form sends an empty string for a blank field."""
+    """Return None for an empty string: a form sends one for a blank field. It runs after the text is trimmed."""
     return None if value == "" else value
 
 
@@ -103,7 +110,7 @@ class ProvisioningRequest(BaseModel):
             description="The avatar's name at Argil, 1 to 256 characters.",
             examples=["Ada Lovelace"],
         ),
-        AfterValidator(_reject_nul),
+        _if_text(normalize_name),
         AfterValidator(_reject_secrets),
     ]
     dataset_video: Annotated[
@@ -135,11 +142,9 @@ class ProvisioningRequest(BaseModel):
         AfterValidator(_reject_reserved_key),
     ] = {}
     reference: Annotated[
-        Annotated[
-            str, Field(min_length=1, max_length=256), AfterValidator(_reject_nul), AfterValidator(_reject_secrets)
-        ]
-        | None,
+        Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_reject_secrets)] | None,
         BeforeValidator(_empty_as_none),
+        _if_text(normalize_reference),
         Field(
             title="Reference",
             description="Your own unique key for this provisioning. One reference never creates a second avatar.",
@@ -149,23 +154,14 @@ class ProvisioningRequest(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """The identity of a request: SHA-256 (hex) of name, extras and both URLs without their queries."""
+        """The identity of a request: SHA-256 (hex) of name, extras and the identities of both recordings."""
         parts = [
             self.name,
-            canonical_url(self.dataset_video),
-            canonical_url(self.consent_video),
+            canonical_form(self.dataset_video),
+            canonical_form(self.consent_video),
             sorted(self.extras.items()),
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def canonical_url(url: str) -> str:
-    """Return the stable identity of a recording: its URL without query and fragment, with the host in lower case.
-
-    The query is dropped because a presigned URL has a new one each time it is signed.
-    """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.lower(), query="", fragment="").geturl()
 
 
 def validate_recording_url(url: str) -> None:

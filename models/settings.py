@@ -19,6 +19,7 @@ from pydantic_settings import (
 
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
+from models.recording_identity import configure_signature_parameters
 from models.redaction import register_secret
 from models.reference_host import reference_host
 
@@ -86,6 +87,12 @@ def _default_database_url() -> str:
     return f"sqlite+aiosqlite:///{HOME.expanduser() / 'avatars.db'}"
 
 
+def _validate_parameter_names(names: frozenset[str]) -> frozenset[str]:
+    if any(re.search(r"[\s&=?#%]", name) for name in names):
+        raise ValueError("must be comma-separated names of query parameters, for example `sig,expiry`")
+    return names
+
+
 MAX_SECONDS = 100 * 365 * 86400
 """A hundred years, so that adding it to a date does not overflow."""
 
@@ -125,6 +132,9 @@ class Settings(BaseSettings):
     avatars_media_consent_audio: Enforcement = "strict"
     avatars_media_url_min_validity_seconds: GraceSeconds = 3600
     avatars_hash_consent_video: bool = True
+    avatars_signature_parameters: Annotated[frozenset[str], NoDecode, AfterValidator(_validate_parameter_names)] = (
+        frozenset()
+    )
     avatars_poll_min_seconds: Seconds = 5
     avatars_poll_max_seconds: Seconds = 60
     avatars_training_timeout_seconds: Seconds = 21600
@@ -138,17 +148,19 @@ class Settings(BaseSettings):
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
     avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_validate_webhook_token)] = None
 
-    @field_validator("avatars_media_allowed_hosts", mode="before")
+    @field_validator("avatars_media_allowed_hosts", "avatars_signature_parameters", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """Parse a comma-separated list."""
         if isinstance(value, str):
-            return frozenset(host.strip().lower() for host in value.split(",") if host.strip())
+            return frozenset(item.strip().lower() for item in value.split(",") if item.strip())
         return value
 
     @classmethod
     def load(cls) -> Settings:
-        """Load the environment and .env, and register the secrets among them for redaction in this process.
+        """Load the environment and .env, and apply them to this process.
+
+        The secrets among them are redacted from now on, and AVATARS_SIGNATURE_PARAMETERS is part of no identity.
 
         Raises:
             SettingsError: All invalid settings, and all settings that are set by a former name.
@@ -169,6 +181,7 @@ class Settings(BaseSettings):
         for secret in (settings.argil_api_key, settings.avatars_webhook_token):
             if secret is not None:
                 register_secret(secret.get_secret_value())
+        configure_signature_parameters(settings.avatars_signature_parameters)
         return settings
 
     @property

@@ -9,8 +9,9 @@ from typing import Any
 from models.errors import SharedRecordings
 from models.manifest import DERIVED_REFERENCE_PREFIX, ManifestRow
 from models.media_rules import MediaRole
+from models.recording_identity import canonical_form, shown_form
 from models.redaction import redact_url
-from models.request import ProvisioningRequest, canonical_url
+from models.request import ProvisioningRequest
 
 MAX_LISTED_ROWS = 10
 """Rows that the text of a group lists."""
@@ -72,7 +73,7 @@ def find_shared_recordings(
                 (MediaRole.DATASET, row.request.dataset_video),
                 (MediaRole.CONSENT, row.request.consent_video),
             ):
-                uses.setdefault(canonical_url(url), []).append((row, role, url))
+                uses.setdefault(canonical_form(url), []).append((row, role, url))
     groups: dict[tuple[int, ...], list[tuple[ManifestRow, MediaRole, str]]] = {}
     for users in uses.values():
         lines = tuple(dict.fromkeys(row.line for row, _, _ in users))
@@ -87,7 +88,7 @@ def _build_group(users: Iterable[tuple[ManifestRow, MediaRole, str]]) -> SharedR
     roles: set[MediaRole] = set()
     for row, role, url in users:
         references.setdefault(row.line, row.reference)
-        recordings.setdefault(canonical_url(url), redact_url(url).removesuffix("?…"))
+        recordings.setdefault(canonical_form(url), shown_form(url))
         roles.add(role)
     return SharedRecordingGroup(
         recordings=tuple(recordings.values()),
@@ -102,7 +103,7 @@ class ContentIndex:
 
     def __init__(self) -> None:
         self._first_use: dict[str, tuple[int, str]] = {}
-        """Line and canonical URL of the first row with a content, by its SHA-256."""
+        """Line and canonical form of the first row with a content, by the digest of its sample."""
 
     def find_copies(self, line: int, request: ProvisioningRequest, media_facts: Mapping[str, Any]) -> list[str]:
         """Remember the recordings of a row; return a warning for each that is a copy of an earlier row's.
@@ -112,16 +113,16 @@ class ContentIndex:
         Args:
             line: The line of the row.
             request: The request of the row.
-            media_facts: The facts of the media check by role. A recording without a SHA-256 is not compared.
+            media_facts: The facts of the media check by role. A recording without a digest is not compared.
 
         """
         warnings = []
         urls = {MediaRole.DATASET: request.dataset_video, MediaRole.CONSENT: request.consent_video}
         for role, url in urls.items():
-            if (sha256 := (media_facts.get(role) or {}).get("sha256")) is None:
+            if (digest := (media_facts.get(role) or {}).get("sample_sha256")) is None:
                 continue
-            identity = canonical_url(url)
-            first_line, first_identity = self._first_use.setdefault(sha256, (line, identity))
+            identity = canonical_form(url)
+            first_line, first_identity = self._first_use.setdefault(digest, (line, identity))
             if first_line != line and first_identity != identity:
                 warnings.append(
                     f"the {role} recording of line {line} has the same content as one of line {first_line}, "

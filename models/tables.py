@@ -196,7 +196,10 @@ quarantine_table = Table(
     METADATA,
     Column("id", AutoIncrementId, primary_key=True),
     Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
-    Column("input_hash", String(64), index=True, nullable=False),
+    Column("identity_sha256", String(64), index=True),
+    Column("legacy_identity_sha256", String(64), index=True),
+    Column("content_sha256", String(64), index=True),
+    Column("sample_sha256", String(64), index=True),
     Column("input_identity", Text, nullable=False),
     Column("etag", Text256),
     Column("size_bytes", BigInteger),
@@ -205,7 +208,11 @@ quarantine_table = Table(
     Column("release_reason", RedactedText),
     Index("ix_quarantine_etag_size_bytes", "etag", "size_bytes"),
 )
-"""A recording of a refused avatar: requests with it are rejected until an operator releases it."""
+"""A recording of a refused avatar: requests with it are rejected until an operator releases it.
+
+`legacy_identity_sha256` identifies a recording that was erased before revision `recording_identity`; the others
+have `identity_sha256`. models/recording_identity.py explains the digests.
+"""
 
 webhook_delivery_table = Table(
     "webhook_deliveries",

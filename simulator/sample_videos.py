@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import uuid
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -34,6 +35,12 @@ def ensure_sample(name: str, directory: Path) -> Path:
         SAMPLES[name](unfinished)
         unfinished.replace(path)
     return path
+
+
+def copy_as_another_recording(source: Path, target: Path) -> None:
+    """Copy a video with other bytes at its end, as if it were recorded again: a box that players skip."""
+    box = uuid.uuid4().bytes
+    target.write_bytes(source.read_bytes() + struct.pack(">I4s", 8 + len(box), b"free") + box)
 
 
 def make_video(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from models.tables import (
     provisioning_table,
     submission_table,
 )
+from models.text_normalization import normalize_reference
 from store import mappers, pagination
 from store.database import Database
 
@@ -34,12 +36,15 @@ class LedgerReader:
         self._clock = clock
 
     async def get(self, key: str) -> Provisioning:
-        """Return the provisioning with this id or reference. Raises UnknownProvisioning."""
+        """Return the provisioning with this id or reference, in any form. Raises UnknownProvisioning."""
         query = select(provisioning_table)
+        keys = [(provisioning_table.c.id, key), (provisioning_table.c.reference, key)]
+        with contextlib.suppress(ValueError):  # no reference has such characters
+            keys.append((provisioning_table.c.reference, normalize_reference(key)))
 
         def find(connection: Connection) -> Provisioning | None:
-            for column in (provisioning_table.c.id, provisioning_table.c.reference):
-                if row := connection.execute(query.where(column == key)).one_or_none():
+            for column, value in dict.fromkeys(keys):
+                if row := connection.execute(query.where(column == value)).one_or_none():
                     return mappers.to_provisioning(row)
             return None
 

@@ -10,12 +10,13 @@ from sqlalchemy import Connection, inspect, text
 from models.errors import DatabaseError
 from store.database import Database
 
-HEAD_REVISION = "initial"
+HEAD_REVISION = "recording_identity"
 """The latest revision in migrations/versions.
 
 A constant, so that Alembic is imported only for an upgrade: the import takes a fifth of the CPU time of
 `avatars list`.
 """
+_UPGRADABLE_REVISIONS = {None, "initial"}
 
 
 def _current(connection: Connection) -> str | None:
@@ -27,7 +28,7 @@ def _current(connection: Connection) -> str | None:
 
 def _require_known(current: str | None) -> None:
     """Raise DatabaseError if the ledger has a revision that this version cannot upgrade."""
-    if current not in {None, HEAD_REVISION}:
+    if current not in {*_UPGRADABLE_REVISIONS, HEAD_REVISION}:
         raise DatabaseError(
             f"the ledger has schema revision {current}, which this version does not know",
             hint="create a new ledger: point AVATARS_DATABASE_URL at a new file or database. If a newer version of "

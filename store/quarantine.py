@@ -2,62 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from models.clock import Clock
 from models.provisioning import Provisioning
-from models.request import canonical_url
+from models.recording_identity import RecordingIdentity
 from models.tables import quarantine_table
 from store.database import Database
 
-# Built once, because building a statement costs more than running it. An unknown ETag or size is NULL,
-# which matches no row.
+_columns = quarantine_table.c
+# Built once, because building a statement costs more than running it. What is unknown is NULL: it matches no row.
 _FIND_QUARANTINING_PROVISIONING = (
-    select(quarantine_table.c.provisioning_id)
+    select(_columns.provisioning_id)
     .where(
         or_(
-            quarantine_table.c.input_hash == bindparam("hash"),
+            _columns.identity_sha256 == bindparam("digest"),
+            _columns.legacy_identity_sha256 == bindparam("legacy_digest"),
+            _columns.legacy_identity_sha256 == bindparam("canonical_legacy_digest"),
+            _columns.content_sha256 == bindparam("content_sha256"),
             and_(
-                quarantine_table.c.etag == bindparam("etag"),
-                quarantine_table.c.size_bytes == bindparam("size_bytes"),
+                _columns.sample_sha256 == bindparam("sample_sha256"),
+                # Two whole files that differ are two recordings, whatever their samples say.
+                or_(
+                    _columns.content_sha256.is_(None),
+                    bindparam("content_sha256", type_=_columns.content_sha256.type).is_(None),
+                ),
             ),
+            and_(_columns.etag == bindparam("etag"), _columns.size_bytes == bindparam("size_bytes")),
         ),
-        quarantine_table.c.released_at.is_(None),
+        _columns.released_at.is_(None),
     )
     .limit(1)
 )
-
-
-@dataclass(frozen=True)
-class RecordingIdentity:
-    """What identifies a recording: its canonical URL or, if known, its ETag and size together."""
-
-    identity: str
-    etag: str | None = None
-    size_bytes: int | None = None
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the identity as hex digits, short enough for any index."""
-        return hashlib.sha256(self.identity.encode()).hexdigest()
 
 
 def recording_identities(provisioning: Provisioning) -> dict[str, RecordingIdentity]:
     """Return the identities of both recordings by role (`dataset`, `consent`), with the media check's facts."""
     media = provisioning.media_facts or {}
     urls = {"dataset": provisioning.request.dataset_video, "consent": provisioning.request.consent_video}
-    return {
-        role: RecordingIdentity(
-            canonical_url(url),
-            (media.get(role) or {}).get("etag"),
-            (media.get(role) or {}).get("size_bytes"),
-        )
-        for role, url in urls.items()
-    }
+    return {role: RecordingIdentity.from_facts(url, media.get(role)) for role, url in urls.items()}
 
 
 class QuarantineRepository:
@@ -72,8 +57,10 @@ class QuarantineRepository:
         values = [
             {
                 "provisioning_id": provisioning.id,
-                "input_hash": recording.hash,
-                "input_identity": recording.identity,
+                "identity_sha256": recording.digest,
+                "content_sha256": recording.content_sha256,
+                "sample_sha256": recording.sample_sha256,
+                "input_identity": recording.shown,
                 "etag": recording.etag,
                 "size_bytes": recording.size_bytes,
                 "quarantined_at": self._clock.now(),
@@ -90,13 +77,22 @@ class QuarantineRepository:
 
     async def find_provisioning_for(self, recording: RecordingIdentity) -> str | None:
         """Return the id of the refused provisioning that quarantined this recording, or None."""
-        parameters = {"hash": recording.hash, "etag": recording.etag, "size_bytes": recording.size_bytes}
+        legacy_digest, canonical_legacy_digest = recording.legacy_digests
+        parameters = {
+            "digest": recording.digest,
+            "legacy_digest": legacy_digest,
+            "canonical_legacy_digest": canonical_legacy_digest,
+            "content_sha256": recording.content_sha256,
+            "sample_sha256": recording.sample_sha256,
+            "etag": recording.etag,
+            "size_bytes": recording.size_bytes,
+        }
         return await self._database.read(
             lambda connection: connection.execute(_FIND_QUARANTINING_PROVISIONING, parameters).scalar_one_or_none()
         )
 
     async def release(self, provisioning_id: str, reason: str) -> Sequence[str]:
-        """Release the recordings of a refused provisioning; return the identities that were in quarantine."""
+        """Release the recordings of a refused provisioning; return those that were in quarantine, as shown."""
         statement = (
             update(quarantine_table)
             .where(quarantine_table.c.provisioning_id == provisioning_id, quarantine_table.c.released_at.is_(None))

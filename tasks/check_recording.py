@@ -9,10 +9,11 @@ from models.media_codes import MediaCode
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning
 from models.reason import Reason
+from models.recording_identity import RecordingIdentity
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_checks import RecordingCheckResult
-from store.quarantine import RecordingIdentity, recording_identities
+from store.quarantine import recording_identities
 
 
 @task(task_run_name="check-{role}-video", **TASK_OPTIONS)
@@ -41,11 +42,10 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
         facts = report.facts
         if facts is None:
             return RecordingCheckResult(role=role, reasons=report.reasons)
-        by_content = RecordingIdentity(by_url.identity, facts.etag, facts.size_bytes)
+        facts_json = facts.model_dump(mode="json")
+        by_content = RecordingIdentity.from_facts(url, facts_json)
         reasons = [*await _quarantine_reasons(context, role, by_content), *report.reasons]
-        return RecordingCheckResult(
-            role=role, reasons=reasons, warnings=report.warnings, facts=facts.model_dump(mode="json")
-        )
+        return RecordingCheckResult(role=role, reasons=reasons, warnings=report.warnings, facts=facts_json)
 
 
 async def _quarantine_reasons(context: AppContext, role: MediaRole, recording: RecordingIdentity) -> list[Reason]:

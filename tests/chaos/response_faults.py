@@ -58,7 +58,7 @@ def damaged_gzip(position: float) -> Change:
     """Return the body compressed, with one damaged byte."""
 
     def change(body: bytes) -> httpx.Response:
-        content = bytearray(gzip.compress(body))
+        content = bytearray(gzip.compress(body, mtime=0))
         content[int(position * (len(content) - 1))] ^= 0xFF
         stream = httpx.ByteStream(bytes(content))
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=stream)

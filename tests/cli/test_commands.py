@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import uuid
 from pathlib import Path
@@ -10,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from simulator.media_host import MediaHost
+from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator
+from store.migrate import HEAD_REVISION
 from tests.cli_process import CompletedCommand, avatars, provision_args, start
 
 
@@ -22,7 +23,7 @@ def test_each_outcome_has_its_exit_code_and_document(
 ) -> None:
     copy = uuid.uuid4().hex
     for name in ("dataset.mp4", "consent.mp4"):
-        shutil.copyfile(sample_folder / name, sample_folder / f"{copy}-{name}")
+        copy_as_another_recording(sample_folder / name, sample_folder / f"{copy}-{name}")
     cases = {
         "READY": (0, provision_args(videos)),
         "REJECTED": (2, provision_args(videos, dataset="dataset-40s.mp4", consent="consent-45s.mp4")),
@@ -240,4 +241,4 @@ def test_unknown_provisioning_is_one_clear_error(simulated: ArgilSimulator) -> N
 
 
 def test_db_upgrade_prints_the_revision(simulated: ArgilSimulator) -> None:
-    assert "revision initial" in avatars("db", "upgrade").out
+    assert f"revision {HEAD_REVISION}" in avatars("db", "upgrade").out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import uuid
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from simulator.media_host import MediaHost
+from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator, run_argil
 from tests.prefect_workers import work_pool, worker
 from tests.stack import PrefectApi, wait_for
@@ -85,7 +85,7 @@ def test_worker_runs_suspend_and_finish_by_outcome(
 ) -> None:
     prefix = uuid.uuid4().hex
     for name in ("dataset.mp4", "consent.mp4"):
-        shutil.copyfile(sample_folder / name, sample_folder / f"{prefix}{name}")
+        copy_as_another_recording(sample_folder / name, sample_folder / f"{prefix}{name}")
     requests: dict[str, dict[str, Any]] = {
         "Ready": {"name": "Ada", **urls(videos)},
         "Refused": {"name": "Eve", **urls(videos, prefix), "extras": {"simulator": "refuse"}},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from models.request import ProvisioningRequest
 from models.settings import Settings
 from services.store import open_store
 from simulator.media_host import MediaHost
+from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator
 from store.ledger import Ledger
 
@@ -76,7 +76,7 @@ def copy_samples(samples: Path) -> tuple[str, str]:
     """Return the names of new copies of the samples, for tests that put recordings into quarantine."""
     prefix, names = uuid.uuid4().hex, []
     for name in ("dataset.mp4", "consent.mp4"):
-        shutil.copyfile(samples / name, samples / f"{prefix}-{name}")
+        copy_as_another_recording(samples / name, samples / f"{prefix}-{name}")
         names.append(f"{prefix}-{name}")
     return names[0], names[1]
 

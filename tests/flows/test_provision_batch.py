@@ -7,6 +7,7 @@ import shutil
 import socket
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from models.settings import Settings
 from services.context import build_context, override_context
 from services.store import open_store
 from simulator.media_host import MediaHost
+from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
@@ -53,11 +55,11 @@ class RowFactory:
             **more,
         }
 
-    def copies(self) -> dict[str, str]:
+    def copies(self, copy: Callable[[Path, Path], object] = copy_as_another_recording) -> dict[str, str]:
         urls = {}
         for role in ("dataset", "consent"):
             name = f"{uuid.uuid4().hex}.mp4"
-            shutil.copyfile(self._folder / f"{role}.mp4", self._folder / name)
+            copy(self._folder / f"{role}.mp4", self._folder / name)
             urls[f"{role}_video"] = self._videos.url(name)
         return urls
 
@@ -264,7 +266,7 @@ async def test_rows_that_share_recordings_are_refused_unless_recorded(
 async def test_copy_of_a_consent_is_warned_about(
     simulated: ArgilSimulator, rows_factory: RowFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = [rows_factory.row("Ada"), rows_factory.row("Eve", **rows_factory.copies())]
+    rows = [rows_factory.row("Ada"), rows_factory.row("Eve", **rows_factory.copies(shutil.copyfile))]
     assert (await run(rows, allow_shared_recordings=False)).name == "Ready"
     assert any("has the same content as one of line" in message for message in caplog.messages)
     assert len(simulated.account.posts) == 2

@@ -6,7 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.request import ProvisioningRequest, canonical_url, parse_request, validate_recording_url
+from models.recording_identity import canonical_form, shown_form
+from models.request import ProvisioningRequest, parse_request, validate_recording_url
 from tests.fuzz.target import FuzzTarget, expect_own_errors, secret_urls
 
 any_text = st.text(max_size=20) | st.text(st.characters(), max_size=20) | secret_urls() | st.just("a" * 300)
@@ -39,7 +40,8 @@ def _check(fields: dict[Any, Any]) -> None:
     if request is not None:
         assert parse_request(request.model_dump()) == request
         assert ProvisioningRequest.model_validate_json(request.model_dump_json()).fingerprint == request.fingerprint
-        assert "?" not in canonical_url(request.dataset_video)
+        assert "?" not in shown_form(request.dataset_video)
+        assert canonical_form(canonical_form(request.dataset_video)) == canonical_form(request.dataset_video)
         request.model_dump_json().encode()
     for value in fields.values():
         if isinstance(value, str):

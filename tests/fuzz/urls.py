@@ -15,6 +15,7 @@ from models.file_sharing import match_service
 from models.manifest import detect_format
 from models.media_rules import MediaRole
 from models.presigned_urls import check_expiry, find_problem
+from models.recording_identity import RecordingIdentity
 from models.redaction import redact, redact_url
 from models.request import validate_recording_url
 from models.signature_terms import parse_terms
@@ -69,6 +70,7 @@ _presigned = st.builds(
 
 def _check(url: str) -> None:
     assert_no_secrets([redact_url(url), redact(f"see {url} there"), mask_token(url)])
+    RecordingIdentity.from_facts(url)
     terms = parse_terms(url)
     if problem := find_problem(terms, NOW):
         assert_no_secrets([problem.detail])

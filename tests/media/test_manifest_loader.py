@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media import manifest_loader
-from media.manifest_loader import fetch_manifest
+from media.manifest_loader import fetch_manifest, load_manifest
 from media.range_client import FetchLimits
 from models.errors import InvalidManifest, MediaUnreachable
 from simulator.media_host import MediaHost
@@ -65,3 +65,10 @@ def test_server_error_for_manifest_is_unreachable(media_host: MediaHost, trustin
         fetch_manifest(
             media_host.url("status/500/rows.csv"), allowed_hosts=ALLOWED, ssl_context=trusting, limits=limits
         )
+
+
+def test_manifest_url_with_a_number_sign_is_refused() -> None:
+    with pytest.raises(InvalidManifest, match="cut at a #") as caught:
+        load_manifest("https://h.example/week#3.csv?sig=CANARY")
+    assert "%23" in caught.value.hint
+    assert "CANARY" not in f"{caught.value}"

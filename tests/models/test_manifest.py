@@ -157,11 +157,57 @@ def test_bad_jsonl_line_does_not_stop_the_next(line: bytes, message: str) -> Non
 
 def test_csv_as_exported_by_spreadsheets_is_parsed() -> None:
     text = "\ufeffname;dataset_video;consent_video;extras.team\r\n\r\n"
-    text += f'"A\r\nda";{DATASET};{CONSENT};\r\n;;;\r\nEve;x;{CONSENT};b\r\n'
+    text += f'"Ada\r\n";{DATASET};{CONSENT};\r\n;;;\r\nEve;x;{CONSENT};b\r\n'
     ada, eve = parse_manifest(text.encode(), "csv")
     assert ada.request is not None
-    assert (ada.line, ada.request.name, ada.request.extras) == (3, "A\r\nda", {})
+    assert (ada.line, ada.request.name, ada.request.extras) == (3, "Ada", {})
     assert (eve.line, [code for code, _ in problems_of(eve)]) == (6, ["row.dataset_video"])
+
+
+SCIENTIFIC = ["4.71E+15", "4,71E+15", "1e5", "-2.5e-7", " 4.71E+15 ", "1E300"]
+
+
+@pytest.mark.parametrize("reference", SCIENTIFIC)
+def test_csv_reference_in_scientific_notation_fails(reference: str) -> None:
+    text = f"name;dataset_video;consent_video;reference\nAda;{DATASET};{CONSENT};{reference}\n"
+    [row] = parse_manifest(text.encode(), "csv")
+    assert row.request is None
+    [(code, message)] = problems_of(row)
+    assert code == "row.reference"
+    assert f"format the column as text; it is '{reference.strip()}'" in message
+
+
+@pytest.mark.parametrize("reference", ["4711", "4.71", "e5", "1e5x", "E+15", "creator-1e5", "1e5-2"])
+def test_csv_reference_with_digits_is_valid(reference: str) -> None:
+    [row] = parse_manifest(f"{HEADER}Ada,{DATASET},{CONSENT},{reference},,\n".encode(), "csv")
+    assert (row.reference, row.problems) == (reference, ())
+
+
+@pytest.mark.parametrize("reference", SCIENTIFIC)
+@pytest.mark.parametrize("format_name", ["jsonl", "yaml"])
+def test_text_in_scientific_notation_is_a_reference(format_name: str, reference: str) -> None:
+    [row] = parse_manifest(write_manifest(format_name, [{**ROW, "reference": reference}]), format_name)
+    assert row.reference == reference.strip()
+    [listed] = parse_rows([{**ROW, "reference": reference}])
+    assert listed.reference == reference.strip()
+
+
+@pytest.mark.parametrize("spelling", ["b ", "\u00a0b", "b\u200b"])
+def test_spellings_of_one_reference_are_duplicates(spelling: str) -> None:
+    rows = parse_rows([{**ROW, "reference": "b"}, {**ROW, "reference": spelling, "name": "Eve"}])
+    assert [code for row in rows for code, _ in problems_of(row)] == ["row.duplicate"] * 2
+    rows = parse_rows([{**ROW, "reference": "b"}, {**ROW, "reference": spelling, "name": ""}])
+    assert [code for row in rows for code, _ in problems_of(row)] == ["row.duplicate", "row.name", "row.duplicate"]
+
+
+def test_derived_reference_ignores_signature_and_spelling() -> None:
+    one, other = (
+        parse_rows([{**ROW, "reference": "", "dataset_video": url}])[0].reference
+        for url in ("https://h/dl?id=1&X-Amz-Signature=1", "https://H:443/x/../dl?X-Amz-Signature=2&id=%31")
+    )
+    assert one == other
+    [stranger] = parse_rows([{**ROW, "reference": "", "dataset_video": "https://h/dl?id=2"}])
+    assert stranger.reference != one
 
 
 def test_csv_row_with_extra_cells_or_repeated_pair_fails() -> None:

@@ -89,7 +89,7 @@ UNINTELLIGIBLE = [
     respond(201, [OURS]),
     respond(201, json.dumps(OURS)[:-5]),
     respond(201, json.dumps(OURS).replace('"id"', '"id": "a-2", "id"')),
-    respond(201, gzip.compress(json.dumps(OURS).encode())[:-8]),
+    respond(201, gzip.compress(json.dumps(OURS).encode(), mtime=0)[:-8]),
     respond(201, "[" * 100_000),
     respond(201, '{"id": ' + "9" * 5000 + "}"),
     *(respond(200, {"code": code, "message": "no"}) for code in (401, 402, 403, 429)),

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from models.errors import SettingsError
+from models.recording_identity import canonical_form
 from models.settings import Settings, is_loopback
 
 KEY = "canary-key"
@@ -223,6 +224,23 @@ def test_environment_overrides_the_env_file(monkeypatch: pytest.MonkeyPatch, emp
     assert settings.require_api_key() == KEY
     assert settings.avatars_retrain_limit == 2
     assert settings.avatars_media_allowed_hosts == {"a.example", "b.example"}
+
+
+def test_signature_parameters_apply_to_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "https://h.example/a?Ticket=2&id=1&until=3"
+    monkeypatch.setenv("AVATARS_SIGNATURE_PARAMETERS", "ticket, Until,")
+    assert Settings.load().avatars_signature_parameters == {"ticket", "until"}
+    assert canonical_form(url) == "https://h.example/a?id=1"
+    monkeypatch.delenv("AVATARS_SIGNATURE_PARAMETERS")
+    Settings.load()
+    assert canonical_form(url) == url
+
+
+@pytest.mark.parametrize("value", ["ticket=1", "?ticket", "a b", "a&b"])
+def test_signature_parameters_must_be_names(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("AVATARS_SIGNATURE_PARAMETERS", value)
+    with pytest.raises(SettingsError, match=r"AVATARS_SIGNATURE_PARAMETERS: .*names of query parameters"):
+        Settings.load()
 
 
 def test_invalid_value_in_env_file_names_its_variable(empty_folder: Path) -> None:

@@ -91,18 +91,18 @@ def test_long_group_text_and_error_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("consent", "facts", "count"),
     [
-        ("copy.mp4?X-Amz-Signature=canary-signature", {"consent": {"sha256": "1"}}, 1),
-        ("copy.mp4", {"dataset": {"sha256": "1"}}, 1),  # a copy of the consent, used as a dataset
-        ("copy.mp4", {"consent": {"sha256": "2"}}, 0),
-        ("a-consent.mp4?X-Amz-Signature=other", {"consent": {"sha256": "1"}}, 0),  # known before the check
-        ("copy.mp4", {"consent": {"sha256": None}, "dataset": None}, 0),
+        ("copy.mp4?X-Amz-Signature=canary-signature", {"consent": {"sample_sha256": "1"}}, 1),
+        ("copy.mp4", {"dataset": {"sample_sha256": "1"}}, 1),  # a copy of the consent, used as a dataset
+        ("copy.mp4", {"consent": {"sample_sha256": "2"}}, 0),
+        ("a-consent.mp4?X-Amz-Signature=other", {"consent": {"sample_sha256": "1"}}, 0),  # known before the check
+        ("copy.mp4", {"consent": {"sample_sha256": None}, "dataset": None}, 0),
         ("copy.mp4", {}, 0),
     ],
 )
 def test_copy_under_another_url_is_warned_about(consent: str, facts: dict[str, Any], count: int) -> None:
     first, second = manifest(ADA, ("Eve", "e.mp4", consent, "r-2"))
     contents = ContentIndex()
-    assert contents.find_copies(first.line, first.request, {"consent": {"sha256": "1"}}) == []
+    assert contents.find_copies(first.line, first.request, {"consent": {"sample_sha256": "1"}}) == []
     warnings = contents.find_copies(second.line, second.request, facts)
     assert len(warnings) == count
     assert all("line 2 has the same content as one of line 1" in warning for warning in warnings)

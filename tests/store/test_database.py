@@ -45,7 +45,7 @@ def test_head_revision_is_the_newest_migration() -> None:
 
 async def test_upgrading_twice_is_idempotent(database: Database) -> None:
     await migrate.upgrade(database)
-    assert await migrate.schema_revisions(database) == ("initial", "initial")
+    assert await migrate.schema_revisions(database) == (migrate.HEAD_REVISION, migrate.HEAD_REVISION)
 
 
 async def test_ledger_of_an_unknown_revision_is_a_clear_error(database: Database) -> None:
@@ -56,7 +56,7 @@ async def test_ledger_of_an_unknown_revision_is_a_clear_error(database: Database
     for prepare in (migrate.upgrade, migrate.ensure_schema):
         with pytest.raises(DatabaseError, match="revision 0005, which this version does not know"):
             await prepare(database)
-    assert await migrate.schema_revisions(database) == ("0005", "initial")
+    assert await migrate.schema_revisions(database) == ("0005", migrate.HEAD_REVISION)
 
 
 def test_concurrent_first_starts_on_sqlite_all_succeed(tmp_path: Path) -> None:

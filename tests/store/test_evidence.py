@@ -13,13 +13,14 @@ from models.errors import DatabaseError, ProvisioningErased, StaleVersion
 from models.evidence import evidence_report
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
+from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
 from models.webhook import WebhookDelivery
 from store.database import Database
 from store.erasure import erase
 from store.evidence import list_evidence
 from store.ledger import Ledger
-from store.quarantine import QuarantineRepository, RecordingIdentity
+from store.quarantine import QuarantineRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
@@ -199,11 +200,9 @@ async def test_quarantine_remains_after_erasure(
     provisioning = await refused(ledger, submitted, owner)
     await erase(ledger.database, clock, provisioning, owner, "asked for")
     quarantine = QuarantineRepository(ledger.database, clock)
-    assert await quarantine.find_provisioning_for(RecordingIdentity(DATASET_URL)) == provisioning.id
-    assert (
-        await quarantine.find_provisioning_for(RecordingIdentity("https://elsewhere.example/copy.mp4", '"d"', 7))
-        == provisioning.id
-    )
+    copy = RecordingIdentity.from_facts("https://elsewhere.example/copy.mp4", {"sha256": CONSENT_SHA256})
+    for recording in (RecordingIdentity.from_facts(DATASET_URL), copy):
+        assert await quarantine.find_provisioning_for(recording) == provisioning.id
 
 
 async def test_same_request_attaches_to_erased_provisioning(

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import insert
 
 from models.provisioning import LeaseOwner, Provisioning
+from models.recording_identity import RecordingIdentity, legacy_digest
 from models.request import ProvisioningRequest
+from models.tables import quarantine_table
 from store.database import Database
 from store.ledger import Ledger
-from store.quarantine import QuarantineRepository, RecordingIdentity, recording_identities
+from store.quarantine import QuarantineRepository, recording_identities
 from tests.fakes import FakeClock
+
+SAMPLE, CONSENT_SAMPLE, CONTENT, OTHER = (digit * 64 for digit in "abcd")
+ETAG = f'"{"0f" * 16}"'
+FACTS: dict[str, dict[str, object]] = {
+    "dataset": {"etag": ETAG, "size_bytes": 7, "sample_sha256": SAMPLE},
+    "consent": {"etag": '"1"', "size_bytes": 8, "sample_sha256": CONSENT_SAMPLE, "sha256": CONTENT},
+}
 
 
 @pytest.fixture
@@ -23,45 +33,70 @@ async def refused(
 ) -> Provisioning:
     ledger = Ledger(database, clock)
     opened, _ = await ledger.get_or_create(provisioning_request, "ada-1", owner)
-    media = {"dataset": {"etag": '"d"', "size_bytes": 7}, "consent": {"etag": None, "size_bytes": 8}}
-    return await ledger.transition(opened, owner, "checked", media_facts=media)
+    return await ledger.transition(opened, owner, "checked", media_facts=FACTS)
+
+
+async def quarantining(quarantine: QuarantineRepository, url: str, **facts: object) -> str | None:
+    return await quarantine.find_provisioning_for(RecordingIdentity.from_facts(url, facts))
 
 
 async def test_both_recordings_are_quarantined_by_identity(
     quarantine: QuarantineRepository, refused: Provisioning
 ) -> None:
-    assert (
-        await quarantine.find_provisioning_for(RecordingIdentity("https://videos.example/ada/dataset.mp4")) is None
-    )
+    dataset, consent = "https://videos.example/ada/dataset.mp4", "https://videos.example/ada/consent.mp4"
+    assert await quarantining(quarantine, dataset) is None
     await quarantine.add(refused)
-    assert (
-        await quarantine.find_provisioning_for(RecordingIdentity("https://videos.example/ada/dataset.mp4"))
-        == refused.id
-    )
-    assert (
-        await quarantine.find_provisioning_for(RecordingIdentity("https://videos.example/ada/consent.mp4"))
-        == refused.id
-    )
-    assert await quarantine.find_provisioning_for(RecordingIdentity("https://videos.example/grace.mp4")) is None
+    for url in (
+        dataset,
+        consent,
+        f"{dataset}?X-Amz-Signature=2",
+        "https://videos.example.:443/x/../ada/%64ataset.mp4",
+    ):
+        assert await quarantining(quarantine, url) == refused.id
+    for url in ("https://videos.example/grace.mp4", f"{dataset}?id=2"):
+        assert await quarantining(quarantine, url) is None
 
 
 @pytest.mark.parametrize(
-    ("etag", "size", "is_quarantined"),
-    [('"d"', 7, True), ('"d"', 8, False), ('"x"', 7, False), (None, 8, False), (None, None, False)],
+    ("facts", "is_quarantined"),
+    [
+        ({"sample_sha256": SAMPLE}, True),
+        ({"sample_sha256": SAMPLE, "sha256": CONTENT}, True),
+        ({"sample_sha256": OTHER}, False),
+        ({"sha256": CONTENT}, True),
+        ({"sha256": CONTENT, "sample_sha256": OTHER}, True),
+        ({"sha256": OTHER, "sample_sha256": CONSENT_SAMPLE}, False),
+        ({"sample_sha256": CONSENT_SAMPLE}, True),
+        ({"sample_sha256": None, "sha256": None}, False),
+        ({"etag": ETAG, "size_bytes": 7}, True),
+        ({"etag": ETAG, "size_bytes": 8}, False),
+        ({"etag": None, "size_bytes": 7}, False),
+        ({"etag": '"1"', "size_bytes": 8}, False),
+        ({"etag": f"W/{ETAG}", "size_bytes": 7}, False),
+    ],
 )
-async def test_copy_is_quarantined_by_etag_and_size_together(
-    quarantine: QuarantineRepository,
-    refused: Provisioning,
-    etag: str | None,
-    size: int | None,
-    *,
-    is_quarantined: bool,
+async def test_copy_is_quarantined_by_its_content(
+    quarantine: QuarantineRepository, refused: Provisioning, facts: dict[str, object], *, is_quarantined: bool
 ) -> None:
     await quarantine.add(refused)
-    provisioning_id = await quarantine.find_provisioning_for(
-        RecordingIdentity("https://elsewhere.example/copy.mp4", etag, size)
-    )
-    assert (provisioning_id == refused.id) is is_quarantined
+    actual = await quarantining(quarantine, "https://elsewhere.example/copy.mp4", **facts)
+    assert (actual == refused.id) is is_quarantined
+
+
+async def test_legacy_entry_blocks_any_query(
+    quarantine: QuarantineRepository, database: Database, refused: Provisioning
+) -> None:
+    url = "https://videos.example/old.mp4"
+    values = {
+        "provisioning_id": refused.id,
+        "legacy_identity_sha256": legacy_digest(url),
+        "input_identity": "(erased)",
+        "quarantined_at": refused.created_at,
+    }
+    await database.write(lambda connection: connection.execute(insert(quarantine_table), values))
+    for equivalent in (url, f"{url}?id=2", "https://videos.example:443/%6fld.mp4?sig=3"):
+        assert await quarantining(quarantine, equivalent) == refused.id
+    assert await quarantining(quarantine, "https://videos.example/new.mp4") is None
 
 
 async def test_add_is_idempotent_and_release_frees_both(
@@ -70,12 +105,10 @@ async def test_add_is_idempotent_and_release_frees_both(
     await quarantine.add(refused)
     await quarantine.add(refused)
     released = await quarantine.release(refused.id, "reviewed by Eve: consent is hers")
-    assert sorted(released) == sorted(recording.identity for recording in recording_identities(refused).values())
-    assert (
-        await quarantine.find_provisioning_for(RecordingIdentity("https://videos.example/ada/dataset.mp4")) is None
-    )
+    assert sorted(released) == sorted(recording.shown for recording in recording_identities(refused).values())
+    assert await quarantining(quarantine, "https://videos.example/ada/dataset.mp4", **FACTS["dataset"]) is None
     assert await quarantine.release(refused.id, "again") == []
 
 
-async def test_identity_omits_the_signature(refused: Provisioning) -> None:
-    assert recording_identities(refused)["dataset"].identity == "https://videos.example/ada/dataset.mp4"
+async def test_shown_identity_omits_the_query(refused: Provisioning) -> None:
+    assert recording_identities(refused)["dataset"].shown == "https://videos.example/ada/dataset.mp4"

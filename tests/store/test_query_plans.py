@@ -13,6 +13,7 @@ from sqlalchemy import Connection, event, insert, text
 
 from models.evidence import InputEvidence
 from models.provisioning import LeaseOwner, Provisioning, Status
+from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
 from models.tables import (
     event_table,
@@ -29,12 +30,13 @@ from store.evidence import list_evidence
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.ledger_reader import LedgerReader
-from store.quarantine import QuarantineRepository, RecordingIdentity
+from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 TERMINAL_COUNT = 3000
+CONTENT_FACTS = {"sha256": "a" * 64, "sample_sha256": "b" * 64, "etag": f'"{"c" * 32}"', "size_bytes": 7}
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
@@ -72,7 +74,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ).list_after(TERMINAL_COUNT - 5),
     "QuarantineRepository.find_provisioning_for": lambda ledger, _: QuarantineRepository(
         ledger.database, FakeClock()
-    ).find_provisioning_for(RecordingIdentity("https://a.example/a", '"etag"', 7)),
+    ).find_provisioning_for(RecordingIdentity.from_facts("https://a.example/a", CONTENT_FACTS)),
     "SuspendedRunRepository.exists": lambda ledger, _: SuspendedRunRepository(ledger.database, FakeClock()).exists(
         "run-1"
     ),
@@ -87,6 +89,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ),
     "list_evidence": lambda ledger, provisioning: list_evidence(ledger.database, provisioning.id),
 }
+DIGEST_COLUMNS = ("identity_sha256", "legacy_identity_sha256", "content_sha256", "sample_sha256")
 WRITES = {
     "EventArchive.archive",  # its reads are those of `preview`
     *(
@@ -248,7 +251,7 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
             evidence_table: [evidence | {"provisioning_id": key, "submission_id": f"s-{key}"} for key in ids],
             event_table: [event_values | {"provisioning_id": key} for key in ids],
             quarantine_table: [
-                quarantined | {"provisioning_id": key, "input_hash": key, "size_bytes": number}
+                quarantined | {"provisioning_id": key, "size_bytes": number} | dict.fromkeys(DIGEST_COLUMNS, key)
                 for number, key in enumerate(ids)
             ],
             webhook_delivery_table: [delivery | {"digest": key, "avatar_id": key} for key in ids],

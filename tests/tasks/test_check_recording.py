@@ -14,6 +14,7 @@ from models.reason import Reason
 from tasks.check_recording import check_recording
 from tests.provisioning_harness import VALID_FACTS, FakeMedia, ProvisioningHarness
 
+SAMPLE = "a" * 64
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
 BAD_FACTS = VALID_FACTS.model_copy(
     update={"container": "webm", "width": 640, "height": 360, "duration_seconds": 40.0}
@@ -26,8 +27,8 @@ async def refused(harness: ProvisioningHarness, media: dict[str, Any] | None = N
     """Return a refused provisioning with other recordings, which are in quarantine."""
     other = await harness.accepted(
         reference="refused",
-        dataset_video="https://videos.example/old/dataset.mp4?s=1",
-        consent_video="https://videos.example/old/consent.mp4?s=1",
+        dataset_video="https://videos.example/old/dataset.mp4?X-Amz-Signature=1",
+        consent_video="https://videos.example/old/consent.mp4?X-Amz-Signature=1",
     )
     if media is not None:
         other = await harness.context.ledger.transition(other, harness.owner, "checked", media_facts=media)
@@ -107,7 +108,7 @@ async def test_quarantine_matches_the_url_without_its_signature(
     harness: ProvisioningHarness, media: FakeMedia, role: MediaRole
 ) -> None:
     refused_provisioning = await refused(harness)
-    url = f"https://VIDEOS.example/old/{role}.mp4?s=2"
+    url = f"https://VIDEOS.example/old/{role}.mp4?X-Amz-Signature=2"
     accepted = await harness.accepted(**{f"{role}_video": url})
     result = await check_recording.fn(accepted, role)
     [reason] = result.reasons
@@ -115,6 +116,18 @@ async def test_quarantine_matches_the_url_without_its_signature(
     assert refused_provisioning.id in reason.message
     assert f"avatars release {refused_provisioning.id}" in reason.hint
     assert media.checked == []
+
+
+@pytest.mark.parametrize("changes", EVERY_MODE)
+async def test_quarantine_blocks_no_other_file_of_the_path(harness: ProvisioningHarness) -> None:
+    other = await harness.accepted(
+        reference="refused",
+        dataset_video="https://videos.example/dl?id=1",
+        consent_video="https://videos.example/dl?id=2",
+    )
+    await harness.context.quarantine.add(other)
+    strangers = await harness.accepted(dataset_video="https://videos.example/dl?id=3")
+    assert (await check_recording.fn(strangers, DATASET)).reasons == []
 
 
 @pytest.mark.parametrize("changes", EVERY_MODE)
@@ -126,14 +139,19 @@ async def test_quarantine_applies_to_both_roles(harness: ProvisioningHarness) ->
 
 @pytest.mark.parametrize("changes", MODES)
 @pytest.mark.parametrize(
-    ("etag", "size", "is_quarantined"),
-    [('"d"', 1000, True), ('"d"', 1001, False), ('"x"', 1000, False), (None, 1000, False)],
+    ("facts", "is_quarantined"),
+    [
+        ({"sample_sha256": SAMPLE, "etag": '"other"'}, True),
+        ({"sample_sha256": "b" * 64}, False),
+        ({"etag": '"1"', "size_bytes": 1000}, False),
+    ],
 )
-async def test_quarantine_matches_etag_and_size_together(
-    harness: ProvisioningHarness, media: FakeMedia, etag: str | None, size: int, *, is_quarantined: bool
+async def test_quarantine_matches_a_copy_by_its_content(
+    harness: ProvisioningHarness, media: FakeMedia, facts: dict[str, object], *, is_quarantined: bool
 ) -> None:
-    await refused(harness, {"dataset": {"etag": '"d"', "size_bytes": 1000}, "consent": None})
-    media.results = {DATASET: VALID_FACTS.model_copy(update={"etag": etag, "size_bytes": size})}
+    refused_facts = {"etag": '"1"', "size_bytes": 1000, "sample_sha256": SAMPLE}
+    await refused(harness, {"dataset": refused_facts, "consent": None})
+    media.results = {DATASET: VALID_FACTS.model_copy(update=facts)}
     result = await check_recording.fn(await harness.accepted(), DATASET)
     assert codes(result.reasons) == (["dataset.quarantined"] if is_quarantined else [])
     assert result.facts is not None
@@ -141,8 +159,8 @@ async def test_quarantine_matches_etag_and_size_together(
 
 @pytest.mark.parametrize("changes", MODES)
 async def test_quarantined_copy_also_returns_its_violations(harness: ProvisioningHarness, media: FakeMedia) -> None:
-    await refused(harness, {"dataset": {"etag": '"d"', "size_bytes": 1000}})
-    media.results = {DATASET: BAD_FACTS.model_copy(update={"etag": '"d"'})}
+    await refused(harness, {"dataset": {"sample_sha256": SAMPLE}})
+    media.results = {DATASET: BAD_FACTS.model_copy(update={"sample_sha256": SAMPLE})}
     result = await check_recording.fn(await harness.accepted(), DATASET)
     assert codes(result.reasons) == [
         "dataset.quarantined",

@@ -9,10 +9,11 @@ import pytest
 
 from models.errors import DatabaseError, UnknownProvisioning
 from models.provisioning import LeaseOwner, Provisioning, Status
+from models.recording_identity import RecordingIdentity
 from services.context import AppContext, override_context
 from simulator.server import ArgilSimulator
 from store.database import Database
-from store.quarantine import QuarantineRepository, RecordingIdentity, recording_identities
+from store.quarantine import QuarantineRepository, recording_identities
 from tasks.record_refusal import record_refusal
 from tests.provisioning_harness import ProvisioningHarness
 
@@ -38,16 +39,16 @@ async def test_refusal_is_terminal_and_quarantines_both_videos(
     assert len(argil.account.posts) == 1
 
 
-async def test_quarantine_stores_etag_and_size_of_the_check(harness: ProvisioningHarness) -> None:
+async def test_quarantine_stores_the_content_of_the_check(harness: ProvisioningHarness) -> None:
     provisioning = await harness.trained("refuse", REFUSED)
-    facts: dict[str, Any] = {"dataset": {"etag": '"d"', "size_bytes": 7}, "consent": None}
+    facts: dict[str, Any] = {"dataset": {"sample_sha256": "d" * 64}, "consent": None}
     provisioning = await harness.context.ledger.transition(
         provisioning, harness.owner, "checked", media_facts=facts
     )
     await record_refusal.fn(provisioning.id, harness.owner)
     assert (
         await harness.context.quarantine.find_provisioning_for(
-            RecordingIdentity("https://elsewhere.example/d.mp4", '"d"', 7)
+            RecordingIdentity.from_facts("https://elsewhere.example/d.mp4", facts["dataset"])
         )
         == provisioning.id
     )

@@ -1,0 +1,74 @@
+"""Recognizes the URLs of AWS S3, Google Cloud Storage and Azure Blob Storage, and names their object by its URI.
+
+One object has many URLs: by path or by host, in a region, dual-stack, accelerated, or over another API. Its query
+signs the request or selects a version or the headers of the response, so it is not part of the URI. Buckets of
+other AWS partitions and of other Azure clouds are left out, because their names are not unique across partitions.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote_to_bytes
+
+URI_SCHEMES = frozenset({"s3", "gs", "az"})
+"""The schemes of object URIs. An Azure URI of ours begins with the account's host: a container name has no dot."""
+_KEY_CHARACTERS = "/!$&'()*+,=:@"
+
+_S3_HOST = re.compile(
+    r"(?:(?P<bucket>.+)\.)?s3(?:-fips|-accelerate|-external-1)?(?:[.-]dualstack)?"
+    r"(?:[.-](?!us-gov-)[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com"
+)
+_GCS_HOST = re.compile(
+    r"(?:(?P<bucket>.+)\.)?(?:storage|storage-download|commondatastorage)\.googleapis\.com|storage\.cloud\.google\.com"
+)
+# The JSON APIs have the whole key in one segment.
+_GCS_API_HOSTS = {"storage.googleapis.com", "www.googleapis.com", "firebasestorage.googleapis.com"}
+_GCS_API_PATH = re.compile(r"/(?:(?:download/)?storage/v1|v0)/b/(?P<bucket>[^/]+)/o/(?P<key>[^/]+)")
+_AZURE_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})(?:-secondary)?\.(?:blob|dfs)\.core\.windows\.net")
+
+
+def object_uri(host: str, path: str) -> str | None:
+    """Return the URI of the object that an HTTPS URL of a known store names, None for any other URL.
+
+    Args:
+        host: The canonical host, in lower case.
+        path: The path, percent-encoded, without dot segments.
+
+    """
+    if match := _S3_HOST.fullmatch(host):
+        # S3 decodes a plus sign in a path as a space: https://github.com/aws/aws-sdk-ruby/issues/654
+        return _bucket_uri("s3", match["bucket"], path.replace("+", "%20"))
+    if host in _GCS_API_HOSTS and (api := _GCS_API_PATH.fullmatch(path)):
+        return _uri("gs", _decode(api["bucket"]), _decode(api["key"]))
+    if match := _GCS_HOST.fullmatch(host):
+        return _bucket_uri("gs", match["bucket"], path)
+    if match := _AZURE_HOST.fullmatch(host):
+        container, separator, key = path[1:].partition("/")
+        # A blob in the root container has no container in its URL.
+        key = f"{_decode(container)}/{_decode(key)}" if separator else f"$root/{_decode(container)}"
+        return _uri("az", f"{match['account']}.blob.core.windows.net", key)
+    return None
+
+
+def canonical_uri(scheme: str, bucket: str, path: str) -> str:
+    """Return the canonical form of a URI of an object; its key is percent-encoded as in any URI."""
+    return _uri(scheme, bucket, _decode(path[1:]))
+
+
+def _bucket_uri(scheme: str, bucket: str | None, path: str) -> str | None:
+    """Return the URI of an object whose bucket is in the host name or, if it is None, in the path."""
+    key = path[1:]
+    if bucket is None:
+        first, _, key = key.partition("/")
+        bucket = _decode(first)
+    return _uri(scheme, bucket, _decode(key)) if bucket and key else None
+
+
+def _decode(text: str) -> str:
+    # Latin-1 maps every byte to one character, so that keys that are not UTF-8 stay distinct.
+    return unquote_to_bytes(text).decode("latin-1")
+
+
+def _uri(scheme: str, bucket: str, key: str) -> str:
+    bucket, key = (quote(text.encode("latin-1"), safe=_KEY_CHARACTERS) for text in (bucket, key))
+    return f"{scheme}://{bucket}/{key}"

@@ -1,0 +1,216 @@
+"""The identity of a recording: one canonical form for every URL that names the same file.
+
+The request fingerprint, the reference derived from it, the evidence and the quarantine all use `canonical_form`.
+It is the normal form of RFC 3986 (6.2.2 and 6.2.3) without the parameters that sign the URL, or the URI of the
+object for a URL of AWS S3, Google Cloud Storage or Azure. The ledger stores its digest; `shown_form` has no query.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import ipaddress
+import json
+import re
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
+
+from models.object_store_uris import URI_SCHEMES, canonical_uri, object_uri
+from models.signature_parameters import RECORDING_EXTENSION, SIGNATURE_SCHEMES
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+# RFC 3986 pchar without the semicolon, which begins a path parameter.
+_SEGMENT_CHARACTERS = "!$&'()*+,=:@"
+_NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
+# Servers in Java drop path parameters, also where the path names a file: /a.mp4;v=1 is /a.mp4.
+_SESSION_PARAMETER = re.compile(r";jsessionid=[^;/]*", re.IGNORECASE)
+_FILE_PARAMETER = re.compile(rf"(.+{RECORDING_EXTENSION});.*", re.IGNORECASE | re.DOTALL)
+_JWT = re.compile(r"eyJ[\w-]*\.([\w-]+)\.[\w-]*")
+# The registered claims (RFC 7519, 4.1) that differ each time a token is issued.
+_CLAIMS_OF_ONE_TOKEN = {"exp", "nbf", "iat", "jti"}
+# S3 calculates the ETag of an object from its content, or from the ETags of its parts.
+_MD5_ETAG = re.compile(r'"[0-9a-f]{32}(?:-\d+)?"', re.IGNORECASE)
+
+_configured_parameters: frozenset[str] = frozenset()
+
+
+def configure_signature_parameters(names: Collection[str]) -> None:
+    """Set the further query parameters that sign, for this process (AVATARS_SIGNATURE_PARAMETERS)."""
+    global _configured_parameters  # noqa: PLW0603  # a setting of the process, as the secrets in models/redaction.py
+    _configured_parameters = frozenset(name.lower() for name in names)
+
+
+def canonical_form(recording: str) -> str:
+    """Return the form that all URLs and URIs of one recording share.
+
+    It can contain a query, so it must not be shown or stored: see `shown_form` and `identity_digest`. Text that is
+    neither a URL nor a URI of an object is returned as it is.
+    """
+    try:
+        parts = urlsplit(recording)
+        scheme = parts.scheme.lower()
+        if scheme in URI_SCHEMES:
+            return canonical_uri(scheme, parts.netloc, _without_dot_segments(parts.path))
+        if scheme not in _DEFAULT_PORTS or not parts.hostname:
+            return recording
+        return _canonical_url(scheme, parts)
+    except ValueError:
+        return recording
+
+
+def shown_form(recording: str) -> str:
+    """Return the canonical form without its query, for people and for the ledger."""
+    return re.split(r"[?#]", canonical_form(recording), maxsplit=1)[0]
+
+
+def identity_digest(recording: str) -> str:
+    """Return the SHA-256 of the canonical form in hexadecimal."""
+    return _sha256(canonical_form(recording))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _canonical_url(scheme: str, parts: SplitResult) -> str:
+    host = _canonical_host(parts.hostname or "")
+    port = parts.port if parts.port != _DEFAULT_PORTS[scheme] else None
+    path = _without_dot_segments(parts.path)
+    if port is None and (uri := object_uri(host, path)):
+        return uri
+    path = _canonical_path(path)
+    parameters = _selecting_parameters(host, path, parts.query)
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters)
+    authority = host if port is None else f"{host}:{port}"
+    return f"{scheme}://{authority}{path}{'?' if query else ''}{query}"
+
+
+def _canonical_host(host: str) -> str:
+    host = unquote(host).lower().rstrip(".")
+    if not host.isascii():
+        import idna  # noqa: PLC0415  # its tables take longer to import than all of models/
+
+        try:
+            host = idna.encode(host, uts46=True).decode().rstrip(".")
+        except idna.IDNAError:
+            return host
+    if ":" in host:
+        address = ipaddress.IPv6Address(host)
+        return str(address.ipv4_mapped) if address.ipv4_mapped else f"[{address.compressed}]"
+    if _NUMERIC_HOST.fullmatch(host):
+        try:
+            return str(ipaddress.IPv4Address(socket.inet_aton(host)))
+        except OSError:
+            return host
+    return host
+
+
+def _without_dot_segments(path: str) -> str:
+    """Return an absolute path without its dot segments (RFC 3986, 5.2.4), also percent-encoded ones."""
+    kept: list[str] = []
+    segments = path.split("/")[1:] or [""]
+    for segment in segments:
+        decoded = unquote_to_bytes(segment)
+        if decoded == b"..":
+            del kept[-1:]
+        elif decoded != b".":
+            kept.append(segment)
+    if unquote_to_bytes(segments[-1]) in {b".", b".."}:
+        kept.append("")
+    return "/" + "/".join(kept)
+
+
+def _canonical_path(path: str) -> str:
+    """Return a path with one encoding per segment, and without repeated slashes and path parameters."""
+    *folders, name = _SESSION_PARAMETER.sub("", path)[1:].split("/")
+    if parameters := _FILE_PARAMETER.fullmatch(name):
+        name = parameters[1]
+    segments = [*filter(None, folders), name]
+    return "/" + "/".join(quote(unquote_to_bytes(segment), safe=_SEGMENT_CHARACTERS) for segment in segments)
+
+
+def _selecting_parameters(host: str, path: str, query: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the parameters that select the file, by name; those of one name keep their order."""
+    decoded = [
+        tuple(unquote_to_bytes(part) for part in item.replace("+", "%20").partition("=")[::2])
+        for item in query.split("&")
+        if item
+    ]
+    parameters = [(name.decode("latin-1").lower(), name, value) for name, value in decoded]
+    values = {lower_name: value.decode("latin-1") for lower_name, _, value in parameters}
+    schemes = [scheme for scheme in SIGNATURE_SCHEMES if scheme.applies(host, path, values)]
+    dropped = _configured_parameters.union(*(scheme.dropped for scheme in schemes))
+    prefixes = tuple(prefix for scheme in schemes for prefix in scheme.prefixes)
+    for lower_name, name, value in sorted(parameters, key=lambda parameter: parameter[1]):
+        is_dropped = lower_name in dropped or lower_name.startswith(prefixes)
+        if not is_dropped and (lasting := _without_token_times(value)) is not None:
+            yield name, lasting
+
+
+def _without_token_times(value: bytes) -> bytes | None:
+    """Return a JSON web token as its claims, without those that differ each time, or None if it has no others.
+
+    Its other claims may select the file. Any other value is returned unchanged.
+    """
+    if not (token := _JWT.fullmatch(value.decode("latin-1"))):
+        return value
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(token[1] + "=" * (-len(token[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return value
+    if not isinstance(claims, dict):
+        return value
+    kept = {name: claim for name, claim in claims.items() if name not in _CLAIMS_OF_ONE_TOKEN}
+    return json.dumps(kept, sort_keys=True).encode() if kept else None
+
+
+@dataclass(frozen=True)
+class RecordingIdentity:
+    """What identifies a recording in the quarantine: its canonical form and, if it was read, its content.
+
+    Attributes:
+        shown: The canonical form without its query.
+        digest: SHA-256 of the canonical form.
+        legacy_digests: The digests by which an entry of schema revision `initial` may be stored.
+        content_sha256: SHA-256 of the whole file.
+        sample_sha256: SHA-256 of its size, first and last bytes; see media/remote_file.py.
+        etag: Its ETag if that is calculated from the content; it counts together with `size_bytes`.
+        size_bytes: Its size.
+
+    """
+
+    shown: str
+    digest: str
+    legacy_digests: tuple[str, str]
+    content_sha256: str | None = None
+    sample_sha256: str | None = None
+    etag: str | None = None
+    size_bytes: int | None = None
+
+    @classmethod
+    def from_facts(cls, recording: str, facts: Mapping[str, Any] | None = None) -> Self:
+        """Return the identity of the recording with this URL or URI and these media facts."""
+        known = facts or {}
+        etag = known.get("etag") or ""
+        return cls(
+            shown=shown_form(recording),
+            digest=identity_digest(recording),
+            legacy_digests=(legacy_digest(recording), legacy_digest(shown_form(recording))),
+            content_sha256=known.get("sha256"),
+            sample_sha256=known.get("sample_sha256"),
+            etag=etag if _MD5_ETAG.fullmatch(etag) else None,
+            size_bytes=known.get("size_bytes"),
+        )
+
+
+def legacy_digest(url: str) -> str:
+    """Return the digest of schema revision `initial`: of the URL without its query, with the host in lower case."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _sha256(url)
+    return _sha256(parts._replace(netloc=parts.netloc.lower(), query="", fragment="").geturl())

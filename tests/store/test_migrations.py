@@ -1,0 +1,149 @@
+"""The upgrade of a ledger of revision `initial`, with its rows."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
+
+from models.manifest import DERIVED_REFERENCE_PREFIX, parse_rows
+from models.provisioning import LeaseOwner
+from models.recording_identity import RecordingIdentity
+from models.request import parse_request
+from store import migrate
+from store.database import Database
+from store.ledger import Ledger
+from store.quarantine import QuarantineRepository
+from tests.fakes import FakeClock
+
+NOW = FakeClock().now()
+CONTENT = "c" * 64
+OLD_FINGERPRINT = "0" * 64
+DATASET, CONSENT = "https://videos.example/dl?id=1&X-Amz-Signature=1", "https://videos.example/consent.mp4"
+
+
+def alembic_config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def request_fields(name: str = "Ada", dataset: str = DATASET, consent: str = CONSENT) -> dict[str, Any]:
+    return {"name": name, "dataset_video": dataset, "consent_video": consent, "extras": {}}
+
+
+def insert_row(connection: Connection, table: str, **values: Any) -> None:
+    connection.execute(insert(Table(table, MetaData(), autoload_with=connection)), values)
+
+
+def insert_provisioning(connection: Connection, key: str, reference: str, **changes: Any) -> None:
+    values = {
+        "id": key,
+        "version": 1,
+        "reference": reference,
+        "request": request_fields(),
+        "request_fingerprint": OLD_FINGERPRINT,
+        "status": "ACCEPTED",
+        "reasons": [],
+        "retrain_count": 0,
+        "submission_count": 0,
+        "created_at": NOW,
+        "updated_at": NOW,
+        **changes,
+    }
+    insert_row(connection, "provisionings", **values)
+
+
+def insert_quarantined(connection: Connection, key: str, unsigned_url: str, shown: str | None = None) -> None:
+    insert_row(
+        connection,
+        "quarantine",
+        provisioning_id=key,
+        input_hash=hashlib.sha256(unsigned_url.encode()).hexdigest(),
+        input_identity=shown or unsigned_url,
+        quarantined_at=NOW,
+    )
+
+
+@pytest.fixture
+async def old_database(database_url: str) -> AsyncIterator[Database]:
+    """A ledger of revision `initial` with provisionings and quarantined recordings."""
+    database = Database(database_url)
+
+    def create(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "initial")
+        facts = {"consent": {"sha256": CONTENT, "size_bytes": 7, "etag": '"1"'}, "dataset": {"size_bytes": 8}}
+        insert_provisioning(connection, "refused", "creator-9\u00a0", media_facts=facts)
+        insert_quarantined(connection, "refused", "https://videos.example/dl")
+        insert_quarantined(connection, "refused", CONSENT)
+        blank = request_fields("(erased)", "", "")
+        insert_provisioning(connection, "erased", "erased-1", request=blank, erased_at=NOW)
+        insert_quarantined(connection, "erased", "https://videos.example/old.mp4", "(erased)")
+        insert_provisioning(connection, "derived", f"{DERIVED_REFERENCE_PREFIX}{OLD_FINGERPRINT[:40]}")
+        insert_provisioning(connection, "taken", "creator-10")
+        insert_provisioning(connection, "variant", "creator-10 ")
+
+    await asyncio.to_thread(database.create_file)
+    await database.write(create)
+    await migrate.upgrade(database)
+    yield database
+    await database.close()
+
+
+async def blocker(database: Database, url: str, **facts: object) -> str | None:
+    recording = RecordingIdentity.from_facts(url, facts)
+    return await QuarantineRepository(database, FakeClock()).find_provisioning_for(recording)
+
+
+async def test_refusal_of_an_old_ledger_still_blocks(old_database: Database) -> None:
+    for url in ("https://videos.example/dl?id=1", "https://videos.example:443/x/../dl?id=%31", CONSENT):
+        assert await blocker(old_database, url) == "refused"
+    assert await blocker(old_database, "https://elsewhere.example/copy.mp4", sha256=CONTENT) == "refused"
+
+
+async def test_refusal_of_an_erased_person_blocks_any_query(old_database: Database) -> None:
+    for url in ("https://videos.example/old.mp4", "https://videos.example/old.mp4?sig=2"):
+        assert await blocker(old_database, url) == "erased"
+
+
+async def test_upgrade_frees_the_other_files_of_a_path(old_database: Database) -> None:
+    assert await blocker(old_database, "https://videos.example/dl?id=2") is None
+    assert await blocker(old_database, "https://videos.example/dl?id=2", etag='"1"', size_bytes=7) is None
+
+
+async def test_same_request_attaches_after_the_upgrade(old_database: Database, owner: LeaseOwner) -> None:
+    ledger = Ledger(old_database, FakeClock())
+    request = parse_request({**request_fields(dataset=f"{DATASET}2"), "reference": "creator-9"})
+    attached, is_new = await ledger.get_or_create(request, "creator-9", owner)
+    assert (attached.id, is_new) == ("refused", False)
+    [row] = parse_rows([request_fields()])
+    assert row.request is not None
+    attached, is_new = await ledger.get_or_create(row.request, row.reference, owner)
+    assert (attached.id, is_new) == ("derived", False)
+
+
+async def test_upgrade_keeps_references_that_would_collide(old_database: Database) -> None:
+    ledger = Ledger(old_database, FakeClock())
+    assert (await ledger.get("creator-10")).id == "taken"
+    assert (await ledger.get("creator-10 ")).id == "variant"
+    assert (await ledger.get("\u00a0creator-9\u200b")).id == "refused"
+
+
+async def test_downgrade_restores_the_tables(old_database: Database) -> None:
+    def downgrade(connection: Connection) -> set[str]:
+        command.downgrade(alembic_config(connection), "initial")
+        return {column["name"] for column in inspect(connection).get_columns("quarantine")}
+
+    columns = await old_database.write(downgrade)
+    assert "input_hash" in columns
+    assert "identity_sha256" not in columns
+    count = text("SELECT count(*) FROM quarantine WHERE input_hash IS NOT NULL")
+    assert await old_database.read(lambda connection: connection.scalar(count)) == 3
