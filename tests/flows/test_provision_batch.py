@@ -94,7 +94,7 @@ async def subflows(client: PrefectClient, state: State) -> list[str]:
     return sorted([(await client.read_flow(run.flow_id)).name for run in runs])
 
 
-async def test_mixed_rows_use_one_task_run_and_a_subflow_per_branch(
+async def test_mixed_rows_use_one_task_run_and_branch_subflows(
     simulated: ArgilSimulator, rows_factory: RowFactory, progresses: list[BatchProgress]
 ) -> None:
     rows = [
@@ -125,7 +125,8 @@ async def test_mixed_rows_use_one_task_run_and_a_subflow_per_branch(
     assert set(count_avatars(simulated).values()) == {1}
     assert len(simulated.account.avatars) == 15
     async with get_client() as client:
-        assert await subflows(client, state) == ["refused", "training-failed"]
+        # On a busy machine the window of a branch may end before its last row arrives; see test_branch_batching.py.
+        assert set(await subflows(client, state)) == {"refused", "training-failed"}
         task_runs = await client.read_task_runs(
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
         )
