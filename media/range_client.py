@@ -8,24 +8,25 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
 import httpx
 
+from media.https_urls import parse_https_url
+from media.response_headers import content_length, response_time
 from media.storage_errors import AZURE_CODE, MAX_ERROR_BODY_BYTES, storage_error
 from models.clock import Clock, SystemClock
 from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode
 from models.media_rules import MIB
 from models.redaction import redact_url
-from models.retry import delay_seconds, parse_http_date, retry_after_seconds
+from models.retry import delay_seconds, retry_after_seconds
 from models.signature_terms import parse_terms
 from models.user_agent import USER_AGENT
 
 TIMEOUT = httpx.Timeout(15.0)
-MAX_PORT = 65535
 SYSTEM_CLOCK: Clock = SystemClock()
 
 # At most 18 digits: larger sizes are not real, and would overflow the integers of PyAV.
@@ -96,7 +97,7 @@ class RangeClient:
         self.bytes_fetched = 0
         self._host_time: datetime | None = None
         self._version: EntityVersion | None = None
-        self._url = _parse_https_url(url)
+        self._url = parse_https_url(url)
         self._transport = transport
         self._limits = limits
         self._clock = clock
@@ -206,12 +207,12 @@ class RangeClient:
                     extensions={"timeout": TIMEOUT.as_dict()},
                 )
             )
-            self._host_time = _host_time(response)
+            self._host_time = response_time(response)
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or location is None:
                 return response
             response.close()
-            self._url = _parse_https_url(location, base=self._url)
+            self._url = parse_https_url(location, base=self._url)
         raise MediaRejected(
             MediaCode.TOO_MANY_REDIRECTS,
             f"more than {self._limits.max_redirects} redirects lead to {self.redacted_url}",
@@ -298,47 +299,6 @@ class RangeClient:
             f"the index of {self.redacted_url} cannot be read within {budget}",
             hint="move the index to the front, without loss: ffmpeg -i IN -c copy -movflags +faststart OUT.mp4",
         )
-
-
-def _parse_https_url(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
-    """Parse a URL, or resolve a redirect's location against `base`, and require HTTPS."""
-    try:
-        joined = base.join(url) if base else httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise MediaRejected(
-            MediaCode.BAD_URL, f"{redact_url(url)} is not a valid URL", hint="check it for typos"
-        ) from error
-    origin = f"redirect of {redact_url(str(base))}: " if base else ""
-    if joined.scheme != "https" or not joined.host or (joined.port or 0) > MAX_PORT:
-        raise MediaRejected(
-            MediaCode.NOT_HTTPS,
-            f"{origin}{redact_url(str(joined))} is not an HTTPS URL",
-            hint="use the HTTPS URL of the file itself",
-        )
-    if joined.userinfo or (joined.port is not None and joined.port <= 0):
-        raise MediaRejected(
-            MediaCode.BAD_URL,
-            f"{redact_url(str(joined))} contains a user name, a password or an invalid port",
-            hint="use a URL without them; a presigned URL gives Argil access",
-        )
-    return joined
-
-
-def _host_time(response: httpx.Response) -> datetime | None:
-    """Return the time of a response: its Date, plus its Age if a cache stored it (RFC 9111, section 5.1)."""
-    dates = response.headers.get_list("date")
-    date = parse_http_date(dates[0]) if dates else None
-    age = re.fullmatch(r"[0-9]{1,9}", response.headers.get("age", ""))
-    try:
-        return date and date + timedelta(seconds=int(age[0]) if age else 0)
-    except OverflowError:
-        return None
-
-
-def content_length(response: httpx.Response) -> int | None:
-    """Return the length of the body in bytes, None if the host does not send it."""
-    length: str = response.headers.get("content-length", "")
-    return int(length) if re.fullmatch(r"\d{1,18}", length) else None
 
 
 def _describe_transport_error(error: httpx.TransportError) -> str:

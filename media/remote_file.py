@@ -21,8 +21,8 @@ from media.range_client import (
     FetchLimits,
     RangeClient,
     RangeResponse,
-    content_length,
 )
+from media.response_headers import content_length
 from models.clock import Clock
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
