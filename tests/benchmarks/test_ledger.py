@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
 from benchmarks.ledger import TRANSITION, measure
 from benchmarks.seed_ledger import BASE_ROWS, EVENTS, TERMINAL, seed
 from models.tables import event_table, evidence_table, provisioning_table, submission_table, webhook_delivery_table
 from store.database import Database
+
+pytestmark = pytest.mark.system
 
 
 async def test_seeded_ledger_has_complete_histories(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.chaos.totals import CRASH_POINTS, LONG_RUN, TIMEOUT_SECONDS, ChaosTot
 
 pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
-STRIDE = 1 if LONG_RUN else 20
+STRIDE = 1 if LONG_RUN else 50
 """Every STRIDE-th point is tested as a crash point."""
 SECOND_STRIDE = 4
 SECOND_CRASHES_PER_POINT = 3

@@ -17,6 +17,8 @@ TOKEN = "canary-token-0123456789"
 BASE = "https://avatars.example"
 MASKED_URL = f"{BASE}/webhooks/argil/…"
 
+pytestmark = pytest.mark.system
+
 
 def webhook(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ran = subprocess.run(

@@ -15,7 +15,7 @@ from tests.fuzz import __main__ as long_run
 from tests.fuzz.targets import TARGET_WEIGHTS
 
 ROOT = Path(__file__).parents[2]
-MAX_EXAMPLES = 40
+MAX_EXAMPLES = 25
 # Runs in a worker process, because these failures would kill pytest.
 FAILING_WORKER = """
 import os, resource, sys, time
