@@ -223,17 +223,17 @@ class ResponseErrorMapper:
         return {"code": response.error_code, "message": message}
 
     def _words(self, response: ArgilResponse) -> str:
-        return replace_unstorable_characters(redact(response.words(self._hide_secrets)))[:MAX_MESSAGE_CHARACTERS]
+        return replace_unstorable_characters(self._redact(response.words(self._redact)))[:MAX_MESSAGE_CHARACTERS]
 
     def _describe_error(self, error: Exception) -> str:
         """Return the type and message of a transport failure, which may quote bytes that the server sent."""
-        return redact(self._hide_secrets(f"{type(error).__name__} {error}".rstrip()))[:MAX_MESSAGE_CHARACTERS]
+        return self._redact(f"{type(error).__name__} {error}".rstrip())[:MAX_MESSAGE_CHARACTERS]
 
-    def _hide_secrets(self, text: str) -> str:
-        """Return the text without this client's secrets; a registered secret may be a part of one of these."""
+    def _redact(self, text: str) -> str:
+        """Return the text without secrets; a registered secret may be a part of one of this client's."""
         for secret in self._secrets:
             text = text.replace(secret, "…")
-        return text
+        return redact(text)
 
 
 def read_response(response: httpx.Response) -> ArgilResponse:

@@ -17,11 +17,15 @@ from models.response_meaning import list_items
 
 CREATION_TIME_TOLERANCE = timedelta(hours=1)
 """An avatar that Argil created earlier than this before a submission belongs to another one; clocks may differ."""
-_PAGING_WORDS = frozenset({"continuation", "cursor", "next", "page", "pages", "pagination", "paging", "total"})
-_PAGING_HEADERS = frozenset({"content-range", "link"})
-# Browsers load these early; a gateway may add them to any response.
-_RESOURCE_HINTS = re.compile(
-    r"""rel="?(?:dns-prefetch|modulepreload|preconnect|prefetch|preload)\b""", re.IGNORECASE
+_PAGING_WORDS = frozenset(
+    {"continuation", "cursor", "more", "next", "page", "pages", "pagination", "paging", "total"}
+)
+# Gateways add these to any response.
+_OTHER_HEADERS = frozenset({"x-next-js", "x-page-id", "x-page-speed", "x-total-time"})
+_OTHER_RELATION = re.compile(
+    r"""\brel\s*=\s*"?(?:alternate|canonical|describedby|dns-prefetch|license|modulepreload|preconnect|prefetch"""
+    r"""|preload|self|service-doc|shortlink|stylesheet)\b""",
+    re.IGNORECASE,
 )
 
 
@@ -76,7 +80,8 @@ def _submission_id(item: object) -> str | None:
 
 
 def _may_be(item: dict[str, object], sought: SoughtAvatar) -> bool:
-    if read_extras(item.get("extras")) is not None or item.get("name") not in {None, sought.name}:
+    name = item.get("name")
+    if read_extras(item.get("extras")) is not None or (isinstance(name, str) and name != sought.name):
         return False
     avatar = Avatar.parse_created(item)
     if avatar is None or avatar.created_at is None:
@@ -98,8 +103,10 @@ def _incomplete_because(response: ArgilResponse) -> str:
 
 def _paging_header(headers: Mapping[str, str]) -> str | None:
     for name, value in headers.items():
-        if name == "link" and _RESOURCE_HINTS.search(value) and "next" not in value.lower():
+        if name == "link" and _OTHER_RELATION.search(value) and "next" not in value.lower():
             continue
-        if name in _PAGING_HEADERS or (_PAGING_WORDS & set(name.split("-")) and "ratelimit" not in name):
+        if name in {"content-range", "link"}:
+            return name
+        if _PAGING_WORDS & set(name.split("-")) and "ratelimit" not in name and name not in _OTHER_HEADERS:
             return name
     return None

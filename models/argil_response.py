@@ -6,6 +6,7 @@ A gateway, a proxy or a challenge page may answer in Argil's place. models/respo
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ MAX_PAGE_CHARACTERS = 4000
 """The part of a page that is searched for words."""
 _HTML_TYPES = ("text/html", "application/xhtml", "text/xml", "application/xml")
 _INVISIBLE = re.compile(r"<(script|style|svg)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+# Tags within a word: a page may break a long URL with them.
+_INLINE_TAG = re.compile(r"</?(?:a|b|code|em|font|i|mark|small|span|strong|tt|u|wbr)\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>?")
 
 
@@ -96,7 +99,11 @@ class ArgilResponse:
             hide: Removes secrets. It is applied before a page is shortened, which could leave half of a secret.
         """
         message = self.fields.get("message")
-        text = hide(message if message and isinstance(message, str) else self.body.decode(errors="replace"))
-        if self.is_page:
-            text = html.unescape(_TAG.sub(" ", _INVISIBLE.sub(" ", text[:MAX_PAGE_CHARACTERS])))
+        if message and isinstance(message, str):
+            return " ".join(hide(message).split())
+        text = self.body.decode(json.detect_encoding(self.body), errors="replace")
+        if not self.is_page:
+            return " ".join(hide(text).split())
+        text = hide(html.unescape(_INLINE_TAG.sub("", text)))[:MAX_PAGE_CHARACTERS]
+        text = html.unescape(_TAG.sub(" ", _INVISIBLE.sub(" ", text)))
         return " ".join(text.split())

@@ -1,7 +1,7 @@
 """Decides whether a flow run still owns its provisioning, or whether reconciliation advances it instead.
 
 The rule in one sentence: a run owns its provisioning while Prefect can start it and has had no more than
-LATE_AFTER to do so, or while its process is alive.
+LATE_AFTER to do so, or while its process is alive and has not left the provisioning for others.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ class RunFacts:
         obstacle: Why Prefect does not start the run, for example DEPLOYMENT_DELETED; None if it does.
         has_other_work: Whether the run advances further provisionings, as a batch does. It is not ended while it
             may start later: the rows that it has not recorded would be lost.
+        holds_leases: Whether it holds a valid lease on another provisioning, which only a live process renews. A
+            batch without `wait` has left this one, and goes on with others.
     """
 
     phase: RunPhase
@@ -77,6 +79,7 @@ class RunFacts:
     attempts: int = 1
     obstacle: str | None = None
     has_other_work: bool = False
+    holds_leases: bool = False
 
     @property
     def may_start_for_other_work(self) -> bool:
@@ -91,7 +94,7 @@ def decide_action(run: RunFacts | None) -> RunAction:
         run: The facts about the run; None if the provisioning has no run or the run was deleted.
 
     """
-    if run is None or run.phase is RunPhase.ENDED:
+    if run is None or run.phase is RunPhase.ENDED or (run.phase is RunPhase.ACTIVE and run.holds_leases):
         return RunAction.TAKE_OVER
     take_over = RunAction.TAKE_OVER if run.may_start_for_other_work else RunAction.TAKE_OVER_AND_END
     if run.phase is RunPhase.SUSPENDED:

@@ -102,13 +102,14 @@ class ContentIndex:
     """Finds copies of a recording under different URLs among the rows of a batch, once their digests are known."""
 
     def __init__(self) -> None:
-        self._first_use: dict[str, tuple[int, str]] = {}
-        """Line and canonical form of the first row with a content, by the digest of its sample."""
+        self._first_use: dict[str, tuple[int, str, str | None]] = {}
+        """Line, canonical form and SHA-256 of the first row with a content, by the digest of its sample."""
+        self._compared_lines: set[int] = set()
 
     def find_copies(self, line: int, request: ProvisioningRequest, media_facts: Mapping[str, Any]) -> list[str]:
         """Remember the recordings of a row; return a warning for each that is a copy of an earlier row's.
 
-        The same URL is not a copy: `find_shared_recordings` reports it.
+        The same URL is not a copy: `find_shared_recordings` reports it. A row that is checked again has no warning.
 
         Args:
             line: The line of the row.
@@ -116,14 +117,20 @@ class ContentIndex:
             media_facts: The facts of the media check by role. A recording without a digest is not compared.
 
         """
-        warnings = []
+        warnings: list[str] = []
+        if line in self._compared_lines:
+            return warnings
+        self._compared_lines.add(line)
         urls = {MediaRole.DATASET: request.dataset_video, MediaRole.CONSENT: request.consent_video}
         for role, url in urls.items():
-            if (digest := (media_facts.get(role) or {}).get("sample_sha256")) is None:
+            facts = media_facts.get(role) or {}
+            if (digest := facts.get("sample_sha256")) is None:
                 continue
             identity = canonical_form(url)
-            first_line, first_identity = self._first_use.setdefault(digest, (line, identity))
-            if first_line != line and first_identity != identity:
+            sha256 = facts.get("sha256")
+            first_line, first_identity, first_sha256 = self._first_use.setdefault(digest, (line, identity, sha256))
+            is_other_file = sha256 is not None and first_sha256 is not None and sha256 != first_sha256
+            if first_line != line and first_identity != identity and not is_other_file:
                 warnings.append(
                     f"the {role} recording of line {line} has the same content as one of line {first_line}, "
                     f"under another URL: {redact_url(url)}"

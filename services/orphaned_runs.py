@@ -25,7 +25,7 @@ _PHASES = {
 
 
 def read_facts(
-    run: FlowRun, now: datetime, obstacle: str | None, *, has_other_work: bool = False
+    run: FlowRun, now: datetime, obstacle: str | None, *, has_other_work: bool = False, holds_leases: bool = False
 ) -> RunFacts | None:
     """Return the facts about a run; None for a run without a state, which no runner or worker starts.
 
@@ -34,6 +34,7 @@ def read_facts(
         now: The current time.
         obstacle: Why Prefect does not start the run; None if it does.
         has_other_work: Whether the run advances more than one provisioning.
+        holds_leases: Whether the run holds a valid lease.
 
     """
     if (state := run.state) is None:
@@ -47,6 +48,7 @@ def read_facts(
         attempts=run.run_count,
         obstacle=obstacle,
         has_other_work=has_other_work,
+        holds_leases=holds_leases,
     )
 
 

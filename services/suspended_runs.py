@@ -122,6 +122,7 @@ class _RunRecovery:
             SystemClock().now(),
             await self._obstacles.find(run),
             has_other_work=await self._obstacles.has_other_work(run),
+            holds_leases=await self._ledger.holds_leases(run_id),
         )
         return run, facts, decide_action(facts)
 

@@ -170,6 +170,17 @@ class Ledger(LedgerReader):
             )
         )
 
+    async def touch(self, provisioning: Provisioning) -> Provisioning:
+        """Set `updated_at` without an event, when nothing else has changed. Raises StaleVersion."""
+        values = {
+            "expected_id": provisioning.id,
+            "expected_version": provisioning.version,
+            "status": provisioning.status,
+            "version": provisioning.version + 1,
+            "updated_at": self._clock.now(),
+        }
+        return await self.database.write(lambda connection: _compare_and_set(connection, provisioning, values))
+
     async def begin_submission(
         self, provisioning: Provisioning, owner: LeaseOwner, message: str
     ) -> tuple[Provisioning, Submission]:
@@ -317,13 +328,11 @@ class Ledger(LedgerReader):
             values["reasons"] = [reason.model_dump() for reason in reasons]
         if raw_status is not None:
             raw_status = values["raw_status"] = _sanitize_status(raw_status)
-        row = connection.execute(_COMPARE_AND_SET, values).one_or_none()
-        if row is None:
-            raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
+        changed = _compare_and_set(connection, provisioning, values)
         self._append_event(
             connection, provisioning.id, provisioning.status, status, owner, message, raw_status, submission_id
         )
-        return mappers.to_provisioning(row)
+        return changed
 
     def _append_event(
         self,
@@ -348,6 +357,13 @@ class Ledger(LedgerReader):
             "submission_id": submission_id,
         }
         connection.execute(_INSERT_EVENT, event)
+
+
+def _compare_and_set(connection: Connection, provisioning: Provisioning, values: dict[str, Any]) -> Provisioning:
+    row = connection.execute(_COMPARE_AND_SET, values).one_or_none()
+    if row is None:
+        raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
+    return mappers.to_provisioning(row)
 
 
 def _sanitize_status(text: str) -> str:

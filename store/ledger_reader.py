@@ -179,6 +179,19 @@ class LedgerReader:
             select(provisioning_table).where(provisioning_table.c.flow_run_id.in_(flow_run_ids), IN_FLIGHT_CLAUSE)
         )
 
+    async def holds_leases(self, flow_run_id: str) -> bool:
+        """Return whether this flow run holds a valid lease on a provisioning in flight."""
+        query = (
+            select(provisioning_table.c.id)
+            .where(provisioning_table.c.flow_run_id == flow_run_id, IN_FLIGHT_CLAUSE)
+            .where(
+                provisioning_table.c.lease_owner.is_not(None),
+                provisioning_table.c.lease_expires_at > self._clock.now(),
+            )
+            .limit(1)
+        )
+        return await self.database.read(lambda connection: connection.execute(query).first() is not None)
+
     async def find_unleased_provisioning(self, avatar_id: str) -> Provisioning | None:
         """Return the TRAINING provisioning with this avatar if no owner holds a valid lease.
 

@@ -15,6 +15,8 @@ from services.prefect_options import TASK_OPTIONS
 async def record_blocker(provisioning_id: str, error: OperationalError, owner: LeaseOwner) -> Provisioning:
     """Record the error as the reason of the provisioning, whose status stays as it is.
 
+    An unchanged reason appends no event.
+
     Returns:
         The provisioning. If it is terminal, for example because a person cancelled it meanwhile, nothing is written
         and its reasons remain.
@@ -27,6 +29,8 @@ async def record_blocker(provisioning_id: str, error: OperationalError, owner: L
     reason = Reason.from_error(error)
     async with app_context() as context:
         provisioning = await context.lease_manager.refresh(provisioning_id, owner)
-        if provisioning.status.is_terminal or reason in provisioning.reasons:
+        if provisioning.status.is_terminal:
             return provisioning
+        if reason in provisioning.reasons:
+            return await context.ledger.touch(provisioning)
         return await context.ledger.transition(provisioning, owner, error.message, reasons=[reason])

@@ -15,7 +15,14 @@ from flows.engine.branch_batching import BranchBatcher
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.state_machine import run_to_completion
 from models.batch import INVALID, BatchProgress
-from models.errors import ArgilRateLimited, MediaUnreachable, OperationalError, ReferenceConflict
+from models.errors import (
+    ArgilRateLimited,
+    MediaUnreachable,
+    OperationalError,
+    ReferenceConflict,
+    SubmissionUnresolved,
+    UnintelligibleResponse,
+)
 from models.manifest import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
@@ -29,6 +36,8 @@ from tasks.reopen_provisioning import reopen_provisioning
 
 ROWS_PER_TASK_RUN = 200
 """Rows per task run."""
+_ERRORS_OF_ONE_ROW = (ArgilRateLimited, MediaUnreachable, SubmissionUnresolved, UnintelligibleResponse)
+"""Operational errors that do not stop the other rows of a batch, which may succeed."""
 RATE_LIMIT_TIMEOUT_SECONDS = 900.0
 """How long one row is retried while Argil answers 429."""
 RATE_LIMIT_RETRY_SECONDS = 5.0
@@ -167,6 +176,6 @@ class _RowExecution(InlineExecution):
         progress = self._batch.progress
         row = progress.rows[self._number]
         progress.update_row(self._number, row.with_status(row.status, [Reason.from_error(error)]), finished=True)
-        if not isinstance(error, MediaUnreachable | ArgilRateLimited) and self._batch.abort_error is None:
+        if not isinstance(error, _ERRORS_OF_ONE_ROW) and self._batch.abort_error is None:
             self._batch.abort_error = error
             log_to_run("the batch stops: no further rows start: %s", error.message)

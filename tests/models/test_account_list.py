@@ -60,6 +60,7 @@ def test_avatar_is_found_in_an_envelope() -> None:
         {},
         {"x-ratelimit-remaining": "7", "content-type": "application/json"},
         {"link": "<https://fonts.example>; rel=preconnect"},
+        {"link": '<https://docs.example/avatars>; rel="canonical"', "x-total-time": "7"},
     ],
 )
 def test_complete_list_without_the_avatar_proves_absence(items: list[object], headers: dict[str, str]) -> None:
@@ -105,6 +106,8 @@ def test_envelope_or_partial_content_proves_no_absence(body: object, status: int
         {**BARE, "extras": None},
         {**BARE, "extras": 7, "name": None},
         {**BARE, "createdAt": "2026-11-23T09:00:01Z"},
+        {**BARE, "name": ["Ada"]},
+        {**BARE, "name": {}},
         {"status": "IDLE"},
     ],
 )

@@ -80,6 +80,9 @@ def test_run_owns_its_provisioning_only_while_it_can(run: RunFacts | None, actio
         (aged(CRASHED, timedelta(0), obstacle=PAUSED), RESTART),
         (aged(ACTIVE, STARTUP_GRACE, obstacle=DELETED), END),
         (aged(ACTIVE, STARTUP_GRACE, MAX_RUN_ATTEMPTS), END),
+        (replace(aged(ACTIVE, STARTUP_GRACE), holds_leases=True), TAKE_OVER),
+        (replace(aged(ACTIVE, STARTUP_GRACE, obstacle=DELETED), holds_leases=True), TAKE_OVER),
+        (replace(late(timedelta(0)), holds_leases=True), LEAVE),
     ],
 )
 def test_batch_that_may_start_later_is_not_ended(run: RunFacts, action: RunAction) -> None:

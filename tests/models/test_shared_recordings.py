@@ -40,7 +40,7 @@ ADA = ("Ada", "a.mp4", "a-consent.mp4", "r-1")
     [
         ([ADA], []),
         ([ADA, ("Eve", "e.mp4", "e-consent.mp4", "r-2")], []),
-        ([("Ada", "a.mp4", "a.mp4", "r-1")], []),  # one row: the media check compares its two recordings
+        ([("Ada", "a.mp4", "a.mp4", "r-1")], []),  # one row is one training
         ([ADA, ("Eve", "a.mp4", "a-consent.mp4", "r-2")], [((1, 2), ("a.mp4", "a-consent.mp4"))]),
         ([ADA, ("Ada", "a.mp4", "a-consent.mp4", "r-2")], [((1, 2), ("a.mp4", "a-consent.mp4"))]),
         ([ADA, ("Ada", "a.mp4?X-Amz-Signature=s", "e.mp4", "r-2")], [((1, 2), ("a.mp4",))]),

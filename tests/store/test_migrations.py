@@ -87,6 +87,12 @@ async def old_database(database_url: str) -> AsyncIterator[Database]:
         blank = request_fields("(erased)", "", "")
         insert_provisioning(connection, "erased", "erased-1", request=blank, erased_at=NOW)
         insert_quarantined(connection, "erased", "https://videos.example/old.mp4", "(erased)")
+        same_path = request_fields(
+            dataset="https://files.example/get?id=1", consent="https://files.example/get?id=2"
+        )
+        insert_provisioning(connection, "same-path", "same-path", request=same_path)
+        insert_quarantined(connection, "same-path", "https://files.example/get")
+        insert_quarantined(connection, "same-path", "https://files.example/get")
         insert_provisioning(connection, "derived", f"{DERIVED_REFERENCE_PREFIX}{OLD_FINGERPRINT[:40]}")
         insert_provisioning(connection, "taken", "creator-10")
         insert_provisioning(connection, "variant", "creator-10 ")
@@ -107,6 +113,12 @@ async def test_refusal_of_an_old_ledger_still_blocks(old_database: Database) -> 
     for url in ("https://videos.example/dl?id=1", "https://videos.example:443/x/../dl?id=%31", CONSENT):
         assert await blocker(old_database, url) == "refused"
     assert await blocker(old_database, "https://elsewhere.example/copy.mp4", sha256=CONTENT) == "refused"
+
+
+async def test_recordings_that_differ_in_the_query_are_both_blocked(old_database: Database) -> None:
+    for number in (1, 2):
+        assert await blocker(old_database, f"https://files.example/get?id={number}") == "same-path"
+    assert await blocker(old_database, "https://files.example/get?id=3") is None
 
 
 async def test_refusal_of_an_erased_person_blocks_any_query(old_database: Database) -> None:
@@ -146,4 +158,4 @@ async def test_downgrade_restores_the_tables(old_database: Database) -> None:
     assert "input_hash" in columns
     assert "identity_sha256" not in columns
     count = text("SELECT count(*) FROM quarantine WHERE input_hash IS NOT NULL")
-    assert await old_database.read(lambda connection: connection.scalar(count)) == 3
+    assert await old_database.read(lambda connection: connection.scalar(count)) == 5

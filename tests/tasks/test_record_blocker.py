@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from models.errors import ArgilUnauthorized
 from models.provisioning import LeaseOwner, Status
 from services.cancellation import cancel_provisioning
 from tasks.record_blocker import record_blocker
-from tests.provisioning_harness import ProvisioningHarness
+from tests.provisioning_harness import ProvisioningHarness, ScriptedClock
 
 ERROR = ArgilUnauthorized("Argil rejects the API key (401)", hint="check ARGIL_API_KEY")
 
@@ -19,12 +21,17 @@ async def test_error_is_the_reason_and_the_status_stays(harness: ProvisioningHar
     assert await harness.reload(accepted) == blocked
 
 
-async def test_error_that_is_recorded_already_adds_no_event(harness: ProvisioningHarness) -> None:
+async def test_error_that_is_recorded_already_adds_no_event(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
     accepted = await harness.accepted()
     first = await record_blocker.fn(accepted.id, ERROR, harness.owner)
     events = await harness.events(accepted)
+    clock.advance(60)
     again = await record_blocker.fn(accepted.id, ERROR, harness.owner)
     assert again.reasons == first.reasons
+    # Otherwise `provision-pending` would take it again in the same run.
+    assert again.updated_at - first.updated_at == timedelta(seconds=60)
     assert await harness.events(accepted) == events
 
 

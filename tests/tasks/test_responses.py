@@ -183,11 +183,14 @@ async def test_poll_with_another_submission_id_ends_nothing(
     assert (clock.now() - started_at).total_seconds() >= 100
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
 async def test_words_of_a_page_are_stored_without_secrets(
-    harness: ProvisioningHarness, gateway: SimulatorGateway
+    harness: ProvisioningHarness, gateway: SimulatorGateway, encoding: str
 ) -> None:
     url = "https://videos.example/ada/dataset.mp4?X-Amz-Signature=canary-signature"
-    gateway.canned_responses[POST] = [Response(f"{PAGE} {url} canary-key", 403, media_type="text/html")]
+    split = url.replace("?", "?<wbr>") + "&<wbr>Policy=canary-policy"
+    page = f"{PAGE} {url} canary-key {split} {url.replace('=', '<b>=</b>')}"
+    gateway.canned_responses[POST] = [Response(page.encode(encoding), 403, media_type="text/html")]
     submitted = await harness.submitted()
     with pytest.raises(OperationalError):
         await harness.resolve_submission(submitted)

@@ -71,6 +71,7 @@ def _pages(connection: sa.Connection) -> Iterator[list[sa.Row[Any]]]:
             .where(provisionings.c.id > last_id, provisionings.c.erased_at.is_(None))
             .order_by(provisionings.c.id)
             .limit(ROWS_PER_PAGE)
+            .with_for_update()  # another process may erase one of them or replace its URLs
         )
     ):
         yield page
@@ -110,15 +111,22 @@ def _derived_reference(fingerprint: str) -> str:
 
 def _update_quarantine(connection: sa.Connection, row: sa.Row[Any]) -> None:
     """Identify the quarantined recordings of a provisioning by their canonical form and content."""
-    for role in ("consent", "dataset"):  # the consent first: if both have one URL, its SHA-256 is kept
+    entries = connection.execute(
+        sa.select(quarantine.c.id, quarantine.c.legacy_identity_sha256)
+        .where(quarantine.c.provisioning_id == row.id)
+        .order_by(quarantine.c.id)
+    ).all()
+    unassigned = {entry.id: entry.legacy_identity_sha256 for entry in entries}
+    for role in ("dataset", "consent"):  # in the order of the entries: both may have the same legacy digest
         url = row.request[f"{role}_video"]
         recording = RecordingIdentity.from_facts(url, (row.media_facts or {}).get(role))
+        entry_id = next((key for key, digest in unassigned.items() if digest == legacy_digest(url)), None)
+        if entry_id is None:
+            continue
+        del unassigned[entry_id]
         connection.execute(
             sa.update(quarantine)
-            .where(
-                quarantine.c.provisioning_id == row.id,
-                quarantine.c.legacy_identity_sha256 == legacy_digest(url),
-            )
+            .where(quarantine.c.id == entry_id)
             .values(
                 identity_sha256=recording.digest,
                 content_sha256=recording.content_sha256,
