@@ -17,11 +17,14 @@ from models.response_meaning import list_items
 
 CREATION_TIME_TOLERANCE = timedelta(hours=1)
 """An avatar that Argil created earlier than this before a submission belongs to another one; clocks may differ."""
-_PAGING_WORDS = frozenset(
-    {"continuation", "cursor", "more", "next", "page", "pages", "pagination", "paging", "total"}
+_PAGING_WORDS = {"continuation", "count", "cursor", "limit", "marker", "more", "next", "offset", "page", "pages"}
+_PAGING_WORDS |= {"pagination", "paging", "partial", "records", "total", "truncated"}
+_PAGING_NAME = re.compile(
+    "total(?:count|items|pages|records)|next(?:cursor|link|page|token)|page(?:count|number|size)|continuation|hasmore"
+    "|lastid"
 )
 # Gateways add these to any response.
-_OTHER_HEADERS = frozenset({"x-next-js", "x-page-id", "x-page-speed", "x-total-time"})
+_OTHER_NAME = re.compile("rate-?limit|attempt|retry|next-?js|page-id|page-speed|total-time")
 _OTHER_RELATION = re.compile(
     r"""\brel\s*=\s*"?(?:alternate|canonical|describedby|dns-prefetch|license|modulepreload|preconnect|prefetch"""
     r"""|preload|self|service-doc|shortlink|stylesheet)\b""",
@@ -70,7 +73,7 @@ class AccountList:
             if _submission_id(item) in sought.submission_ids:
                 return "the list contains the submission id without a usable avatar id"
             if _may_be(item, sought):
-                return "an item of the list has no readable extras, so it may be this avatar"
+                return "an item of the list has no submission id, so it may be this avatar"
         return ""
 
 
@@ -81,7 +84,7 @@ def _submission_id(item: object) -> str | None:
 
 def _may_be(item: dict[str, object], sought: SoughtAvatar) -> bool:
     name = item.get("name")
-    if read_extras(item.get("extras")) is not None or (isinstance(name, str) and name != sought.name):
+    if _submission_id(item) is not None or (isinstance(name, str) and name != sought.name):
         return False
     avatar = Avatar.parse_created(item)
     if avatar is None or avatar.created_at is None:
@@ -97,16 +100,29 @@ def _incomplete_because(response: ArgilResponse) -> str:
         return f"the list came with status {response.status}"
     if not isinstance(response.json, list):
         return "the list is part of an object, so it may be one page"
+    if _is_cached(response.headers):
+        return "the list comes from a cache, so it may be older than the submission"
     header = _paging_header(response.headers)
     return f"the list has the header {header}, so it may be one page" if header else ""
 
 
+def _is_paging_name(name: str) -> bool:
+    is_named = not _PAGING_WORDS.isdisjoint(name.split("-")) or _PAGING_NAME.search(name.replace("-", ""))
+    return bool(is_named) and not _OTHER_NAME.search(name)
+
+
+def _is_cached(headers: Mapping[str, str]) -> bool:
+    """Whether a cache answered, although the request asked for a fresh response: the list may be of any age."""
+    age, warning = headers.get("age", "").strip(), headers.get("warning", "").strip()
+    return age.strip("0") != "" or warning.startswith(("110", "111")) or "hit" in headers.get("x-cache", "").lower()
+
+
 def _paging_header(headers: Mapping[str, str]) -> str | None:
     for name, value in headers.items():
-        if name == "link" and _OTHER_RELATION.search(value) and "next" not in value.lower():
-            continue
-        if name in {"content-range", "link"}:
-            return name
-        if _PAGING_WORDS & set(name.split("-")) and "ratelimit" not in name and name not in _OTHER_HEADERS:
+        if name == "link":
+            is_paging = not all(map(_OTHER_RELATION.search, re.split(r",\s*(?=<)", value)))
+        else:
+            is_paging = name == "content-range" or _is_paging_name(name)
+        if is_paging:
             return name
     return None

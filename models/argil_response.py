@@ -67,6 +67,12 @@ class ArgilResponse:
         return (read_extras(self.fields.get("extras")) or {}).get(SUBMISSION_ID_EXTRA)
 
     @property
+    def raw_submission_id(self) -> object:
+        """The value of the correlation key in the body's `extras`, of any type; None if absent."""
+        extras = self.fields.get("extras")
+        return extras.get(SUBMISSION_ID_EXTRA) if isinstance(extras, dict) else self.submission_id
+
+    @property
     def is_empty(self) -> bool:
         """Whether the body holds only white space."""
         return not self.body.strip()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ import yaml
 
 from models.errors import InvalidManifest
 from models.redaction import redact
+from models.text_normalization import trim
 
 MAX_ROWS = 100_000
 SPLIT_HINT = "split it into several manifests"
@@ -29,7 +31,10 @@ _CSV_HINT = (
 )
 # The loader of libyaml is ten times as fast, and most builds of PyYAML include it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_SCIENTIFIC_NOTATION = re.compile(r"[+\-\u2212]?\d+(?:[.,]\d+)?E[+\-\u2212]?\d+", re.IGNORECASE)
+# 12 E5 is a reference: only an exponent with a sign can follow a space. U+066B is the decimal separator in Arabic.
+_SCIENTIFIC_NOTATION = re.compile(
+    r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE
+)
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -87,20 +92,24 @@ def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
     pairs: dict[str, str] = {}
     for column, cell in zip(columns, cells, strict=True):
         if column.startswith(EXTRAS_COLUMN_PREFIX):
-            if cell:  # a spreadsheet writes a cell in each row; an empty one is not a pair
+            if trim(cell):  # a spreadsheet writes a cell in each row; an empty one is not a pair
                 pairs[column.removeprefix(EXTRAS_COLUMN_PREFIX)] = cell
         elif column == EXTRAS_COLUMN:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
         elif cell or column in _REQUIRED:
             values[column] = cell
-            if column == "reference" and _SCIENTIFIC_NOTATION.fullmatch(cell.strip()):
+            if column == "reference" and _is_scientific_notation(cell):
                 # A spreadsheet displays long numbers so; several references end up as one.
                 rule = "is a number in scientific notation, so its digits are lost: format the column as text"
-                problems.append((column, f"{rule}; it is {cell.strip()!r}"))
+                problems.append((column, f"{rule}; it is {trim(cell)!r}"))
     if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
         problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
     values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}
     return RawRow(line, values, problems)
+
+
+def _is_scientific_notation(cell: str) -> bool:
+    return _SCIENTIFIC_NOTATION.fullmatch(unicodedata.normalize("NFKC", trim(cell))) is not None
 
 
 def _parse_json_object(cell: str, problems: list[tuple[str, str]]) -> dict[Any, Any]:

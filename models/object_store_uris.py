@@ -12,18 +12,21 @@ from urllib.parse import quote, unquote_to_bytes
 
 URI_SCHEMES = frozenset({"s3", "gs", "az"})
 """The schemes of object URIs. An Azure URI of ours begins with the account's host: a container name has no dot."""
+_URI = re.compile(rf"({'|'.join(sorted(URI_SCHEMES))})://([^/]*)/?(.*)", re.IGNORECASE | re.DOTALL)
 _KEY_CHARACTERS = "/!$&'()*+,=:@"
 
 _S3_HOST = re.compile(
     r"(?:(?P<bucket>.+)\.)?s3(?:-fips|-accelerate|-external-1)?(?:[.-]dualstack)?"
     r"(?:[.-](?!us-gov-)[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com"
 )
+_GCS_ENDPOINT = r"(?:storage(?:\.mtls|\.[a-z0-9-]+\.rep)?|content-storage)\.googleapis\.com"
 _GCS_HOST = re.compile(
-    r"(?:(?P<bucket>.+)\.)?(?:storage|storage-download|commondatastorage)\.googleapis\.com|storage\.cloud\.google\.com"
+    rf"(?:(?P<bucket>.+)\.)?(?:{_GCS_ENDPOINT}|(?:storage-download|commondatastorage)\.googleapis\.com)"
+    r"|storage\.cloud\.google\.com"
 )
 # The JSON APIs have the whole key in one segment.
-_GCS_API_HOSTS = {"storage.googleapis.com", "www.googleapis.com", "firebasestorage.googleapis.com"}
-_GCS_API_PATH = re.compile(r"/(?:(?:download/)?storage/v1|v0)/b/(?P<bucket>[^/]+)/o/(?P<key>[^/]+)")
+_GCS_API_HOST = re.compile(rf"{_GCS_ENDPOINT}|(?:www|firebasestorage)\.googleapis\.com")
+_GCS_API_PATH = re.compile(r"/(?:(?:download/)?storage/v1(?:beta2)?|v0)/b/(?P<bucket>[^/]+)/o/(?P<key>[^/]+)")
 _AZURE_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})(?:-secondary)?\.(?:blob|dfs)\.core\.windows\.net")
 
 
@@ -38,7 +41,7 @@ def object_uri(host: str, path: str) -> str | None:
     if match := _S3_HOST.fullmatch(host):
         # S3 decodes a plus sign in a path as a space: https://github.com/aws/aws-sdk-ruby/issues/654
         return _bucket_uri("s3", match["bucket"], path.replace("+", "%20"))
-    if host in _GCS_API_HOSTS and (api := _GCS_API_PATH.fullmatch(path)):
+    if _GCS_API_HOST.fullmatch(host) and (api := _GCS_API_PATH.fullmatch(path)):
         return _uri("gs", _decode(api["bucket"]), _decode(api["key"]))
     if match := _GCS_HOST.fullmatch(host):
         return _bucket_uri("gs", match["bucket"], path)
@@ -50,9 +53,16 @@ def object_uri(host: str, path: str) -> str | None:
     return None
 
 
-def canonical_uri(scheme: str, bucket: str, path: str) -> str:
-    """Return the canonical form of a URI of an object; its key is percent-encoded as in any URI."""
-    return _uri(scheme, bucket, _decode(path[1:]))
+def canonical_uri(uri: str) -> str | None:
+    """Return the canonical form of a URI of an object, None for any other text.
+
+    The key is everything after the bucket, also `?`, `#` and dot segments: an object URI has no query. It is
+    percent-encoded as in any URI.
+    """
+    if not (match := _URI.fullmatch(uri)):
+        return None
+    scheme, bucket, key = match.groups()
+    return _uri(scheme.lower(), _decode(bucket), _decode(key))
 
 
 def _bucket_uri(scheme: str, bucket: str | None, path: str) -> str | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from models.media_codes import MediaCode
 from models.media_rules import MediaRole, RuleResult
 from models.signature_terms import MAX_LIFETIME_SECONDS, SignatureTerms, parse_terms
-
-START_TOLERANCE = timedelta(minutes=15)
-"""AWS, OSS and compatible stores accept a signature whose date is this far ahead of their clock."""
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _EXPIRY_HINT = "sign the URL again for a day or more; Argil downloads the video some time after the submission"
@@ -48,7 +45,7 @@ def find_problem(terms: SignatureTerms, now: datetime) -> SignatureProblem | Non
         code = MediaCode.MALFORMED_SIGNATURE
     elif terms.expires and terms.expires <= now:
         code = MediaCode.URL_EXPIRED
-    elif terms.starts and terms.starts - now > START_TOLERANCE:
+    elif terms.starts and terms.starts - now > terms.start_tolerance:
         code = MediaCode.URL_NOT_YET_VALID
     else:
         return None

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
-from models.object_store_uris import URI_SCHEMES, canonical_uri, object_uri
-from models.signature_parameters import RECORDING_EXTENSION, SIGNATURE_SCHEMES
+from models.object_store_uris import canonical_uri, object_uri
+from models.signature_parameters import RECORDING_EXTENSION, SIGNATURE_SCHEMES, names_recording
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 # RFC 3986 pchar without the semicolon, which begins a path parameter.
@@ -28,10 +28,18 @@ _SEGMENT_CHARACTERS = "!$&'()*+,=:@"
 _NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}", re.IGNORECASE)
 # Servers in Java drop path parameters, also where the path names a file: /a.mp4;v=1 is /a.mp4.
 _SESSION_PARAMETER = re.compile(r";jsessionid=[^;/]*", re.IGNORECASE)
-_FILE_PARAMETER = re.compile(rf"(.+{RECORDING_EXTENSION});.*", re.IGNORECASE | re.DOTALL)
+# The atomic group keeps the match linear: only the first extension before a semicolon counts.
+_FILE_PARAMETERS = re.compile(
+    rf"(?>(.+?{RECORDING_EXTENSION})(?=;))(?:;[^;=]+=[^;]*)*+;?", re.IGNORECASE | re.DOTALL
+)
+# Dropbox redirects the one to the other.
+_HOST_ALIASES = {"dropbox.com": "www.dropbox.com"}
+# Google Drive addresses the signed-in account by its number: /u/0/uc is /uc.
+_DRIVE_HOSTS = {"drive.google.com", "docs.google.com"}
+_DRIVE_ACCOUNT = re.compile(r"^/u/\d+(?=/)")
 _JWT = re.compile(r"eyJ[\w-]*\.([\w-]+)\.[\w-]*")
-# The registered claims (RFC 7519, 4.1) that differ each time a token is issued.
-_CLAIMS_OF_ONE_TOKEN = {"exp", "nbf", "iat", "jti"}
+# The registered claims (RFC 7519, 4.1) that differ each time a token is issued; `jti` may also be the file's id.
+_TIME_CLAIMS = {"exp", "nbf", "iat"}
 # S3 calculates the ETag of an object from its content, or from the ETags of its parts.
 _MD5_ETAG = re.compile(r'"[0-9a-f]{32}(?:-\d+)?"', re.IGNORECASE)
 
@@ -51,10 +59,10 @@ def canonical_form(recording: str) -> str:
     neither a URL nor a URI of an object is returned as it is.
     """
     try:
+        if uri := canonical_uri(recording):
+            return uri
         parts = urlsplit(recording)
         scheme = parts.scheme.lower()
-        if scheme in URI_SCHEMES:
-            return canonical_uri(scheme, parts.netloc, _without_dot_segments(parts.path))
         if scheme not in _DEFAULT_PORTS or not parts.hostname:
             return recording
         return _canonical_url(scheme, parts)
@@ -78,11 +86,14 @@ def _sha256(text: str) -> str:
 
 def _canonical_url(scheme: str, parts: SplitResult) -> str:
     host = _canonical_host(parts.hostname or "")
+    host = _HOST_ALIASES.get(host, host)
     port = parts.port if parts.port != _DEFAULT_PORTS[scheme] else None
     path = _without_dot_segments(parts.path)
     if port is None and (uri := object_uri(host, path)):
         return uri
     path = _canonical_path(path)
+    if host in _DRIVE_HOSTS:
+        path = _DRIVE_ACCOUNT.sub("", path)
     parameters = _selecting_parameters(host, path, parts.query)
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters)
     authority = host if port is None else f"{host}:{port}"
@@ -92,11 +103,9 @@ def _canonical_url(scheme: str, parts: SplitResult) -> str:
 def _canonical_host(host: str) -> str:
     host = unquote(host).lower().rstrip(".")
     if not host.isascii():
-        import idna  # noqa: PLC0415  # its tables take longer to import than all of models/
-
         try:
-            host = idna.encode(host, uts46=True).decode().rstrip(".")
-        except idna.IDNAError:
+            host = _ascii_host(host)
+        except UnicodeError:
             return host
     if ":" in host:
         address = ipaddress.IPv6Address(host)
@@ -107,6 +116,19 @@ def _canonical_host(host: str) -> str:
         except OSError:
             return host
     return host
+
+
+def _ascii_host(host: str) -> str:
+    import idna  # noqa: PLC0415  # its tables take longer to import than all of models/
+
+    try:
+        return idna.encode(host, uts46=True).decode().rstrip(".")
+    except idna.IDNAError:
+        # IDNA 2008 forbids emoji, but DNS and browsers have such hosts: https://unicode.org/faq/idn.html
+        labels = idna.uts46_remap(host, std3_rules=False).rstrip(".").split(".")
+        return ".".join(
+            label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels
+        )
 
 
 def _without_dot_segments(path: str) -> str:
@@ -127,7 +149,7 @@ def _without_dot_segments(path: str) -> str:
 def _canonical_path(path: str) -> str:
     """Return a path with one encoding per segment, and without repeated slashes and path parameters."""
     *folders, name = _SESSION_PARAMETER.sub("", path)[1:].split("/")
-    if parameters := _FILE_PARAMETER.fullmatch(name):
+    if parameters := _FILE_PARAMETERS.fullmatch(name):
         name = parameters[1]
     segments = [*filter(None, folders), name]
     return "/" + "/".join(quote(unquote_to_bytes(segment), safe=_SEGMENT_CHARACTERS) for segment in segments)
@@ -147,14 +169,15 @@ def _selecting_parameters(host: str, path: str, query: str) -> Iterator[tuple[by
     prefixes = tuple(prefix for scheme in schemes for prefix in scheme.prefixes)
     for lower_name, name, value in sorted(parameters, key=lambda parameter: parameter[1]):
         is_dropped = lower_name in dropped or lower_name.startswith(prefixes)
-        if not is_dropped and (lasting := _without_token_times(value)) is not None:
+        if not is_dropped and (lasting := _lasting_value(path, value)) is not None:
             yield name, lasting
 
 
-def _without_token_times(value: bytes) -> bytes | None:
+def _lasting_value(path: str, value: bytes) -> bytes | None:
     """Return a JSON web token as its claims, without those that differ each time, or None if it has no others.
 
-    Its other claims may select the file. Any other value is returned unchanged.
+    Its other claims may select the file, also a lone `jti` or a token without claims unless the path names a
+    recording. Any other value is returned unchanged.
     """
     if not (token := _JWT.fullmatch(value.decode("latin-1"))):
         return value
@@ -164,7 +187,11 @@ def _without_token_times(value: bytes) -> bytes | None:
         return value
     if not isinstance(claims, dict):
         return value
-    kept = {name: claim for name, claim in claims.items() if name not in _CLAIMS_OF_ONE_TOKEN}
+    if not claims:
+        return None if names_recording(path) else value
+    kept = {name: claim for name, claim in claims.items() if name not in _TIME_CLAIMS}
+    if kept.keys() != {"jti"} or names_recording(path):
+        kept.pop("jti", None)
     return json.dumps(kept, sort_keys=True).encode() if kept else None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -21,7 +23,7 @@ from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.errors import InvalidRequest
 from models.recording_identity import canonical_form
 from models.redaction import contains_secret, redact, redact_url
-from models.text_normalization import normalize_name, normalize_reference, refuse_control_characters
+from models.text_normalization import normalize_name, normalize_reference, refuse_control_characters, trim
 
 MAX_EXTRAS = 9
 """Argil's schema allows ten pairs; one is reserved for the submission id."""
@@ -44,6 +46,9 @@ def _validate_https_url(url: str) -> str:
         raise ValueError("must begin with https://")
     if not host:
         raise ValueError("must name a host")
+    # RFC 3986 lets a program decode the host, which turns h.example%2Fq into h.example/q.
+    if "%" in unicodedata.normalize("NFKC", host):
+        raise ValueError("must not contain % in its host")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not contain a user name or password")
     if any(character.isspace() or not character.isprintable() for character in url):
@@ -68,13 +73,26 @@ def _reject_secrets(text: str) -> str:
     return text
 
 
+def _normalize_extra(text: str) -> str:
+    return trim(refuse_control_characters(text))
+
+
 HttpsUrl = Annotated[
     str,
     Field(max_length=8192, json_schema_extra={"format": "uri", "pattern": "^https://"}),
     AfterValidator(_validate_https_url),
 ]
-ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(refuse_control_characters)]
-ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), _if_text(refuse_control_characters)]
+ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(_normalize_extra)]
+ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), _if_text(_normalize_extra)]
+
+
+def _reject_repeated_keys(extras: object) -> object:
+    """Reject keys with one normal form: a dict would silently keep the last value."""
+    if isinstance(extras, Mapping):
+        counts = Counter(trim(key) for key in extras if isinstance(key, str))
+        if repeated := [key for key, count in counts.items() if count > 1]:
+            raise ValueError(f"must not repeat the key {redact(repeated[0])[:MAX_ECHOED_CHARACTERS]!r}")
+    return extras
 
 
 def _reject_reserved_key(extras: dict[str, str]) -> dict[str, str]:
@@ -139,6 +157,7 @@ class ProvisioningRequest(BaseModel):
             description=f"At most {MAX_EXTRAS} text pairs, stored with the avatar at Argil. No secrets.",
             examples=[{"creator_id": "4711"}],
         ),
+        BeforeValidator(_reject_repeated_keys),
         AfterValidator(_reject_reserved_key),
     ] = {}
     reference: Annotated[

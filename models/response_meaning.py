@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 
 from models.argil_avatar import UNKNOWN_STATUS
 from models.argil_response import ArgilResponse
@@ -114,19 +115,23 @@ def _is_own_avatar(sent: SentRequest, response: ArgilResponse) -> bool:
 
 
 def _is_error_without_id(_: SentRequest, response: ArgilResponse) -> bool:
-    return response.is_argil_error and response.fields.get("id") is None
+    is_success_code = HTTPStatus.OK <= (response.error_code or 0) < HTTPStatus.MULTIPLE_CHOICES
+    return response.is_argil_error and not is_success_code and response.fields.get("id") is None
 
 
 def _is_requested_avatar(sent: SentRequest, response: ArgilResponse) -> bool:
     avatar = response.avatar
-    if avatar is None or avatar.status == UNKNOWN_STATUS:
+    if avatar is None or avatar.status == UNKNOWN_STATUS or response.is_argil_error:
         return False
-    has_own_key = sent.submission_id is None or response.submission_id in {None, sent.submission_id}
+    has_own_key = sent.submission_id is None or response.raw_submission_id in (None, sent.submission_id)
     return avatar.id == sent.avatar_id and has_own_key
 
 
 _ANY = Body("any", lambda _, response: True)  # noqa: ARG005  # the signature of Body.holds
 _NO_PAGE = Body("no page", lambda _, response: not response.is_page)
+_EMPTY_OR_OBJECT = Body(
+    "empty, or a JSON object", lambda _, response: response.is_empty or isinstance(response.json, dict)
+)
 _ERROR = Body("JSON error", lambda _, response: response.is_argil_error)
 _EMPTY_OR_ERROR = Body("empty, or JSON error", lambda _, response: response.is_empty or response.is_argil_error)
 _WITH_RETRY_AFTER = Body(
@@ -140,7 +145,7 @@ _OPERATIONAL_ERROR = Body(
     "JSON error without an id, with code 401, 402, 403 or 429",
     lambda sent, response: _is_error_without_id(sent, response) and response.error_code in _OPERATIONAL_CODES,
 )
-_ERROR_WITHOUT_ID = Body("JSON error without an id, with any other code", _is_error_without_id)
+_ERROR_WITHOUT_ID = Body("JSON error without an id, with another code than 2xx", _is_error_without_id)
 _OWN_KEY = Body("our submission id, without a usable id", _has_own_key)
 _OWN_KEY_AND_ID = Body(
     "our submission id, and an id",
@@ -161,7 +166,7 @@ RULES = (
     Rule(_CREATE, "any", _OWN_KEY_AND_ID, Meaning.CREATED_WITHOUT_ID),
     Rule(_CREATE, "400, 413, 422", _ERROR, Meaning.REJECTED),
     Rule(_CREATE, "401", _ANY, Meaning.UNAUTHORIZED),
-    Rule(_CREATE, "403", _NO_PAGE, Meaning.UNAUTHORIZED),
+    Rule(_CREATE, "403", _EMPTY_OR_OBJECT, Meaning.UNAUTHORIZED),
     Rule(_CREATE, "402", _NO_PAGE, Meaning.PAYMENT_REQUIRED),
     Rule(_CREATE, "429", _ANY, Meaning.RATE_LIMITED),
     Rule(_CREATE, "503", _WITH_RETRY_AFTER, Meaning.RATE_LIMITED),
@@ -172,11 +177,11 @@ RULES = (
     Rule(_GET, "2xx", _REQUESTED_AVATAR, Meaning.AVATAR),
     Rule(_GET, "404", _ERROR, Meaning.NOT_FOUND),
     Rule(_GET, "401", _ANY, Meaning.UNAUTHORIZED),
-    Rule(_GET, "403", _NO_PAGE, Meaning.UNAUTHORIZED),
+    Rule(_GET, "403", _EMPTY_OR_OBJECT, Meaning.UNAUTHORIZED),
     Rule(_GET, "any", _ANY, Meaning.POLL_FAILED),
     Rule(_LIST, "2xx", _LIST_BODY, Meaning.AVATAR_LIST),
     Rule(_LIST, "401", _ANY, Meaning.UNAUTHORIZED),
-    Rule(_LIST, "403", _NO_PAGE, Meaning.UNAUTHORIZED),
+    Rule(_LIST, "403", _EMPTY_OR_OBJECT, Meaning.UNAUTHORIZED),
     Rule(_LIST, "any", _ANY, Meaning.POLL_FAILED),
 )
 """The first row that applies decides. The last row of each operation always applies."""

@@ -12,11 +12,17 @@ from typing import NamedTuple
 
 _ANY = r".+"
 _EPOCH = r"\d{9,13}"
+_DATE = r"\d{4}-\d\d-\d\d"
 _HEX_64 = r"[0-9a-f]{64}"
 # An HMAC or a digest in hexadecimal or base64, at least 120 bits.
 _MAC = r"[A-Za-z0-9_+/=-]{20,}"
 RECORDING_EXTENSION = r"\.(?:mp4|m4v|mov|qt)"
 _RECORDING_PATH = re.compile(rf".+{RECORDING_EXTENSION}", re.IGNORECASE | re.DOTALL)
+
+
+def names_recording(path: str) -> bool:
+    """Whether a path ends as the name of an MP4 or MOV file, so that a token beside it only signs."""
+    return _RECORDING_PATH.fullmatch(path) is not None
 
 
 class SignatureScheme(NamedTuple):
@@ -28,6 +34,7 @@ class SignatureScheme(NamedTuple):
         prefixes: Prefixes of further names, in lower case.
         required: Parameters that prove the scheme, with a pattern of their values; empty: the names prove it.
         hosts: The host names, or parent domains, of a scheme that only one service has; empty: any host.
+        folder: The path below which the service has its files; its other paths are not signed in this way.
         signs_paths: The scheme has ordinary names only, so it counts only if the path names a recording:
             `/download?token=...` can select the file by its token.
 
@@ -38,13 +45,15 @@ class SignatureScheme(NamedTuple):
     prefixes: tuple[str, ...] = ()
     required: Mapping[str, str] = {}
     hosts: tuple[str, ...] = ()
+    folder: str = "/"
     signs_paths: bool = False
 
     def applies(self, host: str, path: str, parameters: Mapping[str, str]) -> bool:
         """Whether a URL with this host, path and parameters (names in lower case) is signed in this way."""
         return (
             (not self.hosts or any(host == name or host.endswith(f".{name}") for name in self.hosts))
-            and (not self.signs_paths or _RECORDING_PATH.fullmatch(path) is not None)
+            and path.startswith(self.folder)
+            and (not self.signs_paths or names_recording(path))
             and all(
                 re.fullmatch(pattern, parameters.get(name, ""), re.IGNORECASE)
                 for name, pattern in self.required.items()
@@ -81,7 +90,8 @@ SIGNATURE_SCHEMES = (
     SignatureScheme(
         "Google Cloud CDN",
         _names("expires keyname signature urlprefix"),
-        required={"keyname": _ANY, "signature": _ANY},
+        required={"expires": _EPOCH, "keyname": _ANY, "signature": _MAC},
+        signs_paths=True,
     ),
     *(
         SignatureScheme(
@@ -90,9 +100,10 @@ SIGNATURE_SCHEMES = (
                 "sv ss srt sp st se sip spr sig si sr sdd ses saoid suoid scid skoid sktid skt ske sks skv skdutid "
                 "sduoid srh srq rscc rscd rsce rscl rsct snapshot versionid"
             ),
-            required={"sig": _ANY, name: _ANY},
+            required={"sig": _MAC, **others},
         )
-        for name in ("sv", "se", "si")
+        # A stored policy (`si`) has no end; versions before 2012-02-12 have no `sv`.
+        for others in ({"sv": _DATE}, {"se": rf"{_DATE}.*"})
     ),
     *(
         SignatureScheme(
@@ -153,30 +164,36 @@ SIGNATURE_SCHEMES = (
         _names("temp_url_sig temp_url_expires temp_url_prefix temp_url_ip_range filename inline"),
         required={"temp_url_sig": _ANY, "temp_url_expires": _ANY},
     ),
-    SignatureScheme("Cloudflare", _names("verify"), required={"verify": rf"{_EPOCH}-[A-Za-z0-9_+/=%-]{{20,}}"}),
+    SignatureScheme(
+        "Cloudflare",
+        _names("verify"),
+        required={"verify": rf"{_EPOCH}-[A-Za-z0-9_+/=%-]{{20,}}"},
+        signs_paths=True,
+    ),
     SignatureScheme(
         "Bunny CDN",
         _names("token expires token_path token_countries token_countries_blocked token_ignore_params limit"),
-        required={"token": _ANY, "expires": _EPOCH},
+        required={"token": _MAC, "expires": _EPOCH},
         signs_paths=True,
     ),
-    SignatureScheme("KeyCDN", _names("token expire"), required={"token": _ANY, "expire": _EPOCH}, signs_paths=True),
+    SignatureScheme("KeyCDN", _names("token expire"), required={"token": _MAC, "expire": _EPOCH}, signs_paths=True),
     SignatureScheme(
         "nginx secure link", _names("md5 expires"), required={"md5": _MAC, "expires": _EPOCH}, signs_paths=True
     ),
-    SignatureScheme("Fastly", _names("token"), required={"token": rf"{_EPOCH}_[A-Za-z0-9_+/=-]{{20,}}"}),
-    SignatureScheme("CDN77", _names("secure"), required={"secure": rf"{_MAC},{_EPOCH}"}),
+    SignatureScheme("Fastly", _names("token"), required={"token": rf"{_EPOCH}_{_MAC}"}, signs_paths=True),
+    SignatureScheme("CDN77", _names("secure"), required={"secure": rf"{_MAC},{_EPOCH}"}, signs_paths=True),
     *(
-        SignatureScheme("Akamai", _names(name), required={name: r".*\bhmac=[0-9a-f]{20,}"})
+        SignatureScheme("Akamai", _names(name), required={name: r".*\bhmac=[0-9a-f]{20,}"}, signs_paths=True)
         for name in ("hdnts", "hdnea", "hdntl", "__token__", "__gda__", "token")
     ),
     *(
         SignatureScheme(
             "Laravel and similar frameworks",
             _names("expires signature"),
-            required={"signature": _HEX_64, **others},
+            required={"signature": _HEX_64, "expires": expires},
+            signs_paths=not expires,
         )
-        for others in ({"expires": _EPOCH}, {"expires": ""})
+        for expires in (_EPOCH, "")
     ),
     SignatureScheme(
         "Discord",
@@ -184,14 +201,16 @@ SIGNATURE_SCHEMES = (
         required={"ex": r"[0-9a-f]+", "hm": _HEX_64},
         hosts=("cdn.discordapp.com", "media.discordapp.net"),
     ),
-    SignatureScheme("Supabase", _names("token download"), hosts=("supabase.co", "supabase.in")),
+    SignatureScheme(
+        "Supabase", _names("token download"), hosts=("supabase.co", "supabase.in"), folder="/storage/v1/"
+    ),
     SignatureScheme("Backblaze B2", _names("authorization"), hosts=("backblazeb2.com",)),
     SignatureScheme(
         "Dropbox", _names("rlkey st e dl raw"), hosts=("dropbox.com", "dropboxusercontent.com", "db.tt")
     ),
     SignatureScheme(
         "Google Drive",
-        _names("at authuser confirm resourcekey usp uuid"),
+        _names("at authuser confirm export resourcekey usp uuid"),
         hosts=("drive.google.com", "docs.google.com", "drive.usercontent.google.com"),
     ),
     SignatureScheme(

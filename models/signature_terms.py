@@ -19,6 +19,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 MAX_LIFETIME_SECONDS = 604_800
 """The longest lifetime of a V4 signature, at AWS, Google, OSS and TOS alike: seven days."""
+START_TOLERANCE = timedelta(minutes=15)
+"""AWS, OSS and compatible stores accept a signature whose date is this far ahead of their clock."""
 MAX_QUERY_PARAMETERS = 100
 MAX_TOKEN_CHARACTERS = 8192
 
@@ -31,7 +33,7 @@ _AKAMAI_PARAMETERS = ("hdnts", "hdnea", "hdntl", "__token__")
 _JWT = re.compile(r"eyJ[\w-]+\.([\w-]+)\.[\w-]*", re.ASCII)
 # A query decodes the + of an offset to a space.
 _ISO_8601 = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(:\d\d)?(?:\.\d{1,9})?(?:Z|[ +]00:?00)?)?", re.ASCII | re.IGNORECASE
+    r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(:\d\d)?(?:\.\d{1,9})?(?:Z|([ +-]\d\d):?(\d\d))?)?", re.ASCII | re.IGNORECASE
 )
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -44,12 +46,14 @@ class SignatureTerms(NamedTuple):
         expires: From this time on the signature is not valid.
         lifetime_seconds: The stated lifetime, only if it is longer than MAX_LIFETIME_SECONDS.
         malformed: The parameters whose value cannot be read, by their usual names.
+        start_tolerance: How long before `starts` a store accepts the signature.
     """
 
     starts: datetime | None = None
     expires: datetime | None = None
     lifetime_seconds: int | None = None
     malformed: tuple[str, ...] = ()
+    start_tolerance: timedelta = timedelta(0)
 
     @property
     def ends_before_start(self) -> bool:
@@ -69,8 +73,12 @@ def parse_terms(url: str) -> SignatureTerms:
 
 def _merge(found: Iterable[SignatureTerms]) -> SignatureTerms:
     terms = list(found)
+    latest = max(
+        (each for each in terms if each.starts), key=lambda each: each.starts or _EPOCH, default=SignatureTerms()
+    )
     return SignatureTerms(
-        starts=max((each.starts for each in terms if each.starts), default=None),
+        starts=latest.starts,
+        start_tolerance=latest.start_tolerance,
         expires=min((each.expires for each in terms if each.expires), default=None),
         lifetime_seconds=max((each.lifetime_seconds for each in terms if each.lifetime_seconds), default=None),
         malformed=tuple(dict.fromkeys(name for each in terms for name in each.malformed)),
@@ -98,6 +106,7 @@ def _dated_signature(vendor: str, date: str, lifetime: str) -> SignatureTerms:
         expires=None if signed is None or seconds is None else _add_seconds(signed, seconds),
         lifetime_seconds=seconds if seconds and seconds > MAX_LIFETIME_SECONDS else None,
         malformed=tuple(malformed),
+        start_tolerance=START_TOLERANCE,
     )
 
 
@@ -169,7 +178,7 @@ def _json_web_tokens(query: Mapping[str, str]) -> Iterator[SignatureTerms]:
                 if claim in claims:
                     time = _add_seconds(_EPOCH, _numeric_date(claims[claim]))
                     yield SignatureTerms(expires=time) if claim == "exp" else SignatureTerms(starts=time)
-        except (binascii.Error, ValueError, RecursionError):
+        except (binascii.Error, ValueError, OverflowError, RecursionError):
             yield SignatureTerms(malformed=(name,))
 
 
@@ -195,10 +204,11 @@ def _parse_iso_8601(text: str) -> datetime | None:
     match = _ISO_8601.fullmatch(text.strip())
     if match is None:
         return None
-    day, minutes, seconds = match.groups()
+    day, minutes, seconds, offset_hours, offset_minutes = match.groups()
+    offset = f"{(offset_hours or '+00').replace(' ', '+')}:{offset_minutes or '00'}"
     try:
-        return datetime.fromisoformat(f"{day}T{minutes or '00:00'}{seconds or ':00'}+00:00")
-    except ValueError:
+        return datetime.fromisoformat(f"{day}T{minutes or '00:00'}{seconds or ':00'}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -51,7 +51,6 @@ def test_avatar_is_found_in_an_envelope() -> None:
         [{**BARE, "name": "Grace"}],
         [{**BARE, "createdAt": "2026-11-22T09:00:00Z"}],
         [{**BARE, "createAt": "2026-11-22T09:00:00"}],
-        [{**BARE, "extras": {}}],
     ],
 )
 @pytest.mark.parametrize(
@@ -59,7 +58,8 @@ def test_avatar_is_found_in_an_envelope() -> None:
     [
         {},
         {"x-ratelimit-remaining": "7", "content-type": "application/json"},
-        {"link": "<https://fonts.example>; rel=preconnect"},
+        {"link": "<https://fonts.example>; rel=preconnect", "age": "0", "x-cache": "MISS"},
+        {"last-modified": "now", "x-envoy-attempt-count": "1", "x-rate-limit-limit": "9"},
         {"link": '<https://docs.example/avatars>; rel="canonical"', "x-total-time": "7"},
     ],
 )
@@ -81,10 +81,19 @@ def test_complete_list_without_the_avatar_proves_absence(items: list[object], he
         {"x-next-page": "2"},
         {"x-pagination": "{}"},
         {"x-next-cursor": "abc"},
+        {"link": '</s.css>; rel=preload, <https://argil.example/v1/avatars?page=2>; rel="last"'},
+        *({name: "1"} for name in ("x-has-more", "x-hasmore", "x-truncated", "x-partial", "x-offset")),
+        *({name: "1"} for name in ("x-limit", "x-count", "x-totalcount", "x-nextpage", "x-pagesize")),
+        *({name: "1"} for name in ("x-ms-continuationtoken", "x-last-id", "x-marker", "odata-nextlink")),
     ],
 )
 def test_paging_header_proves_no_absence(headers: dict[str, str]) -> None:
     assert "one page" in account([OTHER], headers=headers).inconclusive_because(SOUGHT)
+
+
+@pytest.mark.parametrize("headers", [{"age": "3600"}, {"x-cache": "HIT"}, {"warning": '110 - "Response is Stale"'}])
+def test_cached_list_proves_no_absence(headers: dict[str, str]) -> None:
+    assert "cache" in account([OTHER], headers=headers).inconclusive_because(SOUGHT)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +114,10 @@ def test_envelope_or_partial_content_proves_no_absence(body: object, status: int
         BARE,
         {**BARE, "extras": None},
         {**BARE, "extras": 7, "name": None},
+        {**BARE, "extras": {}},
+        {**BARE, "extras": {"submission_id": None}},
+        {**BARE, "extras": {"submission_id": 7}},
+        {**BARE, "name": 7},
         {**BARE, "createdAt": "2026-11-23T09:00:01Z"},
         {**BARE, "name": ["Ada"]},
         {**BARE, "name": {}},

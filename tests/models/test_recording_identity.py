@@ -35,9 +35,10 @@ SIGNATURES = {
     "S3 version 2": f"AWSAccessKeyId=AK&Signature=vjby%3D&Expires={EPOCH}",
     "Google version 4": f"X-Goog-Algorithm=GOOG4&X-Goog-Date=20261126T090000Z&X-Goog-Signature={HEX}",
     "Google version 2": f"GoogleAccessId=a%40b&Expires={EPOCH}&Signature=vjby%3D",
-    "Google Cloud CDN": f"Expires={EPOCH}&KeyName=key&Signature=vjby%3D",
-    "Azure": "sv=2024-11-04&st=2026-11-26T09%3A00Z&se=2026-11-27T09%3A00Z&sr=b&sp=r&spr=https&sig=a%2Bb%3D",
-    "Azure, stored policy": "sv=2024-11-04&si=readers&sr=c&sig=a%2Bb%3D",
+    "Google Cloud CDN": f"Expires={EPOCH}&KeyName=key&Signature=4D0AbT4y0O7ZCzCUcAtPOJDkl2g%3D",
+    "Azure": f"sv=2024-11-04&st=2026-11-26T09%3A00Z&se=2026-11-27T09%3A00Z&sr=b&sp=r&spr=https&sig={MAC}%3D",
+    "Azure, without a version": f"se=2026-11-27&sr=b&sp=r&sig={MAC}%3D",
+    "Azure, stored policy": f"sv=2024-11-04&si=readers&sr=c&sig={MAC}%3D",
     "CloudFront": f"Expires={EPOCH}&Signature=a~b-c_&Key-Pair-Id=K1&Hash-Algorithm=SHA256",
     "CloudFront policy": "Policy=eyJTdGF0ZW1lbnQ&Signature=a~b-c_&Key-Pair-Id=K1",
     "Alibaba OSS": f"OSSAccessKeyId=nz2p&Expires={EPOCH}&Signature=vjby%3D&security-token=t",
@@ -57,6 +58,7 @@ SIGNATURES = {
     "CDN77": f"secure={MAC},{EPOCH}",
     "Akamai": f"hdnts=exp={EPOCH}~acl=/*~hmac={HEX}",
     "Laravel": f"expires={EPOCH}&signature={HEX}",
+    "Laravel, without an end": f"signature={HEX}",
 }
 
 
@@ -127,6 +129,13 @@ def test_equivalent_url_has_the_same_identity(url: str) -> None:
             "https://drive.google.com/uc?export=download&id=1&confirm=t",
             "https://drive.google.com/uc?id=1&export=download",
         ),
+        ("https://drive.google.com/uc?id=1", "https://drive.google.com/uc?id=1&export=download"),
+        ("https://drive.google.com/u/0/uc?id=1", "https://drive.google.com/uc?id=1&export=download"),
+        ("https://dropbox.com/scl/fi/x/a.mp4?rlkey=1", "https://www.dropbox.com/scl/fi/x/a.mp4?rlkey=1"),
+        ("https://💩.la/a", "https://xn--ls8h.la/a"),
+        ("https://💩。LA./a", "https://xn--ls8h.la/a"),
+        ("https://h.example/a.mp4;v=1;w=2;", "https://h.example/a.mp4"),
+        ("https://h.example/a.mp4;v=b.mp4", "https://h.example/a.mp4"),
         (
             "https://www.dropbox.com/scl/fi/x/a.mp4?rlkey=1&st=2&dl=0",
             "https://www.dropbox.com/scl/fi/x/a.mp4?rlkey=3&dl=1",
@@ -140,6 +149,12 @@ def test_equivalent_url_has_the_same_identity(url: str) -> None:
             f"https://h.example/dl?token={token(exp=2, iat=1, jti='x', file='1')}",
         ),
         (f"https://h.example/a.mp4?token={token(exp=1)}", "https://h.example/a.mp4"),
+        (f"https://h.example/a.mp4?token={token(exp=1, jti='x')}", "https://h.example/a.mp4"),
+        (f"https://h.example/a.mp4?token={token()}", "https://h.example/a.mp4"),
+        (
+            f"https://h.example/dl?token={token(exp=1, jti='x')}",
+            f"https://h.example/dl?token={token(exp=2, jti='x')}",
+        ),
     ],
 )
 def test_other_spelling_has_the_same_identity(one: str, same: str) -> None:
@@ -179,6 +194,48 @@ def test_other_spelling_has_the_same_identity(one: str, same: str) -> None:
             "https://drive.google.com/uc?export=download&id=1",
             "https://drive.google.com/uc?export=download&id=2",
         ),
+        ("https://p.supabase.co/functions/v1/dl?token=ada", "https://p.supabase.co/functions/v1/dl?token=bob"),
+        ("https://p.supabase.co/rest/v1/rpc/video?token=1", "https://p.supabase.co/rest/v1/rpc/video?token=2"),
+        ("https://p.supabase.co/functions/v1/dl?download=a", "https://p.supabase.co/functions/v1/dl?download=b"),
+        (
+            f"https://h.example/dl?token={token(exp=1, jti='a')}",
+            f"https://h.example/dl?token={token(exp=1, jti='b')}",
+        ),
+        (f"https://h.example/dl?token={token()}1", f"https://h.example/dl?token={token()}2"),
+        (f"https://h.example/dl?token={EPOCH}_{MAC}a", f"https://h.example/dl?token={EPOCH}_{MAC}b"),
+        (f"https://h.example/dl?secure={MAC}a,{EPOCH}", f"https://h.example/dl?secure={MAC}b,{EPOCH}"),
+        (f"https://h.example/dl?verify={EPOCH}-{MAC}a", f"https://h.example/dl?verify={EPOCH}-{MAC}b"),
+        (f"https://h.example/dl?token=id=ada~hmac={HEX}", f"https://h.example/dl?token=id=bob~hmac={HEX}"),
+        (f"https://h.example/dl?hdnts=id=ada~hmac={HEX}", f"https://h.example/dl?hdnts=id=bob~hmac={HEX}"),
+        ("https://h.example/dl?keyName=ada.mp4&signature=x", "https://h.example/dl?keyName=bob.mp4&signature=x"),
+        (
+            f"https://h.example/dl?Expires={EPOCH}&KeyName=ada.mp4&Signature={MAC}",
+            f"https://h.example/dl?Expires={EPOCH}&KeyName=bob.mp4&Signature={MAC}",
+        ),
+        ("https://h.example/watch?si=ada&sig=a", "https://h.example/watch?si=bob&sig=a"),
+        (f"https://h.example/watch?si=ada&sig={MAC}", f"https://h.example/watch?si=bob&sig={MAC}"),
+        ("https://h.example/dl?sig=a&se=ada", "https://h.example/dl?sig=b&se=ada"),
+        (f"https://h.example/dl?sig={MAC}&se=ada", f"https://h.example/dl?sig={MAC}&se=bob"),
+        (f"https://h.example/dl?sig={MAC}&sv=ada", f"https://h.example/dl?sig={MAC}&sv=bob"),
+        (f"https://h.example/dl?signature={HEX}", f"https://h.example/dl?signature={HEX[::-1]}"),
+        (
+            f"https://h.example/video.mp4?token=ada&expires={EPOCH}",
+            f"https://h.example/video.mp4?token=bob&expires={EPOCH}",
+        ),
+        (
+            f"https://h.example/video.mp4?token=ada&expire={EPOCH}",
+            f"https://h.example/video.mp4?token=bob&expire={EPOCH}",
+        ),
+        ("https://h.example/ada.mov;take1.mp4", "https://h.example/ada.mov;take2.mp4"),
+        ("https://h.example/a.mp4;b.mp4", "https://h.example/a.mp4;c.mp4"),
+        ("https://h.example/clip.mov;2", "https://h.example/clip.mov;3"),
+        ("https://drive.google.com/u/0/uc?id=1", "https://drive.google.com/u/0/uc?id=2"),
+        ("https://h.example/u/0/uc?id=1", "https://h.example/uc?id=1"),
+        ("https://💩.la/a", "https://🎬.la/a"),
+        ("s3://b/what?a.mp4", "s3://b/what?b.mp4"),
+        ("gs://b/k#1", "gs://b/k#2"),
+        ("s3://b/x/../k", "s3://b/k"),
+        ("s3://b//k", "s3://b/k"),
         ("https://b.s3.amazonaws.com/a+b", "https://b.s3.amazonaws.com/a%2Bb"),
         ("https://b.s3.amazonaws.com/a//b", "https://b.s3.amazonaws.com/a/b"),
         ("https://b.s3.amazonaws.com/k", "https://c.s3.amazonaws.com/k"),
@@ -211,10 +268,20 @@ def test_different_file_has_another_identity(one: str, other: str) -> None:
         ("gs://b/x/k", "https://storage.cloud.google.com/b/x/k?authuser=1"),
         ("gs://b/x/k", "https://storage.googleapis.com/storage/v1/b/b/o/x%2Fk?alt=media"),
         ("gs://b/x/k", "https://storage.googleapis.com/download/storage/v1/b/b/o/x%2Fk?alt=media"),
+        ("gs://b/x/k", "https://storage.mtls.googleapis.com/b/x/k"),
+        ("gs://b/x/k", "https://storage.mtls.googleapis.com/storage/v1/b/b/o/x%2Fk?alt=media"),
+        ("gs://b/x/k", "https://storage.europe-west3.rep.googleapis.com/b/x/k"),
+        ("gs://b/x/k", "https://b.storage.europe-west3.rep.googleapis.com/x/k"),
+        ("gs://b/x/k", "https://storage.europe-west3.rep.googleapis.com/storage/v1/b/b/o/x%2Fk"),
+        ("gs://b/x/k", "https://content-storage.googleapis.com/b/x/k"),
+        ("gs://b/x/k", "https://content-storage.googleapis.com/download/storage/v1/b/b/o/x%2Fk?alt=media"),
+        ("gs://b/x/k", "https://www.googleapis.com/storage/v1beta2/b/b/o/x%2Fk?alt=media"),
         ("gs://b.appspot.com/x/k", "https://firebasestorage.googleapis.com/v0/b/b.appspot.com/o/x%2Fk?token=1"),
         ("az://acc.blob.core.windows.net/c/x/k", "https://acc.blob.core.windows.net/c/x/k?sv=1&sig=2&snapshot=3"),
         ("az://acc.blob.core.windows.net/c/x/k", "https://acc-secondary.blob.core.windows.net/c/x%2Fk"),
         ("az://acc.blob.core.windows.net/c/x/k", "https://acc.dfs.core.windows.net/c/x/k"),
+        ("s3://b/what%3Fa%231.mp4", "https://b.s3.amazonaws.com/what%3Fa%231.mp4"),
+        ("s3://b/x/../k", "https://b.s3.amazonaws.com/x%2F..%2Fk"),
         ("az://acc.blob.core.windows.net/$root/k", "https://acc.blob.core.windows.net/k"),
     ],
 )
@@ -234,6 +301,11 @@ def test_signature_is_not_part_of_the_identity(name: str) -> None:
 def test_identity_of_malformed_text_is_its_own(text: str) -> None:
     assert canonical_form(text) == text
     assert len(identity_digest(text)) == 64
+
+
+def test_key_of_an_object_uri_is_taken_literally() -> None:
+    assert canonical_form("S3://b/what?a#1.mp4") == canonical_form("s3://b/what%3Fa%231.mp4")
+    assert shown_form("s3://b/what?a#1.mp4") == "s3://b/what%3Fa%231.mp4"
 
 
 def test_shown_form_has_neither_query_nor_fragment() -> None:

@@ -97,6 +97,10 @@ def test_https_url_is_accepted_unchanged(url: str) -> None:
         ("https://videos.example/take#1.mp4", "must not contain #: in the name of a file it must be written %23"),
         ("https://videos.example/a.mp4#", "must not contain #: in the name of a file it must be written %23"),
         ("https://videos.example/a\\b.mp4", "must not contain \\: in the name of a file it must be written %5C"),
+        ("https://h.example%2Fq/d.mp4", "must not contain % in its host"),
+        ("https://h.ex%61mple/d.mp4", "must not contain % in its host"),
+        ("https://h.example\uff052Fq/d.mp4", "must not contain % in its host"),
+        ("https://[fe80::1%25eth0]/d.mp4", "must not contain % in its host"),
         ("https://videos.example/" + "a" * 8192, "String should have at most 8192 characters"),
     ],
 )
@@ -130,6 +134,10 @@ def test_extras_within_the_limits_are_accepted(extras: dict[str, str]) -> None:
         ({"k\t": "v"}, "extras.k\t.[key]", "must not contain U+0009 TAB"),
         ({"k": "\udcff"}, "extras.k", "must not contain U+DCFF a lone surrogate"),
         ({"submission_id": "mine"}, "extras", "must not contain 'submission_id': the service sets this key itself"),
+        ({"submission_id\u200b": "mine"}, "extras", "must not contain 'submission_id': the service sets this key"),
+        ({"k": "v", "k ": "w"}, "extras", "must not repeat the key 'k'"),
+        ({"\u00e9": "v", "e\u0301": "v"}, "extras", "must not repeat the key 'é'"),
+        ({" \u200b": "v"}, "extras. \u200b.[key]", "at least 1 character"),
         ("k=v", "extras", "valid dictionary; it is 'k=v'"),
     ],
 )
@@ -254,6 +262,11 @@ def test_fingerprint_ignores_the_order_of_extras() -> None:
 @pytest.mark.parametrize("reference", ["creator-9", "creator-9 ", "\u00a0creator-9", "creator-9\u200b", "1e5 "])
 def test_reference_is_trimmed(reference: str) -> None:
     assert parse_request({**FIELDS, "reference": reference}).reference in {"creator-9", "1e5"}
+
+
+def test_extras_are_trimmed_and_composed() -> None:
+    extras = {" k\u200b": "v\u00a0", "e\u0301": "e\u0301 👩\u200d🔬 ❤\ufe0f"}
+    assert parse_request({**FIELDS, "extras": extras}).extras == {"k": "v", "é": "é 👩\u200d🔬 ❤\ufe0f"}
 
 
 def test_lengths_are_those_of_the_normal_form() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.media_codes import MediaCode
-from models.presigned_urls import START_TOLERANCE, describe_problem, find_problem
-from models.signature_terms import MAX_LIFETIME_SECONDS, SignatureTerms, parse_terms
+from models.presigned_urls import describe_problem, find_problem
+from models.signature_terms import MAX_LIFETIME_SECONDS, START_TOLERANCE, SignatureTerms, parse_terms
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -50,6 +50,8 @@ def jwt(claims: Any) -> str:
         ("se=2026-11-23T12:00:00&sig=s", None, NOON),
         ("se=2026-11-23T12:00:00%2B00:00&sig=s", None, NOON),
         ("se=2026-11-23T12:00:00+00:00&sig=s", None, NOON),
+        ("se=2026-11-23T14:00:00%2B02:00&sig=s", None, NOON),
+        ("se=2026-11-23T04:00:00-08:00&sig=s", None, NOON),
         ("st=2026-11-23&se=2026-11-24&sig=s", NOON.replace(hour=0), NOON.replace(day=24, hour=0)),
         (
             "st=2026-11-22&skt=2026-11-23&se=2026-11-25&ske=2026-11-24&sig=s",
@@ -114,8 +116,10 @@ def test_malformed_value_is_named_without_it(query: str, malformed: str) -> None
         (SignatureTerms(), None),
         (SignatureTerms(expires=NOON + HOUR), None),
         (SignatureTerms(expires=NOON), MediaCode.URL_EXPIRED),
-        (SignatureTerms(starts=NOON + START_TOLERANCE), None),
-        (SignatureTerms(starts=NOON + START_TOLERANCE + timedelta(seconds=1)), MediaCode.URL_NOT_YET_VALID),
+        (SignatureTerms(starts=NOON), None),
+        (SignatureTerms(starts=NOON + timedelta(seconds=1)), MediaCode.URL_NOT_YET_VALID),
+        (SignatureTerms(starts=NOON + START_TOLERANCE, start_tolerance=START_TOLERANCE), None),
+        (SignatureTerms(starts=NOON + HOUR, start_tolerance=START_TOLERANCE), MediaCode.URL_NOT_YET_VALID),
         (SignatureTerms(starts=NOON, expires=NOON), MediaCode.MALFORMED_SIGNATURE),
         (SignatureTerms(expires=NOON - HOUR, lifetime_seconds=10**6), MediaCode.URL_LIFETIME_TOO_LONG),
     ],
@@ -171,3 +175,8 @@ def test_any_query_is_judged_without_its_values(query: dict[str, str], now: date
     problem = find_problem(terms, now)
     texts = [describe_problem(code, terms, now) for code in MediaCode]
     assert SECRET not in "".join([*texts, problem.detail if problem else ""])
+
+
+def test_token_with_a_huge_number_is_malformed() -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": 10**400}).encode()).decode().rstrip("=")
+    assert parse_terms(f"{BASE}token=eyJhbGciOiJIUzI1NiJ9.{claims}.s").malformed == ("token",)
