@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.json_body import parse_json_or_none
 from tests.chaos.deterministic_scheduler import MAX_IN_FLIGHT_DELAY, DeterministicScheduler
 from tests.chaos.response_faults import CHANGES, Change
 
@@ -103,9 +104,13 @@ class FaultInjectingTransport(httpx.AsyncBaseTransport):
             return httpx.Response(fault.status, headers=headers, json=error)
         if isinstance(response, ConnectionDropped):
             raise httpx.RemoteProtocolError("cut", request=request)
-        # An error stays as it is: it is Argil's word.
-        if fault.change is not None and response.is_success:
-            return fault.change(await response.aread())
+        # An error stays as it is: it is Argil's word. So does a body that the simulator's scenario has damaged.
+        if (
+            fault.change is not None
+            and response.is_success
+            and parse_json_or_none(await response.aread()) is not None
+        ):
+            return fault.change(response.content)
         return response
 
     async def process(self, request: httpx.Request) -> httpx.Response | ConnectionDropped:
