@@ -21,12 +21,15 @@ from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from models.clock import SystemClock
+from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
 from services.store import open_store
 
 MAX_CLOCK_SKEW_SECONDS = 30
+TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
+"""The settings whose source is reported: they decide where the key and the personal data go."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ def _check_key(settings: Settings) -> str | DiagnosticResult:
 
 
 async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> AsyncIterator[DiagnosticResult]:
-    yield DiagnosticResult("Settings", ok=True, detail="valid")
+    sources = read_setting_sources().describe(TRACED_SETTINGS)
+    yield DiagnosticResult("Settings", ok=True, detail=f"valid; {sources}")
     yield await asyncio.to_thread(_check_host_names, settings)
     yield key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
     yield await _check_database(settings)
