@@ -87,16 +87,17 @@ def batch(
         raise shared_recordings_error(shared)
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
-        from flows.engine.batch import progress_observer
+        from flows.engine.batch import loaded_rows, progress_observer
         from flows.provision_batch import provision_batch
 
         async def run() -> AvatarsError | None:
             progress_observer.set(batches.append)
+            loaded_rows.set(rows)
             state: State = await provision_batch(
                 manifest=manifest,
                 dry_run=dry_run,
                 concurrency=concurrency,
-                # Confirmed above for the rows of that moment; without a group, the flow checks the rows it reads.
+                # Confirmed above for these rows; another batch may have recorded some of them since.
                 allow_shared_recordings=allow_shared_recordings or bool(shared),
                 return_state=True,
             )

@@ -41,6 +41,14 @@ class UnsuitableFile(OSError):
         super().__init__(0, cause)
 
 
+class FileTooLarge(UnsuitableFile):
+    """The file is larger than the caller reads."""
+
+
+class OutsideFolder(OSError):
+    """The path leads out of the folder that it must stay in."""
+
+
 def read_regular_file(path: Path | str, max_bytes: int, *, dir_fd: int | None = None, flags: int = 0) -> bytes:
     """Return the content of a regular file; never blocks.
 
@@ -59,8 +67,40 @@ def read_regular_file(path: Path | str, max_bytes: int, *, dir_fd: int | None = 
         with open(descriptor, "rb", closefd=False) as file:  # a descriptor is not a path
             data = b"" if size > max_bytes else file.read(max_bytes + 1)
     if size > max_bytes or len(data) > max_bytes:
-        raise UnsuitableFile(f"it is larger than {max_bytes:,} bytes")
+        raise FileTooLarge(f"it is larger than {max_bytes:,} bytes")
     return data
+
+
+def read_file_below(folder: Path, path: str, max_bytes: int) -> bytes:
+    """Return the content of a regular file below a folder; links within the folder are followed.
+
+    The links are resolved first, then each folder on the way is opened without following one: what is replaced by a
+    link in between is not opened.
+
+    Args:
+        folder: The folder, which exists.
+        path: Relative to the folder, or absolute.
+        max_bytes: A larger file is refused before it is read.
+
+    Raises:
+        OutsideFolder: The path leads out of the folder, whether or not a file is there.
+        UnsuitableFile: It is not a regular file, or is too large.
+        OSError: It cannot be opened or read.
+    """
+    root = folder.resolve(strict=True)
+    try:
+        names = (root / path).resolve().relative_to(root).parts
+    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL character; ValueError: outside
+        raise OutsideFolder(0, "it is outside the folder") from None
+    if not names:
+        raise UnsuitableFile("it is a folder")
+    with contextlib.ExitStack() as stack:
+        descriptor: int | None = None
+        for name in (str(root), *names[:-1]):
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(name, flags, dir_fd=descriptor)
+            stack.callback(os.close, descriptor)
+        return read_regular_file(names[-1], max_bytes, dir_fd=descriptor, flags=os.O_NOFOLLOW)
 
 
 @contextlib.contextmanager
