@@ -145,6 +145,8 @@ def replacement_problem(path: Path) -> str | None:
     try:
         if not path.parent.is_dir():
             return f"the folder {path.parent} does not exist"
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            return f"the folder {path.parent} is not writable"
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return None

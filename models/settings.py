@@ -79,7 +79,9 @@ def _validate_block_reference(reference: str) -> str:
 def _validate_database_url(url: str) -> str:
     scheme = url.partition("://")[0]
     if scheme not in {"sqlite+aiosqlite", "postgresql+asyncpg"}:
-        raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        raise ValueError(
+            "must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://, which replaces postgres:// and postgresql://"
+        )
     return url
 
 

@@ -1,0 +1,77 @@
+"""The file of a SQLite ledger: its mode, its companions, and what else may be at its path."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import DatabaseError
+from models.local_files import create_private_file, describe_kind, is_replaceable_by_others, make_private
+
+COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
+"""SQLite creates these files with the mode of the database file; those of an earlier version can be wider."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LedgerFile:
+    """The path of a SQLite file and the mode that its URL asks for: `ro`, `rw` or `rwc`."""
+
+    path: Path
+    mode: str
+
+    def create(self) -> None:
+        """Create the file with mode 0600 if it does not exist and the URL allows it.
+
+        Raises:
+            DatabaseError: The folder does not exist, or something other than a regular file is at the path.
+            OSError: The file cannot be created.
+        """
+        self._require_regular_file()
+        if self.mode == "rwc":
+            with contextlib.suppress(FileExistsError):
+                os.close(create_private_file(self.path.resolve()))  # resolved: a link may lead to another volume
+
+    def make_private(self) -> None:
+        """Take the permissions of others on the file: a ledger contains names and presigned URLs.
+
+        Raises:
+            OSError: The mode cannot be changed.
+        """
+        if self.mode == "ro":
+            return
+        target = self.path.resolve()
+        for suffix in ("", *COMPANION_SUFFIXES):
+            make_private(target.with_name(target.name + suffix))
+        if is_replaceable_by_others(target.parent):
+            logger.warning("every user can replace the ledger %s, because its folder is world-writable", self.path)
+
+    def connect(self, timeout_seconds: float) -> sqlite3.Connection:
+        """Connect to the file, which must exist."""
+        return sqlite3.connect(self.uri, timeout=timeout_seconds, uri=True)
+
+    @property
+    def uri(self) -> str:
+        """The URI to open the file with; SQLite never creates it, so that a file moved away is not replaced."""
+        return f"{self.path.absolute().as_uri()}?mode={'ro' if self.mode == 'ro' else 'rw'}"
+
+    def _require_regular_file(self) -> None:
+        try:
+            kind = describe_kind(self.path.stat().st_mode)
+        except FileNotFoundError:
+            if not self.path.resolve().parent.is_dir():
+                raise DatabaseError(
+                    f"the ledger at {self.path} cannot be created: the folder {self.path.parent} does not exist",
+                    hint=f"correct AVATARS_DATABASE_URL, or run `mkdir -m 700 {self.path.parent}`",
+                ) from None
+            return
+        if kind is not None:
+            raise DatabaseError(
+                f"the ledger at {self.path} cannot be opened: it is {kind}",
+                hint="set AVATARS_DATABASE_URL to the path of a file, which need not exist",
+            )
