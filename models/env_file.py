@@ -9,7 +9,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -27,8 +27,8 @@ _ROOT_USER_ID = 0
 class SettingSources:
     """The settings of both sources, by their lower-case names; the environment has precedence over the file."""
 
-    environment: Mapping[str, str | None]
-    file_values: Mapping[str, str | None]
+    environment: Mapping[str, str | None] = field(repr=False)  # both contain secrets
+    file_values: Mapping[str, str | None] = field(repr=False)
     file: Path
     """The absolute path of `.env`, whether or not it exists."""
 
@@ -74,7 +74,10 @@ def read_setting_sources() -> SettingSources:
     Raises:
         SettingsError: `.env` is not a regular file, or another user can change it.
     """
-    file = Path.cwd() / ENV_FILE
+    try:
+        file = ENV_FILE.absolute()
+    except FileNotFoundError:  # the current folder was deleted
+        file = ENV_FILE
     environment = {name.lower(): value for name, value in os.environ.items()}
     return SettingSources(environment, _read_env_file(file), file)
 
@@ -82,12 +85,15 @@ def read_setting_sources() -> SettingSources:
 def _read_env_file(file: Path) -> dict[str, str | None]:
     try:
         link = file.lstat()
+    except (FileNotFoundError, PermissionError):  # a folder that this user cannot search has no file for it
+        return {}
+    try:
         with open_regular_file(file, os.O_RDONLY) as descriptor:
             status = os.fstat(descriptor)
             _require_trusted(file, link, status)
             if status.st_size > MAX_BYTES:
                 raise UnsuitableFile(f"it is larger than {MAX_BYTES:,} bytes")
-            with open(descriptor, encoding="utf-8-sig", closefd=False) as lines:  # a descriptor
+            with open(descriptor, encoding="utf-8-sig", closefd=False) as lines:
                 text = lines.read(MAX_BYTES)
     except FileNotFoundError:
         return {}

@@ -226,11 +226,8 @@ def make_private(path: Path) -> None:
     """Take the permissions of the group and of others from a file or folder of this user, and log that once.
 
     A path that does not exist, belongs to another user, is a folder that several users share (sticky, or the home
-    folder), or is private already stays as it is. The path is not opened: closing a descriptor of a SQLite file
-    releases the locks of this process.
-
-    Raises:
-        OSError: The mode cannot be changed.
+    folder), or is private already stays as it is. So does one on a file system without modes, which is logged, too.
+    The path is not opened: closing a descriptor of a SQLite file releases the locks of this process.
     """
     try:
         status = path.stat()
@@ -240,7 +237,11 @@ def make_private(path: Path) -> None:
     if status.st_uid != os.geteuid() or not status.st_mode & OTHERS or is_shared:
         return
     mode = stat.S_IMODE(status.st_mode) & ~OTHERS
-    path.chmod(mode)
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        logger.warning("%s is accessible to other users, and its mode cannot be changed: %s", path, error.strerror)
+        return
     logger.warning(
         "%s was accessible to other users: its mode is now %04o instead of %04o",
         path,

@@ -38,16 +38,14 @@ class LedgerFile:
                 os.close(create_private_file(self.path.resolve()))  # resolved: a link may lead to another volume
 
     def make_private(self) -> None:
-        """Take the permissions of others on the file: a ledger contains names and presigned URLs.
-
-        Raises:
-            OSError: The mode cannot be changed.
-        """
+        """Take the permissions of others on the file: a ledger contains names and presigned URLs."""
         if self.mode == "ro":
             return
         target = self.path.resolve()
         for suffix in ("", *COMPANION_SUFFIXES):
-            make_private(target.with_name(target.name + suffix))
+            file = target.with_name(target.name + suffix)
+            if not file.is_symlink():  # SQLite creates none; another user may have, to any file of this user
+                make_private(file)
         if is_replaceable_by_others(target.parent):
             logger.warning("every user can replace the ledger %s, because its folder is world-writable", self.path)
 

@@ -106,7 +106,7 @@ def prefect_server(
     environment = {**QUIET_SETTINGS, **_cors_settings(port), **password, **database, **own_settings}
     args = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
     with (
-        os.fdopen(append_private_file(log), "ab") as output,
+        open_in_home(home, log.name) as output,
         run_child(*args, output=output, environment=environment) as process,
     ):
         deadline = time.monotonic() + READY_SECONDS

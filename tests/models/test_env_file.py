@@ -123,6 +123,17 @@ def test_missing_file_is_not_an_error(file: Path, target: str | None) -> None:
     assert Settings.load().argil_api_url == "https://api.argil.ai/v1"
 
 
+def test_deleted_folder_has_no_file(file: Path) -> None:
+    file.unlink()
+    file.parent.rmdir()
+    assert Settings.load().argil_api_url == "https://api.argil.ai/v1"
+
+
+def test_repr_of_the_sources_has_no_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARGIL_API_KEY", "canary-key")
+    assert "canary" not in f"{read_setting_sources()!r}"
+
+
 def test_invalid_value_names_its_source(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("AVATARS_RETRAIN_LIMIT=canary\nAVATARS_MEDIA_CHECK=strict\n")
     monkeypatch.setenv("AVATARS_MEDIA_CHECK", "canary")

@@ -147,6 +147,20 @@ def test_shared_folder_and_missing_path_stay(
     assert caplog.messages == []
 
 
+def test_mode_that_cannot_be_changed_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_path: Path, _mode: int) -> None:  # as on a file system without modes
+        raise PermissionError(1, "Operation not permitted")
+
+    tmp_path.chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    make_private(tmp_path)
+    assert caplog.messages == [
+        f"{tmp_path} is accessible to other users, and its mode cannot be changed: Operation not permitted"
+    ]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_file_of_another_user_stays(tmp_path: Path) -> None:
     path = tmp_path / "file"

@@ -73,6 +73,14 @@ async def test_existing_ledger_is_made_private_with_a_notice(
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
 
 
+async def test_link_beside_the_ledger_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.touch(0o644)
+    (tmp_path / "ledger.db-journal").symlink_to(victim)
+    Database(url_of(tmp_path / "ledger.db")).create_file()
+    assert modes_in(tmp_path)["victim"] == 0o644
+
+
 async def test_read_only_url_changes_and_creates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     await modes_of_open_ledger(url_of(path), tmp_path)
