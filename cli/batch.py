@@ -30,9 +30,10 @@ from models.clock import SystemClock
 from models.env_file import ENV_FILE
 from models.errors import AvatarsError, InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
-from models.local_files import find_same_file, replace_file, replacement_problem
 from models.manifest import ManifestRow
+from models.private_files import replace_file, replacement_problem
 from models.provisioning import Status
+from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
 from services.shared_recordings import find_new_shared_recordings

@@ -18,7 +18,7 @@ from cli.console import print_status, stdout_console
 from cli.simulated_environment import simulated_environment
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
-from models.local_files import create_private_folder
+from models.private_files import create_private_folder
 from models.redaction import redact_url
 from models.settings import Settings
 from models.webhook import RECEIVER_PATH

@@ -15,9 +15,9 @@ from media.range_client import FetchLimits
 from media.remote_file import RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError
-from models.local_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
 from models.manifest import MAX_BYTES, ManifestRow, detect_format, manifest_too_large_error, parse_manifest
 from models.redaction import redact_url
+from models.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
 
 # The first range, the rest, and room for retries and redirects of both.
 MANIFEST_FETCH_LIMITS = FetchLimits(max_requests=24, max_bytes=2 * MAX_BYTES, timeout_seconds=120.0)

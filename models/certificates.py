@@ -9,7 +9,7 @@ import os
 import ssl
 
 from models.errors import SettingsError
-from models.local_files import read_regular_file
+from models.regular_files import read_regular_file
 
 VARIABLE = "SSL_CERT_FILE"
 MAX_BYTES = 16 * 1024 * 1024

@@ -15,7 +15,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from models.errors import SettingsError
-from models.local_files import WRITABLE_BY_OTHERS, UnsuitableFile, is_replaceable_by_others, open_regular_file
+from models.private_files import WRITABLE_BY_OTHERS, is_replaceable_by_others
+from models.regular_files import UnsuitableFile, open_regular_file
 
 ENV_FILE = Path(".env")
 MAX_BYTES = 1024 * 1024

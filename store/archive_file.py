@@ -12,7 +12,7 @@ from typing import IO
 
 from models.archive import ArchivedEvent
 from models.errors import ArchiveError, InvalidRequest
-from models.local_files import create_private_file, sync_folder
+from models.private_files import create_private_file, sync_folder
 
 GZIP_SUFFIX = ".gz"
 SUFFIXES = (".jsonl", ".jsonl" + GZIP_SUFFIX)

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine
 
 from models.database_url import DatabaseUrl, parse_database_url
 from models.errors import DatabaseError
-from models.local_files import create_private_folder, open_regular_file
+from models.private_files import create_private_folder
+from models.regular_files import open_regular_file
 from models.settings import HOME
 from store.errors import statement_errors, translating_errors
 from store.group_commit import Result, Work

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import DatabaseError
-from models.local_files import create_private_file, describe_kind, is_replaceable_by_others, make_private
+from models.private_files import create_private_file, is_replaceable_by_others, make_private
+from models.regular_files import describe_kind
 
 COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 """SQLite creates these files with the mode of the database file; those of an earlier version can be wider."""

@@ -20,7 +20,7 @@ import httpx
 
 from deployments.embedded.child_process import run_child
 from models.errors import PrefectError, SettingsError
-from models.local_files import append_private_file, create_private_folder, make_private
+from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
 
 HOST = "127.0.0.1"
