@@ -63,14 +63,15 @@ class LedgerFile:
         try:
             kind = describe_kind(self.path.stat().st_mode)
         except FileNotFoundError:
-            if not self.path.resolve().parent.is_dir():
+            folder = self.path.resolve().parent
+            if not folder.is_dir():
                 raise DatabaseError(
-                    f"the ledger at {self.path} cannot be created: the folder {self.path.parent} does not exist",
-                    hint=f"correct AVATARS_DATABASE_URL, or run `mkdir -m 700 {self.path.parent}`",
+                    f"the ledger at {self.path} failed: unable to open database file: no folder {folder} exists",
+                    hint=f"correct AVATARS_DATABASE_URL, or run `mkdir -m 700 {folder}`",
                 ) from None
             return
         if kind is not None:
             raise DatabaseError(
-                f"the ledger at {self.path} cannot be opened: it is {kind}",
+                f"the ledger at {self.path} failed: unable to open database file: it is {kind}",
                 hint="set AVATARS_DATABASE_URL to the path of a file, which need not exist",
             )
