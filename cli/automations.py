@@ -11,6 +11,7 @@ from cli.console import print_json, print_status, stdout_console
 from cli.options import JsonFlag
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
+from models.settings import Settings
 
 automations = App(name="automations", help="Install Prefect automations for notifications and crashed runs.")
 
@@ -26,6 +27,7 @@ def apply(*, notification_block: str | None = None, json: JsonFlag = False) -> i
             slack-webhook/ops.
 
     """
+    Settings.load()  # refuses a .env of another user, in which Prefect would read PREFECT_API_URL
     from deployments import automations as installed_automations
     from deployments.embedded.prefect_connection import configured_api_url, verify_access
 

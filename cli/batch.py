@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -26,14 +27,17 @@ from cli.rendering import styled
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress, RowResult, render_results
 from models.clock import SystemClock
+from models.env_file import ENV_FILE
 from models.errors import AvatarsError, InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
 from models.manifest import ManifestRow
+from models.private_files import replace_file, replacement_problem
 from models.provisioning import Status
+from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
 from services.shared_recordings import find_new_shared_recordings
-from services.store import open_store
+from services.store import find_ledger_file, open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -72,11 +76,8 @@ def batch(
 
     """
     path = results or _default_results_path(manifest)
-    if path.suffix.lower() not in {".csv", ".json"}:
-        raise InvalidManifest(
-            f"cannot infer the format of the results file {path}", hint="use a file name that ends in .csv or .json"
-        )
     settings = Settings.load()
+    _validate_results_path(path, manifest, settings)
     # Report an unreadable manifest before a Prefect server is started.
     rows = load_manifest(
         manifest, allowed_hosts=settings.avatars_media_allowed_hosts, reference_host=settings.reference_host
@@ -87,16 +88,17 @@ def batch(
         raise shared_recordings_error(shared)
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
-        from flows.engine.batch import progress_observer
+        from flows.engine.batch import loaded_rows, progress_observer
         from flows.provision_batch import provision_batch
 
         async def run() -> AvatarsError | None:
             progress_observer.set(batches.append)
+            loaded_rows.set(rows)
             state: State = await provision_batch(
                 manifest=manifest,
                 dry_run=dry_run,
                 concurrency=concurrency,
-                # Confirmed above for the rows of that moment; without a group, the flow checks the rows it reads.
+                # Confirmed above for these rows; another batch may have recorded some of them since.
                 allow_shared_recordings=allow_shared_recordings or bool(shared),
                 return_state=True,
             )
@@ -153,12 +155,32 @@ def _default_results_path(manifest: str) -> Path:
     return path.with_name(f"{path.stem}.results.csv")
 
 
+def _validate_results_path(path: Path, manifest: str, settings: Settings) -> None:
+    """Raise InvalidManifest, before anything is sent, if the results cannot be written or would replace input."""
+    if path.suffix.lower() not in {".csv", ".json"}:
+        raise InvalidManifest(
+            f"cannot infer the format of the results file {path}", hint="use a file name that ends in .csv or .json"
+        )
+    inputs = {".env": ENV_FILE}
+    if "://" not in manifest:
+        inputs["the manifest"] = Path(manifest).expanduser()
+    if (ledger := find_ledger_file(settings)) is not None:
+        inputs["the ledger"] = ledger
+    if certificates := os.environ.get("SSL_CERT_FILE"):
+        inputs["SSL_CERT_FILE"] = Path(certificates)
+    problem = replacement_problem(path)
+    if (name := find_same_file(path, inputs)) is not None:
+        problem = f"it is {name} itself, which the results would replace"
+    if problem is not None:
+        raise InvalidManifest(
+            f"the results file {path} cannot be written: {problem}", hint="name another file with --results"
+        )
+
+
 def _write(path: Path, progress: BatchProgress) -> None:
     """Write the results file atomically; a write error is printed and does not fail the command."""
-    unfinished = path.with_name(f"{path.name}.part")
     try:
-        unfinished.write_text(render_results(progress, as_json=path.suffix.lower() == ".json"), "utf-8", newline="")
-        unfinished.replace(path)
+        replace_file(path, render_results(progress, as_json=path.suffix.lower() == ".json").encode())
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")
 

@@ -20,6 +20,7 @@ def deploy(*, pool: str) -> int:
         pool: Name of the work pool. Its workers need this package and its settings.
 
     """
+    settings = Settings.load()  # refuses a .env of another user, in which Prefect would read PREFECT_API_URL
     from deployments.embedded.prefect_connection import configured_api_url, verify_access
     from deployments.registration import register_deployments
 
@@ -28,7 +29,7 @@ def deploy(*, pool: str) -> int:
             "no Prefect API is configured", hint="set PREFECT_API_URL; `avatars up` does not need this command"
         )
     verify_access(url)
-    for name in asyncio.run(register_deployments(Settings.load(), pool)):
+    for name in asyncio.run(register_deployments(settings, pool)):
         stdout_console.print(name, markup=False)
     print_status(f"registered at {redact_url(url)} for the work pool {pool!r}")
     return EXIT_OK

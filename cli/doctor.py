@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.markup import escape
@@ -20,13 +19,17 @@ from cli.console import print_json, stdout_console
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
+from models.certificates import VARIABLE, require_usable_certificates
 from models.clock import SystemClock
+from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
 from services.store import open_store
 
 MAX_CLOCK_SKEW_SECONDS = 30
+TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
+"""The settings whose source is reported: they decide where the key and the personal data go."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +49,18 @@ class DiagnosticResult:
 
 async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
     check = f"Argil at {settings.argil_api_url}"
-    client = ArgilClient(
-        settings.argil_api_url,
-        key,
-        clock=SystemClock(),
-        requests_per_second=settings.avatars_requests_per_second,
-    )
-    async with client:
-        try:
+    try:
+        async with ArgilClient(
+            settings.argil_api_url,
+            key,
+            clock=SystemClock(),
+            requests_per_second=settings.avatars_requests_per_second,
+        ) as client:
             offset = await client.check_access()
             await client.check_path()
-        except AvatarsError as error:
-            hint = error.hint or "check ARGIL_API_URL, the network, proxies and SSL_CERT_FILE"
-            return DiagnosticResult(check, ok=False, detail=error.message, hint=hint)
+    except AvatarsError as error:
+        hint = error.hint or "check ARGIL_API_URL, the network, proxies and SSL_CERT_FILE"
+        return DiagnosticResult(check, ok=False, detail=error.message, hint=hint)
     if offset is not None and abs(offset) > MAX_CLOCK_SKEW_SECONDS:
         detail = f"reachable, accepts the key; the clock of this machine differs by {offset:.0f} s"
         return DiagnosticResult(
@@ -99,13 +101,13 @@ async def _check_database(settings: Settings) -> DiagnosticResult:
 
 
 def _check_certificates() -> DiagnosticResult:
-    check = "SSL_CERT_FILE"
-    path = os.environ.get("SSL_CERT_FILE")
-    if path is None:
-        return DiagnosticResult(check, ok=True, detail="not set: Python's default certificates are used")
-    if Path(path).is_file():
-        return DiagnosticResult(check, ok=True, detail=path)
-    return DiagnosticResult(check, ok=False, detail=f"{path} is not a file", hint="correct or unset it")
+    check = VARIABLE
+    try:
+        require_usable_certificates()
+    except SettingsError as error:
+        return DiagnosticResult.from_error(check, error)
+    path = os.environ.get(VARIABLE)
+    return DiagnosticResult(check, ok=True, detail=path or "not set: Python's default certificates are used")
 
 
 def _check_prefect() -> DiagnosticResult:
@@ -126,7 +128,8 @@ def _check_key(settings: Settings) -> str | DiagnosticResult:
 
 
 async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> AsyncIterator[DiagnosticResult]:
-    yield DiagnosticResult("Settings", ok=True, detail="valid")
+    sources = read_setting_sources().describe(TRACED_SETTINGS)
+    yield DiagnosticResult("Settings", ok=True, detail=f"valid; {sources}")
     yield await asyncio.to_thread(_check_host_names, settings)
     yield key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
     yield await _check_database(settings)

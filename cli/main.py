@@ -188,6 +188,8 @@ def run(args: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+PRIVATE_UMASK = 0o077
+"""Only this user can read what the commands and their child processes write: ledger, Prefect's database, logs."""
 _WITHOUT_PLUGINS = (["list"], ["show"])
 """Commands that only read the ledger and start no process that would inherit the variable."""
 
@@ -195,6 +197,7 @@ _WITHOUT_PLUGINS = (["list"], ["show"])
 def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(*GC_THRESHOLDS)
+    os.umask(PRIVATE_UMASK)
     if sys.argv[1:2] in _WITHOUT_PLUGINS:
         # The search for pydantic plugins reads the metadata of all installed packages: a tenth of a second of CPU.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

@@ -18,6 +18,7 @@ from cli.console import print_status, stdout_console
 from cli.simulated_environment import simulated_environment
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
+from models.private_files import create_private_folder
 from models.redaction import redact_url
 from models.settings import Settings
 from models.webhook import RECEIVER_PATH
@@ -78,6 +79,7 @@ def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterat
     with contextlib.ExitStack() as stack:
         simulated = stack.enter_context(simulated_environment(training_seconds=training_seconds))
         folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="avatars-up-")))
+        create_private_folder(folder)
         databases = {
             "PREFECT_HOME": str(folder.resolve() / "prefect"),
             "AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{folder.resolve() / 'avatars.db'}",

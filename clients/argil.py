@@ -17,6 +17,7 @@ from clients.rate_limiter import RateLimiter, SharedRateLimit
 from models.account_list import AccountList
 from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, AvatarList, CreateAvatarRequest
 from models.argil_response import ArgilResponse
+from models.certificates import require_usable_certificates
 from models.clock import Clock
 from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
 from models.response_meaning import Operation, SentRequest
@@ -60,7 +61,11 @@ class ArgilClient:
             requests_per_second: Rate limit of this process.
             shared_limit: Rate limit of all processes together.
             transport: Replaces the network in tests.
+
+        Raises:
+            SettingsError: SSL_CERT_FILE cannot be used.
         """
+        require_usable_certificates()
         self._secrets = {api_key}
         self._clock = clock
         self._rate_limiter = RateLimiter(requests_per_second, clock, shared_limit=shared_limit)

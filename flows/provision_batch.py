@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.engine.batch import BatchRun, progress_observer
+from flows.engine.batch import BatchRun, loaded_rows, progress_observer
 from flows.engine.batch_artifacts import publish_shared_recordings, publishing_progress
 from flows.engine.final_state import final_state_for_batch, final_state_for_error
 from flows.engine.run_context import lease_owner_for_run
@@ -41,7 +41,8 @@ async def provision_batch(
     otherwise Failed, named after the most frequent other outcome.
 
     Args:
-        manifest: A CSV, JSONL or YAML file: an HTTPS URL, or a path on the machine that runs the flow.
+        manifest: A CSV, JSONL or YAML file: an HTTPS URL, or a path below AVATARS_MANIFEST_DIR on the machine that
+            runs the flow.
         rows: The rows themselves, instead of a manifest. Prefect limits all parameters together to 512 KiB.
         dry_run: Check everything, including the videos, and send nothing.
         wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
@@ -83,6 +84,8 @@ async def _load_rows(manifest: str | None, rows: list[Any] | None) -> list[Manif
     if (manifest is None) == (rows is None):
         raise InvalidManifest(
             "the batch has no single source: either `manifest` or `rows` is required",
-            hint="set `manifest` to a path or an HTTPS URL, or `rows` to a list of requests",
+            hint="set `manifest` to an HTTPS URL, or `rows` to a list of requests",
         )
+    if (loaded := loaded_rows.get()) is not None:
+        return loaded
     return parse_rows(rows) if rows is not None else await read_manifest(manifest or "")

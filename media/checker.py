@@ -11,12 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
-import httpx
-
 from media.name_resolution import NameResolution, Resolver
 from media.probe import probe
 from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
-from media.ssrf_guard import PublicOnlyTransport
+from media.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from models.clock import Clock
 from models.errors import MediaRejected
 from models.media_rules import (
@@ -67,7 +65,7 @@ class MediaChecker:
         self._transport = partial(
             PublicOnlyTransport,
             allowed_hosts,
-            ssl_context=ssl_context or httpx.create_ssl_context(trust_env=True),
+            ssl_context=ssl_context or default_ssl_context(),
             resolve=resolve,
             names=NameResolution(reference_host, resolve=resolve, clock=clock) if reference_host else None,
         )

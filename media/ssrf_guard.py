@@ -21,6 +21,7 @@ import httpcore
 import httpx
 
 from media.name_resolution import NameResolution, Resolver
+from models.certificates import require_usable_certificates
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 
@@ -186,6 +187,16 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
+def default_ssl_context() -> ssl.SSLContext:
+    """Return httpx's own context, which honours SSL_CERT_FILE and SSL_CERT_DIR.
+
+    Raises:
+        SettingsError: SSL_CERT_FILE cannot be used.
+    """
+    require_usable_certificates()
+    return httpx.create_ssl_context(trust_env=True)
+
+
 class PublicOnlyTransport(httpx.BaseTransport):
     """An httpx transport that opens every connection through PublicOnlyBackend.
 
@@ -195,8 +206,7 @@ class PublicOnlyTransport(httpx.BaseTransport):
 
     Args:
         allowed_hosts: Hosts that need not have a public address; see PublicOnlyBackend.
-        ssl_context: Verifies certificates. The default is httpx's own context, which honours
-            SSL_CERT_FILE and SSL_CERT_DIR.
+        ssl_context: Verifies certificates. The default is that of `default_ssl_context`.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
         names: See PublicOnlyBackend.
     """
@@ -210,7 +220,7 @@ class PublicOnlyTransport(httpx.BaseTransport):
         names: NameResolution | None = None,
     ) -> None:
         self._connections = httpcore.ConnectionPool(
-            ssl_context=ssl_context or httpx.create_ssl_context(trust_env=True),
+            ssl_context=ssl_context or default_ssl_context(),
             network_backend=PublicOnlyBackend(allowed_hosts, resolve=resolve, names=names),
         )
 

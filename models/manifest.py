@@ -9,7 +9,14 @@ from itertools import islice
 
 from models.argil_avatar import replace_unstorable_characters
 from models.errors import InvalidManifest, InvalidRequest
-from models.manifest_parsers import MAX_ROWS, PARSERS, SPLIT_HINT, RawRow
+from models.manifest_parsers import (
+    MAX_ROWS,
+    PARSERS,
+    REQUIRED_COLUMNS,
+    SPLIT_HINT,
+    RawRow,
+    is_meant_as_manifest,
+)
 from models.reason import Reason
 from models.redaction import redact, redact_url
 from models.request import ProvisioningRequest, parse_request
@@ -86,7 +93,10 @@ def parse_manifest(data: bytes, format_name: str) -> list[ManifestRow]:
             f"the manifest is not valid UTF-8: line {line} has an invalid byte",
             hint="save it again as UTF-8; in a spreadsheet choose `CSV UTF-8`",
         ) from None
-    return _validate_rows(PARSERS[format_name](text), "line")
+    raws = _first_rows(PARSERS[format_name](text))
+    if any(is_meant_as_manifest(raw.values) for raw in raws):
+        return _validate_rows(raws, "line")
+    return [_describe_foreign_row(raw) for raw in raws]
 
 
 def parse_rows(rows: Iterable[object]) -> list[ManifestRow]:
@@ -101,7 +111,7 @@ def parse_rows(rows: Iterable[object]) -> list[ManifestRow]:
         else RawRow(number, {}, [("row", "must be an object with the columns as its keys")])
         for number, row in enumerate(rows, 1)
     )
-    return _validate_rows(raws, "row")
+    return _validate_rows(_first_rows(raws), "row")
 
 
 def manifest_too_large_error() -> InvalidManifest:
@@ -112,13 +122,32 @@ def manifest_too_large_error() -> InvalidManifest:
     )
 
 
-def _validate_rows(raw_rows: Iterable[RawRow], unit: str) -> list[ManifestRow]:
+def _first_rows(raw_rows: Iterable[RawRow]) -> list[RawRow]:
     # Stop one row past the limit: a file of empty lines can have millions of rows.
     raws = list(islice(raw_rows, MAX_ROWS + 1))
     if not raws:
         raise InvalidManifest("the manifest has no rows", hint="add one row for each avatar")
     if len(raws) > MAX_ROWS:
         raise manifest_too_large_error()
+    return raws
+
+
+def _describe_foreign_row(raw: RawRow) -> ManifestRow:
+    """Return a row of a file that is perhaps not a manifest, with problems that quote nothing of it."""
+    problems = [(column if column in COLUMNS else "row", rule) for column, rule in raw.problems]
+    if raw.values or not problems:
+        problems += [(column, "is missing") for column in REQUIRED_COLUMNS if column not in raw.values]
+    problems += [
+        ("row", f"its name number {number} is not a column of a manifest")
+        for number, column in enumerate(raw.values, 1)
+        if column not in COLUMNS
+    ]
+    return ManifestRow(
+        raw.line, "", "", None, [_row_problem(raw.line, "line", column, rule) for column, rule in problems]
+    )
+
+
+def _validate_rows(raws: Sequence[RawRow], unit: str) -> list[ManifestRow]:
     rows = [_validate_row(raw, unit) for raw in raws]
     lines: dict[str, list[int]] = {}
     for row in rows:

@@ -24,14 +24,18 @@ MAX_INT_BITS = 256
 EXTRAS_COLUMN = "extras"
 EXTRAS_COLUMN_PREFIX = "extras."
 """The prefix of a CSV column with one pair of extras, for example `extras.team`."""
-_REQUIRED = ("name", "dataset_video", "consent_video")
-_COLUMNS = (*_REQUIRED, EXTRAS_COLUMN, "reference")
+REQUIRED_COLUMNS = ("name", "dataset_video", "consent_video")
+_COLUMNS = (*REQUIRED_COLUMNS, EXTRAS_COLUMN, "reference")
+_MIN_COLUMNS_TO_QUOTE = 2
+"""Required columns that a file has at least if it is meant as a manifest: all, or all but a misspelt one."""
 _CSV_HINT = (
     f"begin with a header line: {','.join(_COLUMNS[:3])}, and optionally reference, {EXTRAS_COLUMN_PREFIX}KEY"
 )
 # The loader of libyaml is ten times as fast, and most builds of PyYAML include it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # 12 E5 is a reference: only an exponent with a sign can follow a space. U+066B is the decimal separator in Arabic.
+# A message of the YAML parser that quotes more than one character quotes the file: a tag, an anchor, a value.
+_QUOTED_CONTENT = re.compile(r"""\s*(['"]).{2,}\1""", re.DOTALL)
 _SCIENTIFIC_NOTATION = re.compile(
     r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE
 )
@@ -44,6 +48,14 @@ class RawRow(NamedTuple):
     line: int
     values: Mapping[Any, Any]
     problems: list[tuple[str, str]]
+
+
+def is_meant_as_manifest(columns: Iterable[object]) -> bool:
+    """Whether errors may quote a file with these columns.
+
+    Another file is perhaps not a manifest but has secrets, and everyone who can read the run can read its errors.
+    """
+    return len(set(REQUIRED_COLUMNS).intersection(columns)) >= _MIN_COLUMNS_TO_QUOTE
 
 
 def read_csv(text: str) -> Iterator[RawRow]:
@@ -70,17 +82,18 @@ def read_csv(text: str) -> Iterator[RawRow]:
 
 
 def _validate_header(columns: list[str]) -> list[str]:
-    unknown = [
-        c
-        for c in columns
-        if c not in _COLUMNS and not (c.startswith(EXTRAS_COLUMN_PREFIX) and len(c) > len(EXTRAS_COLUMN_PREFIX))
-    ]
-    problems = [f"{redact(column)!r} is not a column of a manifest" for column in unknown]
-    problems += [f"the column {column!r} is missing" for column in _REQUIRED if column not in columns]
-    problems += [f"the column {redact(column)!r} is repeated" for column in _duplicates(columns)]
+    is_quotable = is_meant_as_manifest(columns)
+    shown = {c: repr(redact(c)) if is_quotable else f"number {n}" for n, c in enumerate(columns, 1)}
+    problems = [f"{shown[c]} is not a column of a manifest" for c in columns if not _is_column(c)]
+    problems += [f"the column {column!r} is missing" for column in REQUIRED_COLUMNS if column not in columns]
+    problems += [f"the column {shown[column]} is repeated" for column in _duplicates(columns)]
     if problems:
         raise InvalidManifest(f"header line: {'; '.join(problems)}", hint=_CSV_HINT)
     return columns
+
+
+def _is_column(name: str) -> bool:
+    return name in _COLUMNS or (name.startswith(EXTRAS_COLUMN_PREFIX) and name != EXTRAS_COLUMN_PREFIX)
 
 
 def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
@@ -96,7 +109,7 @@ def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
                 pairs[column.removeprefix(EXTRAS_COLUMN_PREFIX)] = cell
         elif column == EXTRAS_COLUMN:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
-        elif cell or column in _REQUIRED:
+        elif cell or column in REQUIRED_COLUMNS:
             values[column] = cell
             if column == "reference" and _is_scientific_notation(cell):
                 # A spreadsheet displays long numbers so; several references end up as one.
@@ -180,7 +193,7 @@ def read_yaml(text: str) -> Iterator[RawRow]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         position = f" at line {mark.line + 1}" if mark else ""
-        problem = redact(str(getattr(error, "problem", None) or "it cannot be parsed"))
+        problem = _QUOTED_CONTENT.sub("", str(getattr(error, "problem", None) or "it cannot be parsed"))
         raise InvalidManifest(
             f"the manifest is not valid YAML{position}: {problem}", hint="check the indentation and the quotes"
         ) from None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import ipaddress
+import logging
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    DotEnvSettingsSource,
-    EnvSettingsSource,
-    NoDecode,
-    SettingsConfigDict,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.env_file import ENVIRONMENT, SettingSources, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
 from models.recording_identity import configure_signature_parameters
@@ -25,6 +23,8 @@ from models.reference_host import reference_host
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""
+
+logger = logging.getLogger(__name__)
 
 
 def is_loopback(host: str | None) -> bool:
@@ -79,7 +79,9 @@ def _validate_block_reference(reference: str) -> str:
 def _validate_database_url(url: str) -> str:
     scheme = url.partition("://")[0]
     if scheme not in {"sqlite+aiosqlite", "postgresql+asyncpg"}:
-        raise ValueError("must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://")
+        raise ValueError(
+            "must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://, which replaces postgres:// and postgresql://"
+        )
     return url
 
 
@@ -91,6 +93,12 @@ def _validate_parameter_names(names: frozenset[str]) -> frozenset[str]:
     if any(re.search(r"[\s&=?#%]", name) for name in names):
         raise ValueError("must be comma-separated names of query parameters, for example `sig,expiry`")
     return names
+
+
+def _validate_manifest_dir(folder: Path | None) -> Path | None:
+    if folder is not None and (not folder.is_absolute() or folder.resolve() == Path("/")):
+        raise ValueError("must be an absolute path of a folder other than /")
+    return folder
 
 
 MAX_SECONDS = 100 * 365 * 86400
@@ -108,17 +116,22 @@ _RENAMED_SETTINGS = {
     "AVATARS_REPORT_SECONDS": "AVATARS_REPORT_INTERVAL_SECONDS",
 }
 
+_OWN_PREFIXES = ("argil", "avatar")
+_SIMILARITY = 0.9
+"""A name that is as similar as this to that of a setting (difflib) is a typo; others belong to other programs."""
+
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 ScheduleSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
-    """All settings; each field is the lower-case form of its environment variable."""
+    """All settings; each field is the lower-case form of its environment variable.
 
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True
-    )
+    The constructor reads the environment, `load` also `.env`.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True)
 
     argil_api_key: Annotated[SecretStr | None, AfterValidator(validate_api_key)] = None
     argil_api_url: Annotated[str, AfterValidator(_validate_api_url)] = "https://api.argil.ai/v1"
@@ -126,6 +139,9 @@ class Settings(BaseSettings):
     avatars_database_url: Annotated[
         SecretStr, AfterValidator(lambda url: SecretStr(_validate_database_url(url.get_secret_value())))
     ] = Field(default_factory=lambda: SecretStr(_default_database_url()))
+    avatars_manifest_dir: Annotated[
+        Path | None, AfterValidator(_validate_manifest_dir), BeforeValidator(lambda value: value or None)
+    ] = None
     avatars_media_check: Enforcement = "strict"
     avatars_media_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
     avatars_media_dataset_audio: Enforcement = "warn"
@@ -163,16 +179,20 @@ class Settings(BaseSettings):
         The secrets among them are redacted from now on, and AVATARS_SIGNATURE_PARAMETERS is part of no identity.
 
         Raises:
-            SettingsError: All invalid settings, and all settings that are set by a former name.
+            SettingsError: All invalid settings, and all settings that are set by a former or misspelt name; or
+                `.env` is not a regular file, or another user can change it.
         """
-        problems = _renamed_setting_problems(cls)
+        sources = read_setting_sources()
+        problems = _name_problems(sources.names)
+        from_file: dict[str, Any] = {
+            name: sources.file_values[name] for name in cls.model_fields if sources.is_from_file(name)
+        }
         try:
-            settings = cls()
+            settings = cls(**from_file)  # not pydantic's `env_file`, which would read any file or named pipe
         except ValidationError as error:
-            problems += [
-                f"{'.'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
-                for problem in error.errors(include_input=False, include_url=False)
-            ]
+            for problem in error.errors(include_input=False, include_url=False):
+                name = str(problem["loc"][0]).upper()
+                problems.append(f"{name}: {problem['msg']} (set by {sources.find(name) or 'default'})")
             raise _settings_error(problems) from None
         if settings.avatars_poll_max_seconds < settings.avatars_poll_min_seconds:
             problems.append("AVATARS_POLL_MAX_SECONDS: must not be less than AVATARS_POLL_MIN_SECONDS")
@@ -182,6 +202,7 @@ class Settings(BaseSettings):
             if secret is not None:
                 register_secret(secret.get_secret_value())
         configure_signature_parameters(settings.avatars_signature_parameters)
+        _warn_of_contradictions(sources)
         return settings
 
     @property
@@ -227,10 +248,28 @@ class Settings(BaseSettings):
         return self.avatars_webhook_token.get_secret_value()
 
 
-def _renamed_setting_problems(settings_class: type[Settings]) -> list[str]:
-    """Return one problem for each former setting name in the environment or .env."""
-    names = {*EnvSettingsSource(settings_class).env_vars, *DotEnvSettingsSource(settings_class).env_vars}
-    return [f"{old}: was renamed to {new}" for old, new in _RENAMED_SETTINGS.items() if old.lower() in names]
+def _name_problems(names: set[str]) -> list[str]:
+    """Return one problem for each name that is the former name of a setting, or similar to that of one."""
+    problems = [f"{old}: was renamed to {new}" for old, new in _RENAMED_SETTINGS.items() if old.lower() in names]
+    known = {*Settings.model_fields, *(old.lower() for old in _RENAMED_SETTINGS)}
+    for name in sorted(names - known):
+        if name.startswith(_OWN_PREFIXES):
+            similar = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=_SIMILARITY)
+            problems += [f"{name.upper()}: is not a setting. Did you mean {match.upper()}?" for match in similar]
+    return problems
+
+
+def _warn_of_contradictions(sources: SettingSources) -> None:
+    """Log which source applies if both set a setting, or if `.env` decides who receives the environment's key."""
+    for message in sources.find_contradictions(Settings.model_fields):
+        _warn_once(message)
+    if sources.find("argil_api_key") == ENVIRONMENT and sources.find("argil_api_url") == str(sources.file):
+        _warn_once(f"the environment's ARGIL_API_KEY is sent to the ARGIL_API_URL that {sources.file} sets")
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
 
 
 def _settings_error(problems: list[str]) -> SettingsError:

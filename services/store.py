@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.clock import Clock
+from models.database_url import parse_database_url
 from models.settings import Settings
 from store import migrate
 from store.database import Database
@@ -29,6 +31,12 @@ class Store:
     quarantine: QuarantineRepository
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
+
+
+def find_ledger_file(settings: Settings) -> Path | None:
+    """Return the path of a SQLite ledger, None for PostgreSQL. Raises DatabaseError."""
+    file = parse_database_url(settings.avatars_database_url.get_secret_value()).file
+    return Path(file) if file else None
 
 
 @contextlib.asynccontextmanager

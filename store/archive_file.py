@@ -12,6 +12,7 @@ from typing import IO
 
 from models.archive import ArchivedEvent
 from models.errors import ArchiveError, InvalidRequest
+from models.private_files import create_private_file, sync_folder
 
 GZIP_SUFFIX = ".gz"
 SUFFIXES = (".jsonl", ".jsonl" + GZIP_SUFFIX)
@@ -56,12 +57,12 @@ class ArchiveFile:
                 [("output", f"the folder {self.path.parent} does not exist")],
                 hint="create the folder, or choose another one",
             )
-        if self.path.exists():
+        if os.path.lexists(self.path):
             raise InvalidRequest(
                 [("output", f"{self.path} already exists, and archives are never overwritten")],
                 hint="choose another file name; the events that are still in the ledger are written to it",
             )
-        if self._temporary_path.exists():
+        if os.path.lexists(self._temporary_path):
             raise InvalidRequest(
                 [("output", f"{self._temporary_path} exists: an archive run is in progress or was interrupted")],
                 hint="if no archive run is in progress, remove that file; its events are still in the ledger",
@@ -77,9 +78,7 @@ class ArchiveFile:
             ArchiveError: Writing failed.
         """
         with self._translating_errors(), contextlib.ExitStack() as stack:
-            file = stack.enter_context(
-                os.fdopen(os.open(self._temporary_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-            )
+            file = stack.enter_context(os.fdopen(create_private_file(self._temporary_path), "wb"))
             stack.callback(self._temporary_path.unlink)
             if self._is_gzip:
                 with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
@@ -92,7 +91,7 @@ class ArchiveFile:
             os.fsync(file.fileno())
             if writer.count:
                 os.link(self._temporary_path, self.path)  # unlike rename(2), link(2) never replaces a file
-                self._fsync_directory()
+                sync_folder(self.path.parent)
 
     def read(self) -> Iterator[ArchivedEvent]:
         """Yield the events in the file, in order. Raises ArchiveError."""
@@ -108,13 +107,6 @@ class ArchiveFile:
     @property
     def _is_gzip(self) -> bool:
         return self.path.name.endswith(GZIP_SUFFIX)
-
-    def _fsync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def _translating_errors(self) -> Iterator[None]:

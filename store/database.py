@@ -8,18 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import Connection, Engine
 
+from models.database_url import DatabaseUrl, parse_database_url
 from models.errors import DatabaseError
+from models.private_files import create_private_folder
+from models.regular_files import open_regular_file
 from models.settings import HOME
 from store.errors import statement_errors, translating_errors
 from store.group_commit import Result, Work
+from store.ledger_file import LedgerFile
+from store.schema_state import read_sqlite_schema_state
 from store.sqlite_backend import LOCK_TIMEOUT_SECONDS, SqliteBackend
 
 
@@ -46,9 +49,9 @@ class Backend(Protocol):
         """Close every connection."""
 
 
-def _open_backend(url: URL, file: str | None) -> Backend:
-    if url.get_backend_name() == "sqlite":
-        return SqliteBackend(url, file)
+def _open_backend(url: DatabaseUrl) -> Backend:
+    if url.is_sqlite:
+        return SqliteBackend(url)
     # SQLAlchemy's asyncio engine and asyncpg take a tenth of the CPU time of `avatars list` to import.
     from store.postgresql_backend import PostgresqlBackend  # noqa: PLC0415
 
@@ -65,22 +68,14 @@ class Database:
             url: AVATARS_DATABASE_URL.
 
         Raises:
-            DatabaseError: `url` is not a database URL.
+            DatabaseError: `url` is not a database URL, or has a parameter that is not supported.
         """
-        try:
-            parsed = make_url(url)
-        except (ArgumentError, ValueError):
-            raise DatabaseError(
-                "AVATARS_DATABASE_URL is not a database URL",
-                hint="set it to sqlite+aiosqlite:////PATH or postgresql+asyncpg://USER:PASSWORD@HOST:PORT/NAME",
-            ) from None
-        # The query may contain a password, too.
-        self.redacted_url = parsed.set(query={}).render_as_string(hide_password=True)
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        path = parsed.database if self.is_sqlite else None
-        in_memory = path is None or path == ":memory:" or path.startswith("file:")
-        self._file = None if in_memory else path
-        self._backend = _open_backend(parsed, self._file)
+        parsed = parse_database_url(url)
+        self.redacted_url = parsed.redacted
+        self.is_sqlite = parsed.is_sqlite
+        self._file = LedgerFile(Path(parsed.file), parsed.mode) if parsed.file else None
+        _require_regular_files(parsed.files)
+        self._backend = _open_backend(parsed)
         self.engine = self._backend.engine
         self._process_id = os.getpid()
         self._is_closed = False
@@ -142,16 +137,35 @@ class Database:
         await self._backend.close()
 
     def create_file(self) -> None:
-        """Create the file of a SQLite ledger, and the default data folder with mode 0700; no-op on PostgreSQL.
+        """Create the file of a SQLite ledger, and the default data folder; no-op on PostgreSQL and with `mode=ro`.
+
+        The file gets mode 0600 and the folder 0700. An existing file of this user gets mode 0600, too.
 
         Raises:
-            DatabaseError: The file cannot be opened or is not a database.
+            DatabaseError: The file cannot be opened, is not a database, or is not a ledger that this version can
+                use; then it is not changed.
         """
-        if not self._file:
+        if self._file is None:
             return
-        home = HOME.expanduser()
         with translating_errors(self.redacted_url):
-            if Path(self._file).is_relative_to(home):
-                home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self._file, timeout=LOCK_TIMEOUT_SECONDS)) as connection:
-                connection.execute("PRAGMA schema_version")
+            if self._file.path.is_relative_to(HOME.expanduser()):
+                create_private_folder(HOME.expanduser())
+            self._file.create()
+            with contextlib.closing(self._file.connect(LOCK_TIMEOUT_SECONDS)) as connection:
+                read_sqlite_schema_state(connection).require_usable(self.redacted_url)
+            self._file.make_private()
+
+
+def _require_regular_files(files: Mapping[str, str]) -> None:
+    """Raise DatabaseError if asyncpg would read anything but a file: it would wait for a named pipe."""
+    for parameter, path in files.items():
+        try:
+            with open_regular_file(path, os.O_RDONLY):
+                pass
+        except OSError as error:
+            if parameter == "passfile" and isinstance(error, FileNotFoundError):
+                continue  # libpq ignores it, too
+            raise DatabaseError(
+                f"AVATARS_DATABASE_URL: the file of {parameter}, {path}, cannot be read: {error.strerror}",
+                hint="correct the path or the permissions of the file",
+            ) from None

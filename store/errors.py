@@ -16,6 +16,9 @@ _HINTS_BY_PATTERN = {
     "locked|lock timeout": "close the other program that holds the lock (perhaps sqlite3 or psql), then resume",
     "read-?only": "make the database writable (SQLite: the file and its folder; PostgreSQL: not a standby, "
     "default_transaction_read_only off), then resume",
+    "not a database|malformed": "set AVATARS_DATABASE_URL to a SQLite file, or restore the ledger from a backup",
+    "prepared statement": "connect to PostgreSQL directly or through a pool in session mode, because the "
+    "transaction mode of PgBouncer is not supported",
     r"\bfull\b|no space": "free disk space on the database's volume, then resume",
 }
 _DEFAULT_HINT = (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL, event
+from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from models.database_url import DatabaseUrl
 from store.group_commit import Result, Work
 
 LOCK_TIMEOUT_SECONDS = 30
@@ -22,15 +23,15 @@ POOL_SIZE = 15
 class PostgresqlBackend:
     """Runs functions over a synchronous SQLAlchemy Connection with AsyncConnection.run_sync."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: DatabaseUrl) -> None:
         """Prepare the engine; nothing is opened yet."""
         self._engine = create_async_engine(
-            url,
+            url.url,
             hide_parameters=True,
             pool_pre_ping=True,
             pool_size=POOL_SIZE,
             max_overflow=0,
-            connect_args={"timeout": CONNECT_TIMEOUT_SECONDS},
+            connect_args={"timeout": CONNECT_TIMEOUT_SECONDS, **url.connect_args},
         )
         self.engine = self._engine.sync_engine
 

@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
+from models.database_url import DatabaseUrl
 from store.errors import file_replaced_error
 from store.group_commit import GroupCommit, Result, Work
+from store.ledger_file import LedgerFile
 
 LOCK_TIMEOUT_SECONDS = 30
 """How long a writer waits for a lock of another process; then that is a DatabaseError."""
@@ -38,21 +40,22 @@ _FILE_IDENTITY_KEY = "avatars_file_identity"
 class SqliteBackend:
     """Runs functions over a synchronous SQLAlchemy Connection in threads."""
 
-    def __init__(self, url: URL, file: str | None) -> None:
-        """Prepare the engine; nothing is opened yet. `file` is None for a database in memory."""
+    def __init__(self, url: DatabaseUrl) -> None:
+        """Prepare the engine; nothing is opened yet."""
+        file = url.file
         options: dict[str, Any] = (
             {"pool_size": MAX_READERS + 1, "max_overflow": 0} if file else {"poolclass": StaticPool}
         )
         self._file = file
         self.engine = create_engine(
-            url.set(drivername="sqlite+pysqlite"),
+            url.url.set(drivername="sqlite+pysqlite"),
             hide_parameters=True,
             connect_args={"timeout": LOCK_TIMEOUT_SECONDS, "check_same_thread": False},
             **options,
         )
         _configure(self.engine, file)
         if file:
-            _open_existing_only(self.engine, file)
+            _open_existing_only(self.engine, LedgerFile(Path(file), url.mode))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         # A database in memory is one connection: its reads and writes share a thread.
         self._readers = (
@@ -130,15 +133,15 @@ def _configure(engine: Engine, file: str | None) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _open_existing_only(engine: Engine, file: str) -> None:
+def _open_existing_only(engine: Engine, file: LedgerFile) -> None:
     """Never create the file: after it was moved away, an additional connection of the pool would create another."""
     was_opened = False
 
     @event.listens_for(engine, "do_connect")
     def do_connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        if was_opened and _file_identity(file) is None:
-            raise file_replaced_error(file)
-        arguments[0] = f"{Path(file).absolute().as_uri()}?mode=rw"
+        if was_opened and not file.path.exists():
+            raise file_replaced_error(str(file.path))
+        arguments[0] = file.uri
         options["uri"] = True
 
     @event.listens_for(engine, "connect")

@@ -1,4 +1,4 @@
-"""The task that reads the manifest of a batch from a local file or an HTTPS URL."""
+"""The task that reads the manifest of a run over the Prefect API: from an HTTPS URL or a configured folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 from prefect import task
 
-from media.manifest_loader import load_manifest
+from media.manifest_loader import load_manifest_of_run
 from models.manifest import ManifestRow
 from models.settings import Settings
 from services.prefect_options import TASK_OPTIONS
@@ -17,16 +17,17 @@ async def read_manifest(path_or_url: str) -> list[ManifestRow]:
     """Return all rows of a manifest, including invalid ones.
 
     Raises:
-        InvalidManifest: The manifest does not exist or cannot be parsed.
+        InvalidManifest: The manifest does not exist, is not below AVATARS_MANIFEST_DIR or cannot be parsed.
         MediaUnreachable: The host of the manifest does not respond.
         NetworkUnavailable: This machine resolves no host names.
-        SettingsError: A setting is invalid.
+        SettingsError: A setting is invalid, or AVATARS_MANIFEST_DIR does not exist.
 
     """
     settings = Settings.load()
     return await asyncio.to_thread(
-        load_manifest,
+        load_manifest_of_run,
         path_or_url,
+        folder=settings.avatars_manifest_dir,
         allowed_hosts=settings.avatars_media_allowed_hosts,
         reference_host=settings.reference_host,
     )

@@ -14,11 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO
 
 import httpx
 
 from deployments.embedded.child_process import run_child
 from models.errors import PrefectError, SettingsError
+from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
 
 HOST = "127.0.0.1"
@@ -97,14 +99,16 @@ def prefect_server(
         SettingsError: The port cannot be bound.
         PrefectError: The server exits or is not ready after READY_SECONDS.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = home / "server.log"
     port = find_free_port(port, hint=PORT_HINT)  # otherwise another server on it could answer the readiness check
     url = f"http://{HOST}:{port}/api"
     own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
     environment = {**QUIET_SETTINGS, **_cors_settings(port), **password, **database, **own_settings}
     args = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
-    with log.open("ab") as output, run_child(*args, output=output, environment=environment) as process:
+    with (
+        open_in_home(home, log.name) as output,
+        run_child(*args, output=output, environment=environment) as process,
+    ):
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -113,6 +117,26 @@ def prefect_server(
                 )
             time.sleep(READINESS_POLL_SECONDS)
         yield PrefectServer(url, process)
+
+
+def open_in_home(home: Path, name: str) -> IO[bytes]:
+    """Open a file in the folder of an embedded server for appending; everything in the folder is private.
+
+    The database contains the parameters of the runs: presigned URLs.
+
+    Raises:
+        PrefectError: The folder or the file cannot be created, opened or made private, or the file is a link.
+    """
+    try:
+        create_private_folder(home)
+        for path in (home, *home.glob("prefect.db*")):
+            make_private(path)
+        return os.fdopen(append_private_file(home / name), "ab")
+    except OSError as error:
+        raise PrefectError(
+            f"{name} in the folder {home} of the Prefect server cannot be used: {error.strerror}",
+            hint="set PREFECT_HOME to a folder that you own, which need not exist",
+        ) from None
 
 
 def embedded_home() -> Path:

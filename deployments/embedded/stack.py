@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.embedded.child_process import run_child
-from deployments.embedded.prefect_server import embedded_home, prefect_server
+from deployments.embedded.prefect_server import embedded_home, open_in_home, prefect_server
 from models.errors import PrefectError
 from models.settings import Settings
 
@@ -94,8 +94,7 @@ def _exclusive_lock(home: Path) -> Iterator[None]:
     Raises:
         PrefectError: Another stack holds the lock.
     """
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (home / "stack.lock").open("w") as lock:
+    with open_in_home(home, "stack.lock") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

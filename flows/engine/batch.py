@@ -47,6 +47,8 @@ progress_observer: ContextVar[Callable[[BatchProgress], None] | None] = ContextV
     "progress_observer", default=None
 )
 """Called with the progress of a batch before its first row; lets code in the same process follow the batch."""
+loaded_rows: ContextVar[list[ManifestRow] | None] = ContextVar("loaded_rows", default=None)
+"""The rows of the manifest, if code in the same process has read it. `avatars batch` does, from any file."""
 
 
 class BatchRun:

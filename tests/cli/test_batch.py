@@ -54,6 +54,7 @@ def test_batch_reports_each_row_and_writes_results_file(
     assert ran.document["counts"] == {"READY": 2, "INVALID": 1, "TRAINING_FAILED": 1}
     assert [item["status"] for item in ran.document["rows"]] == ["READY", "INVALID", "READY", "TRAINING_FAILED"]
     assert "line 3, name" in ran.document["rows"][1]["reasons"][0]["message"]
+    assert (tmp_path / "creators.results.csv").stat().st_mode & 0o777 == 0o600
     with (tmp_path / "creators.results.csv").open(newline="") as file:
         results = list(csv.DictReader(file))
     assert [(result["line"], result["status"]) for result in results] == [

@@ -279,3 +279,24 @@ async def test_exactly_one_of_manifest_and_rows_is_required() -> None:
     for parameters in table:
         state = await run(**parameters)
         assert isinstance(await state.aresult(raise_on_failure=False), InvalidManifest)
+
+
+@pytest.mark.usefixtures("simulated")
+async def test_run_reads_local_manifests_in_the_configured_folder_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progresses: list[BatchProgress]
+) -> None:
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (tmp_path / "secrets.csv").write_text("canary-signature\n")
+    (folder / "rows.csv").write_text("name,dataset_video,consent_video\nAda,ftp://h.example/d,ftp://h.example/c\n")
+    for path in (folder / "rows.csv", tmp_path / "secrets.csv"):
+        assert "is a local path" in ((await run(manifest=str(path))).message or "")
+    monkeypatch.setenv("AVATARS_MANIFEST_DIR", str(folder))
+    assert "is not below AVATARS_MANIFEST_DIR" in ((await run(manifest="../secrets.csv")).message or "")
+    (tmp_path / "secrets.csv").rename(folder / "secrets.csv")
+    message = (await run(manifest="secrets.csv")).message or ""
+    assert "number 1 is not a column of a manifest" in message
+    assert "canary" not in message
+    assert (await run(manifest="rows.csv")).name == "Rejected"
+    [progress] = progresses
+    assert [row.name for row in progress.rows] == ["Ada"]

@@ -368,3 +368,57 @@ def test_lone_surrogates_are_replaced_in_problems() -> None:
     [row] = parse_manifest(text.encode(), "jsonl")
     for text in (row.name, row.reference, *(message for _, message in problems_of(row))):
         assert text.encode()
+
+
+FOREIGN = {
+    "passwords.csv": f"user,password\nada,{CANARY}\n",
+    "headerless.csv": f"{CANARY},x\ny,z\n",
+    "private-key.csv": f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n",
+    "name.csv": f"name,{CANARY},{CANARY}\na,b,c\n",
+    "repeated.csv": f"{CANARY},{CANARY}\n",
+    "environment.csv": f"API_KEY={CANARY}\n",
+    "quote.csv": f'"{CANARY}\n',
+    "object.jsonl": f'{{"api_key": "{CANARY}", "{CANARY}": 1, "{CANARY}": 2}}\n',
+    "names.jsonl": f'{{"name": 7, "reference": "{CANARY}", "extras": {{"{CANARY}": 1}}}}\n' * 2,
+    "syntax.jsonl": f'{{"{CANARY}\n',
+    "scalar.jsonl": f'"{CANARY}"\n',
+    "list.yaml": f"- name: {CANARY}\n  value: {CANARY}\n- {CANARY}: 1\n  {CANARY}: {{{CANARY}: 1, {CANARY}: 2}}\n",
+    "mapping.yaml": f"password: {CANARY}\n",
+    "tag.yaml": f"- !{CANARY} x\n",
+    "tag-in-a-row.yaml": f"- name: !{CANARY} x\n",
+    "tag-handle.yaml": f"- name: !{CANARY}!x y\n",
+    "alias.yaml": f"- name: *{CANARY}\n",
+    "anchors.yaml": f"- &{CANARY} a\n- &{CANARY} b\n",
+    "directive.yaml": f"%{CANARY}\n---\n- a\n",
+    "unclosed.yaml": f"- name: '{CANARY}\n",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_file_that_is_not_a_manifest_is_not_quoted(name: str) -> None:
+    try:
+        rows = parse_manifest(FOREIGN[name].encode(), detect_format(name))
+    except InvalidManifest as error:
+        shown = f"{error}{error.hint}"
+    else:
+        assert all(row.request is None and row.problems for row in rows)
+        shown = f"{rows}"
+    assert CANARY.lower() not in shown.lower()
+
+
+def test_foreign_file_names_what_is_missing() -> None:
+    [row] = parse_manifest(b'{"name": "Ada", "password": "x"}', "jsonl")
+    assert [message for _, message in problems_of(row)] == [
+        "line 1, dataset_video: is missing",
+        "line 1, consent_video: is missing",
+        "line 1, row: its name number 2 is not a column of a manifest",
+    ]
+    header = "header line: number 2 is not a column of a manifest; the column 'name' is missing"
+    assert header in manifest_error("dataset_video,password\n", "csv")
+
+
+@pytest.mark.parametrize("format_name", ["jsonl", "yaml", "csv"])
+def test_row_of_a_manifest_names_the_value_seen(format_name: str) -> None:
+    data = write_manifest(format_name, [ROW, {**ROW, "dataset_video": "ftp://v.example/d.mp4", "reference": "2"}])
+    _, bad = parse_manifest(data, format_name)
+    assert any("ftp://v.example/d.mp4" in message for _, message in problems_of(bad))

@@ -212,6 +212,16 @@ async def test_kill_while_writing_the_file_deletes_nothing(
     await history.archive.archive(history.before, ArchiveFile(tmp_path / "old.jsonl"))
 
 
+@pytest.mark.parametrize(
+    ("name", "cause"), [("old.jsonl", "already exists"), ("old.jsonl.part", "in progress or was interrupted")]
+)
+def test_link_at_a_name_of_the_archive_is_refused(tmp_path: Path, name: str, cause: str) -> None:
+    (tmp_path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(InvalidRequest, match=cause):
+        ArchiveFile(tmp_path / "old.jsonl")
+    assert not (tmp_path / "victim").exists()
+
+
 def _raise_killed(*_: object, **__: object) -> None:
     raise Killed
 
