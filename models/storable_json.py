@@ -95,7 +95,7 @@ def _hydrated_values(fields: dict[str, Any]) -> Iterator[Any]:
     if fields.get(PREFECT_KIND) != JSON_KIND:
         return
     value = fields.get("value")
-    while isinstance(value, dict):
+    while isinstance(value, dict) and value.get(PREFECT_KIND) != JSON_KIND:  # one for JSON text is checked itself
         value = value.get("value")
     while isinstance(value, str):
         try:

@@ -15,8 +15,8 @@ from typing import Any
 from models.browser_access import AccessPolicy, BrowserRequest, Refusal
 from models.storable_json import check_storable_json
 
-MAX_BODY_BYTES = 16 * 1024 * 1024
-"""Four times the largest batch of logs that Prefect's client sends (PREFECT_LOGGING_TO_API_BATCH_SIZE)."""
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""Twice the largest batch of logs that Prefect's client sends (PREFECT_LOGGING_TO_API_BATCH_SIZE)."""
 BODY_TIMEOUT_SECONDS = 60.0
 """How long a client may take to send a body."""
 INVALID_MESSAGE_CODE = 1007

@@ -125,6 +125,25 @@ def test_accepted_value_survives_orjson_and_utf_8(value: object) -> None:
     assert "\0" not in json.dumps(json.loads(document), ensure_ascii=False)
 
 
+def test_nested_placeholders_are_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a body of some megabytes could occupy the server for minutes."""
+    text = json.dumps("x" * 1000)
+    value: object = text
+    for _ in range(40):
+        value = {"__prefect_kind": "json", "value": {"__prefect_kind": "none", "value": value}}
+    document = json.dumps(value)
+    parsed: list[str] = []
+    loads = json.loads
+
+    def recording_loads(text: str) -> object:
+        parsed.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(json, "loads", recording_loads)
+    check_storable_json(document)
+    assert parsed == [document, text, "x" * 1000]
+
+
 def test_value_is_dumped_only_if_it_is_storable() -> None:
     assert json.loads(dump_storable_json({"name": "Zoë"})) == {"name": "Zoë"}
     for value in ("\ud800", {"a": ["\0"]}, float("nan"), 2**64):
