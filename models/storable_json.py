@@ -20,6 +20,10 @@ PREFECT_KIND, JSON_KIND = "__prefect_kind", "json"
 (prefect/utilities/schema_tools/hydration.py)."""
 
 
+class NotJson(ValueError):
+    """The text is not JSON."""
+
+
 def check_storable_json(document: bytes | str) -> None:
     """Raise ValueError with the rule that the document breaks.
 
@@ -54,10 +58,6 @@ def _parse(text: str) -> Any:
         raise NotJson(f"it is not valid JSON: {error.msg} at character {error.pos}") from None
     except ValueError:  # Python's limit on the digits of an integer
         raise ValueError("it has an integer of more than 64 bits") from None
-
-
-class NotJson(ValueError):
-    """The text is not JSON."""
 
 
 def _checked_children(value: Any) -> Iterator[Any]:
