@@ -12,7 +12,7 @@ from typing import Any
 
 from deployments.embedded.prefect_connection import configured_api_url, embedded_auth_settings, verify_access
 from deployments.registration import reconcile_is_scheduled
-from models.errors import PrefectError
+from models.errors import PrefectError, SettingsError
 from models.redaction import redact_url
 from services.redaction_hooks import install_redaction
 
@@ -24,7 +24,7 @@ def check_prefect() -> dict[str, Any]:
             embedded_auth_settings()
             return {"ok": True, "detail": "no API is configured: each command starts a server on loopback"}
         verify_access(url)
-    except PrefectError as error:
+    except (PrefectError, SettingsError) as error:
         return {"ok": False, "detail": error.message, "hint": error.hint}
     redacted_url = redact_url(url)
     if asyncio.run(reconcile_is_scheduled()):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from models.browser_access import parse_authority
 from models.env_file import ENVIRONMENT, SettingSources, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
@@ -101,6 +102,15 @@ def _validate_manifest_dir(folder: Path | None) -> Path | None:
     return folder
 
 
+def _validate_hosts(hosts: frozenset[str]) -> frozenset[str]:
+    for host in hosts:
+        try:
+            parse_authority(host)
+        except ValueError as error:
+            raise ValueError(f"{host!r} {error}, for example `avatars.example` or `avatars.example:8443`") from None
+    return hosts
+
+
 MAX_SECONDS = 100 * 365 * 86400
 """A hundred years, so that adding it to a date does not overflow."""
 
@@ -148,6 +158,7 @@ class Settings(BaseSettings):
     avatars_media_consent_audio: Enforcement = "strict"
     avatars_media_url_min_validity_seconds: GraceSeconds = 3600
     avatars_hash_consent_video: bool = True
+    avatars_allowed_hosts: Annotated[frozenset[str], NoDecode, AfterValidator(_validate_hosts)] = frozenset()
     avatars_signature_parameters: Annotated[frozenset[str], NoDecode, AfterValidator(_validate_parameter_names)] = (
         frozenset()
     )
@@ -164,7 +175,9 @@ class Settings(BaseSettings):
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
     avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_validate_webhook_token)] = None
 
-    @field_validator("avatars_media_allowed_hosts", "avatars_signature_parameters", mode="before")
+    @field_validator(
+        "avatars_allowed_hosts", "avatars_media_allowed_hosts", "avatars_signature_parameters", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """Parse a comma-separated list."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from prefect.settings import (
 )
 
 from deployments.embedded.prefect_server import embedded_home
-from models.errors import PrefectError
+from models.errors import PrefectError, SettingsError
 from models.redaction import redact, redact_url
 
 TIMEOUT = httpx.Timeout(30, connect=5)
@@ -30,6 +31,8 @@ SQLITE_PLUGIN_NAME = "avatars-begin-immediate"
 """The name under which pyproject.toml registers deployments/embedded/sqlite_immediate.py."""
 DEFAULT_DATABASE_URL_TEMPLATE = "sqlite+aiosqlite:///{}/prefect.db"
 """Prefect's default database URL; the argument is the Prefect home directory."""
+_AUTH_STRING = re.compile(r"[!-9;-~]([ -9;-~]*[!-9;-~])?:[!-~]([ -~]*[!-~])?")
+"""`user:password`; the user has no colon, and both begin and end with a visible ASCII character."""
 AUTH_ERRORS = {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}
 
 
@@ -42,8 +45,10 @@ def verify_access(url: str) -> None:
     """Send the configured Prefect API one request that requires authentication.
 
     Raises:
+        SettingsError: The configured password cannot be used.
         PrefectError: The API does not respond or rejects the credentials.
     """
+    _check_auth_strings()
     redacted_url = redact_url(url)
     try:
         with (
@@ -67,12 +72,37 @@ def verify_access(url: str) -> None:
         ) from None
 
 
+def check_auth_string(name: str, text: str | None) -> None:
+    """Check that a password can be sent and compared; an empty one is not checked here.
+
+    Args:
+        name: Name of the setting.
+        text: Its value.
+
+    Raises:
+        SettingsError: The text is not user:password, or not printable ASCII. Prefect's server compares ASCII only;
+            RFC 7617 splits at the first colon and admits no control characters.
+    """
+    if text and not _AUTH_STRING.fullmatch(text):
+        raise SettingsError(
+            f"{name} must be user:password in printable ASCII, without white space around either",
+            hint=f"set {name} to a user name, a colon and a password, or unset it",
+        )
+
+
+def _check_auth_strings() -> None:
+    for setting in (PREFECT_SERVER_API_AUTH_STRING, PREFECT_API_AUTH_STRING):
+        check_auth_string(setting.name, setting.value())
+
+
 def embedded_auth_settings() -> dict[str, str]:
     """Return the authentication settings of an embedded server and its clients; empty if it needs no password.
 
     Raises:
+        SettingsError: A configured password cannot be used.
         PrefectError: The configured passwords of server and clients differ, or the server's is empty.
     """
+    _check_auth_strings()
     server = PREFECT_SERVER_API_AUTH_STRING.value()
     if server is None:
         return {}
@@ -129,7 +159,7 @@ def _describe_access() -> dict[str, object]:
             "database": embedded_database_settings(embedded_home()),
             "blocks": can_store_blocks(),
         }
-    except PrefectError as error:
+    except (PrefectError, SettingsError) as error:
         return {"message": error.message, "hint": error.hint}
 
 

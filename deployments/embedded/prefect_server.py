@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +32,6 @@ QUIET_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
 }
-CORS_SETTINGS = ("PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS", "PREFECT_SERVER_CORS_ALLOWED_ORIGINS")
 PORT_HINT = "choose another port with --port; 0 selects a free port"
 NO_AUTH: Mapping[str, str] = MappingProxyType({})
 
@@ -66,13 +65,6 @@ def port_error(port: int, error: OSError, *, hint: str) -> SettingsError:
     return SettingsError(f"port {port} cannot be used: {os.strerror(error.errno or 0)}", hint=hint)
 
 
-def _cors_settings(port: int) -> dict[str, str]:
-    """Allow only the server's own UI to call it from a browser. By default Prefect allows every origin."""
-    if any(name in os.environ for name in CORS_SETTINGS):
-        return {}
-    return {CORS_SETTINGS[0]: ",".join(f"http://{host}:{port}" for host in (HOST, "localhost"))}
-
-
 def _is_ready(url: str) -> bool:
     """Return whether the Prefect API is ready. The endpoint needs no password; loopback needs no proxy."""
     try:
@@ -83,7 +75,12 @@ def _is_ready(url: str) -> bool:
 
 @contextlib.contextmanager
 def prefect_server(
-    home: Path, port: int = 0, *, database: Mapping[str, str], password: Mapping[str, str] = NO_AUTH
+    home: Path,
+    port: int = 0,
+    *,
+    database: Mapping[str, str],
+    password: Mapping[str, str] = NO_AUTH,
+    allowed_hosts: Collection[str] = (),
 ) -> Iterator[PrefectServer]:
     """Run a Prefect server on loopback while the context is open.
 
@@ -94,6 +91,7 @@ def prefect_server(
         port: Port to listen on; 0 selects a free port.
         database: Settings from `prefect_connection.embedded_database_settings`.
         password: Settings from `prefect_connection.embedded_auth_settings`.
+        allowed_hosts: Values of AVATARS_ALLOWED_HOSTS.
 
     Raises:
         SettingsError: The port cannot be bound.
@@ -103,8 +101,8 @@ def prefect_server(
     port = find_free_port(port, hint=PORT_HINT)  # otherwise another server on it could answer the readiness check
     url = f"http://{HOST}:{port}/api"
     own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
-    environment = {**QUIET_SETTINGS, **_cors_settings(port), **password, **database, **own_settings}
-    args = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
+    environment = {**QUIET_SETTINGS, **password, **database, **own_settings}
+    args = ("deployments.embedded.server_process", str(port), *sorted(allowed_hosts))
     with (
         open_in_home(home, log.name) as output,
         run_child(*args, output=output, environment=environment) as process,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -19,15 +19,17 @@ from deployments.embedded.prefect_server import embedded_home, prefect_server
 
 
 @contextlib.contextmanager
-def ensure_prefect_api(say: Callable[[str], None]) -> Iterator[str]:
+def ensure_prefect_api(say: Callable[[str], None], allowed_hosts: Collection[str] = ()) -> Iterator[str]:
     """Make a Prefect API available to the runs of this process and yield its URL.
 
     Uses the configured API, or starts an embedded server if none is configured.
 
     Args:
         say: Receives status messages.
+        allowed_hosts: Values of AVATARS_ALLOWED_HOSTS, for an embedded server.
 
     Raises:
+        SettingsError: The password of an embedded server or of the configured API cannot be used.
         PrefectError: The configured API does not respond or rejects the credentials, or the embedded server does
             not start.
     """
@@ -40,7 +42,9 @@ def ensure_prefect_api(say: Callable[[str], None]) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         home = embedded_home()
         server = stack.enter_context(
-            prefect_server(home, database=embedded_database_settings(home), password=password)
+            prefect_server(
+                home, database=embedded_database_settings(home), password=password, allowed_hosts=allowed_hosts
+            )
         )
         url = server.url
         auth_string = password.get(PREFECT_API_AUTH_STRING.name)

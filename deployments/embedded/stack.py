@@ -78,7 +78,11 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
             home = embedded_home()
             stack.enter_context(_exclusive_lock(home))
             say("no Prefect API is configured: starting one on loopback")
-            server = stack.enter_context(prefect_server(home, port, database=database, password=password))
+            server = stack.enter_context(
+                prefect_server(
+                    home, port, database=database, password=password, allowed_hosts=settings.avatars_allowed_hosts
+                )
+            )
             url, processes["Prefect server"] = server.url, server.process
         # The Prefect API stores the logs of runs. The terminal shows only errors that affect all of them.
         environment = {"PREFECT_API_URL": url, **password, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}

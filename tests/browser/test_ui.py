@@ -12,23 +12,11 @@ import pytest
 from playwright.sync_api import APIResponse, Locator, Page, Route, expect, sync_playwright
 
 from models.request import ProvisioningRequest
+from tests.chromium import BROWSER, FLAGS, needs_browser, resolver_flag
 from tests.stack import WAIT_TIMEOUT_SECONDS, RunningStack, wait_for
 
-BROWSER = os.environ.get("AVATARS_TEST_BROWSER")
 SCREENSHOTS = os.environ.get("AVATARS_TEST_SCREENSHOTS")
 """The folder to write the screenshots of docs/operating.md to."""
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 ANALYTICS_URL = "https://sr-client-cfg.amplitude.com/config/"
 """Prefect 3.9.1's V2 requests this configuration even if analytics are disabled, but sends no events."""
 OPERATING = (Path(__file__).parents[2] / "docs/operating.md").read_text()
@@ -38,13 +26,7 @@ ARTIFACT = (256, 180, 600)
 """The text of an artifact, without the header and the details to its right."""
 SIGNED = "?X-Amz-Signature=canary-signature"
 
-pytestmark = [
-    pytest.mark.prefect,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        BROWSER is None, reason="AVATARS_TEST_BROWSER is not set; .ci/run installs Chromium with apt-get"
-    ),
-]
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600), needs_browser]
 
 
 class Ui:
@@ -174,7 +156,7 @@ def ui(up: RunningStack) -> Iterator[Ui]:
     expect.set_options(timeout=WAIT_TIMEOUT_SECONDS * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=BROWSER, args=FLAGS, timeout=WAIT_TIMEOUT_SECONDS * 1000
+            executable_path=BROWSER, args=[*FLAGS, resolver_flag()], timeout=WAIT_TIMEOUT_SECONDS * 1000
         )
         page = browser.new_page(viewport={"width": 1200, "height": 1200})
         page.set_default_timeout(WAIT_TIMEOUT_SECONDS * 1000)

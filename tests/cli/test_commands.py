@@ -170,6 +170,24 @@ def test_operational_error_is_one_clear_error(environment: dict[str, str], messa
     assert ran.out == ""
 
 
+@pytest.mark.parametrize(
+    ("args", "setting"),
+    [
+        (["provision", *(arg for pair in VALID.items() for arg in pair)], "PREFECT_SERVER_API_AUTH_STRING"),
+        (["up", "--port", "0"], "PREFECT_SERVER_API_AUTH_STRING"),
+        (["doctor", "--json"], "PREFECT_API_AUTH_STRING"),
+    ],
+    ids=["provision", "up", "doctor"],
+)
+def test_unusable_password_is_one_clear_error(
+    simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch, args: list[str], setting: str
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    ran = avatars(*args, **{setting: "reader:canary-signature-é"})
+    assert ran.code == 3
+    assert f"{setting} must be user:password in printable ASCII" in " ".join((ran.out + ran.err).split())
+
+
 def test_all_problems_of_a_request_are_reported(simulated: ArgilSimulator) -> None:
     ran = avatars(
         "provision", "--name", "", "--dataset-video", "ftp://a/b", "--consent-video", "https://", "--json"

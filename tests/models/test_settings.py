@@ -226,6 +226,22 @@ def test_environment_overrides_the_env_file(monkeypatch: pytest.MonkeyPatch, emp
     assert settings.avatars_media_allowed_hosts == {"a.example", "b.example"}
 
 
+def test_allowed_hosts_are_a_comma_separated_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AVATARS_ALLOWED_HOSTS", "Avatars.example, 192.168.1.5:8443 ,[2001:db8::1],")
+    allowed = Settings.load().avatars_allowed_hosts
+    assert allowed == {"avatars.example", "192.168.1.5:8443", "[2001:db8::1]"}
+
+
+@pytest.mark.parametrize(
+    "value", ["*", "https://a.example", "a.example/", "*.example", "a.example:0", "u@a", "é.fr"]
+)
+def test_allowed_hosts_must_be_hosts(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("AVATARS_ALLOWED_HOSTS", f"good.example,{value}")
+    with pytest.raises(SettingsError, match=r"AVATARS_ALLOWED_HOSTS.*must be a host or host:port") as error:
+        Settings.load()
+    assert repr(value) in error.value.message
+
+
 def test_signature_parameters_apply_to_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "https://h.example/a?Ticket=2&id=1&until=3"
     monkeypatch.setenv("AVATARS_SIGNATURE_PARAMETERS", "ticket, Until,")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import JSON, Column, MetaData, Table, create_engine
+from sqlalchemy.exc import StatementError
 
 CONCURRENT_WRITERS = 60
 TIMEOUT_SECONDS = 100
@@ -52,3 +54,16 @@ def test_configured_database_is_kept(configured: str | None, expected: str | Non
     with temporary_settings({PREFECT_SERVER_DATABASE_CONNECTION_URL: configured} if configured else {}):
         settings = embedded_database_settings(Path("/home"))
     assert settings.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") == expected
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"a\0": 1}, float("nan")], ids=ascii)
+def test_unstorable_json_is_not_written(tmp_path: Path, value: object) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/prefect.db?plugin=avatars-begin-immediate")
+    rows = Table("rows", MetaData(), Column("value", JSON))
+    with engine.connect() as connection:
+        rows.create(connection)
+        connection.execute(rows.insert(), {"value": {"name": "Zoë"}})
+        with pytest.raises(StatementError, match="it has"):
+            connection.execute(rows.insert(), {"value": value})
+        assert connection.execute(rows.select()).all() == [({"name": "Zoë"},)]
+    engine.dispose()

@@ -1,0 +1,65 @@
+"""Runs Prefect's server behind RequestGuard; otherwise the same as `prefect server start`.
+
+Usage: `python -m deployments.embedded.server_process PORT [ALLOWED_HOST ...]`. All other settings are Prefect's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+
+import uvicorn
+from prefect.server.api.server import create_app
+from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS, Settings, get_current_settings, temporary_settings
+
+from deployments.embedded.prefect_server import HOST
+from deployments.embedded.request_guard import MAX_BODY_BYTES, RequestGuard
+from models.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
+
+DEFAULT_API_PATH = "/api"
+
+
+def allowed_origins(settings: Settings, port: int) -> list[str]:
+    """Return the server's own origins and those that Prefect's settings add.
+
+    Prefect's default, every origin, applies only if an operator has set it.
+    """
+    api = settings.server.api
+    configured = api.cors_allowed_origins if "cors_allowed_origins" in api.model_fields_set else ""
+    origins = [origin.strip() for origin in configured.split(",") if origin.strip()]
+    return [ANY_ORIGIN] if ANY_ORIGIN in origins else [*own_origins(port), *origins]
+
+
+def run_server(port: int, hosts: Collection[str]) -> None:
+    """Run Prefect's API, UI and background services on loopback until SIGTERM.
+
+    Args:
+        port: The port to listen on.
+        hosts: Values of AVATARS_ALLOWED_HOSTS.
+    """
+    settings = get_current_settings()
+    api = settings.server.api
+    origins = allowed_origins(settings, port)
+    with temporary_settings({PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ",".join(origins)}):
+        app = create_app(final=True)
+    policy = AccessPolicy.create(
+        hosts=hosts,
+        origins=origins,
+        ui_api_url=settings.server.ui.api_url,
+        api_path=api.base_path or DEFAULT_API_PATH,
+    )
+    uvicorn.run(
+        RequestGuard(app, policy),
+        host=HOST,
+        port=port,
+        http="h11",  # it refuses repeated Host headers and keeps absolute request targets, which the guard needs
+        ws_max_size=MAX_BODY_BYTES,
+        ws_ping_interval=api.websocket_ping_interval,
+        ws_ping_timeout=api.websocket_ping_timeout,
+        timeout_keep_alive=api.keepalive_timeout,
+        log_level=settings.server.logging_level.lower(),
+    )
+
+
+if __name__ == "__main__":
+    run_server(int(sys.argv[1]), sys.argv[2:])
