@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cli.console import print_status, stdout_console
 from cli.simulated_environment import simulated_environment
+from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
 from models.redaction import redact_url
@@ -56,10 +57,12 @@ def up(
 
         if settings.avatars_webhook_token is not None:  # report a port in use before the servers start
             find_free_port(settings.avatars_webhook_port, hint=WEBHOOK_PORT_HINT)
-        if code := _run_module("cli", "db", "upgrade"):
+        if code := _run_module(LEDGER, "cli", "db", "upgrade"):
             return code
         running = stack.enter_context(embedded_stack(print_status, port, settings))
-        if simulate and (code := _run_module("cli", "webhook", "register", "--url", running.webhook_url or "")):
+        if simulate and (
+            code := _run_module(SERVICE, "cli", "webhook", "register", "--url", running.webhook_url or "")
+        ):
             return code
         _print_addresses(running, settings, videos)
         while not stop_requested.wait(HEALTH_CHECK_SECONDS):
@@ -88,17 +91,22 @@ def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterat
             os.environ["AVATARS_WEBHOOK_TOKEN"] = secrets.token_urlsafe()
         if "avatars_webhook_port" not in settings.model_fields_set:
             os.environ["AVATARS_WEBHOOK_PORT"] = "0"  # only the simulator needs the address
-        if code := _run_module("simulator.sample_videos", str(simulated.videos)):
+        if code := _run_module(TOOL, "simulator.sample_videos", str(simulated.videos)):
             raise AvatarsError(f"cannot create the sample videos (exit code {code})", hint="see the output above")
         yield [simulated.media.url(name) for name in ("dataset.mp4", "consent.mp4")]
 
 
-def _run_module(*args: str) -> int:
+def _run_module(inherited: InheritedVariables, *args: str) -> int:
     """Run a module in a child process and return its exit code.
 
     Its imports do not stay in the memory of this long-running process.
     """
-    return subprocess.run([sys.executable, "-m", *args], stdout=sys.stderr.fileno(), check=False).returncode  # noqa: S603  # our own interpreter and module
+    return subprocess.run(  # noqa: S603  # our own interpreter and module
+        [sys.executable, "-m", *args],
+        env=inherited.select(os.environ),
+        stdout=sys.stderr.fileno(),
+        check=False,
+    ).returncode
 
 
 def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[str]) -> None:

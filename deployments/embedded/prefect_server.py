@@ -18,6 +18,7 @@ from types import MappingProxyType
 import httpx
 
 from deployments.embedded.child_process import run_child
+from models.child_environment import PREFECT_SERVER
 from models.errors import PrefectError, SettingsError
 from models.settings import HOME
 
@@ -104,7 +105,10 @@ def prefect_server(
     own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
     environment = {**QUIET_SETTINGS, **_cors_settings(port), **password, **database, **own_settings}
     args = ("prefect", "server", "start", "--host", HOST, "--port", str(port))
-    with log.open("ab") as output, run_child(*args, output=output, environment=environment) as process:
+    with (
+        log.open("ab") as output,
+        run_child(*args, output=output, inherited=PREFECT_SERVER, environment=environment) as process,
+    ):
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() > deadline:

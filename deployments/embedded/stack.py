@@ -18,6 +18,7 @@ from pathlib import Path
 
 from deployments.embedded.child_process import run_child
 from deployments.embedded.prefect_server import embedded_home, prefect_server
+from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE
 from models.errors import PrefectError
 from models.settings import Settings
 
@@ -81,7 +82,11 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
             server = stack.enter_context(prefect_server(home, port, database=database, password=password))
             url, processes["Prefect server"] = server.url, server.process
         # The Prefect API stores the logs of runs. The terminal shows only errors that affect all of them.
-        environment = {"PREFECT_API_URL": url, **password, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+        environment = {
+            "PREFECT_API_URL": url,
+            **PREFECT_CLIENT.select(password),
+            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        }
         stack.callback(_recover_orphaned_runs, environment, processes)
         processes["runner"], webhook_url = stack.enter_context(_start_runner(environment))
         yield EmbeddedStack(url, webhook_url, processes)
@@ -111,7 +116,11 @@ def _start_runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Pope
     read_fd, write_fd = os.pipe()
     runner_environment = {**environment, READY_FD_VARIABLE: str(write_fd)}
     with run_child(
-        "deployments.embedded.runner_process", output=None, environment=runner_environment, pass_fds=(write_fd,)
+        "deployments.embedded.runner_process",
+        output=None,
+        inherited=SERVICE,
+        environment=runner_environment,
+        pass_fds=(write_fd,),
     ) as runner:
         os.close(write_fd)
         try:
@@ -139,6 +148,7 @@ def _query_prefect_connection() -> tuple[str | None, dict[str, str], dict[str, s
     """
     completed = subprocess.run(  # our own interpreter and module
         [sys.executable, "-m", "deployments.embedded.prefect_connection"],
+        env=PREFECT_SETTINGS.select(os.environ),
         capture_output=True,
         text=True,
         check=False,
@@ -158,7 +168,7 @@ def _recover_orphaned_runs(environment: dict[str, str], processes: Mapping[str, 
     with contextlib.suppress(subprocess.TimeoutExpired):  # the same if a configured server is unreachable
         subprocess.run(  # our own interpreter and module
             [sys.executable, "-m", "deployments.embedded.orphaned_runs"],
-            env={**os.environ, **environment},
+            env={**PREFECT_CLIENT.select(os.environ), **environment},
             timeout=CLEANUP_TIMEOUT_SECONDS,
             check=False,
         )
