@@ -26,7 +26,7 @@ from models.errors import AvatarsError
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.credentials_block import ArgilCredentials
-from services.prefect_patches import install_hooks
+from services.prefect_patches import install_hooks, patch_runner_requests
 
 NAME = "avatars"
 MAX_CONCURRENT_RUNS = 4
@@ -41,7 +41,8 @@ def log_warnings_to_stderr() -> None:
     ensure_logging_setup()  # a later call would remove our handler
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.getLogger("deployments").addHandler(handler)
+    for name in ("deployments", "services", "avatars"):
+        logging.getLogger(name).addHandler(handler)
 
 
 async def serve() -> None:
@@ -63,6 +64,7 @@ async def serve() -> None:
         # A run that polls occupies one of the MAX_CONCURRENT_RUNS concurrency slots.
         os.environ["AVATARS_WATCH_BEFORE_SUSPEND_SECONDS"] = "0"
     use_forkserver()
+    patch_runner_requests()
     runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
     await add_to_runner(runner, settings)
     async with _webhook_server(settings) as url:

@@ -28,15 +28,7 @@ EVERYWHERE = (
 )
 NOWHERE = (
     *("SECRET_OF_OTHERS", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
-    *(
-        "OPENAI_API_KEY",
-        "SLACK_URL",
-        "SSH_AUTH_SOCK",
-        "MY_PREFECT_API_KEY",
-        "XARGIL_API_KEY",
-        "path",
-        "argil_api_key",
-    ),
+    *("OPENAI_API_KEY", "SLACK_URL", "SSH_AUTH_SOCK", "MY_PREFECT_API_KEY", "XARGIL_API_KEY"),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -26,6 +27,27 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+def test_processes_have_only_the_variables_they_need(up: RunningStack) -> None:
+    request = up.request("Environment", extras={"simulator": "never"})
+    run_id = up.api.create_run("provision-avatar/on-demand", {"request": request, "wait": "block"}).json()["id"]
+    wait_for(lambda: up.status_of(run_id) == "TRAINING" or None, "the training")
+    environments = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in up.process_ids()}
+    servers = [pid for pid in environments if re.search(r"(?<!fork)server", args(pid))]
+    assert servers
+    assert len(environments) >= len(servers) + 3  # the runner, the fork server and the run
+    assert up.avatars("cancel", run_id)["status"] == "CANCELLED"
+    for pid, environment in environments.items():
+        assert b"SECRET_OF_OTHERS" not in environment
+        assert b"PREFECT_SERVER_API_AUTH_STRING" not in environment
+        needs_argil = pid not in servers
+        assert (b"ARGIL_API_KEY=" in environment) is needs_argil, args(pid)
+        assert (b"AVATARS_" in environment) is needs_argil, args(pid)
+
+
+def args(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 def test_api_run_suspends_and_finishes_as_ready(up: RunningStack) -> None:
@@ -115,13 +137,9 @@ def test_overdue_runs_are_skipped_except_one(up: RunningStack) -> None:
 
 
 def test_webhook_resumes_a_suspended_run(up: RunningStack) -> None:
-    """Reconcile is paused, so that only the webhook can resume the run."""
+    """Reconcile is paused, so that only the webhook can resume the run; the stack has registered its receiver."""
     reconcile = up.api.deployment("reconcile-avatars/scheduled")
     assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": True}).status_code == 204
-    base = f"http://127.0.0.1:{up.environment['AVATARS_WEBHOOK_PORT']}"
-    argil = {"ARGIL_API_URL": up.printed(r"^Argil +(\S+)"), "ARGIL_API_KEY": "simulator-key"}
-    args = [sys.executable, "-m", "cli", "webhook", "register", "--url", base]
-    subprocess.run(args, env={**up.environment, **argil}, check=True, capture_output=True)
     created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Joan")})
     run_id = created.json()["id"]
     assert up.api.wait_for_final_state(run_id)["name"] == "Ready"
