@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Collection
 from datetime import timedelta
 from uuid import UUID
@@ -25,6 +26,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments.catalog import TAG
+from deployments.embedded.stack import STACK_ID_VARIABLE
+from deployments.embedded.stack_lease import StackLease
 from models.clock import SystemClock
 from services.orphaned_runs import recovery_state
 from services.run_listing import RunPage, RunQuery, list_runs
@@ -103,5 +106,17 @@ async def _list_runs(client: PrefectClient, *types: StateType, excluded: Collect
     )
 
 
+async def _clean_up_after(stack_id: str) -> None:
+    """Reschedule the runs of a stack that has ended, and release its lease; do nothing without the lease.
+
+    A stack that was refused, or whose lease another stack has taken, must not touch the runs of the other one.
+    """
+    async with get_client() as client:
+        lease = StackLease(client, stack_id, SystemClock())
+        if await lease.is_held():
+            await reschedule_orphaned_runs()
+            await lease.release()
+
+
 if __name__ == "__main__":
-    asyncio.run(reschedule_orphaned_runs())
+    asyncio.run(_clean_up_after(os.environ[STACK_ID_VARIABLE]))

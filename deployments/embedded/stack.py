@@ -12,6 +12,7 @@ import os
 import select
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ READY_FD_VARIABLE = "AVATARS_READY_DESCRIPTOR"
 The runner writes one line once every deployment is registered: the base URL of its webhook receiver, empty if it
 has none.
 """
+STACK_ID_VARIABLE = "AVATARS_STACK_ID"
+"""The variable with the id of this stack, under which its runner holds the lease on the Prefect API."""
 WEBHOOK_PORT_HINT = "set AVATARS_WEBHOOK_PORT to another port; 0 selects a free port"
 
 
@@ -56,7 +59,7 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
     """Run the stack while the context is open, and yield it once it is ready.
 
     On exit every process of the stack is ended and its interrupted runs are rescheduled. The next stack continues
-    them from the ledger. Run one stack per Prefect API; use work pools for several machines.
+    them from the ledger. A second stack on the same Prefect API is refused; use work pools for several machines.
 
     Args:
         say: Receives status messages.
@@ -86,6 +89,7 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
             "PREFECT_API_URL": url,
             **PREFECT_CLIENT.select(password),
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+            STACK_ID_VARIABLE: uuid.uuid4().hex,
         }
         stack.callback(_recover_orphaned_runs, environment, processes)
         processes["runner"], webhook_url = stack.enter_context(_start_runner(environment))

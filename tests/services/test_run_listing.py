@@ -14,7 +14,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import Scheduled
@@ -98,7 +98,7 @@ class Deployment:
 async def deployment(prefect_api_url: str, clean_environment: Path) -> AsyncIterator[Deployment]:
     async with get_client() as client:
         deployment_id = await client.create_deployment(await client.create_flow(scheduled_flow), "listed")
-        state = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(seconds=5))
+        state: State = Scheduled(scheduled_time=datetime.now(UTC) - timedelta(seconds=5))
         runs = [(await client.create_flow_run_from_deployment(deployment_id, state=state)).id for _ in range(4)]
         yield Deployment(client, deployment_id, runs)
         for run_id in runs:

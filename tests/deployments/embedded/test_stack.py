@@ -136,6 +136,22 @@ def test_overdue_runs_are_skipped_except_one(up: RunningStack) -> None:
     wait_for(caught_up, "the skipped runs")
 
 
+def test_second_stack_on_the_same_api_is_refused(up: RunningStack, tmp_path: Path) -> None:
+    """The second one has another home and ledger; it must not touch the live runs of the first."""
+    request = up.request("Live", extras={"simulator": "never"})
+    run_id = up.api.create_run("provision-avatar/on-demand", {"request": request, "wait": "block"}).json()["id"]
+    wait_for(lambda: up.status_of(run_id) == "TRAINING" or None, "the training")
+    second = {**up.environment, "HOME": str(tmp_path), "ARGIL_API_KEY": "key", "AVATARS_WEBHOOK_TOKEN": ""}
+    command = [sys.executable, "-m", "cli", "up", "--port", "0"]
+    completed = subprocess.run(command, env=second, capture_output=True, text=True, timeout=200, check=False)
+    assert (completed.returncode, completed.stdout) == (3, "")
+    assert "another `avatars up` uses this Prefect API (host" in completed.stderr
+    assert "Traceback" not in completed.stderr
+    states = [state["name"] for state in up.api.states(run_id)]
+    assert (states[-1], "AwaitingRetry" in states) == ("Running", False)
+    assert up.avatars("cancel", run_id)["status"] == "CANCELLED"
+
+
 def test_webhook_resumes_a_suspended_run(up: RunningStack) -> None:
     """Reconcile is paused, so that only the webhook can resume the run; the stack has registered its receiver."""
     reconcile = up.api.deployment("reconcile-avatars/scheduled")
