@@ -15,6 +15,9 @@ from simulator.media_host import MediaHost, running_media_host
 from simulator.server import ArgilSimulator, run_argil
 from simulator.uvicorn_thread import HOST
 
+MARKER = "simulated"
+"""An empty file in each folder whose ledger has simulated avatars."""
+
 
 @dataclass(frozen=True)
 class SimulatedEnvironment:
@@ -68,7 +71,7 @@ def simulated_environment(
 
     Raises:
         OSError: A port is in use.
-        SettingsError: The extra `demo` is not installed.
+        SettingsError: The extra `demo` is not installed, or the folder has a ledger that is not simulated.
     """
     _require_demo_extra()
     with (
@@ -78,10 +81,22 @@ def simulated_environment(
         videos = Path(folder, "videos")
         videos.mkdir()
         data = data_dir.expanduser().resolve() if data_dir else Path(folder).resolve()
-        for created in reversed((data, *data.parents)):  # `parents=True` would give the parents the default mode
-            created.mkdir(mode=0o700, exist_ok=True)
+        _prepare(data)
         with running_media_host(videos, port=media_port) as media:
             yield SimulatedEnvironment(argil, media, videos, data)
+
+
+def _prepare(data: Path) -> None:
+    """Create the folder for the ledger and the Prefect database, and mark it as simulated."""
+    for folder in reversed((data, *data.parents)):  # `parents=True` would give the parents the default mode
+        folder.mkdir(mode=0o700, exist_ok=True)
+    marker = data / MARKER
+    if not marker.exists() and any((data / name).exists() for name in ("avatars.db", "prefect")):
+        raise SettingsError(
+            f"{data} has a ledger or a Prefect database that is not simulated",
+            hint="choose an empty folder with --data-dir, or a folder of an earlier `avatars up --simulate`",
+        )
+    marker.touch()
 
 
 def _require_demo_extra() -> None:

@@ -62,7 +62,7 @@ class StackLease:
         raise _in_use(other)
 
     async def hold(self) -> None:
-        """Renew the lease until another stack has taken it, for example because this machine was asleep.
+        """Renew the lease until another stack has taken it, for example because this machine was in standby.
 
         Raises:
             PrefectError: The lease is lost.

@@ -136,6 +136,21 @@ def test_overdue_runs_are_skipped_except_one(up: RunningStack) -> None:
     wait_for(caught_up, "the skipped runs")
 
 
+def test_changed_deployment_executes_no_other_code(up: RunningStack, tmp_path: Path) -> None:
+    """Callers of the API can change what a deployment loads, and the steps before it."""
+    path = f"/deployments/{up.api.deployment('provision-avatar/on-demand')}"
+    original = {name: up.api.call("GET", path).json()[name] for name in ("entrypoint", "pull_steps")}
+    module, executed = tmp_path / "other.py", tmp_path / "executed"
+    module.write_text(f"open({str(executed)!r}, 'w')\nfrom flows.provision_avatar import provision_avatar\n")
+    step = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {executed}"}}
+    changed = {"entrypoint": f"{module}:provision_avatar", "pull_steps": [step]}
+    assert up.api.call("PATCH", path, changed).status_code == 204
+    created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Pinned")})
+    assert up.api.wait_for_final_state(created.json()["id"])["name"] == "Ready"
+    assert up.api.call("PATCH", path, original).status_code == 204
+    assert not executed.exists()
+
+
 def test_second_stack_on_the_same_api_is_refused(up: RunningStack, tmp_path: Path) -> None:
     """The second one has another home and ledger; it must not touch the live runs of the first."""
     request = up.request("Live", extras={"simulator": "never"})

@@ -98,12 +98,12 @@ async def test_one_of_two_stacks_takes_an_expired_lease(client: PrefectClient, c
 
 
 async def test_stack_that_lost_its_lease_stops(client: PrefectClient, clock: ScriptedClock) -> None:
-    """A machine that was asleep for longer than the lease finds that another stack has taken it."""
-    asleep = StackLease(client, "asleep", clock)
-    await asleep.acquire()
+    """A machine that was in standby for longer than the lease finds that another stack has taken it."""
+    first = StackLease(client, "first", clock)
+    await first.acquire()
     clock.actions[1] = StackLease(client, "other", FakeClock()).acquire
     with pytest.raises(PrefectError, match="another `avatars up`"):
-        await asleep.hold()
+        await first.hold()
 
 
 async def test_lease_that_a_person_deleted_is_restored(client: PrefectClient, clock: ScriptedClock) -> None:
