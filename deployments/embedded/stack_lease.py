@@ -17,10 +17,12 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.objects import Variable
-from prefect.exceptions import ObjectAlreadyExists
+from prefect.exceptions import ObjectAlreadyExists, PrefectHTTPStatusError
+from pydantic import ValidationError
 
 from models.clock import Clock
 from models.errors import PrefectError
+from services.run_listing import is_unreadable
 
 VARIABLE_NAME = "avatars_embedded_stack"
 RENEWAL_INTERVAL_SECONDS = 5.0
@@ -48,13 +50,13 @@ class StackLease:
         """Acquire the lease; wait until that of a stack that was killed has expired.
 
         Raises:
-            PrefectError: Another stack renews its lease.
+            PrefectError: Another stack renews its lease, or the variable cannot be read.
         """
         for _ in range(MAX_ATTEMPTS):
             try:
                 await self._client.create_variable(VariableCreate(name=VARIABLE_NAME, value=self._value()))
             except ObjectAlreadyExists:
-                other = await self._client.read_variable_by_name(VARIABLE_NAME)
+                other = await self._read_other()
             else:
                 return
             if other is not None and await self._has_expired(other):
@@ -94,6 +96,17 @@ class StackLease:
         if lease is not None and self._is_own(lease):
             await self._request("DELETE", lease.id)
 
+    async def _read_other(self) -> Variable | None:
+        try:
+            return await self._client.read_variable_by_name(VARIABLE_NAME)
+        except (PrefectHTTPStatusError, ValidationError) as error:
+            if not is_unreadable(error):
+                raise
+            raise PrefectError(
+                f"the Prefect API cannot return the variable {VARIABLE_NAME!r}, the lease of a stack",
+                hint=f"if no other `avatars up` uses this API, run `prefect variable delete {VARIABLE_NAME}`",
+            ) from None
+
     async def _has_expired(self, lease: Variable) -> bool:
         """Watch the lease of another stack.
 
@@ -106,7 +119,7 @@ class StackLease:
         deadline = self._clock.monotonic() + EXPIRES_AFTER_SECONDS
         while self._clock.monotonic() < deadline:
             await self._clock.sleep(WATCH_INTERVAL_SECONDS)
-            current = await self._client.read_variable_by_name(VARIABLE_NAME)
+            current = await self._read_other()
             if current is None or current.id != lease.id:
                 return False
             if current.value != lease.value:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
@@ -113,6 +116,19 @@ async def test_lease_that_a_person_deleted_is_restored(client: PrefectClient, cl
     clock.actions[2] = cancel_current_task
     await hold(lease)
     assert await lease.is_held()
+
+
+async def test_damaged_variable_is_one_clear_error(
+    client: PrefectClient, clock: ScriptedClock, clean_environment: Path
+) -> None:
+    await client.create_variable(VariableCreate(name=VARIABLE_NAME, value="other"))
+    with contextlib.closing(sqlite3.connect(clean_environment / "prefect/prefect.db", timeout=60)) as database:
+        database.execute("UPDATE variable SET value = ? WHERE name = ?", ('"\\ud800"', VARIABLE_NAME))
+        database.commit()
+    with pytest.raises(PrefectError, match="cannot return the variable 'avatars_embedded_stack'") as error:
+        await StackLease(client, "first", clock).acquire()
+    assert error.value.hint.endswith(f"run `prefect variable delete {VARIABLE_NAME}`")
+    await client.delete_variable_by_name(VARIABLE_NAME)
 
 
 @pytest.mark.parametrize("value", ["text", 7, {"stack": 5}, {"host": "x" * 1000}, []])
