@@ -15,16 +15,19 @@ OPERATING_SYSTEM = (
     *("LANG", "LANGUAGE", "LC_*", "TZ", "TZDIR", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR"),
     *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_*", "MALLOC_*", "GLIBC_TUNABLES"),
 )
-PYTHON = ("PYTHON*", "VIRTUAL_ENV", "CONDA_PREFIX", "COVERAGE_*", "COV_CORE_*")
+PYTHON = ("PYTHON*", "DO_NOT_TRACK", "VIRTUAL_ENV", "CONDA_PREFIX", "COVERAGE_*", "COV_CORE_*")
 NETWORK = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_*"),
 )
 POSTGRESQL = ("PG*", "KRB5*")
 """The variables of libpq, which asyncpg reads too, and those of Kerberos."""
-PREFECT = ("PREFECT_*", "DO_NOT_TRACK")
+PREFECT = ("PREFECT_*",)
 PREFECT_SERVER_ONLY = ("PREFECT_SERVER_*", "PREFECT_API_DATABASE_*", "PREFECT_REDIS_*")
 """Settings of a Prefect server, its database password among them. PREFECT_API_DATABASE_* are former names."""
+
+NO_TELEMETRY = {"DO_NOT_TRACK": "1"}
+"""Prefect sends usage data to Amplitude when it is imported, unless this variable is set. A set value is kept."""
 
 _EVERY_PROCESS = (*OPERATING_SYSTEM, *PYTHON, *NETWORK)
 
@@ -42,8 +45,8 @@ class InheritedVariables:
     withheld: tuple[str, ...] = ()
 
     def select(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables of `environment` that this kind of process receives."""
-        return {
+        """Return the variables of `environment` that this kind of process receives, and those of NO_TELEMETRY."""
+        return NO_TELEMETRY | {
             name: value
             for name, value in environment.items()
             if matches_any(name, self.allowed) and not matches_any(name, self.withheld)

@@ -213,7 +213,7 @@ def test_embedded_server_is_configured_with_existing_settings() -> None:
 
     from deployments.embedded.prefect_server import CORS_SETTINGS, QUIET_SETTINGS
 
-    names = {*QUIET_SETTINGS, *CORS_SETTINGS} - {"DO_NOT_TRACK"}
+    names = {*QUIET_SETTINGS, *CORS_SETTINGS}
     assert {name for name in names if not hasattr(prefect.settings, name)} == set()
 
 
