@@ -63,8 +63,8 @@ def test_damaged_runs_end_neither_runner_nor_next_start(tmp_path: Path) -> None:
         assert [execute(database, COUNT, run_id) for run_id in runs] == [[(1,)]] * len(runs)  # skipped, not deleted
 
         # The two ways of docs/operating.md to remove them.
-        [command] = re.findall(r"^\$ \S*prefect flow-run delete RUN_ID$", PAGE, re.MULTILINE)
-        args = [sys.executable, "-m", *command.removeprefix("$ ").removeprefix(".venv/bin/").split()]
+        [command] = re.findall(r"^ *\$ (\S*prefect flow-run delete RUN_ID)$", PAGE, re.MULTILINE)
+        args = [sys.executable, "-m", *command.removeprefix(".venv/bin/").split()]
         args[-1] = runs[0]
         assert subprocess.run(args, env=up.environment, check=False, capture_output=True).returncode == 0
         assert up.api.call("GET", f"/flow_runs/{runs[0]}").status_code == 404
