@@ -104,7 +104,9 @@ class StackLease:
                 raise
             raise PrefectError(
                 f"the Prefect API cannot return the variable {VARIABLE_NAME!r}, the lease of a stack",
-                hint=f"if no other `avatars up` uses this API, run `prefect variable delete {VARIABLE_NAME}`",
+                # `prefect variable delete` answers 500 too: the server puts the value into an event.
+                hint="if no other `avatars up` uses this API, delete this row of the table `variable` in the "
+                "database of the Prefect server",
             ) from None
 
     async def _has_expired(self, lease: Variable) -> bool:

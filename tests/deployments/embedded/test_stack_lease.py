@@ -122,13 +122,14 @@ async def test_damaged_variable_is_one_clear_error(
     client: PrefectClient, clock: ScriptedClock, clean_environment: Path
 ) -> None:
     await client.create_variable(VariableCreate(name=VARIABLE_NAME, value="other"))
-    with contextlib.closing(sqlite3.connect(clean_environment / "prefect/prefect.db", timeout=60)) as database:
+    path = clean_environment / "prefect/prefect.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
         database.execute("UPDATE variable SET value = ? WHERE name = ?", ('"\\ud800"', VARIABLE_NAME))
-        database.commit()
     with pytest.raises(PrefectError, match="cannot return the variable 'avatars_embedded_stack'") as error:
         await StackLease(client, "first", clock).acquire()
-    assert error.value.hint.endswith(f"run `prefect variable delete {VARIABLE_NAME}`")
-    await client.delete_variable_by_name(VARIABLE_NAME)
+    assert "delete this row of the table `variable`" in error.value.hint
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
+        database.execute("DELETE FROM variable WHERE name = ?", (VARIABLE_NAME,))
 
 
 @pytest.mark.parametrize("value", ["text", 7, {"stack": 5}, {"host": "x" * 1000}, []])
