@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.request import ProvisioningRequest, parse_request
-from models.settings import Settings
+from models.settings import HOME, Settings
 from services.store import open_store
 from simulator.sample_videos import copy_as_another_recording, ensure_sample
 
@@ -115,8 +116,10 @@ def _count_avatars(provisioning: Provisioning, simulated: SimulatedEnvironment) 
 
 def demo() -> int:
     """Show every outcome on this machine against the simulator."""
-    with simulated_environment(training_seconds=TRAINING_SECONDS) as simulated:
-        os.environ.update({**simulated.environment, **FAST_SETTINGS})
+    data_dir = HOME / "demo"
+    with simulated_environment(training_seconds=TRAINING_SECONDS, data_dir=data_dir) as simulated:
+        simulated.apply(keeps_behaviour=False)
+        os.environ.update(FAST_SETTINGS)
         print_status(
             f"simulated Argil API at {simulated.argil.api_url}, sample videos at {simulated.media.base_url}"
         )
@@ -126,7 +129,9 @@ def demo() -> int:
             provisionings = asyncio.run(_provision_all(requests))
         avatar_counts = [_count_avatars(provisioning, simulated) for provisioning in provisionings]
     failures = _print(provisionings, avatar_counts)
-    stderr_console.print("\nThe ledger keeps the results: `avatars list`, `avatars show ID`.")
+    print_status("the demo has a ledger of its own, which keeps the results; to list them:")
+    ledger = shlex.quote(os.environ["AVATARS_DATABASE_URL"])
+    stderr_console.print(f"AVATARS_DATABASE_URL={ledger} avatars list", markup=False, soft_wrap=True)
     if failures:
         raise AvatarsError(f"the demo did not produce the expected outcomes: {'; '.join(failures)}")
     return EXIT_OK

@@ -20,6 +20,7 @@ from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
+from models.child_environment import PREFECT_SETTINGS
 from models.clock import SystemClock
 from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
@@ -112,7 +113,12 @@ def _check_certificates() -> DiagnosticResult:
 
 def _check_prefect() -> DiagnosticResult:
     """Check the Prefect API in a child process: importing Prefect takes over a second of CPU time."""
-    child = subprocess.run([sys.executable, "-m", "cli.prefect_check"], stdout=subprocess.PIPE, check=False)
+    child = subprocess.run(
+        [sys.executable, "-m", "cli.prefect_check"],
+        env=PREFECT_SETTINGS.select(os.environ),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
     if child.returncode != 0:
         detail = f"the check failed with exit code {child.returncode}"
         return DiagnosticResult("Prefect", ok=False, detail=detail, hint="see the output on stderr")

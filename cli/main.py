@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, CycloptsPanel, Group
 from rich.markup import escape
 
 from cli.console import print_json, stderr_console
+from models.child_environment import NO_TELEMETRY
 from models.errors import AvatarsError, InvalidRequest, OperationalError, RequestError
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
 from models.redaction import redact
@@ -198,6 +199,8 @@ def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(*GC_THRESHOLDS)
     os.umask(PRIVATE_UMASK)
+    for name, value in NO_TELEMETRY.items():
+        os.environ.setdefault(name, value)
     if sys.argv[1:2] in _WITHOUT_PLUGINS:
         # The search for pydantic plugins reads the metadata of all installed packages: a tenth of a second of CPU.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

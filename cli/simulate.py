@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 
 from cli.console import print_status, stdout_console
-from cli.simulated_environment import simulated_environment
+from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OK
+from models.simulated_settings import removed_variables
 from simulator.sample_videos import SAMPLES, ensure_sample
 from simulator.scenarios import SCENARIOS
 
@@ -30,9 +33,7 @@ def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int
         ) as simulated:
             for name in SAMPLES:
                 ensure_sample(name, simulated.videos)
-            stdout_console.print("# settings for `avatars`:")
-            for name, value in simulated.environment.items():
-                stdout_console.print(f"export {name}={value}", markup=False, soft_wrap=True)
+            _print_settings(simulated)
             stdout_console.print("\n# sample videos:")
             for name in SAMPLES:
                 stdout_console.print(simulated.media.url(name), markup=False, soft_wrap=True)
@@ -48,3 +49,14 @@ def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int
     except KeyboardInterrupt:
         print_status("stopped")
     return EXIT_OK
+
+
+def _print_settings(simulated: SimulatedEnvironment) -> None:
+    """Print the commands that connect a shell to the simulator, its ledger and a Prefect server of its own."""
+    stdout_console.print("# settings for `avatars`; its ledger ends with this command:")
+    if removed := removed_variables(os.environ):
+        stdout_console.print(f"unset {' '.join(removed)}", markup=False, soft_wrap=True)
+    for name, value in simulated.settings(keeps_behaviour=True).items():
+        stdout_console.print(
+            f"export {name}={shlex.quote(value) if value else value}", markup=False, soft_wrap=True
+        )

@@ -8,7 +8,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from cli.console import print_status, stdout_console
 from cli.simulated_environment import simulated_environment
+from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
-from models.private_files import create_private_folder
 from models.redaction import redact_url
 from models.settings import Settings
 from models.webhook import RECEIVER_PATH
@@ -41,7 +40,8 @@ def up(
 
     Args:
         simulate: Use a simulated Argil API and sample videos.
-        port: Loopback port of the Prefect server, if no Prefect API is configured. 0 selects a free port.
+        port: Loopback port of the Prefect server, which is started if no Prefect API is configured, and always
+            with --simulate. 0 selects a free port.
         training_seconds: Duration of a simulated training.
         data_dir: Folder for the ledger and the Prefect database of --simulate. The default is a temporary folder.
 
@@ -57,10 +57,12 @@ def up(
 
         if settings.avatars_webhook_token is not None:  # report a port in use before the servers start
             find_free_port(settings.avatars_webhook_port, hint=WEBHOOK_PORT_HINT)
-        if code := _run_module("cli", "db", "upgrade"):
+        if code := _run_module(LEDGER, "cli", "db", "upgrade"):
             return code
         running = stack.enter_context(embedded_stack(print_status, port, settings))
-        if simulate and (code := _run_module("cli", "webhook", "register", "--url", running.webhook_url or "")):
+        if simulate and (
+            code := _run_module(SERVICE, "cli", "webhook", "register", "--url", running.webhook_url or "")
+        ):
             return code
         _print_addresses(running, settings, videos)
         while not stop_requested.wait(HEALTH_CHECK_SECONDS):
@@ -73,34 +75,28 @@ def up(
 def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterator[list[str]]:
     """Run the simulator, point this process and its children to it, and yield the URLs of two sample videos.
 
-    The configured ledger is never used. The simulator does not have its avatars, so reconciliation would set them
-    to VANISHED.
+    A configured ledger, Prefect API or webhook token is not used. The simulator does not have the avatars of that
+    ledger, so reconciliation would set them to VANISHED.
     """
-    with contextlib.ExitStack() as stack:
-        simulated = stack.enter_context(simulated_environment(training_seconds=training_seconds))
-        folder = data_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="avatars-up-")))
-        create_private_folder(folder)
-        databases = {
-            "PREFECT_HOME": str(folder.resolve() / "prefect"),
-            "AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{folder.resolve() / 'avatars.db'}",
-        }
-        os.environ.update({**simulated.environment, **databases})
-        settings = Settings.load()
-        if settings.avatars_webhook_token is None:
-            os.environ["AVATARS_WEBHOOK_TOKEN"] = secrets.token_urlsafe()
-        if "avatars_webhook_port" not in settings.model_fields_set:
-            os.environ["AVATARS_WEBHOOK_PORT"] = "0"  # only the simulator needs the address
-        if code := _run_module("simulator.sample_videos", str(simulated.videos)):
+    with simulated_environment(training_seconds=training_seconds, data_dir=data_dir) as simulated:
+        simulated.apply(keeps_behaviour=True)
+        os.environ["AVATARS_WEBHOOK_TOKEN"] = secrets.token_urlsafe()
+        if code := _run_module(TOOL, "simulator.sample_videos", str(simulated.videos)):
             raise AvatarsError(f"cannot create the sample videos (exit code {code})", hint="see the output above")
         yield [simulated.media.url(name) for name in ("dataset.mp4", "consent.mp4")]
 
 
-def _run_module(*args: str) -> int:
+def _run_module(inherited: InheritedVariables, *args: str) -> int:
     """Run a module in a child process and return its exit code.
 
     Its imports do not stay in the memory of this long-running process.
     """
-    return subprocess.run([sys.executable, "-m", *args], stdout=sys.stderr.fileno(), check=False).returncode  # noqa: S603  # our own interpreter and module
+    return subprocess.run(  # noqa: S603  # our own interpreter and module
+        [sys.executable, "-m", *args],
+        env=inherited.select(os.environ),
+        stdout=sys.stderr.fileno(),
+        check=False,
+    ).returncode
 
 
 def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[str]) -> None:

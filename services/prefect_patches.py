@@ -8,6 +8,10 @@
   that SIGTERM interrupts at this moment is Failed instead of Crashed, so it is not started again.
 - `_starter_direct.run_flow_in_subprocess`: a runner spawns a process for each run (pull request 16802), and each
   process imports Prefect again (issue 14423). Without the patch, runs start seconds later.
+- `PrefectClient.get_scheduled_flow_runs_for_deployments`: the server answers 500 if it cannot return one of the
+  runs, and a runner ends after three such responses. Without the patch, one damaged run ends the runner.
+- `Runner._cancel_run`: an error in this task ends the runner. Without the patch, a cancelled run that the server
+  cannot return, or a lost connection at this moment, ends it.
 
 The numbers are those of github.com/PrefectHQ/prefect.
 """
@@ -16,16 +20,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
+from uuid import UUID
 
 import prefect
 from prefect import Flow, states, task_engine
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.runner import Runner
 
 from models.redaction import redact
 from services.redaction_hooks import install_redaction
+from services.scheduled_runs import ScheduledRuns
 
 PATCHED_VERSION = "3.9."
 """The patches are tested with these versions of Prefect."""
@@ -89,6 +98,35 @@ def patch_flow_run_starter(start_process: StartProcess) -> None:
         logger.warning("Prefect has no prefect.runner._starter_direct: runs start in spawned processes")
         return
     _starter_direct.run_flow_in_subprocess = start_process  # type: ignore[assignment, attr-defined]
+
+
+def patch_runner_requests() -> None:
+    """Keep the runners of this process alive if the Prefect API cannot return a run."""
+    if not _is_supported("a run that the Prefect API cannot return ends the runner"):
+        return
+    try:
+        from prefect.runner import Runner  # noqa: PLC0415  # most processes run no runner
+
+        cancel_run = Runner._cancel_run  # noqa: SLF001  # Prefect has no public name for it
+        read_scheduled = PrefectClient.get_scheduled_flow_runs_for_deployments
+    except (ImportError, AttributeError):
+        logger.warning("Prefect has another runner: a run that its API cannot return ends the runner")
+        return
+
+    async def cancel_or_log(runner: Runner, flow_run: FlowRun | UUID, state_msg: str | None = None) -> None:
+        try:
+            await cancel_run(runner, flow_run, state_msg)
+        except Exception as error:  # noqa: BLE001  # any error here would end the runner with all its runs
+            run_id = flow_run if isinstance(flow_run, UUID) else flow_run.id
+            logger.warning("the process of the cancelled run %s was not stopped: %s", run_id, error)
+
+    scheduled_runs = ScheduledRuns(read_scheduled)
+
+    async def poll(client: PrefectClient, deployment_ids: list[UUID], scheduled_before: datetime) -> list[FlowRun]:
+        return await scheduled_runs.poll(client, deployment_ids, scheduled_before)
+
+    Runner._cancel_run = cancel_or_log  # type: ignore[method-assign, assignment]  # noqa: SLF001  # the same
+    PrefectClient.get_scheduled_flow_runs_for_deployments = poll  # type: ignore[method-assign, assignment]  # without the limit, which no runner sets
 
 
 def _is_supported(consequence: str) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.responses import SetStateStatus
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from pydantic import ValidationError
 
 from models.clock import SystemClock
 from models.provisioning import Provisioning
@@ -17,6 +19,7 @@ from models.run_ownership import RunAction, RunFacts, decide_action, end_reason
 from services.context import AppContext, app_context
 from services.orphaned_runs import end_state, read_facts, restart_state
 from services.outcome_states import final_state_for
+from services.run_listing import REMOVAL_HINT, is_unreadable
 from services.run_log import log_to_run
 from services.start_obstacles import StartObstacles
 
@@ -81,10 +84,18 @@ class _RunRecovery:
         """Return whether a run owns the provisioning; resume, restart or end its run if necessary.
 
         True also if Prefect rejects the resume. The next run of `reconcile-avatars` reads the state again.
+        False if the Prefect API cannot return or change the run. No process can start such a run.
         """
         if provisioning.flow_run_id is None:
             return False
-        run, facts, action = await self._read(provisioning.flow_run_id)
+        try:
+            return await self._ensure_owner(provisioning, provisioning.flow_run_id)
+        except (PrefectHTTPStatusError, ValidationError, ObjectNotFound) as error:
+            self._log_unreadable(provisioning.flow_run_id, error)
+            return False
+
+    async def _ensure_owner(self, provisioning: Provisioning, run_id: str) -> bool:
+        run, facts, action = await self._read(run_id)
         if run is None or facts is None or action is RunAction.TAKE_OVER:
             return False
         if action is RunAction.RESUME:
@@ -100,7 +111,17 @@ class _RunRecovery:
         return action is not RunAction.TAKE_OVER_AND_END
 
     async def finish(self, run_id: str) -> bool:
-        """Resume or end a suspended run whose provisioning is terminal; return whether it was resumed."""
+        """Resume or end a suspended run whose provisioning is terminal; return whether it was resumed.
+
+        A run that the Prefect API cannot return or change is logged and skipped.
+        """
+        try:
+            return await self._finish(run_id)
+        except (PrefectHTTPStatusError, ValidationError, ObjectNotFound) as error:
+            self._log_unreadable(run_id, error)
+            return False
+
+    async def _finish(self, run_id: str) -> bool:
         run, _, action = await self._read(run_id)
         if run is None or run.state is None or run.state.is_final():
             await self._suspended_runs.remove(run_id)
@@ -111,6 +132,17 @@ class _RunRecovery:
             if await self._end(run, final_state_for(provisioning)):
                 await self._suspended_runs.remove(run_id)
         return False
+
+    def _log_unreadable(self, run_id: str, error: Exception) -> None:
+        """Log an error that concerns one run; raise any other."""
+        if not isinstance(error, ObjectNotFound) and not is_unreadable(error):
+            raise error
+        log_to_run(
+            "the Prefect API cannot return or change the run %s: it is skipped; %s",
+            run_id,
+            REMOVAL_HINT,
+            level=logging.WARNING,
+        )
 
     async def _read(self, run_id: str) -> tuple[FlowRun | None, RunFacts | None, RunAction]:
         try:

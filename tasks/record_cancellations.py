@@ -23,6 +23,7 @@ from models.run_ownership import FLOWS_WITH_ONE_PROVISIONING
 from services.cancellation import cancel_provisioning
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
+from services.run_listing import RunQuery, list_runs
 from services.run_log import log_to_run
 from tasks.publish_artifact import publish_artifact
 
@@ -63,19 +64,24 @@ async def _list_cancelled_runs(client: PrefectClient) -> list[str]:
     """Return the ids of the runs that are being cancelled or were cancelled within LOOKBACK_WINDOW."""
     since = SystemClock().now() - LOOKBACK_WINDOW
     run_ids: list[str] = []
+    offset = 0
     while True:
-        page = await client.read_flow_runs(
-            # Cancelling a run with one provisioning means cancelling that provisioning.
-            flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS_WITH_ONE_PROVISIONING))),
-            flow_run_filter=FlowRunFilter(
+        query = RunQuery(
+            FlowRunFilter(
                 state=FlowRunFilterState(
                     type=FlowRunFilterStateType(any_=[StateType.CANCELLED, StateType.CANCELLING])
                 )
             ),
-            sort=FlowRunSort.END_TIME_DESC,
-            limit=PAGE_SIZE,
-            offset=len(run_ids),
+            FlowRunSort.END_TIME_DESC,
+            PAGE_SIZE,
+            offset,
+            # Cancelling a run with one provisioning means cancelling that provisioning.
+            flow_filter=FlowFilter(name=FlowFilterName(any_=list(FLOWS_WITH_ONE_PROVISIONING))),
         )
-        run_ids += [str(run.id) for run in page]
-        if len(page) < PAGE_SIZE or (page[-1].end_time is not None and page[-1].end_time < since):
+        page = await list_runs(client, query)
+        # A run that the API cannot return was cancelled, too: the server selected it by its state.
+        run_ids += [*(str(run.id) for run in page.runs), *map(str, page.unreadable)]
+        offset += page.size
+        end_times = [run.end_time for run in page.runs if run.end_time is not None]
+        if page.size < PAGE_SIZE or (end_times and min(end_times) < since):
             return run_ids

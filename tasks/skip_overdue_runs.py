@@ -21,6 +21,7 @@ from prefect.states import Cancelled
 
 from models.clock import SystemClock
 from services.prefect_options import TASK_OPTIONS
+from services.run_listing import RunQuery, list_runs
 
 LATE_START_TOLERANCE_SECONDS = 5.0
 """A run that starts within this time of its scheduled start does not look for overdue runs."""
@@ -46,16 +47,17 @@ async def skip_overdue_runs() -> int:
     ):
         return 0
     async with get_client() as client:
-        overdue = await client.read_flow_runs(
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[UUID(deployment.id)])),
-            flow_run_filter=FlowRunFilter(
+        query = RunQuery(
+            FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
                 expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
             ),
-            sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-            limit=PAGE_SIZE,
+            FlowRunSort.EXPECTED_START_TIME_ASC,
+            PAGE_SIZE,
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[UUID(deployment.id)])),
         )
-        skipped = [run for run in overdue if run.auto_scheduled]
+        overdue = await list_runs(client, query)
+        skipped = [run for run in overdue.runs if run.auto_scheduled]
         for run in skipped:
             state: State = Cancelled(name="Skipped", message="overdue: another run of this schedule does its work")
             await client.set_flow_run_state(run.id, state)

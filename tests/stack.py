@@ -92,6 +92,13 @@ def free_port() -> int:
 class RunningStack:
     """A running `avatars up --simulate`, its home directory and its output."""
 
+    configured: ClassVar[Mapping[str, str]] = {
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "AVATARS_DATABASE_URL": "sqlite+aiosqlite:////dev/null/real.db",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+    }
+    """What the machine is configured for; a simulated stack must not use it."""
     excluded_environment: ClassVar[Set[str]] = {"PREFECT_API_URL", "SSL_CERT_FILE"}
     token: ClassVar[str] = uuid.uuid4().hex
     training_seconds: ClassVar[int] = 5
@@ -107,13 +114,15 @@ class RunningStack:
         self.environment = {
             **inherited,
             "HOME": str(home),
+            "SECRET_OF_OTHERS": "not for our processes",
             **self.fast_settings,
             "AVATARS_WEBHOOK_TOKEN": self.token,
             "AVATARS_WEBHOOK_PORT": str(free_port()),
         }
         args = [sys.executable, "-m", "cli", "up", "--port", "0", *self.args()]
         self.log = (home / "up.log").open("w+")
-        self.process = subprocess.Popen(args, env=self.environment, stdout=self.log, stderr=self.log, text=True)
+        environment = {**self.environment, **self.configured}
+        self.process = subprocess.Popen(args, env=environment, stdout=self.log, stderr=self.log, text=True)
         wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")
         self.api = PrefectApi(self.printed(r"^Prefect API +(\S+)"))
         self.environment["PREFECT_API_URL"] = self.printed(r"^Prefect API +(\S+)")

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
+from models.child_environment import InheritedVariables
 from services.redaction_hooks import install_redaction
 
 TERMINATION_TIMEOUT_SECONDS = 5.0
@@ -32,7 +33,11 @@ def _exit_with_parent() -> None:
 
 @contextlib.contextmanager
 def run_child(
-    *args: str, output: IO[bytes] | None, environment: Mapping[str, str], pass_fds: Sequence[int] = ()
+    *args: str,
+    output: IO[bytes] | None,
+    inherited: InheritedVariables,
+    environment: Mapping[str, str],
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a module as a child process while the context is open.
 
@@ -41,7 +46,8 @@ def run_child(
     Args:
         *args: The module and its arguments.
         output: Receives stdout and stderr of the child; None: the stderr of this process.
-        environment: Variables to add to the environment of this process.
+        inherited: The variables that the child receives from this process.
+        environment: Variables to add to them.
         pass_fds: File descriptors that the child inherits.
     """
     process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
@@ -49,7 +55,7 @@ def run_child(
         stdin=subprocess.PIPE,
         stdout=output or sys.stderr.fileno(),
         stderr=output or sys.stderr.fileno(),
-        env={**LOW_MEMORY_ENVIRONMENT, **os.environ, **environment},
+        env={**LOW_MEMORY_ENVIRONMENT, **inherited.select(os.environ), **environment},
         pass_fds=pass_fds,
         start_new_session=True,  # Ctrl-C reaches only the parent, which decides the order of shutdown
     )

@@ -40,6 +40,8 @@ def _start_process(flow: Flow[..., Any], flow_run: FlowRun, env: Mapping[str, st
     environment = {
         **{name: value for name, value in env.items() if value is not None},
         "PREFECT__FLOW_RUN_ID": str(flow_run.id),
+        # Otherwise the engine loads the deployment's entrypoint and runs its pull steps: API callers set both.
+        "PREFECT__FLOW_ENTRYPOINT": f"{flow.fn.__module__}.{flow.fn.__name__}",
         "PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS": "false",  # the runner calls them
     }
     process = multiprocessing.get_context(_METHOD).Process(target=_run_engine, args=(environment,), name=flow.name)

@@ -6,47 +6,62 @@ Applies to runs of the embedded stack only. Runs of a work pool belong to its wo
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Collection
 from datetime import timedelta
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterTags,
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from deployments.catalog import TAG
+from deployments.embedded.stack import STACK_ID_VARIABLE
+from deployments.embedded.stack_lease import StackLease
 from models.clock import SystemClock
 from services.orphaned_runs import recovery_state
+from services.run_listing import RunPage, RunQuery, list_runs
 
 ORPHANED_STATE_TYPES = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.CRASHED)
 PAGE_SIZE = 200
+
+logger = logging.getLogger("deployments.embedded.orphaned_runs")  # __name__ can be "__main__"
 
 
 async def reschedule_orphaned_runs() -> int:
     """Reschedule every run that Prefect records as running, pending or crashed.
 
     Runs that were being cancelled become Cancelled. Runs whose process died MAX_RUN_ATTEMPTS times stay Crashed.
+    A run that the Prefect API cannot read or change is logged and skipped.
     Call this only while no process of the stack is alive.
 
     Returns:
         The number of runs whose state was changed.
     """
     count = 0
+    seen: set[UUID] = set()
     async with get_client() as client:
-        while runs := [
-            run
-            for run in await _list_runs(client, *ORPHANED_STATE_TYPES)
-            if recovery_state(run).type != run.state_type
-        ]:
-            for run in runs:
-                await client.set_flow_run_state(run.id, recovery_state(run), force=True)
-                count += 1
-    return count
+        while True:
+            page = await _list_runs(client, *ORPHANED_STATE_TYPES, excluded=seen)
+            new = {*(run.id for run in page.runs), *page.unreadable} - seen
+            if not new:
+                return count
+            seen |= new
+            for run in page.runs:
+                state = recovery_state(run)
+                if run.work_pool_name is None and state.type != run.state_type:
+                    change = client.set_flow_run_state(run.id, state, force=True)
+                    count += await _was_accepted(run, change)
 
 
 async def delete_missed_runs() -> int:
@@ -58,23 +73,50 @@ async def delete_missed_runs() -> int:
     missed_before = SystemClock().now() - timedelta(seconds=1)
     count = 0
     async with get_client() as client:
-        runs = await _list_runs(client, StateType.SCHEDULED)
-        for run in runs:
-            if run.auto_scheduled and run.expected_start_time and run.expected_start_time < missed_before:
-                await client.delete_flow_run(run.id)
-                count += 1
+        page = await _list_runs(client, StateType.SCHEDULED)
+        for run in page.runs:
+            is_missed = run.expected_start_time is not None and run.expected_start_time < missed_before
+            if run.work_pool_name is None and run.auto_scheduled and is_missed:
+                count += await _was_accepted(run, client.delete_flow_run(run.id))
     return count
 
 
-async def _list_runs(client: PrefectClient, *types: StateType) -> list[FlowRun]:
-    runs = await client.read_flow_runs(
-        deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
-        flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types)))),
-        sort=FlowRunSort.START_TIME_DESC,
-        limit=PAGE_SIZE,
+async def _was_accepted(run: FlowRun, change: Awaitable[object]) -> bool:
+    """Send a change of one run; return False if the API does not accept it, which must not stop the others."""
+    try:
+        await change
+    except (PrefectHTTPStatusError, ObjectNotFound) as error:
+        logger.warning("the run %s was not changed: %s", run.id, error)
+        return False
+    return True
+
+
+async def _list_runs(client: PrefectClient, *types: StateType, excluded: Collection[UUID] = ()) -> RunPage:
+    return await list_runs(
+        client,
+        RunQuery(
+            FlowRunFilter(
+                id=FlowRunFilterId(not_any_=list(excluded)) if excluded else None,
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(types))),
+            ),
+            FlowRunSort.START_TIME_DESC,
+            PAGE_SIZE,
+            deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
+        ),
     )
-    return [run for run in runs if run.work_pool_name is None]
+
+
+async def _clean_up_after(stack_id: str) -> None:
+    """Reschedule the runs of a stack that has ended, and release its lease; do nothing without the lease.
+
+    A stack that was refused, or whose lease another stack has taken, must not touch the runs of the other one.
+    """
+    async with get_client() as client:
+        lease = StackLease(client, stack_id, SystemClock())
+        if await lease.is_held():
+            await reschedule_orphaned_runs()
+            await lease.release()
 
 
 if __name__ == "__main__":
-    asyncio.run(reschedule_orphaned_runs())
+    asyncio.run(_clean_up_after(os.environ[STACK_ID_VARIABLE]))

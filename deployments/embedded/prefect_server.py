@@ -19,6 +19,7 @@ from typing import IO
 import httpx
 
 from deployments.embedded.child_process import run_child
+from models.child_environment import PREFECT_SERVER
 from models.errors import PrefectError, SettingsError
 from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
@@ -28,7 +29,6 @@ READY_SECONDS = 120.0
 READINESS_POLL_SECONDS = 0.1
 
 QUIET_SETTINGS = {
-    "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
 }
@@ -105,7 +105,7 @@ def prefect_server(
     args = ("deployments.embedded.server_process", str(port), *sorted(allowed_hosts))
     with (
         open_in_home(home, log.name) as output,
-        run_child(*args, output=output, environment=environment) as process,
+        run_child(*args, output=output, inherited=PREFECT_SERVER, environment=environment) as process,
     ):
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(url):

@@ -11,8 +11,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
+from prefect.client.orchestration import get_client
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.runner import Runner
 
@@ -20,13 +22,15 @@ from deployments.catalog import add_to_runner
 from deployments.embedded.forkserver_runner import use_forkserver
 from deployments.embedded.orphaned_runs import delete_missed_runs, reschedule_orphaned_runs
 from deployments.embedded.prefect_server import HOST, port_error
-from deployments.embedded.stack import READY_FD_VARIABLE, WEBHOOK_PORT_HINT
+from deployments.embedded.stack import READY_FD_VARIABLE, STACK_ID_VARIABLE, WEBHOOK_PORT_HINT
+from deployments.embedded.stack_lease import StackLease
 from deployments.webhooks.server import serve_webhooks
+from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.credentials_block import ArgilCredentials
-from services.prefect_patches import install_hooks
+from services.prefect_patches import install_hooks, patch_runner_requests
 
 NAME = "avatars"
 MAX_CONCURRENT_RUNS = 4
@@ -41,18 +45,40 @@ def log_warnings_to_stderr() -> None:
     ensure_logging_setup()  # a later call would remove our handler
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.getLogger("deployments").addHandler(handler)
+    for name in ("deployments", "services", "avatars"):
+        logging.getLogger(name).addHandler(handler)
 
 
 async def serve() -> None:
     """Run the runner and the webhook receiver until SIGTERM.
 
-    First reschedules the orphaned runs of an earlier runner, for example one that was killed. Schedules stay
-    active on exit, so that another runner can take over.
+    First acquires the lease on the Prefect API, then reschedules the orphaned runs of an earlier runner, for
+    example one that was killed. Schedules stay active on exit, so that another runner can take over.
 
     Raises:
-        AvatarsError: The settings, the API key, or the port of the webhook receiver cannot be used.
+        AvatarsError: The settings, the API key or the port of the webhook receiver cannot be used, or another stack
+            uses the Prefect API.
     """
+    async with get_client() as client:
+        lease = StackLease(client, os.environ.pop(STACK_ID_VARIABLE), SystemClock())
+        await lease.acquire()
+        await _run_until_lost(_serve(), lease.hold())
+
+
+async def _run_until_lost(service: Coroutine[Any, Any, None], lease: Coroutine[Any, Any, None]) -> None:
+    """Run the service while the lease is held; raise the error of the first of both that ends."""
+    tasks = [asyncio.create_task(service), asyncio.create_task(lease)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _serve() -> None:
     if count := await reschedule_orphaned_runs():
         logger.warning("%d orphaned runs of an earlier runner were rescheduled", count)
     await delete_missed_runs()
@@ -63,6 +89,7 @@ async def serve() -> None:
         # A run that polls occupies one of the MAX_CONCURRENT_RUNS concurrency slots.
         os.environ["AVATARS_WATCH_BEFORE_SUSPEND_SECONDS"] = "0"
     use_forkserver()
+    patch_runner_requests()
     runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
     await add_to_runner(runner, settings)
     async with _webhook_server(settings) as url:

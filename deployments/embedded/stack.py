@@ -12,12 +12,14 @@ import os
 import select
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.embedded.child_process import run_child
 from deployments.embedded.prefect_server import embedded_home, open_in_home, prefect_server
+from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE
 from models.errors import PrefectError
 from models.settings import Settings
 
@@ -29,6 +31,8 @@ READY_FD_VARIABLE = "AVATARS_READY_DESCRIPTOR"
 The runner writes one line once every deployment is registered: the base URL of its webhook receiver, empty if it
 has none.
 """
+STACK_ID_VARIABLE = "AVATARS_STACK_ID"
+"""The variable with the id of this stack, under which its runner holds the lease on the Prefect API."""
 WEBHOOK_PORT_HINT = "set AVATARS_WEBHOOK_PORT to another port; 0 selects a free port"
 
 
@@ -55,7 +59,7 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
     """Run the stack while the context is open, and yield it once it is ready.
 
     On exit every process of the stack is ended and its interrupted runs are rescheduled. The next stack continues
-    them from the ledger. Run one stack per Prefect API; use work pools for several machines.
+    them from the ledger. A second stack on the same Prefect API is refused; use work pools for several machines.
 
     Args:
         say: Receives status messages.
@@ -85,7 +89,12 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
             )
             url, processes["Prefect server"] = server.url, server.process
         # The Prefect API stores the logs of runs. The terminal shows only errors that affect all of them.
-        environment = {"PREFECT_API_URL": url, **password, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+        environment = {
+            "PREFECT_API_URL": url,
+            **PREFECT_CLIENT.select(password),
+            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+            STACK_ID_VARIABLE: uuid.uuid4().hex,
+        }
         stack.callback(_recover_orphaned_runs, environment, processes)
         processes["runner"], webhook_url = stack.enter_context(_start_runner(environment))
         yield EmbeddedStack(url, webhook_url, processes)
@@ -114,7 +123,11 @@ def _start_runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Pope
     read_fd, write_fd = os.pipe()
     runner_environment = {**environment, READY_FD_VARIABLE: str(write_fd)}
     with run_child(
-        "deployments.embedded.runner_process", output=None, environment=runner_environment, pass_fds=(write_fd,)
+        "deployments.embedded.runner_process",
+        output=None,
+        inherited=SERVICE,
+        environment=runner_environment,
+        pass_fds=(write_fd,),
     ) as runner:
         os.close(write_fd)
         try:
@@ -142,6 +155,7 @@ def _query_prefect_connection() -> tuple[str | None, dict[str, str], dict[str, s
     """
     completed = subprocess.run(  # our own interpreter and module
         [sys.executable, "-m", "deployments.embedded.prefect_connection"],
+        env=PREFECT_SETTINGS.select(os.environ),
         capture_output=True,
         text=True,
         check=False,
@@ -161,7 +175,7 @@ def _recover_orphaned_runs(environment: dict[str, str], processes: Mapping[str, 
     with contextlib.suppress(subprocess.TimeoutExpired):  # the same if a configured server is unreachable
         subprocess.run(  # our own interpreter and module
             [sys.executable, "-m", "deployments.embedded.orphaned_runs"],
-            env={**os.environ, **environment},
+            env={**PREFECT_CLIENT.select(os.environ), **environment},
             timeout=CLEANUP_TIMEOUT_SECONDS,
             check=False,
         )

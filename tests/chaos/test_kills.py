@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -39,6 +39,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(7200 
 class Stack(RunningStack):
     """`avatars up` against a simulator in the test process, which survives every kill."""
 
+    configured: ClassVar[Mapping[str, str]] = {}
     excluded_environment: ClassVar[Set[str]] = {"PREFECT_API_URL"}
 
     def args(self) -> list[str]:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -56,6 +56,7 @@ RUNS_GENERATION = 3
 class Stack(RunningStack):
     """`avatars up` without --simulate, against the simulator of the tests."""
 
+    configured: ClassVar[Mapping[str, str]] = {}
     excluded_environment: ClassVar[Set[str]] = {"PREFECT_API_URL"}
     token = TOKEN
 

@@ -89,6 +89,15 @@ def test_engine_reads_the_run_that_forkserver_runner_names() -> None:
     assert f"run {FLOW_RUN_ID}" in completed.stderr
 
 
+def test_engine_prefers_the_entrypoint_that_forkserver_runner_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """deployments/embedded/forkserver_runner.py: the engine must not load what a deployment names."""
+    from prefect import flow_engine
+
+    run = FlowRun(id=FLOW_RUN_ID, flow_id=uuid.uuid4(), deployment_id=uuid.uuid4())
+    monkeypatch.setenv("PREFECT__FLOW_ENTRYPOINT", "flows.fleet_report.fleet_report")
+    assert flow_engine.load_flow(run).name == "fleet-report"
+
+
 def test_engine_leaves_cancellation_hooks_to_the_runner() -> None:
     """deployments/embedded/forkserver_runner.py sets PREFECT__ENABLE_CANCELLATION_AND_CRASHED_HOOKS to false."""
     from prefect import flow_engine

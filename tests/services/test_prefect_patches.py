@@ -7,17 +7,27 @@ import logging
 import subprocess
 import sys
 from typing import NoReturn
+from uuid import UUID, uuid4
 
+import httpx
 import prefect
 import pytest
 from prefect import states, task, task_engine
 from prefect._internal import states as sync_states
+from prefect.client.orchestration import PrefectClient
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow_in_subprocess
-from prefect.runner import _starter_direct
+from prefect.runner import Runner, _starter_direct
 
 from services import prefect_patches
-from services.prefect_patches import patch_flow_run_starter, patch_state_messages, patch_task_interruption
+from services.prefect_patches import (
+    patch_flow_run_starter,
+    patch_runner_requests,
+    patch_state_messages,
+    patch_task_interruption,
+)
 
+UNPATCHED_RUNNER = (Runner._cancel_run, PrefectClient.get_scheduled_flow_runs_for_deployments)
 URL = "https://videos.example/ada.mp4?X-Amz-Signature=canary"
 
 
@@ -28,6 +38,8 @@ def unpatched(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "format_exception", prefect_patches._format_exception)
     monkeypatch.setattr(task_engine.AsyncTaskRunEngine, "handle_crash", prefect_patches._handle_crash)
     monkeypatch.setattr(_starter_direct, "run_flow_in_subprocess", run_flow_in_subprocess)
+    monkeypatch.setattr(Runner, "_cancel_run", UNPATCHED_RUNNER[0])
+    monkeypatch.setattr(PrefectClient, "get_scheduled_flow_runs_for_deployments", UNPATCHED_RUNNER[1])
 
 
 def start_process(*_: object) -> NoReturn:
@@ -81,14 +93,43 @@ def test_flow_run_starter_is_replaced() -> None:
     assert _starter_direct.run_flow_in_subprocess is start_process  # type: ignore[attr-defined]
 
 
+class UnreachableClient:
+    """A Prefect client whose server answers 500."""
+
+    async def read_flow_run(self, run_id: UUID) -> NoReturn:
+        request = httpx.Request("GET", f"http://127.0.0.1/api/flow_runs/{run_id}")
+        raise PrefectHTTPStatusError("failed", request=request, response=httpx.Response(500, request=request))
+
+
+async def test_failed_cancellation_does_not_end_the_runner(caplog: pytest.LogCaptureFixture) -> None:
+    runner, run_id = Runner(name="patched"), uuid4()
+    runner._client = UnreachableClient()  # type: ignore[assignment]
+    with pytest.raises(PrefectHTTPStatusError):  # if Prefect fixes this, remove the patch
+        await runner._cancel_run(run_id)
+    patch_runner_requests()
+    await runner._cancel_run(run_id)
+    assert str(run_id) in caplog.text
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+async def test_runner_polls_through_the_patch() -> None:
+    """The poller of a runner calls the replaced method with these arguments."""
+    patch_runner_requests()
+    async with Runner(name="patched") as runner:
+        assert await runner._scheduled_run_poller._get_scheduled_flow_runs() == []
+
+
 def test_other_versions_are_not_patched(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(prefect, "__version__", "3.10.0")
     patch_state_messages()
     patch_task_interruption()
     patch_flow_run_starter(start_process)
+    patch_runner_requests()
     assert states.format_exception is prefect_patches._format_exception
+    assert (Runner._cancel_run, PrefectClient.get_scheduled_flow_runs_for_deployments) == UNPATCHED_RUNNER
     assert _starter_direct.run_flow_in_subprocess is not start_process  # type: ignore[attr-defined]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 4
     assert "Prefect 3.10.0 is not patched" in caplog.text
 
 

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import (
     AwaitingRetry,
+    Cancelled,
     Completed,
     Crashed,
     Failed,
@@ -37,6 +39,7 @@ from models.clock import SystemClock
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.run_ownership import LATE_AFTER
 from simulator.server import ArgilSimulator
+from tests.damaged_runs import damage, delete_run
 from tests.provisioning_harness import TIMEOUT_SECONDS, TRAINING_SECONDS, ProvisioningHarness, ScriptedClock
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
@@ -236,3 +239,23 @@ async def test_late_start_after_a_take_over_reports_outcome(
     state: State = await provision_avatar(request, return_state=True)
     assert state.name == "TimedOut"
     assert len(argil.account.posts) == 1
+
+
+async def test_damaged_runs_do_not_stop_reconciliation(
+    start_run: StartRun, clock: ScriptedClock, clean_environment: Path
+) -> None:
+    damaged, cancelled, normal = [await start_run() for _ in range(3)]
+    for run in (damaged, normal):
+        await run.suspend()
+    await cancelled.set_state(Cancelled())
+    clock.advance(TRAINING_SECONDS)
+    database = clean_environment / "prefect/prefect.db"
+    damage(database, damaged.run_id, "lone-surrogate")
+    damage(database, cancelled.run_id, "nested-surrogate")
+    await reconcile()
+    assert (await damaged.harness.reload(damaged.provisioning)).status is Status.READY
+    assert (await cancelled.harness.reload(cancelled.provisioning)).status is Status.CANCELLED
+    assert await normal.result() == (Status.TRAINING, "Resuming")
+    await reconcile()  # the damaged run of a terminal provisioning does not stop the next pass either
+    for run in (damaged, cancelled):
+        delete_run(database, run.run_id)

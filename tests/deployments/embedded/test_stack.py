@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -26,6 +27,27 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     yield running
     if running.process.poll() is None:
         running.stop()
+
+
+def test_processes_have_only_the_variables_they_need(up: RunningStack) -> None:
+    request = up.request("Environment", extras={"simulator": "never"})
+    run_id = up.api.create_run("provision-avatar/on-demand", {"request": request, "wait": "block"}).json()["id"]
+    wait_for(lambda: up.status_of(run_id) == "TRAINING" or None, "the training")
+    environments = {pid: Path(f"/proc/{pid}/environ").read_bytes() for pid in up.process_ids()}
+    servers = [pid for pid in environments if re.search(r"(?<!fork)server", args(pid))]
+    assert servers
+    assert len(environments) >= len(servers) + 3  # the runner, the fork server and the run
+    assert up.avatars("cancel", run_id)["status"] == "CANCELLED"
+    for pid, environment in environments.items():
+        assert b"SECRET_OF_OTHERS" not in environment
+        assert b"PREFECT_SERVER_API_AUTH_STRING" not in environment
+        needs_argil = pid not in servers
+        assert (b"ARGIL_API_KEY=" in environment) is needs_argil, args(pid)
+        assert (b"AVATARS_" in environment) is needs_argil, args(pid)
+
+
+def args(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
 def test_api_run_suspends_and_finishes_as_ready(up: RunningStack) -> None:
@@ -114,14 +136,41 @@ def test_overdue_runs_are_skipped_except_one(up: RunningStack) -> None:
     wait_for(caught_up, "the skipped runs")
 
 
+def test_changed_deployment_executes_no_other_code(up: RunningStack, tmp_path: Path) -> None:
+    """Callers of the API can change what a deployment loads, and the steps before it."""
+    path = f"/deployments/{up.api.deployment('provision-avatar/on-demand')}"
+    original = {name: up.api.call("GET", path).json()[name] for name in ("entrypoint", "pull_steps")}
+    module, executed = tmp_path / "other.py", tmp_path / "executed"
+    module.write_text(f"open({str(executed)!r}, 'w')\nfrom flows.provision_avatar import provision_avatar\n")
+    step = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {executed}"}}
+    changed = {"entrypoint": f"{module}:provision_avatar", "pull_steps": [step]}
+    assert up.api.call("PATCH", path, changed).status_code == 204
+    created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Pinned")})
+    assert up.api.wait_for_final_state(created.json()["id"])["name"] == "Ready"
+    assert up.api.call("PATCH", path, original).status_code == 204
+    assert not executed.exists()
+
+
+def test_second_stack_on_the_same_api_is_refused(up: RunningStack, tmp_path: Path) -> None:
+    """The second one has another home and ledger; it must not touch the live runs of the first."""
+    request = up.request("Live", extras={"simulator": "never"})
+    run_id = up.api.create_run("provision-avatar/on-demand", {"request": request, "wait": "block"}).json()["id"]
+    wait_for(lambda: up.status_of(run_id) == "TRAINING" or None, "the training")
+    second = {**up.environment, "HOME": str(tmp_path), "ARGIL_API_KEY": "key", "AVATARS_WEBHOOK_TOKEN": ""}
+    command = [sys.executable, "-m", "cli", "up", "--port", "0"]
+    completed = subprocess.run(command, env=second, capture_output=True, text=True, timeout=200, check=False)
+    assert (completed.returncode, completed.stdout) == (3, "")
+    assert "another `avatars up` uses this Prefect API (host" in completed.stderr
+    assert "Traceback" not in completed.stderr
+    states = [state["name"] for state in up.api.states(run_id)]
+    assert (states[-1], "AwaitingRetry" in states) == ("Running", False)
+    assert up.avatars("cancel", run_id)["status"] == "CANCELLED"
+
+
 def test_webhook_resumes_a_suspended_run(up: RunningStack) -> None:
-    """Reconcile is paused, so that only the webhook can resume the run."""
+    """Reconcile is paused, so that only the webhook can resume the run; the stack has registered its receiver."""
     reconcile = up.api.deployment("reconcile-avatars/scheduled")
     assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": True}).status_code == 204
-    base = f"http://127.0.0.1:{up.environment['AVATARS_WEBHOOK_PORT']}"
-    argil = {"ARGIL_API_URL": up.printed(r"^Argil +(\S+)"), "ARGIL_API_KEY": "simulator-key"}
-    args = [sys.executable, "-m", "cli", "webhook", "register", "--url", base]
-    subprocess.run(args, env={**up.environment, **argil}, check=True, capture_output=True)
     created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Joan")})
     run_id = created.json()["id"]
     assert up.api.wait_for_final_state(run_id)["name"] == "Ready"

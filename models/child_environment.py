@@ -1,0 +1,79 @@
+"""Which environment variables each kind of child process receives.
+
+A process that leaks its environment, by a fault of ours or of a library, then leaks only what it needs.
+docs/security.md has the same table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+OPERATING_SYSTEM = (
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "XDG_*"),
+    *("LANG", "LANGUAGE", "LC_*", "TZ", "TZDIR", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR"),
+    *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_*", "MALLOC_*", "GLIBC_TUNABLES"),
+)
+PYTHON = ("PYTHON*", "DO_NOT_TRACK", "VIRTUAL_ENV", "CONDA_PREFIX", "COVERAGE_*", "COV_CORE_*")
+NETWORK = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_*"),
+)
+POSTGRESQL = ("PG*", "KRB5*")
+"""The variables of libpq, which asyncpg reads too, and those of Kerberos."""
+PREFECT = ("PREFECT_*",)
+PREFECT_SERVER_ONLY = ("PREFECT_SERVER_*", "PREFECT_API_DATABASE_*", "PREFECT_REDIS_*")
+"""Settings of a Prefect server, its database password among them. PREFECT_API_DATABASE_* are former names."""
+
+NO_TELEMETRY = {"DO_NOT_TRACK": "1"}
+"""Prefect sends usage data to Amplitude when it is imported, unless this variable is set. A set value is kept."""
+
+_EVERY_PROCESS = (*OPERATING_SYSTEM, *PYTHON, *NETWORK)
+
+
+@dataclass(frozen=True)
+class InheritedVariables:
+    """The variables that one kind of child process receives from its parent.
+
+    Attributes:
+        allowed: Names or patterns (`*` stands for any characters) of variables to pass on.
+        withheld: Names or patterns of exceptions to `allowed`.
+    """
+
+    allowed: tuple[str, ...]
+    withheld: tuple[str, ...] = ()
+
+    def select(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables of `environment` that this kind of process receives, and those of NO_TELEMETRY."""
+        return NO_TELEMETRY | {
+            name: value
+            for name, value in environment.items()
+            if matches_any(name, self.allowed) and not matches_any(name, self.withheld)
+        }
+
+
+TOOL = InheritedVariables(_EVERY_PROCESS)
+"""A process that needs no setting, for example the one that makes sample videos."""
+PREFECT_SERVER = InheritedVariables(
+    (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_ALLOWED_HOSTS"), withheld=("PREFECT_API_KEY",)
+)
+"""The embedded Prefect server, which knows neither Argil nor the ledger."""
+PREFECT_SETTINGS = InheritedVariables((*_EVERY_PROCESS, *PREFECT))
+"""A process that reads the settings of Prefect's client and server."""
+PREFECT_CLIENT = InheritedVariables((*_EVERY_PROCESS, *PREFECT), withheld=PREFECT_SERVER_ONLY)
+"""A process that calls the Prefect API only."""
+LEDGER = InheritedVariables((*_EVERY_PROCESS, *POSTGRESQL, "AVATARS_*"), withheld=("AVATARS_WEBHOOK_TOKEN",))
+"""A process that opens the ledger only."""
+SERVICE = InheritedVariables(
+    (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_*", "ARGIL_*"), withheld=PREFECT_SERVER_ONLY
+)
+"""The runner and its flow runs, which call Argil and Prefect and write to the ledger."""
+
+
+def matches_any(name: str, patterns: Iterable[str]) -> bool:
+    """Return whether the name of a variable matches one of the patterns, in any case.
+
+    pydantic-settings reads `argil_api_key` as ARGIL_API_KEY, and clients read `https_proxy` as HTTPS_PROXY.
+    """
+    return any(fnmatchcase(name.upper(), pattern) for pattern in patterns)

@@ -1,0 +1,32 @@
+"""The environment of a real child process, as the operating system reports it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployments.embedded.child_process import LOW_MEMORY_ENVIRONMENT, run_child
+from models.child_environment import PREFECT_SERVER
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    """Return the environment with which a process was started."""
+    entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(entry.split("=", 1) for entry in entries if entry)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux")
+def test_child_receives_selected_and_added_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("SECRET_OF_OTHERS", "ARGIL_API_KEY", "AVATARS_WEBHOOK_TOKEN", "AVATARS_DATABASE_URL"):
+        monkeypatch.setenv(name, "canary")
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "ERROR")
+    with (
+        (tmp_path / "log").open("wb") as output,
+        run_child("pdb", output=output, inherited=PREFECT_SERVER, environment={"PREFECT_HOME": "x"}) as process,
+    ):
+        environment = environment_of(process.pid)
+    assert "canary" not in environment.values()
+    assert environment["PREFECT_LOGGING_LEVEL"] == "ERROR"
+    assert environment["PREFECT_HOME"] == "x"
+    assert environment.keys() >= LOW_MEMORY_ENVIRONMENT.keys()

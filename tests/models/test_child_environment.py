@@ -1,0 +1,68 @@
+"""Each kind of child process receives the variables that it needs, and no others."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.child_environment import (
+    LEDGER,
+    PREFECT_CLIENT,
+    PREFECT_SERVER,
+    PREFECT_SETTINGS,
+    SERVICE,
+    TOOL,
+    InheritedVariables,
+)
+
+KINDS = {
+    "tool": TOOL,
+    "server": PREFECT_SERVER,
+    "prefect-settings": PREFECT_SETTINGS,
+    "prefect-client": PREFECT_CLIENT,
+    "ledger": LEDGER,
+    "service": SERVICE,
+}
+EVERYWHERE = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "MALLOC_ARENA_MAX"),
+    *("HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOGNAME", "USER"),
+)
+NOWHERE = (
+    *("SECRET_OF_OTHERS", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
+    *("OPENAI_API_KEY", "SLACK_URL", "SSH_AUTH_SOCK", "MY_PREFECT_API_KEY", "XARGIL_API_KEY"),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_every_process_gets_the_system_variables(kind: InheritedVariables) -> None:
+    assert kind.select(dict.fromkeys((*EVERYWHERE, *NOWHERE), "x")) == {
+        "DO_NOT_TRACK": "1",
+        **dict.fromkeys(EVERYWHERE, "x"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "receivers"),
+    [
+        ("ARGIL_API_KEY", {"service"}),
+        ("ARGIL_API_URL", {"service"}),
+        ("argil_api_key", {"service"}),
+        ("prefect_server_api_auth_string", {"server", "prefect-settings"}),
+        ("AVATARS_DATABASE_URL", {"ledger", "service"}),
+        ("AVATARS_WEBHOOK_TOKEN", {"service"}),
+        ("PGPASSWORD", {"ledger", "service", "server"}),
+        ("PREFECT_API_URL", {"server", "prefect-settings", "prefect-client", "service"}),
+        ("PREFECT_API_AUTH_STRING", {"server", "prefect-settings", "prefect-client", "service"}),
+        ("PREFECT_API_KEY", {"prefect-settings", "prefect-client", "service"}),
+        ("PREFECT_SERVER_API_AUTH_STRING", {"server", "prefect-settings"}),
+        ("PREFECT_SERVER_DATABASE_CONNECTION_URL", {"server", "prefect-settings"}),
+        ("PREFECT_API_DATABASE_PASSWORD", {"server", "prefect-settings"}),
+        ("PREFECT_REDIS_MESSAGING_URL", {"server", "prefect-settings"}),
+    ],
+)
+def test_variable_reaches_only_the_processes_that_need_it(variable: str, receivers: set[str]) -> None:
+    assert {name for name, kind in KINDS.items() if variable in kind.select({variable: "canary"})} == receivers
+
+
+def test_selected_value_is_unchanged() -> None:
+    values = {"DO_NOT_TRACK": "0", "LANG": "C.UTF-8\udcff", "PATH": ""}
+    assert TOOL.select(values) == values
