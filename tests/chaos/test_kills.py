@@ -56,7 +56,7 @@ class Stack(RunningStack):
         groups = {int(pid): int(group) for pid, _, group, _ in rows}
         [runner] = [pid for pid in parents if parents[pid] == self.process.pid and "runner" in commands[pid]]
         [server] = [
-            pid for pid in parents if parents[pid] == self.process.pid and "prefect server" in commands[pid]
+            pid for pid in parents if parents[pid] == self.process.pid and "server_process" in commands[pid]
         ]
         forks = [pid for pid in parents if parents[pid] == runner]
         pids_by_victim = {
