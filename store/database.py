@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -41,6 +41,9 @@ class Backend(Protocol):
 
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; return once it is committed."""
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:
+        """Remove former contents of these tables; return the places that may still hold some."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -135,6 +138,18 @@ class Database:
             except _WorkFailed as failed:
                 error = failed.error
         raise error
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:
+        """Remove former contents of these tables from the files of the database, after an erasure.
+
+        Returns:
+            The places that may still hold former contents, each with its remedy.
+
+        Raises:
+            DatabaseError: The database failed.
+        """
+        with translating_errors(self.redacted_url):
+            return await self._backend.compact(tables)
 
     async def close(self) -> None:
         """Wait for the writes that have been requested, then close every connection. Idempotent."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import URL, event
@@ -9,6 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from store.compaction import POSTGRESQL_REMAINS, vacuum_statements
 from store.group_commit import Result, Work
 
 LOCK_TIMEOUT_SECONDS = 30
@@ -56,6 +58,13 @@ class PostgresqlBackend:
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; returns once it is committed."""
         return await self.read(work)
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:
+        """Remove dead rows from the tables; return the places that may still hold former contents."""
+        async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            for statement in vacuum_statements(tables):
+                await connection.exec_driver_sql(statement)
+        return [POSTGRESQL_REMAINS]
 
     async def close(self) -> None:
         """Close every connection."""
