@@ -12,6 +12,7 @@ _KEPT_COLUMNS = frozenset({"line", "status", "count"})
 """Columns that say nothing about a person."""
 AVATAR_KEY_PREFIX = "avatar-"
 FLEET_KEY = "avatar-fleet"
+_OUR_KEY_PREFIXES = (AVATAR_KEY_PREFIX, "batch-", "shared-recordings-")
 
 
 def is_own_artifact(key: str | None, data: Any, subject: DataSubject) -> bool:
@@ -19,6 +20,11 @@ def is_own_artifact(key: str | None, data: Any, subject: DataSubject) -> bool:
     if key is None or key == FLEET_KEY or not key.startswith(AVATAR_KEY_PREFIX):
         return False
     return key == f"{AVATAR_KEY_PREFIX}{subject.provisioning_id}" or f"`{subject.provisioning_id}`" in str(data)
+
+
+def is_our_artifact(key: str | None) -> bool:
+    """Return whether a flow of this project published an artifact, so that its rows may be replaced."""
+    return key is not None and key.startswith(_OUR_KEY_PREFIXES)
 
 
 def erase_in_artifact(data: Any, subject: DataSubject) -> Any:

@@ -89,7 +89,7 @@ class _PrefectErasure:
                 artifact_id, {"data": ERASED_PLACEHOLDER, "description": ERASED_PLACEHOLDER}
             )
         for artifact_id in own:
-            with contextlib.suppress(ObjectNotFound):
+            with contextlib.suppress(ObjectNotFound):  # as above
                 await self._client.delete_artifact(UUID(artifact_id))
         for ids in _pages(shared):
             wanted = ArtifactFilter(id=ArtifactFilterId(any_=[UUID(artifact_id) for artifact_id in ids]))

@@ -13,12 +13,14 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterId, LogFilter, 
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.events.filters import EventAnyResourceFilter, EventFilter
+from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter
 
-from models.artifact_erasure import erase_in_artifact, is_own_artifact
+from models.artifact_erasure import erase_in_artifact, is_our_artifact, is_own_artifact
 from models.data_subject import DataSubject, TracedRequest
 from models.prefect_traces import (
     ANONYMOUS_FLOWS,
+    SINGLE_PROVISIONING_FLOWS,
     PrefectTraces,
     Relation,
     RunRecord,
@@ -39,6 +41,8 @@ RESOURCES_PER_QUERY = 100
 """Resources per query of events."""
 MAX_QUERY_CHARACTERS = 200
 """The longest text for which Prefect searches logs."""
+MIN_QUERY_BYTES = 3
+"""A shorter name is not searched in logs: nearly every log contains it."""
 
 Item = TypeVar("Item")
 
@@ -61,9 +65,9 @@ class PrefectSearch:
             httpx.HTTPError: The Prefect API does not respond.
         """
         await self._search_runs()
-        own_artifacts, shared_artifacts = await self._search_artifacts()
+        own_artifacts, shared_artifacts, others = await self._search_artifacts()
         logs_of_runs = await self._search_logs()
-        others = await self._search_others()
+        others += await self._search_others()
         event_count, events_until = await self._count_events([*own_artifacts, *shared_artifacts], logs_of_runs)
         return PrefectTraces(
             runs=list(self._runs.values()),
@@ -107,8 +111,9 @@ class PrefectSearch:
     def _ids(self, *relations: Relation) -> set[str]:
         return {run.id for run in self._runs.values() if run.relation in relations}
 
-    async def _search_artifacts(self) -> tuple[list[str], list[str]]:
-        own, shared = [], []
+    async def _search_artifacts(self) -> tuple[list[str], list[str], list[str]]:
+        """Return the ids of own and of shared artifacts, and the artifacts of other projects."""
+        own, shared, others = [], [], []
         own_runs = self._ids(Relation.OWN)
 
         def read(offset: int) -> Awaitable[list[Any]]:
@@ -118,14 +123,20 @@ class PrefectSearch:
             if str(artifact.flow_run_id) in own_runs or is_own_artifact(artifact.key, artifact.data, self.subject):
                 own.append(str(artifact.id))
             elif erase_in_artifact(artifact.data, self.subject) != artifact.data:
-                shared.append(str(artifact.id))
-        return own, shared
+                if is_our_artifact(artifact.key):
+                    shared.append(str(artifact.id))
+                else:
+                    others.append(f"artifact {artifact.id}")
+        return own, shared, others
 
     async def _search_logs(self) -> list[str]:
         """Return the runs, except for the person's own, whose logs or states mention the person."""
         ids: set[str] = set()
         for text in sorted(self.subject.names | self.subject.urls):
-            log_filter = LogFilter(text=LogFilterTextSearch(query=f'"{searchable_part(text)}"'))
+            part = searchable_part(text)
+            if len(part.encode()) < MIN_QUERY_BYTES:
+                continue
+            log_filter = LogFilter(text=LogFilterTextSearch(query=f'"{part}"'))
 
             def read(offset: int, log_filter: LogFilter = log_filter) -> Awaitable[list[Any]]:
                 return self._client.read_logs(log_filter, limit=PAGE_SIZE, offset=offset)
@@ -137,7 +148,25 @@ class PrefectSearch:
             states = await self._client.read_flow_run_states(UUID(run_id))
             if any(self.subject.is_mentioned(state.message or "") for state in states):
                 ids.add(run_id)
-        return sorted(ids - self._ids(Relation.OWN, Relation.OTHER_PROVISIONING, Relation.SAME_NAME))
+        return sorted([run_id for run_id in ids if not await self._is_about_one_provisioning(run_id)])
+
+    async def _is_about_one_provisioning(self, run_id: str) -> bool:
+        """Return whether another entry of the report covers the logs of a run.
+
+        After an erasure of the ledger the name is found only during the search, and so are the runs of other people
+        with this name.
+        """
+        if run_id not in self._runs:
+            try:
+                run = await self._client.read_flow_run(UUID(run_id))
+            except ObjectNotFound:  # deleted since
+                return True
+            flow = self._flow_names.get(run.flow_id, "")
+            if flow not in SINGLE_PROVISIONING_FLOWS:
+                return False
+            state = run.state_type.value if run.state_type else "SCHEDULED"
+            self._runs[run_id] = TracedRun(id=run_id, flow=flow, relation=Relation.SAME_NAME, state=state)
+        return self._runs[run_id].relation in {Relation.OWN, Relation.OTHER_PROVISIONING, Relation.SAME_NAME}
 
     async def _search_others(self) -> list[str]:
         deployments = self._pages(

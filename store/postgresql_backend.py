@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from store.compaction import POSTGRESQL_REMAINS, vacuum_statements
@@ -61,10 +61,14 @@ class PostgresqlBackend:
 
     async def compact(self, tables: Sequence[str]) -> list[str]:
         """Remove dead rows from the tables; return the places that may still hold former contents."""
+        remaining = [POSTGRESQL_REMAINS]
         async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             for statement in vacuum_statements(tables):
-                await connection.exec_driver_sql(statement)
-        return [POSTGRESQL_REMAINS]
+                try:
+                    await connection.exec_driver_sql(statement)
+                except DBAPIError as error:  # for example a table that is locked
+                    remaining.append(f"dead rows: `{statement}` failed: {error.orig}; run the same command again")
+        return remaining
 
     async def close(self) -> None:
         """Close every connection."""

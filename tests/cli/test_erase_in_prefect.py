@@ -30,7 +30,7 @@ from simulator.server import ArgilSimulator
 from tests.secret_scanner import NEEDLE, columns_with_secret, contains_secret, files_with_secret
 from tests.stack import PrefectApi
 
-pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(600)]
 
 WORD = NEEDLE.decode()
 EVENT_COLUMNS = {"events.resource", "events.related", "events.payload", "event_resources.resource"}
@@ -96,6 +96,10 @@ async def run_everything(ada: dict[str, Any], bob: dict[str, Any]) -> dict[str, 
     return {name: state.name or "" for name, state in states.items()}
 
 
+async def run_again(request: dict[str, Any]) -> None:
+    await provision_avatar(request=request, wait="block", return_state=True)
+
+
 def erase(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     capsys.readouterr()
     assert run(["erase", "creator-1", "--json", *options]) == 0
@@ -158,6 +162,14 @@ def test_erasure_leaves_only_the_places_that_it_lists(
     assert bobs == [bob] * 2
     assert columns_with_secret(home / "prefect/prefect.db") <= EVENT_COLUMNS
     assert files_with_secret(home) == {"prefect.db"}
+
+    # Another provisioning with the same name and recordings, which was not erased.
+    other = {**ada, "reference": "creator-9"}
+    asyncio.run(run_again(other))
+    before = places(api)
+    [run_of_other] = erase(capsys, "--in-prefect")["prefect_remaining"]["runs"]
+    assert run_of_other["relation"] == "other provisioning"
+    assert places(api) == before
 
 
 def places(api: PrefectApi) -> dict[str, set[str]]:
