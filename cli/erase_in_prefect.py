@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from cli.console import print_status, show_run_log
+from cli.console import print_status
 from deployments.embedded.prefect_connection import can_store_blocks
 from deployments.embedded.prefect_server import embedded_home
 from deployments.embedded.prefect_session import ensure_prefect_api
@@ -32,13 +32,14 @@ def search_or_erase(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]
         The fields of ErasureReport about Prefect.
 
     Raises:
-        PrefectError: The Prefect API cannot be used, or none is configured and there is no embedded database.
+        PrefectError: The Prefect API cannot be used, or none is configured and none was embedded before.
     """
     if not can_store_blocks():
         if not in_prefect and not subject.traces.flow_run_ids:
             return {}
         raise PrefectError("no Prefect API is configured", hint="set PREFECT_API_URL to that of the runs")
-    with ensure_prefect_api(print_status), show_run_log("searching Prefect"):
+    with ensure_prefect_api(print_status):
+        print_status("searching Prefect")
         try:
             fields, subject = asyncio.run(_run(subject, in_prefect=in_prefect))
         except httpx.HTTPError as error:
@@ -54,9 +55,9 @@ async def _run(subject: DataSubject, *, in_prefect: bool) -> tuple[dict[str, Any
     clock = SystemClock()
     async with open_store(Settings.load(), clock) as store:
         if in_prefect:
-            found, remaining, subject = await erase_in_prefect(store.ledger, clock, subject)
+            found, remaining, subject = await erase_in_prefect(store.ledger, clock, subject, print_status)
         else:
-            found, subject = await search_prefect(store.ledger, subject)
+            found, subject = await search_prefect(store.ledger, subject, print_status)
             remaining = found
     return {"prefect_found": found, "prefect_remaining": remaining}, subject
 

@@ -54,7 +54,6 @@ class RunRecord:
     parameters: Mapping[str, Any]
     state_type: str
     state_message: str = ""
-    tags: tuple[str, ...] = ()
 
 
 def trace_requests(run: RunRecord, subject: DataSubject) -> list[TracedRequest]:

@@ -7,7 +7,7 @@ emptied first. They are changed without the method of Prefect's client, which wo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -30,7 +30,9 @@ LOG_DELETION_SECONDS = 30.0
 LOG_POLL_SECONDS = 0.5
 
 
-async def search_prefect(ledger: Ledger, subject: DataSubject) -> tuple[PrefectTraces, DataSubject]:
+async def search_prefect(
+    ledger: Ledger, subject: DataSubject, on_progress: Callable[[str], None]
+) -> tuple[PrefectTraces, DataSubject]:
     """Return what Prefect holds of a person, and the person with the names and URLs found; nothing is changed.
 
     Raises:
@@ -38,12 +40,12 @@ async def search_prefect(ledger: Ledger, subject: DataSubject) -> tuple[PrefectT
         httpx.HTTPError: The Prefect API does not respond.
     """
     async with get_client() as client:
-        search = PrefectSearch(client, ledger, subject)
+        search = PrefectSearch(client, ledger, subject, on_progress)
         return await search.run(), search.subject
 
 
 async def erase_in_prefect(
-    ledger: Ledger, clock: Clock, subject: DataSubject
+    ledger: Ledger, clock: Clock, subject: DataSubject, on_progress: Callable[[str], None]
 ) -> tuple[PrefectTraces, PrefectTraces, DataSubject]:
     """Delete and change what can be, then search again. An interrupted erasure can be repeated.
 
@@ -55,7 +57,7 @@ async def erase_in_prefect(
         httpx.HTTPError: The Prefect API does not respond.
     """
     async with get_client() as client:
-        search = PrefectSearch(client, ledger, subject)
+        search = PrefectSearch(client, ledger, subject, on_progress)
         found = await search.run()
         erasure = _PrefectErasure(client, ledger, search.subject)
         await erasure.erase_artifacts(found.own_artifacts, found.shared_artifacts)
@@ -66,7 +68,7 @@ async def erase_in_prefect(
             with contextlib.suppress(ObjectNotFound):  # a second erasure or the server's own clean-up deleted it
                 await client.delete_flow_run(own_run)
         logs = await erasure.wait_for_log_deletion(own_runs, clock)
-        remaining = await PrefectSearch(client, ledger, search.subject).run()
+        remaining = await PrefectSearch(client, ledger, search.subject, on_progress).run()
     events = {"event_count": found.event_count, "events_until": found.events_until}
     remaining = remaining.model_copy(
         update={**events, "logs_of_runs": sorted({*remaining.logs_of_runs, *map(str, logs)})}

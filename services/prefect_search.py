@@ -30,13 +30,12 @@ from models.prefect_traces import (
     trace_requests,
 )
 from services.events import RESOURCE_PREFIX
-from services.run_log import log_to_run
 from store.ledger import Ledger
 
 PAGE_SIZE = 200
 """Objects per request: the most that Prefect's API allows."""
 PROGRESS_PAGES = 25
-"""A long search logs its progress after this many pages."""
+"""A long search reports its progress after this many pages."""
 RESOURCES_PER_QUERY = 100
 """Resources per query of events."""
 MAX_QUERY_CHARACTERS = 200
@@ -50,9 +49,13 @@ Item = TypeVar("Item")
 class PrefectSearch:
     """One search. `subject` includes the names and URLs that it has found so far."""
 
-    def __init__(self, client: PrefectClient, ledger: Ledger, subject: DataSubject) -> None:
+    def __init__(
+        self, client: PrefectClient, ledger: Ledger, subject: DataSubject, on_progress: Callable[[str], None]
+    ) -> None:
+        """Prepare a search; `on_progress` receives a message after each PROGRESS_PAGES pages."""
         self._client = client
         self._ledger = ledger
+        self._on_progress = on_progress
         self.subject = subject
         self._runs: dict[str, TracedRun] = {}
         self._flow_names: dict[UUID, str] = {}
@@ -218,7 +221,7 @@ class PrefectSearch:
             if len(page) < PAGE_SIZE:
                 return
             if offset % (PAGE_SIZE * PROGRESS_PAGES) == 0:
-                log_to_run("searched %d %s in Prefect", offset, noun)
+                self._on_progress(f"searched {offset:,} {noun} in Prefect")
 
 
 def to_record(run: FlowRun, flow: str) -> RunRecord:
@@ -231,7 +234,6 @@ def to_record(run: FlowRun, flow: str) -> RunRecord:
         parameters=run.parameters,
         state_type=state.type.value if state else "SCHEDULED",
         state_message=(state.message or "") if state else "",
-        tags=tuple(run.tags),
     )
 
 

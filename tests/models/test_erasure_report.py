@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,8 @@ def traced(relation: Relation, count: int = 1) -> PrefectTraces:
     return PrefectTraces(runs=runs)
 
 
-def steps(traces: PrefectTraces | None = None, problem: str = "", **fields: list[str]) -> list[str]:
-    report = ErasureReport(
-        **{"avatar_ids": [], "flow_run_ids": [], **fields}, prefect_remaining=traces, prefect_problem=problem
-    )
+def steps(traces: PrefectTraces | None = None, **fields: Any) -> list[str]:
+    report = ErasureReport(**{"avatar_ids": [], "flow_run_ids": [], "prefect_remaining": traces, **fields})
     *found, elsewhere = report.remaining_steps("42")
     assert elsewhere.startswith("elsewhere: ")
     return found
@@ -51,7 +50,7 @@ def test_long_lists_are_cut_in_the_text_only() -> None:
 
 
 def test_prefect_that_was_not_searched_is_reported() -> None:
-    [step] = steps(problem="no Prefect API is configured", flow_run_ids=["run-7"])
+    [step] = steps(prefect_problem="no Prefect API is configured", flow_run_ids=["run-7"])
     assert "no Prefect API is configured. Run `avatars erase 42 --in-prefect`" in step
     assert "run-7" in step
 
@@ -75,7 +74,7 @@ def test_events_have_the_date_on_which_they_are_deleted() -> None:
     ],
 )
 def test_each_place_is_listed(fields: dict[str, list[str]], place: str) -> None:
-    [step] = steps(**fields)
+    [step] = steps(None, **fields)
     assert place in step
 
 
