@@ -57,9 +57,10 @@ def _parse_table(data: Any) -> list[Any] | None:
 def _erase_row(row: Any, subject: DataSubject) -> Any:
     if not isinstance(row, dict):
         return row
-    is_own = any(
-        isinstance(value, str) and (value in subject.ids or subject.is_key(value) or subject.has_url(value))
-        for value in row.values()
+    texts = [value for value in row.values() if isinstance(value, str)]
+    # A reference may be any text, so it is compared with that column only.
+    is_own = subject.is_key(row.get("reference")) or any(
+        text in subject.ids or subject.has_url(text) for text in texts
     )
     if not is_own or ERASED_PLACEHOLDER in row.values():
         return row

@@ -102,6 +102,14 @@ class DataSubject:
             self, names=self.names | (names - {ERASED_PLACEHOLDER}), urls=self.urls | (shown - {ERASED_PLACEHOLDER})
         )
 
+    def learning_from(self, fields: Mapping[str, Any]) -> DataSubject:
+        """Return the person with the name and the URLs of a request that was found, if it has their recording.
+
+        A request with the same reference and other recordings is a conflict, perhaps by a mistake in the reference.
+        Its name and URLs may be those of another person.
+        """
+        return self.including(fields) if self._is_same_recording(fields) else self
+
     @property
     def ids(self) -> frozenset[str]:
         """The ids that no other provisioning has."""

@@ -106,7 +106,7 @@ class PrefectSearch:
         requests = trace_requests(run, self.subject)
         recorded = await recorded_references(self._ledger, requests)
         for fields in own_requests(requests, recorded):
-            self.subject = self.subject.including(fields)
+            self.subject = self.subject.learning_from(fields)
         relation = classify_run(run, requests, self.subject, recorded)
         if relation is not Relation.NONE:
             self._runs[run.id] = TracedRun(id=run.id, flow=run.flow, relation=relation, state=run.state_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,11 @@ def test_only_the_row_of_the_person_changes(row: dict[str, Any], encode: Any) ->
 )
 def test_data_without_the_person_is_unchanged(data: Any) -> None:
     assert erase_in_artifact(data, SUBJECT) == data
+
+
+@pytest.mark.parametrize("reference", ["2", "READY", "Bob"])
+def test_reference_is_compared_with_its_column_only(reference: str) -> None:
+    assert erase_in_artifact([BOB], replace(SUBJECT, reference=reference)) == [BOB]
 
 
 def test_rows_of_the_fleet_report_are_erased() -> None:

@@ -203,3 +203,10 @@ def test_url_of_a_file_that_its_query_selects_is_not_searched() -> None:
     person = DataSubject(ID, "r-1").including({**REQUEST, "dataset_video": "https://v.example/get?id=1"})
     assert not person.has_url("https://v.example/get?…")
     assert person.has_url(CONSENT)
+
+
+def test_names_of_a_conflict_are_learned_only_with_the_recording() -> None:
+    assert ERASED.learning_from({**BOB, "reference": "creator-1"}) == ERASED
+    learned = ERASED.learning_from({**REQUEST, "name": "Eve", "reference": "creator-1"})
+    assert learned.names == {"Eve"}
+    assert learned.urls == {DATASET, CONSENT}
