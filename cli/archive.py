@@ -53,7 +53,7 @@ def archive(
     for erased_id in result.erased_provisioning_ids:
         print_status(
             f"! {erased_id} was erased while the archive was written: "
-            f"remove the lines with this id from {result.file}"
+            f"`avatars erase {erased_id}` erases it from {result.file}"
         )
     return EXIT_OK
 

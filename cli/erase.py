@@ -1,43 +1,89 @@
-"""`avatars erase`: remove a person's data from the ledger."""
+"""`avatars erase`: remove a person's data from the ledger, its archives and Prefect."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
-from cli.console import print_json, stdout_console
+from cyclopts import Parameter
+
+from cli.console import print_json, print_status, stdout_console
 from cli.options import JsonFlag, ProvisioningKey
 from models.clock import SystemClock
-from models.erasure import ErasureReport
-from models.errors import StaleVersion
+from models.data_subject import DataSubject
+from models.erasure_report import ErasureReport
+from models.errors import PrefectError, StaleVersion
 from models.exit_codes import EXIT_OK
 from models.provisioning import LeaseOwner
 from models.settings import Settings
-from services.erasure import erase_provisioning
+from services.erasure import erase_provisioning, find_data_subject
 from services.store import open_store
 
 
-def erase(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
+def erase(
+    provisioning: ProvisioningKey,
+    /,
+    *,
+    in_prefect: Annotated[bool, Parameter(negative=())] = False,
+    archive: Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)] = (),
+    json: JsonFlag = False,
+) -> int:
     """Erase a person's name, URLs and extras from the ledger and list what remains elsewhere.
 
-    The provisioning must have ended. Erasure cannot be undone.
+    The provisioning must have ended. Erasure cannot be undone. Running the command again continues it.
+
+    Args:
+        in_prefect: Also delete the person's runs and artifacts in Prefect, and their rows in those of a batch.
+        archive: Archive file to erase the messages from, if it was moved since `avatars archive`; can be repeated.
+
     """
-    report = asyncio.run(_erase(provisioning))
+    subject = asyncio.run(_find(provisioning))
+    # Before the ledger: it has the name and the URLs by which runs are found.
+    prefect = _search_prefect(subject, in_prefect=in_prefect)
+    report = asyncio.run(_erase(subject.provisioning_id, archive)).model_copy(
+        update={**prefect, "in_prefect": in_prefect}
+    )
+    steps = report.remaining_steps(subject.provisioning_id)
     if json:
-        print_json({"erased": True, **report.model_dump(), "remaining_steps": report.remaining_steps})
+        print_json({"erased": True, **report.model_dump(mode="json"), "remaining_steps": steps})
     else:
         stdout_console.print("erased from the ledger; remaining steps:")
-        for step in report.remaining_steps:
+        for step in steps:
             stdout_console.print(f"  - {step}", markup=False, soft_wrap=True)
     return EXIT_OK
 
 
-async def _erase(key: str) -> ErasureReport:
+async def _find(key: str) -> DataSubject:
+    async with open_store(Settings.load(), SystemClock()) as store:
+        return await find_data_subject(store.ledger, key)
+
+
+def _search_prefect(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]:
+    """Return the fields of the report about Prefect."""
+    from cli.erase_in_prefect import search_or_erase
+
+    try:
+        return search_or_erase(subject, in_prefect=in_prefect)
+    except PrefectError as error:
+        if in_prefect:
+            error.hint = (
+                f"{error.hint}. Nothing was erased from the ledger; "
+                "without --in-prefect, the command erases only the ledger"
+            )
+            raise
+        print_status(f"Prefect was not searched: {error.message}")
+        return {"prefect_problem": error.message}
+
+
+async def _erase(key: str, archives: Sequence[Path]) -> ErasureReport:
     owner = LeaseOwner(actor="erase", id=str(uuid.uuid4()))
     clock = SystemClock()
     async with open_store(Settings.load(), clock) as store:
         while True:
             try:
-                return await erase_provisioning(store.ledger, clock, key, owner)
+                return await erase_provisioning(store.ledger, clock, key, owner, archives)
             except StaleVersion:
                 continue  # another process wrote in between: decide again on the current version

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +12,9 @@ from models.provisioning import ProvisioningEvent
 
 ARCHIVE_ACTOR = "archive"
 """The actor of the events that record an archive. These events are never archived and keep their messages."""
+
+
+_MOVED = re.compile(r"moved to the archive (?P<file>.+), SHA-256 (?P<sha256>[0-9a-f]{64})$")
 
 
 class ArchivedEvent(ProvisioningEvent):
@@ -40,8 +45,23 @@ def archive_event_message(count: int, newest: datetime, file: str, sha256: str) 
     Args:
         count: How many events were moved.
         newest: The time of the newest one, in UTC.
-        file: The name of the archive file.
+        file: The path of the archive file.
         sha256: The SHA-256 of the archive file, as hex digits.
     """
     events = "1 event" if count == 1 else f"{count} events"
     return f"{events} until {newest:%Y-%m-%d %H:%M:%S} UTC moved to the archive {file}, SHA-256 {sha256}"
+
+
+class ArchiveRecord(BaseModel):
+    """What the ledger records about an archive file. Earlier versions recorded its name without its folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: Path
+    sha256: str
+
+    @classmethod
+    def parse(cls, message: str) -> ArchiveRecord | None:
+        """Return the record in the message of an archive's event; None if it has none."""
+        match = _MOVED.search(message)
+        return cls.model_validate(match.groupdict()) if match else None

@@ -114,6 +114,11 @@ def parse_rows(rows: Iterable[object]) -> list[ManifestRow]:
     return _validate_rows(_first_rows(raws), "row")
 
 
+def derived_reference(request: ProvisioningRequest) -> str:
+    """Return the reference of a row without one: equal requests have equal references."""
+    return f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
+
+
 def manifest_too_large_error() -> InvalidManifest:
     """Return the error for a manifest that exceeds the limits."""
     return InvalidManifest(
@@ -184,7 +189,7 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
     if request is None or found_problems:
         problems = [_row_problem(raw.line, unit, column, rule) for column, rule in found_problems]
         return ManifestRow(raw.line, reference[:256], name, None, problems)
-    reference = request.reference or f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
+    reference = request.reference or derived_reference(request)
     return ManifestRow(raw.line, reference, name, request.model_copy(update={"reference": reference}))
 
 

@@ -102,7 +102,7 @@ class _RunRecovery:
             await self._resume(run)
         elif action is RunAction.RESTART:
             await self._client.set_flow_run_state(run.id, restart_state(), force=True)
-            log_to_run("the process of run %s is gone: it starts again", run.name)
+            log_to_run("the process of run %s is gone: it starts again", run.id)
         elif action is RunAction.TAKE_OVER_AND_END:
             log_to_run("provisioning %s is advanced here: %s", provisioning.id, end_reason(facts))
             # `finish` ends a suspended run as soon as its provisioning is terminal, with the outcome as its state.
@@ -162,14 +162,14 @@ class _RunRecovery:
         response = await self._client.resume_flow_run(run.id)
         is_accepted = response.status is SetStateStatus.ACCEPT
         if is_accepted:
-            log_to_run("resumed run %s", run.name)
+            log_to_run("resumed run %s", run.id)
         else:  # another process resumed it first, or it was deleted
-            log_to_run("run %s was not resumed: %s", run.name, response.status)
+            log_to_run("run %s was not resumed: %s", run.id, response.status)
         return is_accepted
 
     async def _end(self, run: FlowRun, state: State) -> bool:
         """Set a final state unless Prefect's rules forbid it; return whether it was set."""
         response = await self._client.set_flow_run_state(run.id, state)
         is_accepted = response.status is SetStateStatus.ACCEPT
-        log_to_run("run %s %s as %s", run.name, "ended" if is_accepted else "did not end", state.name)
+        log_to_run("run %s %s as %s", run.id, "ended" if is_accepted else "did not end", state.name)
         return is_accepted

@@ -43,7 +43,7 @@ class ArchiveFile:
         """
         self.path = path.absolute()
         self._temporary_path = Path(f"{self.path}.part")
-        with self._translating_errors():
+        with translating_archive_errors(self.path):
             self._validate_path()
 
     def _validate_path(self) -> None:
@@ -77,43 +77,66 @@ class ArchiveFile:
         Raises:
             ArchiveError: Writing failed.
         """
-        with self._translating_errors(), contextlib.ExitStack() as stack:
-            file = stack.enter_context(os.fdopen(create_private_file(self._temporary_path), "wb"))
-            stack.callback(self._temporary_path.unlink)
-            if self._is_gzip:
-                with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
-                    writer = ArchiveWriter(compressed)
-                    yield writer
-            else:
-                writer = ArchiveWriter(file)
+        with translating_archive_errors(self.path), contextlib.ExitStack() as stack:
+            with creating_file(self._temporary_path, is_gzip=is_gzip(self.path)) as out:
+                stack.callback(self._temporary_path.unlink)
+                writer = ArchiveWriter(out)
                 yield writer
-            file.flush()
-            os.fsync(file.fileno())
             if writer.count:
                 os.link(self._temporary_path, self.path)  # unlike rename(2), link(2) never replaces a file
                 sync_folder(self.path.parent)
 
     def read(self) -> Iterator[ArchivedEvent]:
         """Yield the events in the file, in order. Raises ArchiveError."""
-        with self._translating_errors(), gzip.open(self.path) if self._is_gzip else self.path.open("rb") as lines:
+        with translating_archive_errors(self.path), open_lines(self.path) as lines:
             for line in lines:
                 yield ArchivedEvent.model_validate_json(line)
 
     def sha256(self) -> str:
         """Return the hex digest of the file as stored, compressed or not. Raises ArchiveError."""
-        with self._translating_errors(), self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with translating_archive_errors(self.path):
+            return file_sha256(self.path)
 
-    @property
-    def _is_gzip(self) -> bool:
-        return self.path.name.endswith(GZIP_SUFFIX)
 
-    @contextlib.contextmanager
-    def _translating_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, EOFError, ValueError) as error:
-            raise ArchiveError(
-                f"the archive {self.path} failed: {error}",
-                hint="check free space and permissions; events that are not archived remain in the ledger",
-            ) from error
+def is_gzip(path: Path) -> bool:
+    """Return whether the name says that the archive is compressed."""
+    return path.name.endswith(GZIP_SUFFIX)
+
+
+def open_lines(path: Path) -> IO[bytes] | gzip.GzipFile:
+    """Open an archive for reading, line by line."""
+    return gzip.open(path) if is_gzip(path) else path.open("rb")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def creating_file(path: Path, *, is_gzip: bool) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    """Create a file that only its owner can read; it is synced when the context ends. Raises OSError.
+
+    A compressed file has no time stamp, so the same lines are the same bytes.
+    """
+    with os.fdopen(create_private_file(path), "wb") as file:
+        if is_gzip:
+            with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
+                yield compressed
+        else:
+            yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def translating_archive_errors(path: Path) -> Iterator[None]:
+    """Raise an error of the file as ArchiveError."""
+    try:
+        yield
+    except (OSError, EOFError, ValueError) as error:
+        raise ArchiveError(
+            f"the archive {path} failed: {error}",
+            hint="check free space and permissions; events that are not archived remain in the ledger",
+        ) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -44,6 +44,9 @@ class Backend(Protocol):
 
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; return once it is committed."""
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:
+        """Remove former contents of these tables; return the places that may still hold some."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -130,6 +133,18 @@ class Database:
             except _WorkFailed as failed:
                 error = failed.error
         raise error
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:
+        """Remove former contents of these tables from the files of the database, after an erasure.
+
+        Returns:
+            The places that may still hold former contents, each with its remedy.
+
+        Raises:
+            DatabaseError: The database failed.
+        """
+        with translating_errors(self.redacted_url):
+            return await self._backend.compact(tables)
 
     async def close(self) -> None:
         """Wait for the writes that have been requested, then close every connection. Idempotent."""

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, Update, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Update, case, insert, or_, select, update
 
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
-from models.erasure import ERASED_PLACEHOLDER, ErasureReport
+from models.data_subject import LedgerTraces
+from models.erasure import ERASED_PLACEHOLDER
+from models.erasure_report import ErasureReport
 from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning
 from models.tables import (
     duplicate_table,
     event_table,
+    evidence_table,
     provisioning_table,
     quarantine_table,
     submission_table,
     webhook_delivery_table,
 )
 from store.database import Database
+from store.webhook_deliveries import ERASED_BODY
+
+ERASED_TABLES = (provisioning_table, submission_table, event_table, quarantine_table, webhook_delivery_table)
+"""The tables whose rows an erasure changes."""
+
+
+async def read_traces(database: Database, provisioning: Provisioning) -> LedgerTraces:
+    """Return what the ledger records about a provisioning that identifies it elsewhere. Raises DatabaseError."""
+    return await database.read(lambda connection: _read_traces(connection, provisioning))
 
 
 async def erase(
@@ -42,21 +54,7 @@ async def erase(
     def blank(connection: Connection) -> ErasureReport:
         if connection.execute(_erase_statement(provisioning, now)).rowcount == 0:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
-        avatar_ids = {provisioning.avatar_id}
-        for table in (submission_table, duplicate_table):
-            query = select(table.c.avatar_id).where(table.c.provisioning_id == provisioning.id)
-            avatar_ids.update(connection.execute(query).scalars())
-        flow_run_ids = {provisioning.flow_run_id}
-        query = select(event_table.c.flow_run_id).where(event_table.c.provisioning_id == provisioning.id)
-        flow_run_ids.update(connection.execute(query).scalars())
-        archive_messages = select(event_table.c.message).where(
-            event_table.c.provisioning_id == provisioning.id, event_table.c.actor == ARCHIVE_ACTOR
-        )
-        report = ErasureReport(
-            avatar_ids=sorted(avatar_id for avatar_id in avatar_ids if avatar_id),
-            flow_run_ids=sorted(flow_run_id for flow_run_id in flow_run_ids if flow_run_id),
-            archives=list(connection.execute(archive_messages.order_by(event_table.c.id)).scalars()),
-        )
+        traces = _read_traces(connection, provisioning)
         for statement in (
             update(event_table)
             .where(event_table.c.provisioning_id == provisioning.id, event_table.c.actor != ARCHIVE_ACTOR)
@@ -72,9 +70,7 @@ async def erase(
                     (quarantine_table.c.release_reason.is_not(None), ERASED_PLACEHOLDER), else_=None
                 ),
             ),
-            update(webhook_delivery_table)
-            .where(webhook_delivery_table.c.avatar_id.in_(report.avatar_ids))
-            .values(body="{}"),
+            update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY),
             insert(event_table).values(
                 provisioning_id=provisioning.id,
                 occurred_at=now,
@@ -86,7 +82,11 @@ async def erase(
             ),
         ):
             connection.execute(statement)
-        return report
+        return ErasureReport(
+            avatar_ids=list(traces.avatar_ids),
+            flow_run_ids=list(traces.flow_run_ids),
+            archives=list(traces.archive_messages),
+        )
 
     return await database.write(blank)
 
@@ -105,4 +105,41 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             updated_at=now,
             erased_at=now,
         )
+    )
+
+
+def _read_traces(connection: Connection, provisioning: Provisioning) -> LedgerTraces:
+    def values(column: ColumnElement[str], *conditions: ColumnElement[bool]) -> list[str]:
+        own = column.table.c.provisioning_id == provisioning.id
+        return [value for value in connection.execute(select(column).where(own, *conditions)).scalars() if value]
+
+    evidence = connection.execute(
+        select(evidence_table.c.dataset, evidence_table.c.consent).where(
+            evidence_table.c.provisioning_id == provisioning.id
+        )
+    )
+    avatar_ids = {*values(submission_table.c.avatar_id), *values(duplicate_table.c.avatar_id)}
+    flow_run_ids = set(values(event_table.c.flow_run_id))
+    return LedgerTraces(
+        avatar_ids=_sorted(avatar_ids, provisioning.avatar_id),
+        submission_ids=_sorted(set(values(submission_table.c.id))),
+        flow_run_ids=_sorted(flow_run_ids, provisioning.flow_run_id),
+        request_fingerprint=connection.execute(
+            select(provisioning_table.c.request_fingerprint).where(provisioning_table.c.id == provisioning.id)
+        ).scalar_one(),
+        recording_digests=_sorted({recording["identity_sha256"] for row in evidence for recording in row}),
+        archive_messages=tuple(values(event_table.c.message, event_table.c.actor == ARCHIVE_ACTOR)),
+    )
+
+
+def _sorted(values: set[str], *others: str | None) -> tuple[str, ...]:
+    return tuple(sorted({*values, *(other for other in others if other)}))
+
+
+def _is_delivery_of(traces: LedgerTraces) -> ColumnElement[bool]:
+    """Match the deliveries about its avatars. An avatar that is not on record carries the submission id."""
+    body = webhook_delivery_table.c.body
+    return or_(
+        webhook_delivery_table.c.avatar_id.in_(traces.avatar_ids),
+        *(body.contains(submission_id) for submission_id in traces.submission_ids),
     )

@@ -74,7 +74,7 @@ class EventArchive:
             erased_ids: list[str] = []
             provisioning_count = 0
             for batch in _batches(file.read()):
-                erased_ids += await self._delete(batch, file.path.name, sha256, started_at)
+                erased_ids += await self._delete(batch, str(file.path), sha256, started_at)
                 provisioning_count += len({event.provisioning_id for event in batch})
             result = result.model_copy(
                 update={
@@ -116,7 +116,7 @@ class EventArchive:
         return [ArchivedEvent.model_validate(row) for row in rows]
 
     async def _delete(
-        self, events: Sequence[ArchivedEvent], file_name: str, sha256: str, started_at: datetime
+        self, events: Sequence[ArchivedEvent], file_path: str, sha256: str, started_at: datetime
     ) -> list[str]:
         """Delete all events of some provisionings; return the ids of those that were erased since `started_at`."""
         now = self._clock.now()
@@ -141,7 +141,7 @@ class EventArchive:
                         "from_status": row.status,
                         "to_status": row.status,
                         "message": archive_event_message(
-                            len(events_by_id[row.id]), events_by_id[row.id][-1].occurred_at, file_name, sha256
+                            len(events_by_id[row.id]), events_by_id[row.id][-1].occurred_at, file_path, sha256
                         ),
                     }
                     for row in rows

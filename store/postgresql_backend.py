@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.database_url import DatabaseUrl
+from store.compaction import POSTGRESQL_REMAINS, vacuum_statements
 from store.group_commit import Result, Work
 
 LOCK_TIMEOUT_SECONDS = 30
@@ -57,6 +59,17 @@ class PostgresqlBackend:
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; returns once it is committed."""
         return await self.read(work)
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:
+        """Remove dead rows from the tables; return the places that may still hold former contents."""
+        remaining = [POSTGRESQL_REMAINS]
+        async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            for statement in vacuum_statements(tables):
+                try:
+                    await connection.exec_driver_sql(statement)
+                except DBAPIError as error:  # for example a table that is locked
+                    remaining.append(f"dead rows: `{statement}` failed: {error.orig}; run the same command again")
+        return remaining
 
     async def close(self) -> None:
         """Close every connection."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from models.database_url import DatabaseUrl
+from store.compaction import compact_sqlite
 from store.errors import file_replaced_error
 from store.group_commit import GroupCommit, Result, Work
 from store.ledger_file import LedgerFile
@@ -33,6 +34,7 @@ _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",  # a submission that is paid for must survive a power cut
     "foreign_keys = ON",
+    "secure_delete = ON",  # overwrites deleted text with zeros; most builds of SQLite do not by default
 )
 _FILE_IDENTITY_KEY = "avatars_file_identity"
 
@@ -70,6 +72,10 @@ class SqliteBackend:
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; returns once it is committed."""
         return await self._group_commit.write(work)
+
+    async def compact(self, tables: Sequence[str]) -> list[str]:  # noqa: ARG002  # SQLite rewrites the whole file
+        """Remove former contents from the file; return the places that may still hold some."""
+        return await asyncio.to_thread(compact_sqlite, Path(self._file)) if self._file else []
 
     async def close(self) -> None:
         """Commit the queued writes, wait for the threads and close every connection."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
 from models.clock import Clock
-from models.tables import webhook_delivery_table
+from models.tables import duplicate_table, provisioning_table, webhook_delivery_table
 from models.webhook import WebhookDelivery
 from store.database import Database
 from store.upsert import insert_or_ignore
 
 PAGE_SIZE = 1000
+ERASED_BODY = "{}"
+"""Stored instead of the body of a delivery about an erased person: Argil still has the name."""
 _ADVISORY_LOCK_ID = 0x64656C69
 """PostgreSQL advisory lock that serializes inserts: an arbitrary number that no other code uses."""
 
@@ -56,12 +58,18 @@ class WebhookDeliveryRepository:
         """Insert the deliveries that are not stored yet; return their digests."""
         statement = insert_or_ignore(webhook_delivery_table, is_sqlite=self._database.is_sqlite)
         now = self._clock.now()
-        values = [{**asdict(delivery), "received_at": now} for delivery in batch]
+        deliveries = list(batch)
 
         def insert_new(connection: Connection) -> set[str]:
             if not self._database.is_sqlite:
                 # Serialize inserts, so that ids become visible in order and `list_after` never skips one.
                 connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
+            erased = _erased_avatar_ids(connection, {delivery.avatar_id for delivery in deliveries})
+            values = [
+                {**asdict(delivery), "received_at": now}
+                | ({"body": ERASED_BODY} if delivery.avatar_id in erased else {})
+                for delivery in deliveries
+            ]
             return {row.digest for row in connection.execute(statement, values)}
 
         return await self._database.write(insert_new)
@@ -82,3 +90,16 @@ class WebhookDeliveryRepository:
         return await self._database.read(
             lambda connection: [(row.id, row.avatar_id) for row in connection.execute(query)]
         )
+
+
+def _erased_avatar_ids(connection: Connection, avatar_ids: Collection[str]) -> set[str]:
+    """Return the avatars among these whose provisioning was erased."""
+    duplicates = select(duplicate_table.c.avatar_id).join(
+        provisioning_table, provisioning_table.c.id == duplicate_table.c.provisioning_id
+    )
+    queries = (
+        select(provisioning_table.c.avatar_id).where(provisioning_table.c.avatar_id.in_(avatar_ids)),
+        duplicates.where(duplicate_table.c.avatar_id.in_(avatar_ids)),
+    )
+    erased = provisioning_table.c.erased_at.is_not(None)
+    return {avatar_id for query in queries for avatar_id in connection.execute(query.where(erased)).scalars()}

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -23,6 +23,21 @@ import pytest
 WAIT_TIMEOUT_SECONDS = 180
 POLL_SECONDS = 0.3
 FINAL_STATE_TYPES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+LISTED_KINDS = (
+    "flow_runs",
+    "task_runs",
+    "logs",
+    "artifacts",
+    "artifacts/latest",
+    "automations",
+    "deployments",
+    "block_documents",
+    "variables",
+    "flows",
+    "work_pools",
+    "v2/concurrency_limits",
+)
+"""The kinds of objects that Prefect's API lists with a filter, except for events."""
 
 Result = TypeVar("Result")
 
@@ -76,6 +91,24 @@ class PrefectApi:
             return state if state["type"] in FINAL_STATE_TYPES else None
 
         return wait_for(final_state, f"the final state of run {run_id}")
+
+    def read_everything(self) -> dict[str, str]:
+        """Return every object that the API lists, page by page."""
+        pages: dict[str, str] = {}
+        for kind in LISTED_KINDS:
+            offset, size = 0, 200
+            while page := self.call("POST", f"/{kind}/filter", {"limit": size, "offset": offset}).json():
+                pages |= {f"{kind} {item.get('id')}": str(item) for item in page}
+                offset += size
+        return pages | {f"event {event['id']}": str(event) for event in self.iter_events()}
+
+    def iter_events(self) -> Iterator[dict[str, Any]]:
+        page = self.call("POST", "/events/filter", {"limit": 50}).json()
+        while page["events"]:
+            yield from page["events"]
+            if not page["next_page"]:
+                break
+            page = self.call("GET", page["next_page"].partition("/api")[2]).json()
 
     def runs_of(self, flow: str) -> list[dict[str, Any]]:
         body = {"flows": {"name": {"any_": [flow]}}, "limit": 200}

@@ -62,7 +62,7 @@ async def run_many(
                 result = await run_to_completion(reopened, owner, timeout_seconds, execution)
                 counts_by_status[result.status] += 1
             except (OperationalError, ConcurrencyError) as error:
-                log_to_run("%s: %s", provisioning.name, error.message)
+                log_to_run("provisioning %s: %s", provisioning.id, error.message)
                 counts_by_status[error.code] += 1
 
     await asyncio.gather(*(work() for _ in range(MAX_CONCURRENCY)))

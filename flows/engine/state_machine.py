@@ -74,7 +74,8 @@ async def _run_leased(
             previous_status = provisioning.status
             provisioning = await _step(provisioning, owner, timeout_seconds, execution)
             if provisioning.status is not previous_status:
-                log_to_run("%s: %s (provisioning %s)", provisioning.name, provisioning.status, provisioning.id)
+                # Without the name: an erasure cannot change the log of a run that advances several avatars.
+                log_to_run("provisioning %s is %s", provisioning.id, provisioning.status)
                 execution.on_status_change(provisioning)
             elif provisioning.status is Status.TRAINING:
                 return provisioning  # timeout_seconds passed before the training deadline

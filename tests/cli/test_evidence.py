@@ -10,7 +10,8 @@ import pytest
 
 from cli.main import run
 from models.clock import SystemClock
-from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.erasure import ERASED_PLACEHOLDER
+from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
 from models.provisioning import LeaseOwner, Provisioning
 from models.request import ProvisioningRequest
 from models.settings import Settings
@@ -75,3 +76,52 @@ def test_erase_reports_remaining_steps(
         assert json.loads(out)["avatar_ids"] == ["a-7"]
     assert run(["show", "creator-2", "--json"]) == EXIT_OK
     assert "Ada" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def cancelled(submitted: Provisioning) -> Provisioning:
+    """A provisioning that a Prefect run created and that has ended without a submission."""
+
+    async def create() -> Provisioning:
+        owner = LeaseOwner(actor="provision-avatar", id="1", flow_run_id="00000000-0000-4000-8000-00000000000a")
+        async with open_store(Settings.load(), SystemClock()) as store:
+            other, _ = await store.ledger.get_or_create(submitted.request, "creator-3", owner)
+            return await cancel_provisioning(store.ledger, other, owner, "a person cancelled it")
+
+    return asyncio.run(create())
+
+
+def name_in_ledger(capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    assert run(["show", "creator-3", "--json"]) == EXIT_OK
+    name: str = json.loads(capsys.readouterr().out)["name"]
+    return name
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/api"])
+def test_erase_without_prefect_names_the_runs_of_the_ledger(
+    url: str, cancelled: Provisioning, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        assert run(["erase", "creator-3", "--json"]) == EXIT_OK
+    document = json.loads(capsys.readouterr().out)
+    assert document["prefect_problem"]
+    assert document["prefect_found"] is document["prefect_remaining"] is None
+    assert any("00000000-0000-4000-8000-00000000000a" in step for step in document["remaining_steps"])
+    assert name_in_ledger(capsys) == ERASED_PLACEHOLDER
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1:9/api"])
+def test_erase_in_prefect_needs_prefect_before_the_ledger(
+    url: str, cancelled: Provisioning, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}):
+        assert run(["erase", "creator-3", "--in-prefect", "--json"]) == EXIT_OPERATIONAL_ERROR
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["code"] == "prefect.unavailable"
+    assert "without --in-prefect" in error["hint"]
+    assert name_in_ledger(capsys) == "Ada"

@@ -77,30 +77,6 @@ class Stack(RunningStack):
         )
         return completed.stdout + completed.stderr
 
-    def read_all_of_the_api(self) -> dict[str, str]:
-        """Return every object of the Prefect API, page by page."""
-        pages = {}
-        for kind in (
-            "flow_runs",
-            "task_runs",
-            "logs",
-            "artifacts",
-            "automations",
-            "deployments",
-            "block_documents",
-        ):
-            offset, size = 0, 200
-            while page := self.api.call("POST", f"/{kind}/filter", {"limit": size, "offset": offset}).json():
-                pages[f"{kind} from {offset}"] = str(page)
-                offset += size
-        page = self.api.call("POST", "/events/filter", {"limit": 50}).json()
-        while page["events"]:
-            pages[f"events {len(pages)}"] = str(page["events"])
-            if not page["next_page"]:
-                break
-            page = self.api.call("GET", page["next_page"].partition("/api")[2]).json()
-        return pages
-
     def command_lines(self) -> bytes:
         """Return the command lines of the stack's processes, which every user of the machine can read."""
         lines = b""
@@ -218,7 +194,7 @@ def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) 
     outputs["credentials"] = stack.run("credentials", stdin="canary-api-key\n")
     assert "stored as the block" in outputs["credentials"]
 
-    texts: dict[str, Any] = {**outputs, **stack.read_all_of_the_api()}
+    texts: dict[str, Any] = {**outputs, **stack.api.read_everything()}
     assert {source for source, text in texts.items() if contains_secret(text.encode())} == set()
     assert not contains_secret(stack.command_lines())
     assert columns_with_secret(stack.home / ".avatars/avatars.db") == {"provisionings.request"}

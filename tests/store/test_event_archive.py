@@ -116,7 +116,7 @@ async def test_archive_moves_all_events_of_final_provisionings(history: History,
         assert (archive_event.actor, archive_event.occurred_at) == (ARCHIVE_ACTOR, history.clock.now())
         assert archive_event.from_status == archive_event.to_status == reference.removeprefix("old-")
         assert archive_event.message == (
-            f"{len(own_lines)} events until 2026-11-23 09:00:00 UTC moved to the archive {name}, "
+            f"{len(own_lines)} events until 2026-11-23 09:00:00 UTC moved to the archive {tmp_path / name}, "
             f"SHA-256 {result.sha256}"
         )
     assert result.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
@@ -307,7 +307,7 @@ async def test_later_erasure_reports_the_archive(history: History, tmp_path: Pat
     provisioning = await history.ledger.get("old-READY")
     report = await erase(history.ledger.database, history.clock, provisioning, history.owner, "a person asked")
     assert len(report.archives) == 1
-    assert any("old.jsonl" in step and "lines with its id" in step for step in report.remaining_steps)
+    assert any("old.jsonl" in step and "--archive FILE" in step for step in report.remaining_steps("1"))
     assert "old.jsonl" in (await history.ledger.list_events(provisioning.id))[0].message
     again = await erase(
         history.ledger.database,

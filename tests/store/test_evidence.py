@@ -172,7 +172,7 @@ async def test_erase_removes_personal_data_and_keeps_history(
     dump = await dump_tables(ledger.database)
     assert not [word for word in ("Ada", "London", "ada/", "canary", "videos.example") if word in dump]
     assert report.avatar_ids == ["a-1"]
-    assert any("a-1" in step and "Argil" in step for step in report.remaining_steps)
+    assert any("a-1" in step and "Argil" in step for step in report.remaining_steps("1"))
     erased = await ledger.get("creator-1")
     assert (erased.id, erased.status, erased.avatar_id, erased.erased_at) == (
         provisioning.id,

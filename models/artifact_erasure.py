@@ -1,0 +1,78 @@
+"""Replaces a person's rows in artifacts that list several people: the tables of a batch and of the fleet report."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from models.data_subject import DataSubject
+from models.erasure import ERASED_PLACEHOLDER
+
+_KEPT_COLUMNS = frozenset({"line", "status", "count"})
+"""Columns that say nothing about a person."""
+AVATAR_KEY_PREFIX = "avatar-"
+FLEET_KEY = "avatar-fleet"
+_OUR_KEY_PREFIXES = (AVATAR_KEY_PREFIX, "batch-", "shared-recordings-")
+
+
+def is_own_artifact(key: str | None, data: Any, subject: DataSubject) -> bool:
+    """Return whether an artifact is the report on this provisioning, in any version."""
+    if key is None or key == FLEET_KEY or not key.startswith(AVATAR_KEY_PREFIX):
+        return False
+    return key == f"{AVATAR_KEY_PREFIX}{subject.provisioning_id}" or f"`{subject.provisioning_id}`" in str(data)
+
+
+def is_our_artifact(key: str | None) -> bool:
+    """Return whether a flow of this project published an artifact, so that its rows may be replaced."""
+    return key is not None and key.startswith(_OUR_KEY_PREFIXES)
+
+
+def erase_in_artifact(data: Any, subject: DataSubject) -> Any:
+    """Return the data of an artifact with the person's rows replaced; the same object if it has none.
+
+    Args:
+        data: A table as a list of rows or as JSON, or markdown.
+        subject: The person.
+    """
+    table = _parse_table(data)
+    if table is not None:
+        erased = [_erase_row(row, subject) for row in table]
+        if erased == table:
+            return data
+        return json.dumps(erased) if isinstance(data, str) else erased
+    if not isinstance(data, str):
+        return data
+    return "\n".join(_erase_line(line, subject) for line in data.split("\n"))
+
+
+def _parse_table(data: Any) -> list[Any] | None:
+    if isinstance(data, str) and data.lstrip().startswith("["):
+        try:
+            data = json.loads(data)
+        except ValueError:
+            return None
+    return data if isinstance(data, list) else None
+
+
+def _erase_row(row: Any, subject: DataSubject) -> Any:
+    if not isinstance(row, dict):
+        return row
+    texts = [value for value in row.values() if isinstance(value, str)]
+    # A reference may be any text, so it is compared with that column only.
+    is_own = subject.is_key(row.get("reference")) or any(
+        text in subject.ids or subject.has_url(text) for text in texts
+    )
+    if not is_own or ERASED_PLACEHOLDER in row.values():
+        return row
+    return {column: value if column in _KEPT_COLUMNS else ERASED_PLACEHOLDER for column, value in row.items()}
+
+
+def _erase_line(line: str, subject: DataSubject) -> str:
+    # models/markdown_reports.py escapes markup and collapses white space.
+    plain = line.replace("\\", "")
+    cells = plain.split(" | ")
+    names = {" ".join(name.split()) for name in subject.names}
+    is_own = any(text in plain for text in subject.ids) or subject.has_url(plain) or bool(names & set(cells[1:]))
+    if not is_own or ERASED_PLACEHOLDER in cells:
+        return line
+    return " | ".join([cells[0], *([ERASED_PLACEHOLDER] * (len(cells) - 1))]) + (" |" if len(cells) > 1 else "")

@@ -1,0 +1,247 @@
+"""The person of a provisioning, and how to recognize their data in texts and in the parameters of Prefect runs.
+
+Ids and references belong to one provisioning. A recording may be used by several, and people share names. So a
+request with the same recording and another reference counts only if the ledger has no provisioning of that
+reference. An equal name never suffices.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from models.erasure import ERASED_PLACEHOLDER
+from models.errors import InvalidRequest
+from models.manifest import derived_reference
+from models.provisioning import Provisioning
+from models.recording_identity import canonical_form, identity_digest, shown_form
+from models.redaction import redact_url
+from models.request import ProvisioningRequest, parse_request
+from models.text_normalization import normalize_name, normalize_reference
+
+RECORDING_FIELDS = ("dataset_video", "consent_video")
+_REQUEST_FIELDS = frozenset({"name", *RECORDING_FIELDS})
+_ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})
+
+
+class Match(StrEnum):
+    """How a request in the parameters of a run relates to the person."""
+
+    OWN = "own"
+    OTHER_PROVISIONING = "other provisioning"
+    """It has the same recording and belongs to another provisioning of the ledger."""
+    SAME_NAME = "same name"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class LedgerTraces:
+    """What the ledger records about a provisioning, also after its erasure.
+
+    Attributes:
+        avatar_ids: Its avatars at Argil, duplicates included.
+        submission_ids: Its submissions.
+        flow_run_ids: The runs that wrote its events. A run of a batch or a schedule writes those of others, too.
+        request_fingerprint: The fingerprint of its request.
+        recording_digests: The digests of its recordings (models/recording_identity.py).
+        archive_messages: The ledger's messages about archives that hold events of it.
+    """
+
+    avatar_ids: tuple[str, ...] = ()
+    submission_ids: tuple[str, ...] = ()
+    flow_run_ids: tuple[str, ...] = ()
+    request_fingerprint: str = ""
+    recording_digests: tuple[str, ...] = ()
+    archive_messages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataSubject:
+    """What identifies a person's data. After an erasure the ledger has neither names nor URLs.
+
+    Attributes:
+        provisioning_id: The id of the provisioning.
+        reference: Its reference.
+        traces: What else the ledger records.
+        names: The names in its requests, as written and in normal form.
+        urls: The URLs of its recordings without their queries, as written and in canonical form. A URL whose query
+            selects the file is left out: without it, it is the URL of other recordings, too.
+    """
+
+    provisioning_id: str
+    reference: str
+    traces: LedgerTraces = field(default_factory=LedgerTraces)
+    names: frozenset[str] = frozenset()
+    urls: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_ledger(cls, provisioning: Provisioning, traces: LedgerTraces) -> DataSubject:
+        """Return the person of a provisioning."""
+        subject = cls(provisioning.id, provisioning.reference, traces)
+        if provisioning.erased_at is not None:
+            return subject
+        request = provisioning.request
+        digests = {identity_digest(getattr(request, role)) for role in RECORDING_FIELDS}
+        traces = replace(traces, recording_digests=tuple(sorted({*traces.recording_digests, *digests})))
+        return replace(subject, traces=traces).including(request.model_dump())
+
+    def including(self, fields: Mapping[str, Any]) -> DataSubject:
+        """Return the person with the name and the URLs of one more request of theirs."""
+        name, urls = fields.get("name"), [fields.get(role) for role in RECORDING_FIELDS]
+        names = {name, _normalized(normalize_name, name)} if isinstance(name, str) and name.strip() else set()
+        shown = {
+            form
+            for url in urls
+            if isinstance(url, str) and url.strip() and "?" not in canonical_form(url)
+            for form in (shown_form(url), redact_url(url).removesuffix("?…"))
+        }
+        return replace(
+            self, names=self.names | (names - {ERASED_PLACEHOLDER}), urls=self.urls | (shown - {ERASED_PLACEHOLDER})
+        )
+
+    def learning_from(self, fields: Mapping[str, Any]) -> DataSubject:
+        """Return the person with the name and the URLs of a request that was found, if it has their recording.
+
+        A request with the same reference and other recordings is a conflict, perhaps by a mistake in the reference.
+        Its name and URLs may be those of another person.
+        """
+        return self.including(fields) if self._is_same_recording(fields) else self
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids that no other provisioning has."""
+        return frozenset({self.provisioning_id, *self.traces.avatar_ids, *self.traces.submission_ids})
+
+    def is_key(self, text: object) -> bool:
+        """Return whether the text is the id or the reference of the provisioning."""
+        return (isinstance(text, str) and self.reference in {text, _normalized(normalize_reference, text)}) or (
+            text == self.provisioning_id
+        )
+
+    def is_named(self, text: object) -> bool:
+        """Return whether the text is the person's name."""
+        return isinstance(text, str) and bool({text, _normalized(normalize_name, text)} & self.names)
+
+    def has_url(self, text: str) -> bool:
+        """Return whether the text contains the URL of a recording, with any query."""
+        return any(url in text for url in self.urls)
+
+    def is_mentioned(self, text: str) -> bool:
+        """Return whether the text contains the name, as whole words, or the URL of a recording."""
+        return self.has_url(text) or any(
+            re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None for name in self.names
+        )
+
+    def trace(self, fields: Mapping[str, Any], run_id: str) -> TracedRequest:
+        """Return how a request relates to the person.
+
+        Args:
+            fields: The request or row as written; it may be invalid.
+            run_id: The id of its flow run, which is the reference of a request without one.
+        """
+        reference = fields.get("reference")
+        has_reference = isinstance(reference, str) and bool(reference.strip())
+        key = reference if has_reference else fields.get("provisioning_id", run_id)
+        if is_erased(fields):
+            return TracedRequest(fields, Match.NONE)
+        if self.is_key(key):
+            return TracedRequest(fields, Match.OWN)
+        if self._is_same_recording(fields):
+            references = possible_references(fields, run_id)
+            is_own = self.reference in references
+            return TracedRequest(fields, Match.OWN) if is_own else TracedRequest(fields, Match.OWN, references)
+        return TracedRequest(fields, Match.SAME_NAME if self.is_named(fields.get("name")) else Match.NONE)
+
+    def _is_same_recording(self, fields: Mapping[str, Any]) -> bool:
+        if not self.traces.recording_digests:  # erased, and never submitted: only the fingerprint is on record
+            request = _parse(fields)
+            return request is not None and request.fingerprint == self.traces.request_fingerprint
+        urls = (fields.get(role) for role in RECORDING_FIELDS)
+        return any(isinstance(url, str) and identity_digest(url) in self.traces.recording_digests for url in urls)
+
+
+@dataclass(frozen=True)
+class TracedRequest:
+    """A request in the parameters of a run.
+
+    Attributes:
+        fields: The request as written.
+        match_if_unrecorded: How it relates to the person, unless the ledger has one of its references.
+        references: The references on which that depends; empty if it is certain.
+    """
+
+    fields: Mapping[str, Any]
+    match_if_unrecorded: Match
+    references: Sequence[str] = ()
+
+    def match(self, recorded: Collection[str]) -> Match:
+        """Return how it relates to the person, given which of its references other provisionings have."""
+        if any(reference in recorded for reference in self.references):
+            return Match.OTHER_PROVISIONING
+        return self.match_if_unrecorded
+
+
+def possible_references(fields: Mapping[str, Any], run_id: str) -> list[str]:
+    """Return the reference of a request: its own, or those that a run and a batch give to one without."""
+    reference = fields.get("reference")
+    if isinstance(reference, str) and reference.strip():
+        return [_normalized(normalize_reference, reference)]
+    request = _parse(fields)
+    return [run_id] if request is None else [run_id, derived_reference(request)]
+
+
+def iter_requests(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every request, row and id of a provisioning in the parameters of a run, at any depth.
+
+    An id is yielded as a mapping with the key `provisioning_id`.
+    """
+    if isinstance(value, Mapping):
+        if _REQUEST_FIELDS & value.keys():
+            yield value
+            return
+        for key, item in value.items():
+            if key in _ID_FIELDS:
+                ids = item if isinstance(item, list) else [item]
+                yield from ({"provisioning_id": text} for text in ids if isinstance(text, str))
+            else:
+                yield from iter_requests(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from iter_requests(item)
+
+
+def is_erased(fields: Mapping[str, Any]) -> bool:
+    """Return whether a request was erased by `erase_requests`; its reference remains."""
+    return ERASED_PLACEHOLDER in fields.values()
+
+
+def erase_requests(value: Any, is_own: Collection[int]) -> Any:
+    """Return the parameters with the values of some requests replaced, except for their references.
+
+    Args:
+        value: The parameters.
+        is_own: The identities (`id`) of the mappings from `iter_requests` to erase.
+    """
+    if isinstance(value, Mapping):
+        if id(value) in is_own:
+            return {key: item if key == "reference" else ERASED_PLACEHOLDER for key, item in value.items()}
+        return {key: erase_requests(item, is_own) for key, item in value.items()}
+    return [erase_requests(item, is_own) for item in value] if isinstance(value, list) else value
+
+
+def _normalized(normalize: Any, text: str) -> str:
+    try:
+        normal: str = normalize(text)
+    except ValueError:  # no valid request has such characters
+        return text
+    return normal
+
+
+def _parse(fields: Mapping[str, Any]) -> ProvisioningRequest | None:
+    try:
+        return parse_request(fields)
+    except InvalidRequest:
+        return None

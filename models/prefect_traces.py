@@ -1,0 +1,151 @@
+"""Where Prefect holds a person's data: classifies flow runs and artifacts, without any call to Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from models.data_subject import DataSubject, Match, TracedRequest, iter_requests
+
+SINGLE_PROVISIONING_FLOWS = frozenset(
+    {"provision-avatar", "resume-provisioning", "release-recordings", "training-failed", "refused"}
+)
+"""Flows whose runs are about one provisioning, or name several by their ids only."""
+BATCH_FLOW = "provision-batch"
+ANONYMOUS_FLOWS = frozenset({"provision-pending", "reconcile-avatars", "fleet-report"})
+"""Scheduled flows, whose runs have no parameters."""
+OUR_FLOWS = SINGLE_PROVISIONING_FLOWS | ANONYMOUS_FLOWS | {BATCH_FLOW}
+"""Every flow of this project."""
+ACTIVE_STATE_TYPES = frozenset({"RUNNING", "PENDING", "CANCELLING"})
+"""States of runs that have a process."""
+FINAL_STATE_TYPES = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
+
+
+class Relation(StrEnum):
+    """How a flow run relates to a person; the report lists the runs of each kind except NONE."""
+
+    OWN = "own"
+    """About this person only: deleted."""
+    SHARED = "shared"
+    """Has requests of other people, too: the person's requests in its parameters are replaced."""
+    ACTIVE = "active"
+    """One of these two, and it has not ended: left unchanged."""
+    OTHER_FLOW = "other flow"
+    """Run of a flow that is not ours: left unchanged."""
+    OTHER_PROVISIONING = "other provisioning"
+    """Uses the same recording, and belongs to another provisioning: erased with that one."""
+    SAME_NAME = "same name"
+    """Has an equal name and nothing else of this person."""
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A flow run as Prefect returns it, with the name of its flow."""
+
+    id: str
+    flow: str
+    name: str
+    parameters: Mapping[str, Any]
+    state_type: str
+    state_message: str = ""
+
+
+def trace_requests(run: RunRecord, subject: DataSubject) -> list[TracedRequest]:
+    """Return every request in the parameters of a run, and how it relates to a person."""
+    return [subject.trace(fields, run.id) for fields in iter_requests(run.parameters)]
+
+
+def own_requests(requests: Sequence[TracedRequest], recorded: Collection[str]) -> list[Mapping[str, Any]]:
+    """Return the requests of the person that are not erased yet."""
+    return [request.fields for request in requests if request.match(recorded) is Match.OWN]
+
+
+def classify_run(
+    run: RunRecord, requests: Sequence[TracedRequest], subject: DataSubject, recorded: Collection[str]
+) -> Relation:
+    """Return how a run relates to a person.
+
+    Args:
+        run: The run.
+        requests: What `trace_requests` returned for it.
+        subject: The person.
+        recorded: The references of these requests that other provisionings of the ledger have.
+    """
+    own = own_requests(requests, recorded)
+    is_single = run.flow in SINGLE_PROVISIONING_FLOWS and len(requests) <= 1
+    if is_single and (own or run.id in {subject.reference, *subject.traces.flow_run_ids}):
+        return Relation.ACTIVE if run.state_type in ACTIVE_STATE_TYPES else Relation.OWN
+    if run.flow == BATCH_FLOW and (own or subject.has_url(run.state_message)):
+        if run.state_type not in FINAL_STATE_TYPES:
+            return Relation.ACTIVE
+        return Relation.OWN if own and len(own) == len(requests) else Relation.SHARED
+    if run.flow not in OUR_FLOWS and (own or _mentions(run.parameters, subject)):
+        return Relation.OTHER_FLOW
+    matches = {request.match(recorded) for request in requests}
+    if Match.OTHER_PROVISIONING in matches:
+        return Relation.OTHER_PROVISIONING
+    return Relation.SAME_NAME if Match.SAME_NAME in matches or subject.is_named(run.name) else Relation.NONE
+
+
+def _mentions(parameters: Any, subject: DataSubject) -> bool:
+    return any(subject.has_url(text) or text in subject.ids for text in _strings(parameters))
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.items() for part in item for text in _strings(part)]
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+class TracedRun(BaseModel):
+    """A flow run in a report. Its name is left out: it may be the person's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    flow: str
+    relation: Relation
+    state: str
+
+
+class PrefectTraces(BaseModel):
+    """What Prefect holds of a person.
+
+    Attributes:
+        runs: The flow runs.
+        own_artifacts: Ids of the artifacts about this person only, each version of them.
+        shared_artifacts: Ids of the artifacts that list other people, too.
+        logs_of_runs: Ids of runs whose logs or earlier states mention the person, and which are not about the
+            person only.
+        others: Other objects whose text mentions the person, for example `deployment ID`.
+        event_count: Events about these runs, these artifacts and the provisioning.
+        events_until: When Prefect will have deleted the newest of these events; None if that is not known.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: list[TracedRun] = []
+    own_artifacts: list[str] = []
+    shared_artifacts: list[str] = []
+    logs_of_runs: list[str] = []
+    others: list[str] = []
+    event_count: int = 0
+    events_until: datetime | None = None
+
+    def run_ids(self, *relations: Relation) -> list[str]:
+        """Return the ids of the runs with these relations."""
+        return [run.id for run in self.runs if run.relation in relations]
+
+    @property
+    def can_be_removed(self) -> bool:
+        """Whether `avatars erase --in-prefect` would delete or change anything."""
+        has_runs = bool(self.run_ids(Relation.OWN, Relation.SHARED))
+        return has_runs or bool(self.own_artifacts or self.shared_artifacts)

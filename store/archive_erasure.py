@@ -1,0 +1,99 @@
+"""Erases the messages of one provisioning from a complete archive file.
+
+The changed copy is complete and synced before the ledger records its SHA-256, and then it replaces the archive.
+A copy has the same bytes in each attempt, so a command that was interrupted between these steps can run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, func, update
+
+from models.archive import ARCHIVE_ACTOR, ArchivedEvent, ArchiveRecord
+from models.erasure import ERASED_PLACEHOLDER
+from models.errors import ArchiveError
+from models.private_files import sync_folder
+from models.tables import event_table
+from store.archive_file import (
+    creating_file,
+    file_sha256,
+    is_gzip,
+    open_lines,
+    translating_archive_errors,
+)
+from store.database import Database
+
+
+async def erase_from_archive(database: Database, path: Path, record: ArchiveRecord, provisioning_id: str) -> None:
+    """Replace the messages of a provisioning's events in an archive; every other line keeps its bytes.
+
+    The ledger's records of the archive get the new SHA-256. Erasing again has no effect.
+
+    Args:
+        database: The database of the ledger.
+        path: The archive file.
+        record: What the ledger records about it.
+        provisioning_id: The provisioning whose messages are erased.
+
+    Raises:
+        ArchiveError: The file cannot be read or written, or is not the one that the ledger records.
+        DatabaseError: The database failed; the archive is unchanged.
+    """
+    with translating_archive_errors(path), _locked(path.parent), _changed_copy(path, provisioning_id) as copy:
+        digest, new_digest = file_sha256(path), file_sha256(copy)
+        if record.sha256 not in {digest, new_digest}:
+            raise ArchiveError(
+                f"the archive {path} has the SHA-256 {digest}, and the ledger records {record.sha256}",
+                hint="name the archive that `avatars archive` wrote; a changed file is not changed further",
+            )
+
+        def record_digest(connection: Connection) -> None:
+            message = event_table.c.message
+            connection.execute(
+                update(event_table)
+                .where(event_table.c.actor == ARCHIVE_ACTOR, message.contains(record.sha256))
+                .values(message=func.replace(message, record.sha256, new_digest))
+            )
+
+        await database.write(record_digest)
+        copy.replace(path)
+        sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def _changed_copy(path: Path, provisioning_id: str) -> Iterator[Path]:
+    """Write the copy beside the archive; it is removed unless the body renames it."""
+    copy = Path(f"{path}.part")
+    copy.unlink(missing_ok=True)  # of an erasure that was interrupted: its archive is still complete
+    try:
+        with open_lines(path) as lines, creating_file(copy, is_gzip=is_gzip(path)) as out:
+            for line in lines:
+                out.write(_without_message(line, provisioning_id))
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _without_message(line: bytes, provisioning_id: str) -> bytes:
+    if provisioning_id.encode() not in line:
+        return line
+    event = ArchivedEvent.model_validate_json(line)
+    if event.provisioning_id != provisioning_id:
+        return line
+    return event.model_copy(update={"message": ERASED_PLACEHOLDER}).model_dump_json().encode() + b"\n"
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one erasure at a time change the archives in a folder: each must copy what the other wrote."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""Erasure of one person's rows in artifacts that list several people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models.artifact_erasure import erase_in_artifact, is_own_artifact
+from models.data_subject import DataSubject, LedgerTraces
+from models.erasure import ERASED_PLACEHOLDER
+
+ID = "1c9771a1-0000-4000-8000-000000000001"
+SUBJECT = DataSubject(ID, "creator-1", LedgerTraces(avatar_ids=("a-1",))).including(
+    {"name": "Ada  L_ovelace", "dataset_video": "https://v.example/ada-1.mp4", "consent_video": ""}
+)
+BOB = {"line": "2", "status": "READY", "name": "Bob", "reference": "bob-1", "provisioning": "", "reasons": ""}
+ADA = {"line": "1", "status": "READY", "name": "Ada", "reference": "creator-1", "provisioning": ID, "reasons": "x"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ADA,
+        {**ADA, "reference": ""},
+        {**ADA, "provisioning": ""},
+        {**ADA, "reference": "", "provisioning": "", "avatar": "a-1"},
+        {"rows": "lines 1, 2 share the dataset recording https://v.example/ada-1.mp4", "count": 2},
+    ],
+)
+@pytest.mark.parametrize("encode", [lambda table: table, json.dumps])
+def test_only_the_row_of_the_person_changes(row: dict[str, Any], encode: Any) -> None:
+    erased = erase_in_artifact(encode([row, BOB]), SUBJECT)
+    kept = {"line", "status", "count"}
+    expected = {column: value if column in kept else ERASED_PLACEHOLDER for column, value in row.items()}
+    assert erased == encode([expected, BOB])
+    assert erase_in_artifact(erased, SUBJECT) == erased
+
+
+@pytest.mark.parametrize(
+    "data",
+    [[BOB, {**BOB, "name": "Ada  L_ovelace"}], "[not json", "text", None, {"a": "b"}, 7, ["creator-1"], "[]"],
+)
+def test_data_without_the_person_is_unchanged(data: Any) -> None:
+    assert erase_in_artifact(data, SUBJECT) == data
+
+
+@pytest.mark.parametrize("reference", ["2", "READY", "Bob"])
+def test_reference_is_compared_with_its_column_only(reference: str) -> None:
+    assert erase_in_artifact([BOB], replace(SUBJECT, reference=reference)) == [BOB]
+
+
+def test_rows_of_the_fleet_report_are_erased() -> None:
+    other = "| REFUSED | Bob | 2026-11-24 08:00 | refused | `avatars release 7` |"
+    report = "\n".join(
+        [
+            "# Avatars",
+            "| REFUSED | Ada L\\_ovelace | 2026-11-24 08:00 | refused | contact Argil |",
+            f"| TIMED_OUT | Ada | 2026-11-24 08:00 | x | `avatars resume {ID}` |",
+            "| REJECTED | Ada | 2026-11-24 08:00 | https://v.example/ada\\-1.mp4 is too short | fix it |",
+            other,
+        ]
+    )
+    erased = erase_in_artifact(report, SUBJECT)
+    assert erased.split("\n")[0] == "# Avatars"
+    assert erased.split("\n")[4] == other
+    for line, status in zip(erased.split("\n")[1:4], ("REFUSED", "TIMED_OUT", "REJECTED"), strict=True):
+        assert line == f"| {status} | (erased) | (erased) | (erased) | (erased) |"
+    assert erase_in_artifact(erased, SUBJECT) == erased
+
+
+@pytest.mark.parametrize(
+    ("key", "data", "is_own"),
+    [
+        (f"avatar-{ID}", "", True),
+        ("avatar-ada-lovelace-1c9771a1", f"| Provisioning | `{ID}` |", True),
+        ("avatar-fleet", f"`{ID}`", False),
+        ("avatar-2", f"belongs to provisioning {ID}", False),
+        ("batch-1", f"`{ID}`", False),
+        (None, f"`{ID}`", False),
+    ],
+)
+def test_own_artifacts_are_the_reports_on_the_provisioning(key: str | None, data: str, is_own: bool) -> None:
+    assert is_own_artifact(key, data, SUBJECT) is is_own
