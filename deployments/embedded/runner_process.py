@@ -1,4 +1,4 @@
-"""Registers every deployment, executes their runs and serves the webhook receiver.
+"""Registers every deployment, executes their runs and handles the stored webhook deliveries.
 
 Run as `python -m deployments.embedded.runner_process` by the embedded stack.
 """
@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 
 from prefect.logging.configuration import ensure_logging_setup
 from prefect.runner import Runner
@@ -19,14 +18,14 @@ from prefect.runner import Runner
 from deployments.catalog import add_to_runner
 from deployments.embedded.forkserver_runner import use_forkserver
 from deployments.embedded.orphaned_runs import delete_missed_runs, reschedule_orphaned_runs
-from deployments.embedded.prefect_server import HOST, port_error
-from deployments.embedded.stack import READY_FD_VARIABLE, WEBHOOK_PORT_HINT
-from deployments.webhooks.server import serve_webhooks
+from deployments.embedded.stack import READY_FD_VARIABLE
 from models.errors import AvatarsError
 from models.settings import Settings
 from services.api_key import resolve_api_key
+from services.context import app_context
 from services.credentials_block import ArgilCredentials
 from services.prefect_patches import install_hooks
+from services.webhook_handler import handle_deliveries
 
 NAME = "avatars"
 MAX_CONCURRENT_RUNS = 4
@@ -41,17 +40,18 @@ def log_warnings_to_stderr() -> None:
     ensure_logging_setup()  # a later call would remove our handler
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.getLogger("deployments").addHandler(handler)
+    for package in ("deployments", "services"):
+        logging.getLogger(package).addHandler(handler)
 
 
 async def serve() -> None:
-    """Run the runner and the webhook receiver until SIGTERM.
+    """Run the runner until SIGTERM, and handle webhook deliveries if a token is configured.
 
     First reschedules the orphaned runs of an earlier runner, for example one that was killed. Schedules stay
     active on exit, so that another runner can take over.
 
     Raises:
-        AvatarsError: The settings, the API key, or the port of the webhook receiver cannot be used.
+        AvatarsError: The settings, the API key or the ledger cannot be used.
     """
     if count := await reschedule_orphaned_runs():
         logger.warning("%d orphaned runs of an earlier runner were rescheduled", count)
@@ -65,28 +65,16 @@ async def serve() -> None:
     use_forkserver()
     runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
     await add_to_runner(runner, settings)
-    async with _webhook_server(settings) as url:
-        await _run_until_signal(runner, url or "")
-
-
-@contextlib.asynccontextmanager
-async def _webhook_server(settings: Settings) -> AsyncIterator[str | None]:
-    """Serve the webhook receiver and yield its base URL; yield None if no token is configured."""
-    if settings.avatars_webhook_token is None:
-        yield None
-        return
-    port = settings.avatars_webhook_port
     async with contextlib.AsyncExitStack() as stack:
-        try:
-            url = await stack.enter_async_context(serve_webhooks(settings, host=HOST, port=port))
-        except OSError as error:
-            raise port_error(port, error, hint=WEBHOOK_PORT_HINT) from None
-        yield url
+        if settings.avatars_webhook_token is not None:
+            context = await stack.enter_async_context(app_context())
+            await stack.enter_async_context(handle_deliveries(context.deliveries))
+        await _run_until_signal(runner)
 
 
-async def _run_until_signal(runner: Runner, webhook_url: str) -> None:
+async def _run_until_signal(runner: Runner) -> None:
     if descriptor := os.environ.pop(READY_FD_VARIABLE, None):
-        os.write(int(descriptor), f"{webhook_url}\n".encode())
+        os.write(int(descriptor), b"ready\n")
         os.close(int(descriptor))
     running = asyncio.create_task(runner.start())
     # At its first await the runner has installed its own SIGTERM handler, which interrupts its loop. Replace it.
