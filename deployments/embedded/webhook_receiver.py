@@ -15,6 +15,7 @@ from typing import Self
 
 from deployments.embedded.child_process import run_child
 from deployments.embedded.prefect_server import HOST, port_error
+from deployments.webhooks.limits import LISTEN_BACKLOG
 from models.clock import Clock, SystemClock
 
 MODULE = "deployments.webhooks.receiver_process"
@@ -33,7 +34,7 @@ def bind_receiver(port: int) -> socket.socket:
         SettingsError: The port cannot be bound.
     """
     try:
-        return socket.create_server((HOST, port))
+        return socket.create_server((HOST, port), backlog=LISTEN_BACKLOG)
     except OSError as error:
         raise port_error(port, error, hint=PORT_HINT) from None
 

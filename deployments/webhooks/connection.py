@@ -220,7 +220,7 @@ class Connection(asyncio.Protocol):
         if self._phase is _Phase.CLOSING:
             return
         self._phase = _Phase.CLOSING
-        self._pool.unprotect(self)
+        self._pool.mark_answered(self)
         self._set_timer(self._limits.linger_seconds, self._transport.abort)
         if response.is_error:
             status = f"{response.status.value} {response.status.phrase}"

@@ -15,7 +15,7 @@ class Evictable(Protocol):
 
 
 class ConnectionPool:
-    """Counts connections; those with a delivery of Argil's are protected.
+    """Counts connections, and evicts one if there are too many; those with a delivery of Argil's are protected.
 
     Many half-open connections therefore keep no delivery out: each takes the place of an older one of their own. A
     delivery would have to be slower than as many new connections as the pool has places.
@@ -25,35 +25,38 @@ class ConnectionPool:
         """`max_protected` is below `max_connections`, so that some connection can always be evicted."""
         self._max_connections = max_connections
         self._max_protected = max_protected
-        self._evictable: dict[Evictable, None] = {}  # oldest first
+        # Ordered by age. Those that have their response are evicted before those that wait for one.
+        self._unanswered: dict[Evictable, None] = {}
+        self._answered: dict[Evictable, None] = {}
         self._protected: set[Evictable] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, connection: Evictable) -> None:
         """Add a connection; if there are too many, evict the oldest without protection, possibly this one."""
-        self._evictable[connection] = None
-        if len(self._evictable) + len(self._protected) > self._max_connections:
-            oldest = next(iter(self._evictable))
+        self._unanswered[connection] = None
+        if len(self._unanswered) + len(self._answered) + len(self._protected) > self._max_connections:
+            oldest = next(iter(self._answered or self._unanswered))
             self.discard(oldest)  # before it is evicted: asyncio reports its end later
             oldest.evict()
 
     def protect(self, connection: Evictable) -> bool:
-        """Protect a connection from eviction; return false if too many are protected."""
+        """Protect an unanswered connection from eviction; return false if too many are protected."""
         if len(self._protected) >= self._max_protected:
             return False
-        self._evictable.pop(connection, None)
+        self._unanswered.pop(connection, None)
         self._protected.add(connection)
         return True
 
-    def unprotect(self, connection: Evictable) -> None:
-        """Make a connection evictable again, as the youngest."""
-        if connection in self._protected:
-            self._protected.remove(connection)
-            self._evictable[connection] = None
+    def mark_answered(self, connection: Evictable) -> None:
+        """Note that a connection has its response, unless it was evicted."""
+        if connection in self._protected or connection in self._unanswered:
+            self.discard(connection)
+            self._answered[connection] = None
 
     def discard(self, connection: Evictable) -> None:
         """Remove a connection that has ended."""
-        self._evictable.pop(connection, None)
+        self._unanswered.pop(connection, None)
+        self._answered.pop(connection, None)
         self._protected.discard(connection)
 
     def start(self, work: Coroutine[None, None, None]) -> None:
@@ -68,6 +71,6 @@ class ConnectionPool:
             _, unfinished = await asyncio.wait(self._tasks, timeout=timeout_seconds)
             for task in unfinished:
                 task.cancel()
-        for connection in [*self._evictable, *self._protected]:
+        for connection in [*self._unanswered, *self._answered, *self._protected]:
             connection.evict()
         await asyncio.sleep(0)  # asyncio closes their sockets in its next iteration

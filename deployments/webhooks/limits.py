@@ -12,8 +12,9 @@ class ReceiverLimits:
     Behind a proxy all connections have one address, so no limit is per address.
     """
 
-    connections: int = 256
-    """Open connections. A further one replaces the oldest that has not sent the token yet."""
+    connections: int = 512
+    """Open connections. A further one replaces the oldest that has not sent the token yet. Between the acceptance
+    of a connection and the first read from it, asyncio accepts up to three times MAX_ACCEPTS others."""
     head_seconds: float = 5.0
     """From the connection to the end of the header section. A proxy sends it at once."""
     head_bytes: int = 16 * 1024
@@ -43,8 +44,10 @@ class ReceiverLimits:
 
 
 DEFAULT_LIMITS = ReceiverLimits()
-LISTEN_BACKLOG = 128
-"""Connections that the kernel keeps until the receiver accepts them."""
+MAX_ACCEPTS = 128
+"""Connections that asyncio accepts before it reads from the others."""
+LISTEN_BACKLOG = 1024
+"""Connections that the kernel keeps until the receiver accepts them, for example while it is restarted."""
 MAX_OPEN_FILES = 1024
 """RLIMIT_NOFILE of the receiver: its connections, those that it is closing, and the database."""
 NICENESS = 10

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from deployments.webhooks.connection import Connection
 from deployments.webhooks.connection_pool import ConnectionPool
 from deployments.webhooks.event_summary import EventSummary
-from deployments.webhooks.limits import DEFAULT_LIMITS, LISTEN_BACKLOG, ReceiverLimits
+from deployments.webhooks.limits import DEFAULT_LIMITS, LISTEN_BACKLOG, MAX_ACCEPTS, ReceiverLimits
 from deployments.webhooks.responses import (
     ACCEPTED,
     BUSY,
@@ -108,8 +108,9 @@ async def serve_receiver(receiver: Receiver, listener: socket.socket) -> AsyncIt
     limits = receiver.limits
     pool = ConnectionPool(limits.connections, limits.pending_deliveries)
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(receiver, pool, limits, receiver.events), sock=listener, backlog=LISTEN_BACKLOG
+        lambda: Connection(receiver, pool, limits, receiver.events), sock=listener, backlog=MAX_ACCEPTS
     )
+    listener.listen(LISTEN_BACKLOG)  # asyncio has set it to MAX_ACCEPTS
     try:
         yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:

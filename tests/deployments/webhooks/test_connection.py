@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import resource
 import socket
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from deployments.webhooks.limits import DEFAULT_LIMITS, ReceiverLimits
+from deployments.webhooks.limits import DEFAULT_LIMITS, MAX_ACCEPTS, ReceiverLimits
 from deployments.webhooks.receiver import Receiver, serve_receiver
 from models.clock import SystemClock
 from models.webhook import WebhookDelivery
@@ -460,6 +461,66 @@ async def test_endless_requests_take_no_memory(server: Server) -> None:
         writer.close()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert after - before < 16 * 1024
+
+
+async def test_waiting_connections_are_read_before_they_are_evicted() -> None:
+    """All have sent their requests when the receiver accepts the first one."""
+    count = 3 * MAX_ACCEPTS + 50
+    async with running(connections=3 * MAX_ACCEPTS, pending_deliveries=count) as server:
+        with contextlib.ExitStack() as stack:
+            senders = []
+            for _ in range(count):
+                sender = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                sender.sendall(request())
+                sender.setblocking(False)  # the name of the method says it
+                senders.append(sender)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                loop = asyncio.get_running_loop()
+                responses = await asyncio.gather(*(loop.sock_recv(sender, 1000) for sender in senders))
+    assert {status(response) for response in responses} == {202}
+
+
+async def test_mutated_requests_get_one_response_and_no_error(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception in the protocol would be logged by asyncio, once per request."""
+    rng = random.Random(11)  # noqa: S311  # reproducible
+    samples = [*ACCEPTED.values(), *(data for data in AMBIGUOUS.values() if len(data) < 1000)]
+    parts = [
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\x00",
+        b" ",
+        b":",
+        b"0",
+        b"-",
+        b"//",
+        b"%00",
+        b"\xff",
+        b"[",
+        b"*",
+        LENGTH,
+        CHUNKED,
+    ]
+
+    def mutate(data: bytes) -> bytes:
+        for _ in range(rng.randint(1, 4)):
+            start = rng.randrange(len(data) + 1)
+            data = data[:start] + rng.choice(parts) + data[start + rng.choice((0, 0, 1, 9)) :]
+        return data
+
+    async def send(data: bytes) -> None:
+        reader, writer = await server.open(data)
+        writer.write_eof()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            response = await reader.read()
+        writer.close()
+        assert response.count(b"HTTP/1.1 ") == 1 + response.startswith(b"HTTP/1.1 100"), data
+
+    for _ in range(40):
+        await asyncio.gather(*(send(mutate(rng.choice(samples))) for _ in range(25)))
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_fewer_deliveries_than_connections_are_protected() -> None:
