@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterable
 
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [!\"$-~]+ HTTP/1\.([01])")
-"""One space between the parts, and a target without control characters, white space and fragment."""
+"""One space between the parts, and a target without control characters, white space and fragment.
+
+llhttp also skips empty lines before the request line, and line feeds without a carriage return."""
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """A host name, an IPv4 address or an IPv6 address in brackets, with an optional port."""
 

@@ -153,9 +153,7 @@ class Connection(asyncio.Protocol):
         self._head += data[: self._limits.head_bytes]
         found = self._head.find(_HEAD_END, max(length - len(_HEAD_END) + 1, 0))
         end = len(self._head) if found < 0 else found + len(_HEAD_END)
-        if self._head.startswith((b"\r", b"\n")):  # llhttp skips empty lines, even those without a carriage return
-            self._respond(BAD_REQUEST.with_text("the request must begin with its request line"))
-        elif end >= self._limits.head_bytes:
+        if end >= self._limits.head_bytes:
             self._respond(HEAD_TOO_LARGE)
         else:
             self._parser.feed_data(data[: end - length])  # also an incomplete head, to refuse garbage at once
