@@ -1,7 +1,7 @@
 """One connection of the webhook receiver: reads one request, sends one response and closes.
 
 Strangers can reach the receiver. It therefore does less than a general HTTP server, and is stricter: a connection
-serves one request, every phase has limits, and there is no access log, which would contain the token. httptools
+serves one request, every phase has limits, and paths are not logged, because they contain the token. httptools
 parses. models/http_framing.py refuses what httptools accepts although another server could read it differently
 (docs/adr/0013-webhook-connections.md).
 """
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
         return self._phase is _Phase.HANDLING
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
-        """Forget the connection. A complete delivery is stored all the same."""
+        """Remove the connection from the pool. A complete delivery is stored all the same."""
         self._phase = _Phase.CLOSING
         self._set_timer(None)
         self._pool.discard(self)
