@@ -52,18 +52,15 @@ def up(
     with contextlib.ExitStack() as stack:
         videos = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else []
         settings = Settings.load()
-        from deployments.embedded.prefect_server import find_free_port
-        from deployments.embedded.stack import WEBHOOK_PORT_HINT, embedded_stack
+        from deployments.embedded.stack import embedded_stack
 
-        if settings.avatars_webhook_token is not None:  # report a port in use before the servers start
-            find_free_port(settings.avatars_webhook_port, hint=WEBHOOK_PORT_HINT)
         if code := _run_module(LEDGER, "cli", "db", "upgrade"):
             return code
         running = stack.enter_context(embedded_stack(print_status, port, settings))
-        if simulate and (
-            code := _run_module(SERVICE, "cli", "webhook", "register", "--url", running.webhook_url or "")
-        ):
-            return code
+        if simulate and running.receiver:
+            register = ("cli", "webhook", "register", "--url", running.receiver.url)
+            if code := _run_module(SERVICE, *register):
+                return code
         _print_addresses(running, settings, videos)
         while not stop_requested.wait(HEALTH_CHECK_SECONDS):
             running.check_processes()
@@ -103,8 +100,8 @@ def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[st
     api = redact_url(running.api_url)
     lines = {"Prefect UI": api.removesuffix("/api"), "Prefect API": api, "Argil": settings.argil_api_url}
     lines["ledger"] = redact_url(settings.avatars_database_url.get_secret_value())
-    if running.webhook_url:
-        lines["webhooks"] = f"{running.webhook_url}{RECEIVER_PATH}…"
+    if running.receiver:
+        lines["webhooks"] = f"{running.receiver.url}{RECEIVER_PATH}…"
     for label, value in lines.items():
         stdout_console.print(f"{label:14}{value}", markup=False, soft_wrap=True)
     for video in videos:

@@ -65,6 +65,8 @@ PREFECT_CLIENT = InheritedVariables((*_EVERY_PROCESS, *PREFECT), withheld=PREFEC
 """A process that calls the Prefect API only."""
 LEDGER = InheritedVariables((*_EVERY_PROCESS, *POSTGRESQL, "AVATARS_*"), withheld=("AVATARS_WEBHOOK_TOKEN",))
 """A process that opens the ledger only."""
+WEBHOOK_RECEIVER = InheritedVariables((*_EVERY_PROCESS, *POSTGRESQL, "AVATARS_*"))
+"""The webhook receiver, which strangers can reach: the ledger and the webhook token."""
 SERVICE = InheritedVariables(
     (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_*", "ARGIL_*"), withheld=PREFECT_SERVER_ONLY
 )

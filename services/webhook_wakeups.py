@@ -1,4 +1,4 @@
-"""Wakes up the training monitors of this process: one poller reads the stored deliveries for all of them."""
+"""Wake-ups by the stored webhook deliveries, which one poller per process reads for all its training monitors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,51 @@ POLL_SECONDS = 1.0
 logger = logging.getLogger(__name__)
 
 
+async def follow_deliveries(
+    deliveries: WebhookDeliveryRepository,
+    on_delivery: Callable[[str], None],
+    *,
+    started: asyncio.Event,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Call `on_delivery` with the avatar id of each delivery that arrives from now on, until cancelled.
+
+    The deliveries are read once per POLL_SECONDS. If the database fails, only wake-ups are lost, and one message is
+    logged until it works again.
+
+    Args:
+        deliveries: The stored deliveries.
+        on_delivery: Called in the order of arrival.
+        started: Set once later deliveries are noticed.
+        sleep: Waits between two reads.
+    """
+    latest_id: int | None = None
+    is_failing = False
+    while True:
+        try:
+            if latest_id is None:
+                latest_id = await deliveries.latest_id()
+            else:
+                for delivery_id, avatar_id in await deliveries.list_after(latest_id):
+                    latest_id = delivery_id
+                    on_delivery(avatar_id)
+            is_failing = False
+        except DatabaseError as error:
+            if not is_failing:
+                logger.warning(
+                    "webhook deliveries cannot be read; avatars are polled at their intervals: %s", error
+                )
+            is_failing = True
+        finally:
+            started.set()
+        await sleep(POLL_SECONDS)
+
+
 class WebhookWakeups:
     """Calls the subscriber of an avatar when a webhook delivery for it arrives.
 
-    The deliveries are read once per POLL_SECONDS while there are subscribers. Deliveries from before a subscription
-    are ignored, since a training monitor polls once when it starts. If the database fails, only wake-ups are
-    lost.
+    The deliveries are read while there are subscribers. Deliveries from before a subscription are ignored, since a
+    training monitor polls once when it starts.
     """
 
     def __init__(
@@ -43,7 +82,10 @@ class WebhookWakeups:
         try:
             if self._poll_task is None:
                 self._started = asyncio.Event()
-                self._poll_task = asyncio.create_task(self._poll(self._started))
+                following = follow_deliveries(
+                    self._deliveries, self._dispatch, started=self._started, sleep=self._sleep
+                )
+                self._poll_task = asyncio.create_task(following)
             await self._started.wait()
             yield
         finally:
@@ -55,29 +97,6 @@ class WebhookWakeups:
                 poll_task.cancel()
                 await asyncio.wait((poll_task,))
 
-    async def _poll(self, started: asyncio.Event) -> None:
-        latest_id: int | None = None
-        is_failing = False
-        while True:
-            try:
-                latest_id = await self._dispatch_after(latest_id)
-                is_failing = False
-            except DatabaseError as error:
-                if not is_failing:
-                    logger.warning(
-                        "webhook deliveries cannot be read; avatars are polled at their intervals: %s", error
-                    )
-                is_failing = True
-            finally:
-                started.set()
-            await self._sleep(POLL_SECONDS)
-
-    async def _dispatch_after(self, latest_id: int | None) -> int:
-        """Call the subscribers of all deliveries after `latest_id` and return the latest id; None only reads it."""
-        if latest_id is None:
-            return await self._deliveries.latest_id()
-        for delivery_id, avatar_id in await self._deliveries.list_after(latest_id):
-            latest_id = delivery_id
-            for on_wakeup in self._callbacks.get(avatar_id, ()):
-                on_wakeup()
-        return latest_id
+    def _dispatch(self, avatar_id: str) -> None:
+        for on_wakeup in self._callbacks.get(avatar_id, ()):
+            on_wakeup()

@@ -1,25 +1,39 @@
-"""Webhook deliveries: each stored once before it is processed, and read by pollers in order."""
+"""Webhook deliveries: each stored once before it is processed, read by pollers in order, and deleted when old.
+
+Senders decide how many deliveries there are, so the table is bounded by age and by number. Pollers read new rows
+once per second. All that a deleted row could still show is that a delivery is a duplicate, which saves one poll.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
+from datetime import timedelta
 from itertools import islice
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from models.clock import Clock
 from models.tables import duplicate_table, provisioning_table, webhook_delivery_table
 from models.webhook import WebhookDelivery
 from store.database import Database
-from store.upsert import insert_or_ignore
 
 PAGE_SIZE = 1000
 ERASED_BODY = "{}"
 """Stored instead of the body of a delivery about an erased person: Argil still has the name."""
+MAX_DELIVERIES = 50_000
+"""Rows that are kept; the oldest are deleted first. With the largest bodies they take about 250 MB."""
+MAX_AGE = timedelta(days=30)
+"""How long a delivery is kept. The newest one is kept longer, so that ids only increase."""
+PRUNE_BATCH_SIZE = 100
+"""Old rows that a transaction deletes in addition to as many as it inserts; other writers wait for milliseconds."""
 _ADVISORY_LOCK_ID = 0x64656C69
-"""PostgreSQL advisory lock that serializes inserts: an arbitrary number that no other code uses."""
+"""PostgreSQL advisory lock that serializes writers: an arbitrary number that no other code uses."""
+
+
+_TABLE = webhook_delivery_table
+_LATEST_ID = select(func.coalesce(func.max(_TABLE.c.id), 0))
 
 
 class WebhookDeliveryRepository:
@@ -55,36 +69,64 @@ class WebhookDeliveryRepository:
             new_digests.discard(delivery.digest)  # a repeated delivery later in the batch is not new
 
     async def _insert(self, batch: Iterable[WebhookDelivery]) -> set[str]:
-        """Insert the deliveries that are not stored yet; return their digests."""
-        statement = insert_or_ignore(webhook_delivery_table, is_sqlite=self._database.is_sqlite)
+        """Insert the deliveries that are not stored yet and return their digests; delete old deliveries."""
+        deliveries = {delivery.digest: delivery for delivery in batch}
         now = self._clock.now()
-        deliveries = list(batch)
 
         def insert_new(connection: Connection) -> set[str]:
-            if not self._database.is_sqlite:
-                # Serialize inserts, so that ids become visible in order and `list_after` never skips one.
-                connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
-            erased = _erased_avatar_ids(connection, {delivery.avatar_id for delivery in deliveries})
-            values = [
-                {**asdict(delivery), "received_at": now}
-                | ({"body": ERASED_BODY} if delivery.avatar_id in erased else {})
-                for delivery in deliveries
-            ]
-            return {row.digest for row in connection.execute(statement, values)}
+            self._serialize(connection)  # so that ids become visible in order and `list_after` never skips one
+            # An ignored insert would use up an id on PostgreSQL, and the ids bound the number of rows.
+            query = select(_TABLE.c.digest).where(_TABLE.c.digest.in_(deliveries))
+            new = deliveries.keys() - set(connection.scalars(query))
+            if new:
+                erased = _erased_avatar_ids(connection, {deliveries[digest].avatar_id for digest in new})
+                rows = [
+                    {**asdict(delivery), "received_at": now}
+                    | ({"body": ERASED_BODY} if delivery.avatar_id in erased else {})
+                    for digest, delivery in deliveries.items()
+                    if digest in new
+                ]
+                connection.execute(insert(_TABLE), rows)
+                self._delete_oldest(connection, len(new) + PRUNE_BATCH_SIZE)
+            return new
 
         return await self._database.write(insert_new)
 
+    async def prune(self) -> int:
+        """Delete at most PRUNE_BATCH_SIZE deliveries that are too old or too many; return how many were deleted."""
+
+        def delete_oldest(connection: Connection) -> int:
+            self._serialize(connection)  # so that two transactions do not wait for each other's rows
+            return self._delete_oldest(connection, PRUNE_BATCH_SIZE)
+
+        return await self._database.write(delete_oldest)
+
+    def _serialize(self, connection: Connection) -> None:
+        """Wait until no other transaction inserts or deletes deliveries; SQLite has only one writer anyway."""
+        if not self._database.is_sqlite:
+            connection.execute(select(func.pg_advisory_xact_lock(_ADVISORY_LOCK_ID)))
+
+    def _delete_oldest(self, connection: Connection, limit: int) -> int:
+        """Delete old rows, at most `limit`: those beyond MAX_DELIVERIES or MAX_AGE, but never the newest one."""
+        newest = connection.execute(_LATEST_ID).scalar_one()
+        query = select(_TABLE.c.id, _TABLE.c.received_at).where(_TABLE.c.id > 0, _TABLE.c.id < newest)
+        oldest = connection.execute(query.order_by(_TABLE.c.id).limit(limit))
+        received_before = self._clock.now() - MAX_AGE
+        ids = [row.id for row in oldest if row.id <= newest - MAX_DELIVERIES or row.received_at < received_before]
+        if ids:
+            connection.execute(delete(_TABLE).where(_TABLE.c.id.in_(ids)))
+        return len(ids)
+
     async def latest_id(self) -> int:
         """Return the id of the newest delivery, or 0: the position from which a poller calls `list_after`."""
-        query = select(func.coalesce(func.max(webhook_delivery_table.c.id), 0))
-        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+        return await self._database.read(lambda connection: connection.execute(_LATEST_ID).scalar_one())
 
     async def list_after(self, delivery_id: int) -> list[tuple[int, str]]:
         """Return (delivery id, avatar id) of at most PAGE_SIZE deliveries after the given id, oldest first."""
         query = (
-            select(webhook_delivery_table.c.id, webhook_delivery_table.c.avatar_id)
-            .where(webhook_delivery_table.c.id > delivery_id)
-            .order_by(webhook_delivery_table.c.id)
+            select(_TABLE.c.id, _TABLE.c.avatar_id)
+            .where(_TABLE.c.id > delivery_id)
+            .order_by(_TABLE.c.id)
             .limit(PAGE_SIZE)
         )
         return await self._database.read(

@@ -199,7 +199,7 @@ class RunningStack:
         return row[0] if row else None
 
     def process_ids(self) -> list[int]:
-        """Return the ids of the processes in the process groups of the server and the runner."""
+        """Return the ids of the processes in the process groups of the server, the runner and the receiver."""
         processes = subprocess.run(
             ["ps", "-eo", "pid=,pgid=,ppid="], capture_output=True, text=True, check=True
         ).stdout

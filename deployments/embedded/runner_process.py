@@ -1,4 +1,4 @@
-"""Registers every deployment, executes their runs and serves the webhook receiver.
+"""Registers every deployment, executes their runs and handles the stored webhook deliveries.
 
 Run as `python -m deployments.embedded.runner_process` by the embedded stack.
 """
@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from prefect.client.orchestration import get_client
@@ -21,16 +21,16 @@ from prefect.runner import Runner
 from deployments.catalog import add_to_runner
 from deployments.embedded.forkserver_runner import use_forkserver
 from deployments.embedded.orphaned_runs import delete_missed_runs, reschedule_orphaned_runs
-from deployments.embedded.prefect_server import HOST, port_error
-from deployments.embedded.stack import READY_FD_VARIABLE, STACK_ID_VARIABLE, WEBHOOK_PORT_HINT
+from deployments.embedded.stack import READY_FD_VARIABLE, STACK_ID_VARIABLE
 from deployments.embedded.stack_lease import StackLease
-from deployments.webhooks.server import serve_webhooks
 from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.settings import Settings
 from services.api_key import resolve_api_key
+from services.context import app_context
 from services.credentials_block import ArgilCredentials
 from services.prefect_patches import install_hooks, patch_runner_requests
+from services.webhook_handler import handle_deliveries
 
 NAME = "avatars"
 MAX_CONCURRENT_RUNS = 4
@@ -50,14 +50,13 @@ def log_warnings_to_stderr() -> None:
 
 
 async def serve() -> None:
-    """Run the runner and the webhook receiver until SIGTERM.
+    """Run the runner until SIGTERM, and handle webhook deliveries if a token is configured.
 
     First acquires the lease on the Prefect API, then reschedules the orphaned runs of an earlier runner, for
     example one that was killed. Schedules stay active on exit, so that another runner can take over.
 
     Raises:
-        AvatarsError: The settings, the API key or the port of the webhook receiver cannot be used, or another stack
-            uses the Prefect API.
+        AvatarsError: The settings, the API key or the ledger cannot be used, or another stack uses the Prefect API.
     """
     async with get_client() as client:
         lease = StackLease(client, os.environ.pop(STACK_ID_VARIABLE), SystemClock())
@@ -92,28 +91,16 @@ async def _serve() -> None:
     patch_runner_requests()
     runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
     await add_to_runner(runner, settings)
-    async with _webhook_server(settings) as url:
-        await _run_until_signal(runner, url or "")
-
-
-@contextlib.asynccontextmanager
-async def _webhook_server(settings: Settings) -> AsyncIterator[str | None]:
-    """Serve the webhook receiver and yield its base URL; yield None if no token is configured."""
-    if settings.avatars_webhook_token is None:
-        yield None
-        return
-    port = settings.avatars_webhook_port
     async with contextlib.AsyncExitStack() as stack:
-        try:
-            url = await stack.enter_async_context(serve_webhooks(settings, host=HOST, port=port))
-        except OSError as error:
-            raise port_error(port, error, hint=WEBHOOK_PORT_HINT) from None
-        yield url
+        if settings.avatars_webhook_token is not None:
+            context = await stack.enter_async_context(app_context())
+            await stack.enter_async_context(handle_deliveries(context.deliveries))
+        await _run_until_signal(runner)
 
 
-async def _run_until_signal(runner: Runner, webhook_url: str) -> None:
+async def _run_until_signal(runner: Runner) -> None:
     if descriptor := os.environ.pop(READY_FD_VARIABLE, None):
-        os.write(int(descriptor), f"{webhook_url}\n".encode())
+        os.write(int(descriptor), b"ready\n")
         os.close(int(descriptor))
     running = asyncio.create_task(runner.start())
     # At its first await the runner has installed its own SIGTERM handler, which interrupts its loop. Replace it.

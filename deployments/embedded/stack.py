@@ -1,4 +1,4 @@
-"""The embedded stack: a Prefect server, and a runner that registers every deployment and executes its runs.
+"""The embedded stack: a Prefect server, a runner that executes the runs of all deployments, a webhook receiver.
 
 Does not import Prefect: this process only starts and monitors the others, and stays small.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 from deployments.embedded.child_process import run_child
 from deployments.embedded.prefect_server import embedded_home, open_in_home, prefect_server
+from deployments.embedded.webhook_receiver import WebhookReceiver, bind_receiver
 from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE
 from models.errors import PrefectError
 from models.settings import Settings
@@ -28,24 +29,24 @@ CLEANUP_TIMEOUT_SECONDS = 60.0
 READY_FD_VARIABLE = "AVATARS_READY_DESCRIPTOR"
 """The variable with the file descriptor of the readiness pipe.
 
-The runner writes one line once every deployment is registered: the base URL of its webhook receiver, empty if it
-has none.
+The runner writes one line once every deployment is registered and later webhook deliveries are noticed.
 """
 STACK_ID_VARIABLE = "AVATARS_STACK_ID"
 """The variable with the id of this stack, under which its runner holds the lease on the Prefect API."""
-WEBHOOK_PORT_HINT = "set AVATARS_WEBHOOK_PORT to another port; 0 selects a free port"
 
 
 @dataclass(frozen=True)
 class EmbeddedStack:
-    """A running stack: the URLs of its Prefect API and webhook receiver, and its processes by name."""
+    """A running stack: the URL of its Prefect API, its processes by name, and its webhook receiver, if any."""
 
     api_url: str
-    webhook_url: str | None
     processes: Mapping[str, subprocess.Popen[bytes]]
+    receiver: WebhookReceiver | None
 
     def check_processes(self) -> None:
-        """Raise PrefectError if one of the processes has exited."""
+        """Raise PrefectError if one of the processes has exited, and restart the webhook receiver if it has."""
+        if self.receiver is not None:
+            self.receiver.ensure_running()
         for name, process in self.processes.items():
             if process.poll() is not None:
                 raise PrefectError(
@@ -68,10 +69,12 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
         settings: The settings of this process.
 
     Raises:
-        SettingsError: The port is in use, or no API key can be found.
+        SettingsError: A port is in use, or no API key can be found.
         PrefectError: The stack does not become ready.
     """
     with contextlib.ExitStack() as stack:
+        has_receiver = settings.avatars_webhook_token is not None
+        listener = stack.enter_context(bind_receiver(settings.avatars_webhook_port)) if has_receiver else None
         processes: dict[str, subprocess.Popen[bytes]] = {}
         configured_url, password, database, may_have_credentials = _query_prefect_connection()
         if not settings.avatars_credentials_block or not may_have_credentials:
@@ -96,8 +99,10 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
             STACK_ID_VARIABLE: uuid.uuid4().hex,
         }
         stack.callback(_recover_orphaned_runs, environment, processes)
-        processes["runner"], webhook_url = stack.enter_context(_start_runner(environment))
-        yield EmbeddedStack(url, webhook_url, processes)
+        processes["runner"] = stack.enter_context(_start_runner(environment))
+        # The receiver starts last, so that the runner notices every delivery that it stores.
+        receiver = stack.enter_context(WebhookReceiver(listener, say)) if listener else None
+        yield EmbeddedStack(url, processes, receiver)
 
 
 @contextlib.contextmanager
@@ -119,7 +124,7 @@ def _exclusive_lock(home: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _start_runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str | None]]:
+def _start_runner(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     read_fd, write_fd = os.pipe()
     runner_environment = {**environment, READY_FD_VARIABLE: str(write_fd)}
     with run_child(
@@ -140,7 +145,7 @@ def _start_runner(environment: dict[str, str]) -> Iterator[tuple[subprocess.Pope
             raise PrefectError(
                 f"the runner did not start (exit code {runner.poll()})", hint="read its output above"
             )
-        yield runner, line.decode().strip() or None
+        yield runner
 
 
 def _query_prefect_connection() -> tuple[str | None, dict[str, str], dict[str, str], bool]:

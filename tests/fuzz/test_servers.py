@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.webhooks.receiver import create_app, serve_receiver
+from deployments.webhooks.limits import DEFAULT_LIMITS
+from deployments.webhooks.receiver import Receiver, serve_receiver
 from simulator.server import ArgilSimulator, run_argil
 from simulator.uvicorn_thread import serve_in_thread
 from store import migrate
@@ -146,13 +149,13 @@ def receiver_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     urls: list[str] = []
     loop = asyncio.new_event_loop()
 
-    async def wake_up(_avatar_id: str) -> None: ...
-
     async def serve() -> None:
         database = Database(f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('receiver') / 'ledger.db'}")
         await migrate.upgrade(database)
-        app = create_app(TOKEN, WebhookDeliveryRepository(database, FakeClock()), wake_up)
-        async with serve_receiver(app, host="127.0.0.1", port=0) as url:
+        deliveries = WebhookDeliveryRepository(database, FakeClock())
+        limits = replace(DEFAULT_LIMITS, request_burst=10**6)
+        receiver = Receiver(TOKEN, deliveries, FakeClock(), limits)
+        async with serve_receiver(receiver, socket.create_server(("127.0.0.1", 0))) as url:
             urls.append(url)
             ready.set()
             await stop.wait()

@@ -73,6 +73,9 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "WebhookDeliveryRepository.list_after": lambda ledger, _: WebhookDeliveryRepository(
         ledger.database, FakeClock()
     ).list_after(TERMINAL_COUNT - 5),
+    "WebhookDeliveryRepository.prune": lambda ledger, _: WebhookDeliveryRepository(
+        ledger.database, FakeClock()
+    ).prune(),
     "QuarantineRepository.find_provisioning_for": lambda ledger, _: QuarantineRepository(
         ledger.database, FakeClock()
     ).find_provisioning_for(RecordingIdentity.from_facts("https://a.example/a", CONTENT_FACTS)),

@@ -6,14 +6,14 @@ import asyncio
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from models.errors import DatabaseError
 from models.tables import webhook_delivery_table
 from models.webhook import MAX_STORED_BODY_CHARACTERS, WebhookDelivery
 from store import webhook_deliveries as module
 from store.database import Database
-from store.webhook_deliveries import WebhookDeliveryRepository
+from store.webhook_deliveries import MAX_AGE, WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 
@@ -109,3 +109,77 @@ async def test_unreachable_database_raises_database_error(clock: FakeClock) -> N
             await call
         assert "canary" not in str(caught.value)
     await database.close()
+
+
+# Bounds
+
+
+async def count(database: Database) -> int:
+    query = select(func.count()).select_from(webhook_delivery_table)
+    return await database.read(lambda connection: connection.execute(query).scalar_one())
+
+
+async def test_number_of_deliveries_is_bounded(
+    deliveries: WebhookDeliveryRepository, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_DELIVERIES", 5)
+    for number in range(12):
+        await deliveries.add(make_delivery(f"a-{number}"))
+        assert await count(database) <= 5
+    await asyncio.gather(*(deliveries.add(make_delivery(f"b-{number}")) for number in range(12)))
+    kept = await deliveries.list_after(0)
+    assert len(kept) == 5
+    assert [delivery_id for delivery_id, _ in kept] == list(range(20, 25))
+
+
+async def test_old_deliveries_are_deleted_with_the_next_one(
+    deliveries: WebhookDeliveryRepository, clock: FakeClock
+) -> None:
+    await deliveries.add(make_delivery("a-1"))
+    clock.advance(MAX_AGE.total_seconds() / 2)
+    await deliveries.add(make_delivery("a-2"))
+    clock.advance(MAX_AGE.total_seconds() / 2 + 1)
+    await deliveries.add(make_delivery("a-3"))
+    assert [avatar_id for _, avatar_id in await deliveries.list_after(0)] == ["a-2", "a-3"]
+
+
+async def test_pruning_keeps_the_newest_delivery_and_its_id(
+    deliveries: WebhookDeliveryRepository, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PRUNE_BATCH_SIZE", 2)
+    for number in range(6):
+        await deliveries.add(make_delivery(f"a-{number}"))
+    newest = await deliveries.latest_id()
+    assert await deliveries.prune() == 0
+    clock.advance(MAX_AGE.total_seconds() + 1)
+    assert [await deliveries.prune() for _ in range(4)] == [2, 2, 1, 0]
+    assert await deliveries.list_after(0) == [(newest, "a-5")]
+    await deliveries.add(make_delivery("a-6"))
+    assert await deliveries.list_after(newest) == [(newest + 1, "a-6")]
+
+
+async def test_large_table_shrinks_in_small_steps(
+    deliveries: WebhookDeliveryRepository, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        await deliveries.add(make_delivery(f"a-{number}"))
+    monkeypatch.setattr(module, "MAX_DELIVERIES", 3)
+    monkeypatch.setattr(module, "PRUNE_BATCH_SIZE", 2)
+    await deliveries.add(make_delivery("b-1"))
+    assert await count(database) == 8  # one more, and three fewer
+    assert await deliveries.prune() == 2
+    assert await count(database) == 6
+
+
+async def test_repeated_deliveries_evict_nothing(
+    deliveries: WebhookDeliveryRepository, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would if they used up ids, as an ignored insert does on PostgreSQL."""
+    monkeypatch.setattr(module, "MAX_DELIVERIES", 5)
+    for number in range(5):
+        await deliveries.add(make_delivery(f"a-{number}"))
+    for _ in range(10):
+        assert not await deliveries.add(make_delivery("a-0"))
+    assert await count(database) == 5
+    await deliveries.add(make_delivery("a-5"))
+    assert [avatar_id for _, avatar_id in await deliveries.list_after(0)] == [f"a-{n}" for n in range(1, 6)]

@@ -17,8 +17,8 @@ from tests.stack import RunningStack, wait_for
 
 RUNS = 50
 MAX_MEGABYTES = 600
-IDLE_PROCESSES = 4
-"""The server, the runner, and the two processes from which runs are forked."""
+IDLE_PROCESSES = 5
+"""The server, the runner, the two processes from which runs are forked, and the webhook receiver."""
 FINISH_TIMEOUT_SECONDS = 180
 """How long after the end of the last training the last run may finish."""
 

@@ -14,9 +14,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.receiver_attack import HALF_OPEN_CONNECTIONS, ReceiverAttack
 from tests.stack import RunningStack, wait_for
+
+LOGGED_KINDS = 4
+"""400, 408, 431 and 503."""
 
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -176,6 +181,20 @@ def test_webhook_resumes_a_suspended_run(up: RunningStack) -> None:
     assert up.api.wait_for_final_state(run_id)["name"] == "Ready"
     assert "Suspended" in [state["name"] for state in up.api.states(run_id)]
     assert up.api.call("PATCH", f"/deployments/{reconcile}", {"paused": False}).status_code == 204
+
+
+def test_attack_on_the_receiver_delays_no_run(up: RunningStack) -> None:
+    """The attack lasts from before the run until its end."""
+    address = ("127.0.0.1", int(up.environment["AVATARS_WEBHOOK_PORT"]))
+    with ReceiverAttack(address) as attack:
+        wait_for(lambda: attack.opened > HALF_OPEN_CONNECTIONS or None, "the attack")
+        created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Attacked")})
+        assert up.api.wait_for_final_state(created.json()["id"])["name"] == "Ready"
+        assert httpx.get(f"http://127.0.0.1:{address[1]}/health", trust_env=False).text == '{"status":"ok"}'
+        assert attack.is_alive()
+    output = (up.home / "up.log").read_text()
+    assert "the webhook receiver exited" not in output
+    assert output.count("refused a webhook request") <= LOGGED_KINDS * (1 + attack.seconds / 60)
 
 
 def test_doctor_reports_whether_reconcile_is_scheduled(up: RunningStack) -> None:

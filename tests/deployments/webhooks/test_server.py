@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import socket
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,13 +18,11 @@ import pytest
 
 from clients.training_monitor import MonitorResult
 from clients.webhook_registration import ensure_registered
-from deployments.webhooks.server import serve_webhooks
+from deployments.webhooks.receiver import Receiver, serve_receiver
 from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
 from models.clock import SystemClock
-from models.errors import SettingsError
-from models.settings import Settings
 from models.webhook import SUBSCRIBED_EVENTS, receiver_url
-from services.context import app_context
+from services.context import AppContext, app_context
 from simulator.server import ArgilSimulator
 
 TOKEN = "canary-token-0123456789"
@@ -29,10 +30,11 @@ TIMEOUT_SECONDS = 60.0
 IN_PROGRESS = {"NOT_TRAINED", "TRAINING"}
 
 
-@pytest.mark.usefixtures("simulated")
-async def test_receiver_requires_a_token() -> None:
-    with pytest.raises(SettingsError, match="AVATARS_WEBHOOK_TOKEN is not set"):
-        await serve_webhooks(Settings.load(), host="127.0.0.1", port=0).__aenter__()
+@contextlib.asynccontextmanager
+async def serve_webhooks(context: AppContext) -> AsyncIterator[str]:
+    receiver = Receiver(TOKEN, context.deliveries, SystemClock())
+    async with serve_receiver(receiver, socket.create_server(("127.0.0.1", 0))) as url:
+        yield url
 
 
 @pytest.mark.parametrize(("scenario", "status"), [("", "IDLE"), ("fail", "TRAINING_FAILED")])
@@ -43,16 +45,14 @@ async def test_webhook_ends_a_watch_whose_next_poll_is_far_away(
     scenario: str,
     status: str,
 ) -> None:
-    monkeypatch.setenv("AVATARS_WEBHOOK_TOKEN", TOKEN)
     for bound in ("MIN", "MAX"):
         monkeypatch.setenv(f"AVATARS_POLL_{bound}_SECONDS", "3600")
-    settings = Settings.load()
     polled_statuses: list[str] = []
 
     async def record(avatar: Avatar) -> None:
         polled_statuses.append(avatar.status)
 
-    async with app_context() as context, serve_webhooks(settings, host="127.0.0.1", port=0) as base:
+    async with app_context() as context, serve_webhooks(context) as base:
         await ensure_registered(context.argil, receiver_url(base), TOKEN)
         created = await context.argil.create_avatar(
             CreateAvatarRequest(
@@ -80,7 +80,6 @@ async def test_webhook_ends_a_watch_whose_next_poll_is_far_away(
 async def test_thousand_false_deliveries_do_not_change_outcomes(
     simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AVATARS_WEBHOOK_TOKEN", TOKEN)
     monkeypatch.setenv("AVATARS_REQUESTS_PER_SECOND", "1000")
     for bound in ("MIN", "MAX"):
         monkeypatch.setenv(f"AVATARS_POLL_{bound}_SECONDS", "3600")
@@ -92,7 +91,7 @@ async def test_thousand_false_deliveries_do_not_change_outcomes(
     async def record(avatar: Avatar) -> None:
         final_statuses[avatar.id] = avatar.status
 
-    async with app_context() as context, serve_webhooks(Settings.load(), host="127.0.0.1", port=0) as base:
+    async with app_context() as context, serve_webhooks(context) as base:
         simulated.account.timing = replace(simulated.account.timing, training_seconds=5.0)
         since = SystemClock().now()
         watches = []
