@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
-from cli.console import print_json, stdout_console
+from cli.console import print_json, print_line, stdout_console
 from cli.options import JsonFlag, ProvisioningKey
 from models.clock import SystemClock
 from models.erasure import ErasureReport
@@ -28,7 +28,7 @@ def erase(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
     else:
         stdout_console.print("erased from the ledger; remaining steps:")
         for step in report.remaining_steps:
-            stdout_console.print(f"  - {step}", markup=False, soft_wrap=True)
+            print_line(f"  - {step}")
     return EXIT_OK
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from cli.console import print_status, stdout_console
+from cli.console import print_line, print_status, stdout_console
 from cli.simulated_environment import simulated_environment
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OK
@@ -32,13 +32,13 @@ def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int
                 ensure_sample(name, simulated.videos)
             stdout_console.print("# settings for `avatars`:")
             for name, value in simulated.environment.items():
-                stdout_console.print(f"export {name}={value}", markup=False, soft_wrap=True)
+                print_line(f"export {name}={value}")
             stdout_console.print("\n# sample videos:")
             for name in SAMPLES:
-                stdout_console.print(simulated.media.url(name), markup=False, soft_wrap=True)
+                print_line(simulated.media.url(name))
             stdout_console.print("\n# faults, selected with --extra simulator=NAME (separate several with commas):")
             for scenario in SCENARIOS.values():
-                stdout_console.print(f"{scenario.name:20} {scenario.description}", markup=False, soft_wrap=True)
+                print_line(f"{scenario.name:20} {scenario.description}")
             print_status("ready; press Ctrl-C to stop")
             signal.pause()
     except OSError as error:

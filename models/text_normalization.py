@@ -16,7 +16,8 @@ _KEYCAP = "\u20e3"
 _KEYCAP_BASES = set("0123456789#*")
 _TAGS = range(0xE0020, 0xE0080)
 # A black flag, the tags of a subdivision (gbeng) and the cancel tag: UTS #51, ED-14a. Without the last it is black.
-_SUBDIVISION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+SUBDIVISION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+"""The only text in which tags are shown."""
 _MONGOLIAN_SELECTORS = range(0x180B, 0x1810)
 _VARIATION_SELECTORS = (_MONGOLIAN_SELECTORS, range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _EMOJI_SELECTORS = {"\ufe0e", "\ufe0f"}
@@ -61,9 +62,9 @@ def normalize_name(text: str) -> str:
         ValueError: It contains a character that is invisible or breaks a line; the message names the code point.
     """
     text = trim(text).translate(_NO_BREAK_SPACES)
-    without_flags = _SUBDIVISION_FLAG.sub("x", text)
+    without_flags = SUBDIVISION_FLAG.sub("x", text)
     for position, character in enumerate(without_flags):
-        if not _is_allowed(without_flags, position):
+        if not is_shown(without_flags, position):
             raise ValueError(f"must not contain {describe_character(character)}")
     return text
 
@@ -108,16 +109,13 @@ def describe_character(character: str) -> str:
     return f"U+{ord(character):04X} {name}"
 
 
-def _is_trimmed(character: str) -> bool:
-    """Whether the character is dropped at the ends: white space, or invisible (a flag ends in tags: they stay)."""
-    return character.isspace() or character in _BLANKS or (_is_format(character) and ord(character) not in _TAGS)
+def is_shown(text: str, position: int) -> bool:
+    """Return whether a character has a picture or changes that of its neighbours; a space has one.
 
-
-def _is_format(character: str) -> bool:
-    return unicodedata.category(character) == "Cf" and character not in _VISIBLE_FORMAT_CHARACTERS
-
-
-def _is_allowed(text: str, position: int) -> bool:
+    Args:
+        text: The text, without the flags of SUBDIVISION_FLAG.
+        position: The index of the character.
+    """
     character = text[position]
     if character in _JOINERS:
         return _is_joiner_with_effect(text, position)
@@ -126,6 +124,15 @@ def _is_allowed(text: str, position: int) -> bool:
     return not (
         _is_format(character) or character in _BLANKS or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
     )
+
+
+def _is_trimmed(character: str) -> bool:
+    """Whether the character is dropped at the ends: white space, or invisible (a flag ends in tags: they stay)."""
+    return character.isspace() or character in _BLANKS or (_is_format(character) and ord(character) not in _TAGS)
+
+
+def _is_format(character: str) -> bool:
+    return unicodedata.category(character) == "Cf" and character not in _VISIBLE_FORMAT_CHARACTERS
 
 
 def _is_joiner_with_effect(text: str, position: int) -> bool:

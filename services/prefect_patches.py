@@ -24,6 +24,7 @@ import prefect
 from prefect import Flow, states, task_engine
 from prefect.client.schemas.objects import FlowRun
 
+from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
 from models.redaction import redact
 from services.redaction_hooks import install_redaction
 
@@ -104,7 +105,8 @@ def _is_supported(consequence: str) -> bool:
 
 
 def _redacted_format_exception(error: BaseException, trace: TracebackType | None = None) -> str:
-    return redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+    text = redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+    return shorten(visible_lines(text), MAX_STATE_MESSAGE_CHARACTERS)
 
 
 async def _handle_crash_of_recorded_task(
