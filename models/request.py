@@ -24,7 +24,13 @@ from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.recording_identity import canonical_form
 from models.redaction import contains_secret, redact, redact_url
-from models.text_normalization import normalize_name, normalize_reference, refuse_control_characters, trim
+from models.text_normalization import (
+    normalize_name,
+    normalize_reference,
+    refuse_control_characters,
+    refuse_hidden_characters,
+    trim,
+)
 
 MAX_EXTRAS = 9
 """Argil's schema allows ten pairs; one is reserved for the submission id."""
@@ -58,6 +64,7 @@ def _validate_https_url(url: str) -> str:
         raise ValueError("must not contain a user name or password")
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("must not contain white space or control characters")
+    refuse_hidden_characters(url)  # the others are letters or marks by category
     # A host never receives what follows a #, and programs disagree about a backslash.
     for character, replacement in (("#", "%23"), ("\\", "%5C")):
         if character in url:
@@ -79,7 +86,7 @@ def _reject_secrets(text: str) -> str:
 
 
 def _normalize_extra(text: str) -> str:
-    return trim(refuse_control_characters(text))
+    return refuse_hidden_characters(trim(refuse_control_characters(text)))
 
 
 HttpsUrl = Annotated[

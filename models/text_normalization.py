@@ -61,12 +61,7 @@ def normalize_name(text: str) -> str:
     Raises:
         ValueError: It contains a character that is invisible or breaks a line; the message names the code point.
     """
-    text = trim(text).translate(_NO_BREAK_SPACES)
-    without_flags = SUBDIVISION_FLAG.sub("x", text)
-    for position, character in enumerate(without_flags):
-        if not is_shown(without_flags, position):
-            raise ValueError(f"must not contain {describe_character(character)}")
-    return text
+    return refuse_hidden_characters(trim(text).translate(_NO_BREAK_SPACES))
 
 
 def normalize_reference(text: str) -> str:
@@ -97,6 +92,19 @@ def refuse_control_characters(text: str) -> str:
     """
     for character in text:
         if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            raise ValueError(f"must not contain {describe_character(character)}")
+    return text
+
+
+def refuse_hidden_characters(text: str) -> str:
+    """Return the text unchanged.
+
+    Raises:
+        ValueError: It contains a character that `is_shown` does not show.
+    """
+    without_flags = SUBDIVISION_FLAG.sub("x", text)
+    for position, character in enumerate(without_flags):
+        if not is_shown(without_flags, position):
             raise ValueError(f"must not contain {describe_character(character)}")
     return text
 
