@@ -96,6 +96,7 @@ def test_https_url_is_accepted_unchanged(url: str) -> None:
         ("https://videos.example/a.mp4\n", "must not contain white space or control characters"),
         ("https://videos.example/a\u00a0b.mp4", "must not contain white space or control characters"),
         ("https://videos.example/a\x00.mp4", "must not contain white space or control characters"),
+        ("https://videos.example/a\u3164b.mp4", "must not contain U+3164 HANGUL FILLER"),
         ("https://videos.example/a\x7f.mp4", "must not contain white space or control characters"),
         ("https://videos.example/take#1.mp4", "must not contain #: in the name of a file it must be written %23"),
         ("https://videos.example/a.mp4#", "must not contain #: in the name of a file it must be written %23"),
