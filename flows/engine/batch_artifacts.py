@@ -44,7 +44,7 @@ async def publishing_progress(
             await publisher
     try:
         await acreate_table_artifact(
-            key=f"batch-{run_id}", table=_table(progress), description=_description(progress)
+            key=f"batch-{run_id}", table=table_of_rows(progress), description=_description(progress)
         )
     except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
         log_to_run("the table of rows was not published: %s", type(error).__name__, level=logging.WARNING)
@@ -84,7 +84,8 @@ async def _publish_loop(progress: BatchProgress, run_id: str, monotonic: Callabl
         await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
 
 
-def _table(progress: BatchProgress) -> list[dict[str, str]]:
+def table_of_rows(progress: BatchProgress) -> list[dict[str, str]]:
+    """Return the rows of the table: those that are not READY first, at most MAX_TABLE_ROWS."""
     rows = sorted(progress.rows, key=lambda row: (row.status == Status.READY, row.line))
     return [_table_row(row) for row in rows[:MAX_TABLE_ROWS]]
 
