@@ -25,8 +25,8 @@ NON_TTY_WIDTH = 150
 """Columns of the output if it is not a terminal."""
 
 
-MAX_TERMINAL_CHARACTERS = 4000
-"""Of one text from outside."""
+MAX_TERMINAL_CHARACTERS = 20_000
+"""Of one line. The longest of our own name every avatar and run of a provisioning, for its erasure."""
 
 
 def shown(text: str, style: str = "") -> Text:
