@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 CONTROL_TEXTS = {
     "every C0 character": "".join(map(chr, range(0x20))),
     "DEL": "a\x7fb",
@@ -67,3 +69,9 @@ FORMULAS = (
 
 LONG = "x" * 100_000
 HOSTILE_TEXTS = [*CONTROL_TEXTS.values(), *MARKUP_TEXTS.values(), *FORMULAS, LONG]
+HOSTILE_PARAMETERS = [
+    *(pytest.param(text, id=description) for description, text in (CONTROL_TEXTS | MARKUP_TEXTS).items()),
+    *(pytest.param(text, id=f"formula {number}") for number, text in enumerate(FORMULAS, 1)),
+    pytest.param(LONG, id="long"),
+]
+"""All of them, for `pytest.mark.parametrize`."""

@@ -30,7 +30,7 @@ from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.settings import Settings
 from services.store import open_store
-from tests.hostile_texts import CONTROL_TEXTS, HOSTILE_TEXTS, LONG, MARKUP_TEXTS
+from tests.hostile_texts import CONTROL_TEXTS, HOSTILE_PARAMETERS, LONG, MARKUP_TEXTS
 
 CONTROLS = "".join(text for text in CONTROL_TEXTS.values() if "\0" not in text and text.isprintable() is False)
 STORABLE = CONTROLS.encode("utf-8", "ignore").decode().replace("\0", "")
@@ -96,7 +96,7 @@ def test_json_output_has_each_text_unchanged(
     assert (document[0] if command == "list" else document)["reference"] == STORABLE + MARKUP
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_each_printed_text_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_line(text)
     print_status(text)
@@ -120,7 +120,7 @@ def test_control_characters_are_escaped_even_if_a_command_forgets(capsys: pytest
     assert capsys.readouterr().out == "\\x1b[2J\\u202e:bomb:\n"
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_json_document_stays_valid(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"text": text})
     output = capsys.readouterr().out

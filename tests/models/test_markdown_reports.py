@@ -22,7 +22,7 @@ from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
-from tests.hostile_texts import HOSTILE_TEXTS, LONG
+from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
 
 AT = datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC)
 ESCAPED = re.compile(r"\\[\\`*_{}\[\]()#+!|<>~-]")
@@ -211,7 +211,7 @@ def test_report_lists_every_reason_with_its_hint() -> None:
     assert "## Reasons" not in render_provisioning_report(provisioning(), [])
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_description_contains_no_markup(text: str) -> None:
     description = describe_provisioning(provisioning(name=text))
     assert description == f"{inert(text)}: READY"
@@ -254,7 +254,7 @@ def test_report_is_bounded() -> None:
     assert len(fleet) < 4 * MAX_CELL_CHARACTERS
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_fleet_report_has_one_row_per_provisioning(text: str) -> None:
     reason = Reason(code="c", message=text)
     fleet = render_fleet_report(

@@ -15,7 +15,7 @@ from models.redaction import redact
 from services.events import event_content
 from simulator.server import ArgilSimulator
 from tasks.submit_avatar import submit_avatar
-from tests.hostile_texts import HOSTILE_TEXTS
+from tests.hostile_texts import HOSTILE_PARAMETERS
 from tests.models.test_markdown_reports import provisioning
 from tests.provisioning_harness import GRACE_SECONDS, ProvisioningHarness, ScriptedClock
 
@@ -58,7 +58,7 @@ async def test_duplicate_event_reaches_the_server(
     }
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
     reason = Reason(code="c", message=text, hint=text)
     content = event_content(

@@ -13,7 +13,7 @@ from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from services.outcome_states import final_state_for
 from services.prefect_patches import patch_state_messages
-from tests.hostile_texts import HOSTILE_TEXTS, LONG
+from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
 from tests.models.test_markdown_reports import provisioning
 
 
@@ -22,7 +22,7 @@ def hostile(text: str) -> Provisioning:
     return dataclasses.replace(provisioning(Status.SUBMISSION_FAILED, avatar_id=text), reasons=[reason])
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_state_message_is_one_bounded_line(text: str) -> None:
     message = final_state_for(hostile(text)).message or ""
     assert message.startswith("provisioning p-1. avatar ")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from services.redaction_hooks import install_redaction
-from tests.hostile_texts import CONTROL_TEXTS, HOSTILE_TEXTS
+from tests.hostile_texts import CONTROL_TEXTS, HOSTILE_PARAMETERS
 
 URL = "https://videos.example/ada.mp4?X-Amz-Signature=canary"
 
@@ -40,7 +40,7 @@ def test_message_and_arguments_are_redacted(output: io.StringIO) -> None:
     assert output.getvalue().count("https://videos.example/ada.mp4?…") >= 3
 
 
-@pytest.mark.parametrize("text", HOSTILE_TEXTS)
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
 def test_each_record_is_one_line_without_control_characters(output: io.StringIO, text: str) -> None:
     logging.getLogger("another.library").info("%s and %r", text, [text])
     printed = output.getvalue()
