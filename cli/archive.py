@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cli.console import print_json, print_status, stdout_console
+from cli.console import print_json, print_line, print_status
 from cli.options import DryRunFlag, JsonFlag
 from models.archive import ArchiveResult
 from models.clock import SystemClock
@@ -74,4 +74,4 @@ def _print(result: ArchiveResult, *, dry_run: bool) -> None:
         moved if result.events else "no events moved: no provisioning is old enough",
         f"{result.deliveries} webhook deliveries {would_be}deleted",
     ):
-        stdout_console.print(line, markup=False, soft_wrap=True)
+        print_line(line)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from cyclopts import App
 
-from cli.console import print_json, print_status, stdout_console
+from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
@@ -41,7 +41,7 @@ def apply(*, notification_block: str | None = None, json: JsonFlag = False) -> i
         print_json([asdict(automation) for automation in applied])
     else:
         for automation in applied:
-            stdout_console.print(f"{automation.result:<9}  {automation.name}", markup=False, soft_wrap=True)
+            print_line(f"{automation.result:<9}  {automation.name}")
     if any(automation.result == "skipped" for automation in applied):
         print_status(
             "skipped: automations that send messages need --notification-block; existing ones stay unchanged"

@@ -16,11 +16,20 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
-from cli.console import print_json, print_status, show_run_log, stderr_console, stdout_console
+from cli.console import (
+    print_json,
+    print_line,
+    print_status,
+    show_run_log,
+    shown,
+    shown_lines,
+    stderr_console,
+    stdout_console,
+)
 from cli.flow_runner import error_from_state, prepared_environment
 from cli.options import DryRunFlag, JsonFlag
 from cli.rendering import styled
@@ -227,8 +236,8 @@ def _format_eta(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"
 
 
-def _style_status(status: str) -> str:
-    return styled(Status(status)) if status in set(Status) else status
+def _style_status(status: str) -> Text:
+    return styled(Status(status)) if status in set(Status) else Text(status)
 
 
 def _is_failure(row: RowResult) -> bool:
@@ -238,11 +247,9 @@ def _is_failure(row: RowResult) -> bool:
 def _failures_table(rows: list[RowResult]) -> Table:
     table = Table("Line", "Status", "Name", "Reasons", show_lines=True)
     for row in rows:
-        reasons = "\n".join(
-            escape(f"{reason.message}\n→ {reason.hint}" if reason.hint else reason.message)
-            for reason in row.reasons
-        )
-        table.add_row(str(row.line), _style_status(row.status), escape(row.name), reasons)
+        lines = (line for reason in row.reasons for line in (reason.message, reason.hint and f"→ {reason.hint}"))
+        reasons = shown_lines(filter(None, lines))
+        table.add_row(str(row.line), _style_status(row.status), shown(row.name), reasons)
     return table
 
 
@@ -250,6 +257,6 @@ def _print(progress: BatchProgress) -> None:
     failures = [row for row in progress.rows if _is_failure(row)]
     if failures:
         stdout_console.print(_failures_table(failures[:MAX_PRINTED_FAILURES]))
-    stdout_console.print(f"{progress.total} rows: {progress.summary}", markup=False)
+    print_line(f"{progress.total} rows: {progress.summary}")
     if len(failures) > MAX_PRINTED_FAILURES:
         print_status(f"showing the first {MAX_PRINTED_FAILURES} of {len(failures)} failed rows")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, stdout_console
+from cli.console import print_json, print_line, shown, stdout_console
 from cli.options import JsonFlag
 from media.checker import MediaChecker
 from models.exit_codes import EXIT_OK, EXIT_USAGE
@@ -47,13 +46,13 @@ def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
 
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
-        stdout_console.print(_format_facts(report.facts), markup=False, soft_wrap=True)
+        print_line(_format_facts(report.facts))
         stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
         failed = "[red]fail[/]" if row.enforced else "[yellow]warn[/]"
         mark = "[green]pass[/]" if row.passed else failed
-        table.add_row(mark, escape(row.expected), escape(row.actual), "" if row.passed else escape(row.hint))
+        table.add_row(mark, shown(row.expected), shown(row.actual), "" if row.passed else shown(row.hint))
     stdout_console.print(table)
 
 

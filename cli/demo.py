@@ -9,10 +9,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_status, show_run_log, stderr_console, stdout_console
+from cli.console import print_status, show_run_log, shown, shown_lines, stderr_console, stdout_console
 from cli.flow_runner import error_from_state, prepared_environment
 from cli.rendering import styled
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
@@ -143,8 +142,8 @@ def _print(provisionings: list[Provisioning], avatar_counts: list[int]) -> list[
     failures = []
     for case, provisioning, count in zip(CASES, provisionings, avatar_counts, strict=True):
         reasons = [f"{reason.code}: {reason.message}" for reason in provisioning.reasons]
-        text = "\n".join([*reasons, f"→ {OUTCOMES[provisioning.status].next_step_for(provisioning.id)}"])
-        table.add_row(escape(case.name), styled(provisioning.status), str(count), escape(text))
+        text = shown_lines([*reasons, f"→ {OUTCOMES[provisioning.status].next_step_for(provisioning.id)}"])
+        table.add_row(shown(case.name), styled(provisioning.status), str(count), text)
         if (provisioning.status, count) != (case.expected, case.avatars):
             failures.append(f"{case.name}: {provisioning.status} with {count} avatars")
     stdout_console.print(table)

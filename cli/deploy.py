@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from cli.console import print_status, stdout_console
+from cli.console import print_line, print_status
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
 from models.redaction import redact_url
@@ -30,6 +30,6 @@ def deploy(*, pool: str) -> int:
         )
     verify_access(url)
     for name in asyncio.run(register_deployments(settings, pool)):
-        stdout_console.print(name, markup=False)
+        print_line(name)
     print_status(f"registered at {redact_url(url)} for the work pool {pool!r}")
     return EXIT_OK

@@ -12,10 +12,9 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
-from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, stdout_console
+from cli.console import print_json, shown, stdout_console
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
@@ -162,6 +161,6 @@ def doctor(*, json: JsonFlag = False) -> int:
         table = Table("", "Check", "Result", "What to do", show_lines=True)
         for result in results:
             mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
-            table.add_row(mark, escape(result.check), escape(result.detail), escape(result.hint))
+            table.add_row(mark, shown(result.check), shown(result.detail), shown(result.hint))
         stdout_console.print(table)
     return EXIT_OK if all(result.ok for result in results) else EXIT_OPERATIONAL_ERROR

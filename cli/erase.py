@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.console import print_json, print_status, stdout_console
+from cli.console import print_json, print_line, print_status, stdout_console
 from cli.options import JsonFlag, ProvisioningKey
 from models.clock import SystemClock
 from models.data_subject import DataSubject
@@ -52,7 +52,7 @@ def erase(
     else:
         stdout_console.print("erased from the ledger; remaining steps:")
         for step in steps:
-            stdout_console.print(f"  - {step}", markup=False, soft_wrap=True)
+            print_line(f"  - {step}")
     return EXIT_OK
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, print_status, stdout_console
+from cli.console import print_json, print_line, print_status, shown, stdout_console
 from cli.options import JsonFlag, ProvisioningKey
 from models.clock import SystemClock
 from models.evidence import evidence_report
@@ -36,18 +35,16 @@ def evidence(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int
 
 
 def _print(document: dict[str, Any]) -> None:
-    stdout_console.print(
-        f"provisioning {document['id']}, reference {document['reference']}", markup=False, soft_wrap=True
-    )
+    print_line(f"provisioning {document['id']}, reference {document['reference']}")
     for record in document["evidence"]:
         table = Table("", "Dataset video", "Consent video", title=f"Submission {record['submission_id']}")
         for field in ("identity", "identity_sha256", "etag", "size_bytes", "sha256", "facts"):
-            table.add_row(field, *(escape(str(record[role][field])) for role in ("dataset", "consent")))
+            table.add_row(field, *(shown(str(record[role][field])) for role in ("dataset", "consent")))
         stdout_console.print(table)
         run = f", flow run {record['flow_run_id']}" if record["flow_run_id"] else ""
         line = (
             f"  {record['recorded_at']} by {record['actor']}{run}: {record['state']}, avatar {record['avatar_id']}"
         )
-        stdout_console.print(line, markup=False, soft_wrap=True)
+        print_line(line)
     if not document["evidence"]:
         print_status("no submission is recorded")

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cli.console import print_json, print_status, stdout_console
+from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag, ProvisioningKey
 from cli.rendering import print_history, print_outcome, print_provisionings
 from models.clock import SystemClock
@@ -117,7 +117,7 @@ def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
 
     released = asyncio.run(write())
     for identity in released:
-        stdout_console.print(f"released {identity}", markup=False, soft_wrap=True)
+        print_line(f"released {identity}")
     if not released:
         print_status("no video of this provisioning is in quarantine")
     return EXIT_OK

@@ -8,13 +8,12 @@ import sys
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, CycloptsPanel, Group
-from rich.markup import escape
+from rich.text import Text
 
-from cli.console import print_json, stderr_console
+from cli.console import print_json, shown, stderr_console
 from models.child_environment import NO_TELEMETRY
 from models.errors import AvatarsError, InvalidRequest, OperationalError, RequestError
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
-from models.redaction import redact
 from services.redaction_hooks import install_redaction
 
 GC_THRESHOLDS = (50_000, 20, 20)
@@ -140,7 +139,7 @@ def build_app(invoked: str | None = None) -> App:
         help_format="plaintext",  # rendering Markdown would take a tenth of a second
         result_action="return_value",
         suppress_keyboard_interrupt=False,  # `run` prints how to resume
-        error_formatter=lambda error: CycloptsPanel(redact(str(error))),  # the message repeats the arguments
+        error_formatter=lambda error: CycloptsPanel(shown(str(error))),  # the message repeats the arguments
     )
     for flag in ("--help", "--version"):
         app[flag].group = (OPTIONS,)
@@ -165,12 +164,12 @@ def exit_code_for(error: AvatarsError) -> int:
 def _print_error(error: AvatarsError, *, as_json: bool) -> None:
     if as_json:
         print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
-    stderr_console.print(f"[bold red]error[/] {escape(error.message)}", soft_wrap=True)
+    stderr_console.print(Text.assemble(("error", "bold red"), " ", shown(error.message)), soft_wrap=True)
     if isinstance(error, InvalidRequest) and len(error.problems) > 1:
         for field, problem in error.problems:
-            stderr_console.print(f"  - {escape(f'{field}: {problem}')}", soft_wrap=True)
+            stderr_console.print(shown(f"  - {field}: {problem}"), soft_wrap=True)
     if error.hint:
-        stderr_console.print(f"[dim]{escape(error.hint)}[/]", soft_wrap=True)
+        stderr_console.print(shown(error.hint, "dim"), soft_wrap=True)
 
 
 def run(args: list[str]) -> int:

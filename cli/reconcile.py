@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from cli.console import print_json, show_run_log, stdout_console
+from cli.console import print_json, print_line, show_run_log
 from cli.flow_runner import error_from_state, prepared_environment
 from cli.options import JsonFlag
 from models.exit_codes import EXIT_OK
@@ -36,5 +36,5 @@ def reconcile(*, json: JsonFlag = False) -> int:
     if json:
         print_json(result.to_json())
     else:
-        stdout_console.print(result.summary, markup=False)
+        print_line(result.summary)
     return EXIT_OK

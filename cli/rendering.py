@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from cli.console import stdout_console
+from cli.console import print_line, shown, shown_lines, stdout_console
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.submission_resolution import Resolution, ResolvedSubmission
@@ -25,9 +25,9 @@ _STYLES = {
 _RESOLUTION_STYLES = {Resolution.LOST: "yellow", Resolution.UNKNOWN: "yellow", Resolution.DUPLICATE: "red"}
 
 
-def styled(status: Status) -> str:
-    """Return the status with the Rich markup of its colour."""
-    return f"[{_STYLES.get(status, 'cyan')}]{status}[/]"
+def styled(status: Status) -> Text:
+    """Return the status in its colour."""
+    return Text(status, _STYLES.get(status, "cyan"))
 
 
 def print_provisionings(provisionings: Sequence[Provisioning]) -> None:
@@ -35,26 +35,27 @@ def print_provisionings(provisionings: Sequence[Provisioning]) -> None:
     table = Table("Status", "Name", "Reasons", show_lines=True)
     table.add_column("ID", no_wrap=True)  # people copy it
     for provisioning in provisionings:
-        reasons = "\n".join(escape(f"{reason.code}: {reason.message}") for reason in provisioning.reasons)
-        table.add_row(styled(provisioning.status), escape(provisioning.name), reasons, provisioning.id)
+        reasons = shown_lines(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
+        table.add_row(styled(provisioning.status), shown(provisioning.name), reasons, provisioning.id)
     stdout_console.print(table)
 
 
 def print_outcome(provisioning: Provisioning) -> None:
     """Print the status of one provisioning, its reasons, and the next step."""
     outcome = OUTCOMES[provisioning.status]
-    heading = f"{styled(provisioning.status)} [bold]{escape(provisioning.name)}[/]: {escape(outcome.description)}"
-    stdout_console.print(heading)
     stdout_console.print(
-        f"  provisioning {provisioning.id}, reference {escape(provisioning.reference)}", soft_wrap=True
+        Text.assemble(
+            styled(provisioning.status), " ", shown(provisioning.name, "bold"), f": {outcome.description}"
+        )
     )
+    print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}")
     if provisioning.avatar_id:
-        stdout_console.print(f"  avatar {escape(provisioning.avatar_id)}", soft_wrap=True)
+        print_line(f"  avatar {provisioning.avatar_id}")
     for reason in provisioning.reasons:
-        stdout_console.print(f"  - {escape(f'{reason.code}: {reason.message}')}", soft_wrap=True)
+        print_line(f"  - {reason.code}: {reason.message}")
         if reason.hint:
-            stdout_console.print(f"    {escape(reason.hint)}", style="dim", soft_wrap=True)
-    stdout_console.print(f"  next: {escape(outcome.next_step_for(provisioning.id))}", soft_wrap=True)
+            print_line(f"    {reason.hint}", style="dim")
+    print_line(f"  next: {outcome.next_step_for(provisioning.id)}")
 
 
 def print_history(
@@ -66,7 +67,7 @@ def print_history(
     table = Table("Time (UTC)", "Status", "Actor", "Message", title="History", title_justify="left")
     for event in events:
         table.add_row(
-            f"{event.occurred_at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, escape(event.message)
+            f"{event.occurred_at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, shown(event.message)
         )
     stdout_console.print(table)
     if submissions:
@@ -75,7 +76,7 @@ def print_history(
             table.add_column(column, overflow="fold")  # people copy them
         for submission in submissions:
             resolution = resolved[submission.id]
-            text = f"[{_RESOLUTION_STYLES.get(resolution.kind, 'default')}]{escape(resolution.description)}[/]"
-            avatar_id = escape(submission.avatar_id or "")
-            table.add_row(str(submission.ordinal), submission.state, text, avatar_id, submission.id)
+            description = shown(resolution.description, _RESOLUTION_STYLES.get(resolution.kind, ""))
+            avatar_id = shown(submission.avatar_id or "")
+            table.add_row(str(submission.ordinal), submission.state, description, avatar_id, submission.id)
         stdout_console.print(table)

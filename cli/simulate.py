@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 
-from cli.console import print_status, stdout_console
+from cli.console import print_line, print_status, stdout_console
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OK
@@ -36,10 +36,10 @@ def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int
             _print_settings(simulated)
             stdout_console.print("\n# sample videos:")
             for name in SAMPLES:
-                stdout_console.print(simulated.media.url(name), markup=False, soft_wrap=True)
+                print_line(simulated.media.url(name))
             stdout_console.print("\n# faults, selected with --extra simulator=NAME (separate several with commas):")
             for scenario in SCENARIOS.values():
-                stdout_console.print(f"{scenario.name:20} {scenario.description}", markup=False, soft_wrap=True)
+                print_line(f"{scenario.name:20} {scenario.description}")
             print_status("ready; press Ctrl-C to stop")
             signal.pause()
     except OSError as error:
@@ -55,8 +55,6 @@ def _print_settings(simulated: SimulatedEnvironment) -> None:
     """Print the commands that connect a shell to the simulator, its ledger and a Prefect server of its own."""
     stdout_console.print("# settings for `avatars`; its ledger ends with this command:")
     if removed := removed_variables(os.environ):
-        stdout_console.print(f"unset {' '.join(removed)}", markup=False, soft_wrap=True)
+        print_line(f"unset {' '.join(removed)}")
     for name, value in simulated.settings(keeps_behaviour=True).items():
-        stdout_console.print(
-            f"export {name}={shlex.quote(value) if value else value}", markup=False, soft_wrap=True
-        )
+        print_line(f"export {name}={shlex.quote(value) if value else value}")

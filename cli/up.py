@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.console import print_status, stdout_console
+from cli.console import print_line, print_status
 from cli.simulated_environment import simulated_environment
 from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables
 from models.errors import AvatarsError
@@ -103,7 +103,7 @@ def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[st
     if running.receiver:
         lines["webhooks"] = f"{running.receiver.url}{RECEIVER_PATH}…"
     for label, value in lines.items():
-        stdout_console.print(f"{label:14}{value}", markup=False, soft_wrap=True)
+        print_line(f"{label:14}{value}")
     for video in videos:
-        stdout_console.print(f"{'sample video':14}{video}", markup=False, soft_wrap=True)
+        print_line(f"{'sample video':14}{video}")
     print_status("ready; press Ctrl-C to stop")

@@ -7,10 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from cyclopts import App
-from rich.markup import escape
 from rich.table import Table
 
-from cli.console import print_json, print_status, stdout_console
+from cli.console import print_json, print_line, print_status, shown, stdout_console
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
@@ -56,9 +55,7 @@ def register(*, url: str) -> int:
     token = settings.require_webhook_token()
     is_new = _call_argil(lambda argil: ensure_registered(argil, address, token), settings)
     result = "registered" if is_new else "already registered:"
-    stdout_console.print(
-        f"{result} {mask_token(address + token)} for {', '.join(SUBSCRIBED_EVENTS)}", markup=False, soft_wrap=True
-    )
+    print_line(f"{result} {mask_token(address + token)} for {', '.join(SUBSCRIBED_EVENTS)}")
     return EXIT_OK
 
 
@@ -71,7 +68,7 @@ def list_webhooks(*, json: JsonFlag = False) -> int:
         return EXIT_OK
     table = Table("URL", "Events", "ID")
     for hook in webhooks:
-        table.add_row(escape(mask_token(hook.url)), escape(", ".join(hook.events)), escape(hook.id))
+        table.add_row(shown(mask_token(hook.url)), shown(", ".join(hook.events)), shown(hook.id))
     stdout_console.print(table)
     return EXIT_OK
 
@@ -87,7 +84,7 @@ def remove(*, url: str) -> int:
     address = receiver_url(url)
     count = _call_argil(lambda argil: unregister_all(argil, address), Settings.load())
     if count:
-        stdout_console.print(f"removed {count} webhooks of {address}…", markup=False, soft_wrap=True)
+        print_line(f"removed {count} webhooks of {address}…")
     else:
         print_status(f"Argil has no webhook for {address}…")
     return EXIT_OK

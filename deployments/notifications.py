@@ -1,18 +1,31 @@
-"""Notification texts for the events that need a person: Jinja templates that the Prefect server renders."""
+"""Notification texts for the events that need a person: Jinja templates that the Prefect server renders.
+
+A text of an event never becomes markup, a mention or a link. Its characters are replaced as in `inert`, because no
+escape is right: a notification block sends the same text to a channel of Slack, Teams, Discord or Mattermost, as
+HTML by mail, or to any webhook, and Prefect's plug-in for Slack turns escaped mentions back into mentions.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.escaping import INERT_FORMS
 from models.outcomes import OUTCOMES, Outcome
 from models.provisioning import Status
 from services.events import DUPLICATE_EVENT
 
-_ID = "{{ event.payload.provisioning_id }}"
-_NAME = "{{ event.resource.name }}"
-_AVATAR = "{% if event.payload.avatar_id %}, avatar {{ event.payload.avatar_id }}{% endif %}"
-_REASONS = "{% for reason in event.payload.reasons %}- {{ reason.message }}\n{% endfor %}"
+_REPLACE = "".join(
+    f" | replace({json.dumps(text, ensure_ascii=False)}, {json.dumps(form, ensure_ascii=False)})"
+    for text, form in INERT_FORMS.items()
+)
+_INERT = f"{{% macro inert(text) %}}{{{{ text | string{_REPLACE} }}}}{{% endmacro %}}"
+"""The macro `inert`, which Jinja has to have in each template."""
+_ID = "{{ inert(event.payload.provisioning_id) }}"
+_NAME = "{{ inert(event.resource.name) }}"
+_AVATAR = "{% if event.payload.avatar_id %}, avatar {{ inert(event.payload.avatar_id) }}{% endif %}"
+_REASONS = "{% for reason in event.payload.reasons %}- {{ inert(reason.message) }}\n{% endfor %}"
 _LISTS_REASONS = {Status.REJECTED, Status.SUBMISSION_FAILED}
 """For the other statuses the reasons only repeat the description."""
 
@@ -39,8 +52,8 @@ def _template(title: str, event: str, description: str, next_step: str, details:
     return NotificationTemplate(
         title,
         event,
-        subject=f"Avatar {_NAME}: {title}",
-        body=f"{_NAME} (provisioning {_ID}{_AVATAR}): {description}.\n{details}\n"
+        subject=f"{_INERT}Avatar {_NAME}: {title}",
+        body=f"{_INERT}{_NAME} (provisioning {_ID}{_AVATAR}): {description}.\n{details}\n"
         f"Next: {next_step}.\nDetails: `avatars show {_ID}`",
     )
 
@@ -64,7 +77,7 @@ NOTIFICATION_TEMPLATES: Sequence[NotificationTemplate] = (
     _template(
         "duplicated",
         DUPLICATE_EVENT,
-        "Argil has a second avatar for it, {{ event.payload.duplicate_avatar_id }}, which is not used",
+        "Argil has a second avatar for it, {{ inert(event.payload.duplicate_avatar_id) }}, which is not used",
         "ask Argil's support to remove and refund the second one; both may have been charged",
     ),
 )

@@ -7,13 +7,16 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.engine.final_state import final_state_for_error
+from flows.engine.run_context import run_name_for
 from models.errors import AvatarsError
+from models.escaping import state_message
+from models.redaction import redact
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
 from tasks.release_recordings import release_recordings as release
 
 
-@flow(name="release-recordings", flow_run_name="release {provisioning_id}", **FLOW_OPTIONS)
+@flow(name="release-recordings", flow_run_name=run_name_for("release"), **FLOW_OPTIONS)
 async def release_recordings(provisioning_id: str, reason: str) -> State:
     """Release both videos of a refused avatar from quarantine. Nothing is submitted.
 
@@ -27,4 +30,4 @@ async def release_recordings(provisioning_id: str, reason: str) -> State:
             released = await release(provisioning_id, reason)
     except AvatarsError as error:
         return final_state_for_error(error)
-    return Completed(message=f"{released} videos released: {reason}")
+    return Completed(message=state_message(f"{released} videos released: {redact(reason)}"))

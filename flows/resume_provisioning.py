@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.engine.final_state import final_state_for_error
-from flows.engine.run_context import lease_owner_for_run
+from flows.engine.run_context import lease_owner_for_run, run_name_for
 from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
 from models.errors import AvatarsError
@@ -18,7 +18,7 @@ from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 
 
-@flow(name="resume-provisioning", flow_run_name="resume {provisioning_id}", **FLOW_OPTIONS)
+@flow(name="resume-provisioning", flow_run_name=run_name_for("resume"), **FLOW_OPTIONS)
 async def resume_provisioning(provisioning_id: str, wait: WaitMode = "suspend") -> State:
     """Continue a provisioning from its current status. TIMED_OUT and CANCELLED ones are re-opened first.
 

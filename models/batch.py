@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from models.escaping import json_document, spreadsheet_cell
 from models.manifest import ManifestRow
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
@@ -165,16 +165,11 @@ class BatchProgress:
 def render_results(progress: BatchProgress, *, as_json: bool) -> str:
     """Return the text of the results file: a JSON array, or CSV with all reasons of a row in one cell."""
     if as_json:
-        return json.dumps(progress.to_json_rows(), indent=2, ensure_ascii=False) + "\n"
+        return json_document(progress.to_json_rows(), ascii_only=False)
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
     writer.writerow(_FIELDS)
     for row in progress.rows:
         cells = [row.line, row.reference, row.name, row.status, row.id or "", row.avatar_id or "", row.reasons_text]
-        writer.writerow([_escape_formula(str(cell)) for cell in cells])
+        writer.writerow([spreadsheet_cell(str(cell)) for cell in cells])
     return buffer.getvalue()
-
-
-def _escape_formula(cell: str) -> str:
-    """Return a cell that no spreadsheet evaluates as a formula: names and responses are untrusted input."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -6,6 +6,7 @@ AvatarsError
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
 │   │   └── SharedRecordings        several rows share a recording, which was not allowed
 │   ├── ReferenceConflict           the reference belongs to a different request
+│   │   └── ReferenceIsId           the reference is the id of another provisioning
 │   ├── UnknownProvisioning         no provisioning has this id or reference
 │   ├── NotCancellable              the provisioning has reached another terminal state
 │   ├── NotTerminal                 the provisioning cannot be erased before it is terminal
@@ -44,8 +45,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.escaping import shorten
 from models.media_codes import MediaCode
 from models.redaction import redact
+
+MAX_MESSAGE_CHARACTERS = 4000
+"""Of the message of an error: a request or a manifest can have any number of problems."""
 
 
 def _unpickle_error(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict[str, Any]) -> AvatarsError:
@@ -57,14 +62,14 @@ def _unpickle_error(cls: type[AvatarsError], args: tuple[Any, ...], fields: dict
 class AvatarsError(Exception):
     """Root of all errors of this project.
 
-    `message` states the problem and `hint` says what to do about it; both are redacted here. `code` is stable.
+    `message` states the problem and `hint` says what to do about it, both redacted and shortened. `code` is stable.
     """
 
     code = "internal.error"
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = redact(message)
-        self.hint = redact(hint)
+        self.message = shorten(redact(message), MAX_MESSAGE_CHARACTERS)
+        self.hint = shorten(redact(hint), MAX_MESSAGE_CHARACTERS)
         super().__init__(self.message)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,15 +109,24 @@ class ReferenceConflict(RequestError):
     """The reference belongs to a provisioning with a different request; nothing was changed."""
 
     code = "request.reference-conflict"
+    problem = "already belongs to provisioning {id} with a different request"
+    remedy = "use a new reference, or send the same name, videos and extras as before"
 
     def __init__(self, reference: str, provisioning_id: str) -> None:
         super().__init__(
-            f"reference {redact(reference)!r} already belongs to provisioning {provisioning_id} "
-            "with a different request",
-            hint="use a new reference, or send the same name, videos and extras as before",
+            f"reference {redact(reference)!r} {self.problem.format(id=provisioning_id)}",
+            hint=self.remedy.format(id=provisioning_id),
         )
         self.reference = reference
         self.provisioning_id = provisioning_id
+
+
+class ReferenceIsId(ReferenceConflict):
+    """The reference is the id of another provisioning, so that no command could tell the two apart."""
+
+    code = "request.reference-is-id"
+    problem = "is the id of provisioning {id}"
+    remedy = "use a reference of your own; `avatars resume {id}` continues that provisioning"
 
 
 class UnknownProvisioning(RequestError):

@@ -9,6 +9,7 @@ from itertools import islice
 
 from models.argil_avatar import replace_unstorable_characters
 from models.errors import InvalidManifest, InvalidRequest
+from models.escaping import shorten
 from models.manifest_parsers import (
     MAX_ROWS,
     PARSERS,
@@ -19,7 +20,7 @@ from models.manifest_parsers import (
 )
 from models.reason import Reason
 from models.redaction import redact, redact_url
-from models.request import ProvisioningRequest, parse_request
+from models.request import MAX_FIELD_CHARACTERS, ProvisioningRequest, parse_request
 from models.text_normalization import normalize_reference
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -202,6 +203,7 @@ def _written_reference(reference: str) -> str:
 
 def _row_problem(line: int, unit: str, column: str, rule: str) -> Reason:
     base = column.partition(".")[0]
+    column = shorten(column, MAX_FIELD_CHARACTERS)
     hint = _HINTS.get(base, "remove the column, or check its name for a typo")
     code = base if base in COLUMNS else "malformed"
     return Reason(

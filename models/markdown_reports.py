@@ -7,23 +7,26 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from models.argil_avatar import Avatar
+from models.escaping import inert, markdown, markdown_code, visible
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status
 from models.redaction import redact, redact_url
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|<>~-])")
+MAX_LISTED_EVENTS = 200
+"""The newest events of a provisioning in its report; `avatars show` lists all."""
+MAX_LISTED_REASONS = 50
+"""Reasons of a provisioning in its report."""
+MAX_LINK_CHARACTERS = 2000
+
 _LINK = re.compile(r"https://[^\s<>|]+")
-_CODE_SPAN_BREAKERS = re.compile(r"[`|\s]")
 
 
-def _escape_markdown(text: str) -> str:
-    """Escape markdown and HTML markup: names and responses are untrusted input."""
-    return _MARKDOWN.sub(r"\\\1", redact(" ".join(text.split())))
+def _escape(text: str) -> str:
+    return markdown(redact(text))
 
 
-def _code_span(text: str) -> str:
-    """Return an id as a code span, without characters that end it or its table cell: Argil chooses avatar ids."""
-    return f"`{_CODE_SPAN_BREAKERS.sub('·', text)}`"
+def _is_link(url: str) -> bool:
+    return bool(_LINK.fullmatch(url)) and visible(url) == url and len(url) <= MAX_LINK_CHARACTERS
 
 
 def _avatar_details(avatar: Avatar) -> list[str]:
@@ -33,10 +36,15 @@ def _avatar_details(avatar: Avatar) -> list[str]:
         "Model": avatar.model,
         "Gestures": str(len(avatar.gestures)) if avatar.gestures else None,
     }
-    lines = [f"| {label} | {_escape_markdown(value)} |" for label, value in facts.items() if value]
+    lines = [f"| {label} | {_escape(value)} |" for label, value in facts.items() if value]
     images = {"Thumbnail": avatar.thumbnail_url, "Cover": avatar.cover_image_url}
-    lines += [f"| {label} | <{redact_url(url)}> |" for label, url in images.items() if url and _LINK.fullmatch(url)]
+    lines += [f"| {label} | <{redact_url(url)}> |" for label, url in images.items() if url and _is_link(url)]
     return lines
+
+
+def describe_provisioning(provisioning: Provisioning) -> str:
+    """Return the description of the artifact, which Prefect renders as Markdown on some pages, else as text."""
+    return f"{inert(redact(provisioning.name))}: {provisioning.status}"
 
 
 def render_provisioning_report(provisioning: Provisioning, events: Sequence[ProvisioningEvent]) -> str:
@@ -44,30 +52,32 @@ def render_provisioning_report(provisioning: Provisioning, events: Sequence[Prov
     outcome = OUTCOMES[provisioning.status]
     avatar = Avatar.parse(provisioning.avatar_snapshot) if provisioning.avatar_snapshot else None
     lines = [
-        f"# {_escape_markdown(provisioning.name)}: {provisioning.status}",
+        f"# {_escape(provisioning.name)}: {provisioning.status}",
         "",
         f"{outcome.description[0].upper()}{outcome.description[1:]}.",
         "",
         "| | |",
         "|---|---|",
         f"| Provisioning | `{provisioning.id}` |",
-        f"| Reference | {_escape_markdown(provisioning.reference)} |",
-        f"| Avatar at Argil | {_code_span(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        f"| Reference | {_escape(provisioning.reference)} |",
+        f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
     if provisioning.reasons:
         lines += ["## Reasons", ""]
         lines += [
-            f"- **{reason.code}**: {_escape_markdown(reason.message)}. {_escape_markdown(reason.hint)}"
-            for reason in provisioning.reasons
+            f"- **{reason.code}**: {_escape(reason.message)}. {_escape(reason.hint)}"
+            for reason in provisioning.reasons[:MAX_LISTED_REASONS]
         ]
         lines.append("")
     lines += ["## What to do next", "", outcome.next_step_for(provisioning.id), ""]
-    lines += ["## Timeline", "", "| Time | Status | Message |", "|---|---|---|"]
+    omitted = len(events) - MAX_LISTED_EVENTS
+    note = [f"The first {omitted:,} events are omitted.", ""] if omitted > 0 else []
+    lines += ["## Timeline", "", *note, "| Time | Status | Message |", "|---|---|---|"]
     lines += [
-        f"| {event.occurred_at:%Y-%m-%d %H:%M:%S} | {event.to_status} | {_escape_markdown(event.message)} |"
-        for event in events
+        f"| {event.occurred_at:%Y-%m-%d %H:%M:%S} | {event.to_status} | {_escape(event.message)} |"
+        for event in events[-MAX_LISTED_EVENTS:]
     ]
     return "\n".join(lines)
 
@@ -110,9 +120,9 @@ def _table_row(provisioning: Provisioning) -> str:
     reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
     cells = (
         provisioning.status,
-        _escape_markdown(provisioning.name),
+        _escape(provisioning.name),
         f"{provisioning.updated_at:%Y-%m-%d %H:%M}",
-        _escape_markdown(reasons),
+        _escape(reasons),
         OUTCOMES[provisioning.status].next_step_for(provisioning.id),
     )
     return f"| {' | '.join(cells)} |"

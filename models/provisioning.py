@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -90,6 +91,17 @@ class SubmissionState(StrEnum):
 
 UNRESOLVED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
 """The states of a submission whose avatar, if one exists, must still be looked up."""
+
+
+def parse_provisioning_id(text: str) -> str | None:
+    """Return the id of a provisioning that the text writes in any form of a UUID (RFC 9562), else None.
+
+    For example, an id may be in upper case, without hyphens, in braces, or a URN.
+    """
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
 
 
 class LeaseOwner(BaseModel):

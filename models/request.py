@@ -21,9 +21,16 @@ from pydantic import (
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.errors import InvalidRequest
+from models.escaping import shorten
 from models.recording_identity import canonical_form
 from models.redaction import contains_secret, redact, redact_url
-from models.text_normalization import normalize_name, normalize_reference, refuse_control_characters, trim
+from models.text_normalization import (
+    normalize_name,
+    normalize_reference,
+    refuse_control_characters,
+    refuse_hidden_characters,
+    trim,
+)
 
 MAX_EXTRAS = 9
 """Argil's schema allows ten pairs; one is reserved for the submission id."""
@@ -32,6 +39,10 @@ RECOMMENDED_MAX_EXTRAS = 5
 """The text next to Argil's schema says five in total; more are sent, with a warning."""
 MAX_ECHOED_CHARACTERS = 60
 MAX_ECHOED_BITS = 256
+MAX_FIELD_CHARACTERS = 300
+"""Of the name of a field in a problem: a caller chooses the keys of the extras."""
+MAX_REASON_CHARACTERS = 1000
+"""Of a person's reason for a decision."""
 # Values of these fields are redacted as URLs even if malformed: "example.com/a.mp4?sig=1" has a signature too.
 _URL_FIELDS = {("dataset_video",), ("consent_video",)}
 
@@ -53,6 +64,7 @@ def _validate_https_url(url: str) -> str:
         raise ValueError("must not contain a user name or password")
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("must not contain white space or control characters")
+    refuse_hidden_characters(url)  # the others are letters or marks by category
     # A host never receives what follows a #, and programs disagree about a backslash.
     for character, replacement in (("#", "%23"), ("\\", "%5C")):
         if character in url:
@@ -74,7 +86,7 @@ def _reject_secrets(text: str) -> str:
 
 
 def _normalize_extra(text: str) -> str:
-    return trim(refuse_control_characters(text))
+    return refuse_hidden_characters(trim(refuse_control_characters(text)))
 
 
 HttpsUrl = Annotated[
@@ -196,6 +208,22 @@ def validate_recording_url(url: str) -> None:
         raise InvalidRequest([("url", problem)], hint="pass the https URL of the video") from None
 
 
+def parse_reason(text: str) -> str:
+    """Return a person's reason for a decision on one line: white space and line breaks are one space each.
+
+    Raises:
+        InvalidRequest: The reason is empty or too long, or contains an invisible character.
+    """
+    rule = f"must have 1 to {MAX_REASON_CHARACTERS} characters"
+    try:
+        reason = normalize_name(" ".join(text.split()))
+        if 1 <= len(reason) <= MAX_REASON_CHARACTERS:
+            return reason
+    except ValueError as error:
+        rule = str(error)
+    raise InvalidRequest([("reason", _format_problem(rule, text, redact))], hint="write who decided and why")
+
+
 def parse_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
     """Validate the fields of a request.
 
@@ -207,7 +235,7 @@ def parse_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
     except ValidationError as error:
         problems = [
             (
-                redact(".".join(str(part) for part in problem["loc"])) or "request",
+                shorten(redact(".".join(map(str, problem["loc"]))), MAX_FIELD_CHARACTERS) or "request",
                 _format_problem(
                     problem["msg"], problem["input"], redact_url if problem["loc"][:1] in _URL_FIELDS else redact
                 ),

@@ -16,7 +16,8 @@ _KEYCAP = "\u20e3"
 _KEYCAP_BASES = set("0123456789#*")
 _TAGS = range(0xE0020, 0xE0080)
 # A black flag, the tags of a subdivision (gbeng) and the cancel tag: UTS #51, ED-14a. Without the last it is black.
-_SUBDIVISION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+SUBDIVISION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+"""The only text in which tags are shown."""
 _MONGOLIAN_SELECTORS = range(0x180B, 0x1810)
 _VARIATION_SELECTORS = (_MONGOLIAN_SELECTORS, range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 _EMOJI_SELECTORS = {"\ufe0e", "\ufe0f"}
@@ -60,12 +61,7 @@ def normalize_name(text: str) -> str:
     Raises:
         ValueError: It contains a character that is invisible or breaks a line; the message names the code point.
     """
-    text = trim(text).translate(_NO_BREAK_SPACES)
-    without_flags = _SUBDIVISION_FLAG.sub("x", text)
-    for position, character in enumerate(without_flags):
-        if not _is_allowed(without_flags, position):
-            raise ValueError(f"must not contain {describe_character(character)}")
-    return text
+    return refuse_hidden_characters(trim(text).translate(_NO_BREAK_SPACES))
 
 
 def normalize_reference(text: str) -> str:
@@ -100,12 +96,42 @@ def refuse_control_characters(text: str) -> str:
     return text
 
 
+def refuse_hidden_characters(text: str) -> str:
+    """Return the text unchanged.
+
+    Raises:
+        ValueError: It contains a character that `is_shown` does not show.
+    """
+    without_flags = SUBDIVISION_FLAG.sub("x", text)
+    for position, character in enumerate(without_flags):
+        if not is_shown(without_flags, position):
+            raise ValueError(f"must not contain {describe_character(character)}")
+    return text
+
+
 def describe_character(character: str) -> str:
     """Return the code point of a character with its name, for example `U+202E RIGHT-TO-LEFT OVERRIDE`."""
     kinds = {"Cc": "a control character", "Cs": "a lone surrogate"}
     kind = kinds.get(unicodedata.category(character), "an invisible character")
     name = _CONTROL_NAMES.get(character) or unicodedata.name(character, kind)
     return f"U+{ord(character):04X} {name}"
+
+
+def is_shown(text: str, position: int) -> bool:
+    """Return whether a character has a picture or changes that of its neighbours; a space has one.
+
+    Args:
+        text: The text, without the flags of SUBDIVISION_FLAG.
+        position: The index of the character.
+    """
+    character = text[position]
+    if character in _JOINERS:
+        return _is_joiner_with_effect(text, position)
+    if _is_variation_selector(character):
+        return not _is_selector_without_effect(text, position)
+    return not (
+        _is_format(character) or character in _BLANKS or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
+    )
 
 
 def _is_trimmed(character: str) -> bool:
@@ -115,17 +141,6 @@ def _is_trimmed(character: str) -> bool:
 
 def _is_format(character: str) -> bool:
     return unicodedata.category(character) == "Cf" and character not in _VISIBLE_FORMAT_CHARACTERS
-
-
-def _is_allowed(text: str, position: int) -> bool:
-    character = text[position]
-    if character in _JOINERS:
-        return _is_joiner_with_effect(text, position)
-    if _is_variation_selector(character):
-        return not _is_selector_without_effect(text, position)
-    return not (
-        _is_format(character) or character in _BLANKS or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
-    )
 
 
 def _is_joiner_with_effect(text: str, position: int) -> bool:

@@ -7,19 +7,22 @@ from typing import Any
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
 
+from models.escaping import MAX_EVENT_CHARACTERS, short_line
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning
-from models.redaction import redact_json
+from models.redaction import redact
 
 RESOURCE_PREFIX = "avatars.provisioning"
 """The resource of each event is this prefix, a dot and the provisioning's id."""
 DUPLICATE_EVENT = "avatar.duplicate"
+MAX_EVENT_REASONS = 20
+"""Reasons in an event; the ledger has all of them."""
 
 
 def emit_outcome_event(provisioning: Provisioning) -> None:
     """Emit the event of the provisioning's status, if it has one."""
     if event := OUTCOMES[provisioning.status].event:
-        reasons = [reason.model_dump() for reason in provisioning.reasons]
+        reasons = [reason.model_dump() for reason in provisioning.reasons[:MAX_EVENT_REASONS]]
         _emit(event, provisioning, {"reasons": reasons})
 
 
@@ -28,21 +31,34 @@ def emit_duplicate_event(provisioning: Provisioning, duplicate_avatar_id: str) -
     _emit(DUPLICATE_EVENT, provisioning, {"duplicate_avatar_id": duplicate_avatar_id})
 
 
-def _emit(event: str, provisioning: Provisioning, payload: dict[str, Any]) -> None:
-    if PREFECT_API_URL.value() is None:
-        return  # Prefect would start a server to receive the event
-    emit_event(
-        event=event,
-        resource={
-            "prefect.resource.id": f"{RESOURCE_PREFIX}.{provisioning.id}",
-            "prefect.resource.name": provisioning.name,
-        },
-        payload=redact_json(
-            {
+def event_content(provisioning: Provisioning, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return resource and payload of an event: every text on one line, bounded and without secrets."""
+    content: dict[str, Any] = _shown(
+        {
+            "resource": {
+                "prefect.resource.id": f"{RESOURCE_PREFIX}.{provisioning.id}",
+                "prefect.resource.name": provisioning.name,
+            },
+            "payload": {
                 "provisioning_id": provisioning.id,
                 "reference": provisioning.reference,
                 "avatar_id": provisioning.avatar_id,
                 **payload,
-            }
-        ),
+            },
+        }
     )
+    return content
+
+
+def _emit(event: str, provisioning: Provisioning, payload: dict[str, Any]) -> None:
+    if PREFECT_API_URL.value() is None:
+        return  # Prefect would start a server to receive the event
+    emit_event(event=event, **event_content(provisioning, payload))
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return short_line(redact(value), MAX_EVENT_CHARACTERS)
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, list) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from models.escaping import state_message
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 
@@ -24,4 +25,4 @@ def final_state_for(provisioning: Provisioning) -> State:
         parts.insert(1, f"avatar {provisioning.avatar_id}")
     if reasons:
         parts.append(reasons)
-    return _TYPES.get(provisioning.status, Failed)(name=outcome.state_name, message=". ".join(parts))
+    return _TYPES.get(provisioning.status, Failed)(name=outcome.state_name, message=state_message(". ".join(parts)))

@@ -32,6 +32,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.runner import Runner
 
+from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
 from models.redaction import redact
 from services.redaction_hooks import install_redaction
 from services.scheduled_runs import ScheduledRuns
@@ -142,7 +143,8 @@ def _is_supported(consequence: str) -> bool:
 
 
 def _redacted_format_exception(error: BaseException, trace: TracebackType | None = None) -> str:
-    return redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+    text = redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+    return shorten(visible_lines(text), MAX_STATE_MESSAGE_CHARACTERS)
 
 
 async def _handle_crash_of_recorded_task(

@@ -1,4 +1,6 @@
-"""Redacts secrets from all output of a process: log records, warnings and tracebacks, of any library.
+"""Redacts secrets from all output of a process and makes it visible: log records, warnings and tracebacks.
+
+A log record stays on one line, and no control character in it reaches a terminal.
 
 Does not import Prefect: every process of this project calls it, also those that do not run flows.
 """
@@ -13,6 +15,7 @@ import warnings
 from types import TracebackType
 from typing import Any
 
+from models.escaping import visible, visible_lines
 from models.redaction import redact, redact_json
 
 ACCESS_LOGGER_NAME = "uvicorn.access"
@@ -38,9 +41,11 @@ class RedactedLogRecord(logging.LogRecord):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if self.name == ACCESS_LOGGER_NAME and isinstance(self.args, tuple):
-            self.args = tuple(redact_json(argument) for argument in self.args)
+            arguments = (redact_json(argument) for argument in self.args)
+            self.args = tuple(visible(value) if isinstance(value, str) else value for value in arguments)
         else:
-            self.msg, self.args = redact(self._rendered_message()), ()
+            # Some libraries end a message with a line feed.
+            self.msg, self.args = visible(redact(self._rendered_message()).rstrip("\n")), ()
         if self.exc_info and self.exc_info[1] is not None:
             self.exc_text = format_redacted_traceback(self.exc_info[1])
             self.exc_info = None
@@ -54,7 +59,7 @@ class RedactedLogRecord(logging.LogRecord):
 
 def format_redacted_traceback(error: BaseException) -> str:
     """Return the traceback of an exception as Python prints it, without secrets."""
-    return redact("".join(traceback.format_exception(error))).rstrip("\n")
+    return visible_lines(redact("".join(traceback.format_exception(error))).rstrip("\n"))
 
 
 def _redacted_excepthook(
@@ -66,4 +71,4 @@ def _redacted_excepthook(
 
 
 def _format_warning(*args: Any, **options: Any) -> str:
-    return redact(_original_formatwarning(*args, **options))
+    return visible_lines(redact(_original_formatwarning(*args, **options)))

@@ -17,9 +17,18 @@ from models.errors import (
     InvalidTransition,
     ProvisioningErased,
     ReferenceConflict,
+    ReferenceIsId,
     StaleVersion,
 )
-from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from models.provisioning import (
+    TRANSITIONS,
+    LeaseOwner,
+    Provisioning,
+    Status,
+    Submission,
+    SubmissionState,
+    parse_provisioning_id,
+)
 from models.reason import Reason
 from models.redaction import redact
 from models.request import ProvisioningRequest
@@ -33,6 +42,7 @@ MAX_TEXT = 256
 
 # Built once, from tables and bind parameters, because building a statement costs more than running it.
 _BY_REFERENCE = select(provisioning_table).where(provisioning_table.c.reference == bindparam("reference_"))
+_HAS_ID = select(provisioning_table.c.id).where(provisioning_table.c.id == bindparam("id_"))
 _UPDATE_REQUEST = (
     update(provisioning_table)
     .where(
@@ -87,8 +97,9 @@ class Ledger(LedgerReader):
 
         Raises:
             ReferenceConflict: The reference belongs to another request.
+            ReferenceIsId: The reference is new, and is the id of another provisioning in any form.
         """
-        provisioning_id = str(uuid.uuid4())
+        provisioning_id, same_id = str(uuid.uuid4()), parse_provisioning_id(reference)
         now = self._clock.now()
         request_values = request.model_dump(exclude={"reference"})
         values = {
@@ -115,6 +126,8 @@ class Ledger(LedgerReader):
         def get_or_insert(connection: Connection) -> tuple[Row[Any], bool]:
             inserted = connection.execute(statement, values).one_or_none()
             if inserted is not None:
+                if same_id is not None and connection.execute(_HAS_ID, {"id_": same_id}).first() is not None:
+                    raise ReferenceIsId(reference, same_id)
                 self._append_event(
                     connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
                 )

@@ -9,9 +9,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
+from models.argil_avatar import replace_unstorable_characters
 from models.clock import Clock
 from models.errors import UnknownProvisioning
-from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission
+from models.provisioning import (
+    DuplicateAvatar,
+    Provisioning,
+    ProvisioningEvent,
+    Status,
+    Submission,
+    parse_provisioning_id,
+)
 from models.tables import (
     IN_FLIGHT_CLAUSE,
     TIMED_OUT_CLAUSE,
@@ -37,10 +45,14 @@ class LedgerReader:
 
     async def get(self, key: str) -> Provisioning:
         """Return the provisioning with this id or reference, in any form. Raises UnknownProvisioning."""
+        if key != replace_unstorable_characters(key):  # a database raises an error of its own for such a parameter
+            raise UnknownProvisioning(key)
         query = select(provisioning_table)
         keys = [(provisioning_table.c.id, key), (provisioning_table.c.reference, key)]
         with contextlib.suppress(ValueError):  # no reference has such characters
             keys.append((provisioning_table.c.reference, normalize_reference(key)))
+        if (written_id := parse_provisioning_id(key)) is not None:
+            keys.append((provisioning_table.c.id, written_id))
 
         def find(connection: Connection) -> Provisioning | None:
             for column, value in dict.fromkeys(keys):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 from models.clock import Clock
 from models.provisioning import Provisioning
 from models.recording_identity import RecordingIdentity
+from models.request import parse_reason
 from models.tables import quarantine_table
 from store.database import Database
 
@@ -92,7 +93,16 @@ class QuarantineRepository:
         )
 
     async def release(self, provisioning_id: str, reason: str) -> Sequence[str]:
-        """Release the recordings of a refused provisioning; return those that were in quarantine, as shown."""
+        """Release the recordings of a refused provisioning; return those that were in quarantine, as shown.
+
+        Args:
+            provisioning_id: The id of the provisioning.
+            reason: Who decided and why.
+
+        Raises:
+            InvalidRequest: The reason breaks a rule of `parse_reason`.
+        """
+        reason = parse_reason(reason)
         statement = (
             update(quarantine_table)
             .where(quarantine_table.c.provisioning_id == provisioning_id, quarantine_table.c.released_at.is_(None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 from prefect.artifacts import acreate_markdown_artifact
 
-from models.markdown_reports import render_provisioning_report
+from models.markdown_reports import describe_provisioning, render_provisioning_report
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 
@@ -25,5 +25,5 @@ async def publish_artifact(provisioning_id: str) -> None:
     await acreate_markdown_artifact(
         key=f"avatar-{provisioning_id}",
         markdown=render_provisioning_report(provisioning, events),
-        description=f"{provisioning.name}: {provisioning.status}",
+        description=describe_provisioning(provisioning),
     )

@@ -17,6 +17,7 @@ async def release_recordings(key: str, reason: str) -> int:
         reason: Why a person released them; it is recorded.
 
     Raises:
+        InvalidRequest: The reason is empty, too long or contains an invisible character.
         UnknownProvisioning: No provisioning has this id or reference.
         DatabaseError: The quarantine cannot be written.
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 
 from models.batch import BatchProgress, RowResult
+from models.escaping import inert
 from models.provisioning import Status
 from models.shared_recordings import SharedRecordingGroup
 from services.run_log import log_to_run
@@ -43,7 +44,7 @@ async def publishing_progress(
             await publisher
     try:
         await acreate_table_artifact(
-            key=f"batch-{run_id}", table=_table(progress), description=_description(progress)
+            key=f"batch-{run_id}", table=table_of_rows(progress), description=_description(progress)
         )
     except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
         log_to_run("the table of rows was not published: %s", type(error).__name__, level=logging.WARNING)
@@ -56,7 +57,7 @@ async def publish_shared_recordings(groups: Sequence[SharedRecordingGroup], run_
     """
     key = f"shared-recordings-{run_id}"
     log_to_run("rows share recordings: %d groups are listed in the artifact %s", len(groups), key)
-    table = [{"rows": group.text, "count": len(group.lines)} for group in groups[:MAX_TABLE_ROWS]]
+    table = [{"rows": inert(group.text), "count": len(group.lines)} for group in groups[:MAX_TABLE_ROWS]]
     try:
         await acreate_table_artifact(key=key, table=table, description="Rows that share recordings")
     except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
@@ -83,20 +84,22 @@ async def _publish_loop(progress: BatchProgress, run_id: str, monotonic: Callabl
         await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
 
 
-def _table(progress: BatchProgress) -> list[dict[str, str]]:
+def table_of_rows(progress: BatchProgress) -> list[dict[str, str]]:
+    """Return the rows of the table: those that are not READY first, at most MAX_TABLE_ROWS."""
     rows = sorted(progress.rows, key=lambda row: (row.status == Status.READY, row.line))
     return [_table_row(row) for row in rows[:MAX_TABLE_ROWS]]
 
 
 def _table_row(row: RowResult) -> dict[str, str]:
+    # One of Prefect's two UIs renders a cell as Markdown, the other one as text.
     return {
         "line": str(row.line),
         "status": row.status,
-        "name": row.name,
-        "reference": row.reference,
+        "name": inert(row.name),
+        "reference": inert(row.reference),
         "provisioning": row.id or "",
-        "avatar": row.avatar_id or "",
-        "reasons": row.reasons_text,
+        "avatar": inert(row.avatar_id or ""),
+        "reasons": inert(row.reasons_text),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
-from models.errors import NetworkUnavailable, ReferenceConflict, UnknownProvisioning
+from models.errors import NetworkUnavailable, ReferenceConflict, ReferenceIsId, UnknownProvisioning
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
@@ -28,14 +28,10 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
     try:
         provisioning = await context.ledger.get(row.reference)
     except UnknownProvisioning:
-        provisioning = None
-    if provisioning is not None and provisioning.reference == row.reference:
-        if provisioning.request.fingerprint != request.fingerprint:
-            return row.with_status(INVALID, [Reason.from_error(ReferenceConflict(row.reference, provisioning.id))])
-        if provisioning.status.is_terminal and provisioning.status is not Status.TIMED_OUT:
-            return row.with_provisioning(provisioning)
-        if provisioning.status is not Status.ACCEPTED:
-            return row.with_provisioning(provisioning).with_status(WOULD_RESUME, provisioning.reasons)
+        pass
+    else:
+        if (recorded := _preview_recorded(provisioning, row, request)) is not None:
+            return recorded
     unsaved = _unsaved_provisioning(request, row.reference, context)
     checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in MediaRole))
     level = context.settings.avatars_media_check
@@ -46,6 +42,19 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
             raise error
         return row.with_status(CHECK_INCONCLUSIVE, [check.unreachable for check in checks if check.unreachable])
     return row.with_status(WOULD_CREATE, [reason for check in checks for reason in check.reasons])
+
+
+def _preview_recorded(provisioning: Provisioning, row: RowResult, request: ProvisioningRequest) -> RowResult | None:
+    """Return the row if a run would attach to this provisioning or fail, None if it would check the request."""
+    if provisioning.reference != row.reference:
+        return row.with_status(INVALID, [Reason.from_error(ReferenceIsId(row.reference, provisioning.id))])
+    if provisioning.request.fingerprint != request.fingerprint:
+        return row.with_status(INVALID, [Reason.from_error(ReferenceConflict(row.reference, provisioning.id))])
+    if provisioning.status.is_terminal and provisioning.status is not Status.TIMED_OUT:
+        return row.with_provisioning(provisioning)
+    if provisioning.status is not Status.ACCEPTED:
+        return row.with_provisioning(provisioning).with_status(WOULD_RESUME, provisioning.reasons)
+    return None
 
 
 def _unsaved_provisioning(request: ProvisioningRequest, reference: str, context: AppContext) -> Provisioning:

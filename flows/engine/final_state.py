@@ -7,6 +7,7 @@ from prefect.states import Completed, Failed
 
 from models.batch import BatchProgress
 from models.errors import AvatarsError
+from models.escaping import state_message
 from models.outcomes import OUTCOMES
 from models.provisioning import Status
 
@@ -30,4 +31,4 @@ def final_state_for_error(error: AvatarsError) -> State:
     Flows return this state instead of raising, because Prefect logs the whole traceback of a raised error.
     """
     message = f"{error.message}. {error.hint}" if error.hint else error.message
-    return State(type=StateType.FAILED, name=type(error).__name__, message=message, data=error)
+    return State(type=StateType.FAILED, name=type(error).__name__, message=state_message(message), data=error)

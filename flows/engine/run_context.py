@@ -1,12 +1,15 @@
-"""Identifies the current flow run as a lease owner."""
+"""Identifies the current flow run: as a lease owner, and by its name."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 
 from prefect.runtime import flow_run
 
+from models.escaping import run_name
 from models.provisioning import LeaseOwner
+from models.redaction import redact
 
 
 def lease_owner_for_run(actor: str) -> LeaseOwner:
@@ -17,3 +20,15 @@ def lease_owner_for_run(actor: str) -> LeaseOwner:
 
     """
     return LeaseOwner(actor=actor, id=str(uuid.uuid4()), flow_run_id=flow_run.id)
+
+
+def run_name_for(verb: str) -> Callable[[], str]:
+    """Return a function that names the current run after the verb and its parameter `provisioning_id`.
+
+    Prefect would put the parameter into the name as it is, and a caller of its API may send any text.
+
+    Args:
+        verb: What the flow does.
+
+    """
+    return lambda: run_name(f"{verb} {redact(str(flow_run.parameters.get('provisioning_id', '')))}")

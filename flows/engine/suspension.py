@@ -12,6 +12,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Suspended
 from prefect.utilities.engine import propose_state
 
+from models.escaping import state_message
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
 from services.context import app_context
@@ -60,7 +61,7 @@ async def suspend(provisioning: Provisioning, owner: LeaseOwner) -> NoReturn:
         f"(provisioning {provisioning.id})"
     )
     # The key is unique per attempt, so that a run that was resumed too early can suspend itself again.
-    state: State = Suspended(message=message, pause_key=owner.id)
+    state: State = Suspended(message=state_message(message), pause_key=owner.id)
     async with app_context() as context:
         await context.suspended_runs.add(str(flow_run.id), provisioning.id)
     async with get_client() as client:

@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.markdown_reports import render_provisioning_report
+from models.escaping import MAX_CELL_CHARACTERS, inert
+from models.markdown_reports import (
+    MAX_LISTED_EVENTS,
+    MAX_LISTED_REASONS,
+    describe_provisioning,
+    render_fleet_report,
+    render_provisioning_report,
+)
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
+from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
 
 AT = datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC)
 ESCAPED = re.compile(r"\\[\\`*_{}\[\]()#+!|<>~-]")
@@ -201,3 +209,67 @@ def test_report_lists_every_reason_with_its_hint() -> None:
     assert "- **dataset.duration-too-short**: it has 40 s. record more" in report
     assert "- **consent.duration-too-long**: it has 31 s. cut it" in report
     assert "## Reasons" not in render_provisioning_report(provisioning(), [])
+
+
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
+def test_description_contains_no_markup(text: str) -> None:
+    description = describe_provisioning(provisioning(name=text))
+    assert description == f"{inert(text)}: READY"
+    assert re.search(r"[<>&\[\]`*#|]|://", description) is None
+    assert len(description) <= MAX_CELL_CHARACTERS + len(": READY")
+
+
+def test_description_of_an_ordinary_name_stays_readable() -> None:
+    assert describe_provisioning(provisioning(name="Jean-Luc O'Neil (2), José_1")) == (
+        "Jean-Luc O'Neil (2), José_1: READY"
+    )
+
+
+def test_description_contains_no_secret() -> None:
+    assert "canary" not in describe_provisioning(provisioning(name=f"https://a.example/?sig={CANARY}"))
+
+
+def test_report_shows_entities_as_they_are_written() -> None:
+    assert "# \\&lt;b\\&gt;: READY" in render_provisioning_report(provisioning(name="&lt;b&gt;"), [])
+
+
+def test_report_shows_control_characters_as_escapes() -> None:
+    report = render_provisioning_report(provisioning(name="a\u202eb", avatar_id="\x1b[2J"), [event("c\u2066\x1bd")])
+    assert report.startswith("# a\\\\u202eb: READY")
+    assert "| `\\x1b[2J` |" in report
+    assert "| c\\\\u2066\\\\x1bd |" in report
+
+
+def test_report_is_bounded() -> None:
+    reasons = [Reason(code="c", message=LONG, hint=LONG)] * 1000
+    report = render_provisioning_report(
+        provisioning(Status.REJECTED, name=LONG, reference=LONG, avatar_id=LONG, reasons=reasons),
+        [event(LONG)] * 1000,
+    )
+    assert report.count("**c**") == MAX_LISTED_REASONS
+    assert report.count("| ACCEPTED |") == MAX_LISTED_EVENTS
+    assert "The first 800 events are omitted." in report
+    assert len(report) < 400_000
+    fleet = render_fleet_report({Status.REJECTED: 1}, {Status.REJECTED: [provisioning(reasons=reasons)]}, AT)
+    assert len(fleet) < 4 * MAX_CELL_CHARACTERS
+
+
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
+def test_fleet_report_has_one_row_per_provisioning(text: str) -> None:
+    reason = Reason(code="c", message=text)
+    fleet = render_fleet_report(
+        {}, {Status.REJECTED: [provisioning(Status.REJECTED, name=text, reasons=[reason])]}, AT
+    )
+    [row] = [row for row in fleet.splitlines() if row.startswith("| REJECTED |")]
+    cells = ESCAPED.sub("", row).split("|")[1:-1]
+    assert len(cells) == 5
+    for cell in (cells[1], cells[3]):
+        assert MARKUP.search(cell) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["https://cdn.example/\u202et.jpg", "https://cdn.example/\x1b.jpg", f"https://h/{LONG}"]
+)
+def test_picture_with_a_hidden_character_or_too_long_is_omitted(url: str) -> None:
+    report = render_provisioning_report(provisioning(avatar_snapshot=IDLE | {"coverImageUrl": url}), [])
+    assert "Cover" not in report

@@ -11,10 +11,13 @@ from models.errors import InvalidRequest
 from models.request import (
     MAX_ECHOED_CHARACTERS,
     MAX_EXTRAS,
+    MAX_REASON_CHARACTERS,
     ProvisioningRequest,
+    parse_reason,
     parse_request,
     validate_recording_url,
 )
+from tests.hostile_texts import CONTROL_TEXTS
 
 FIELDS: dict[str, Any] = {
     "name": "Ada",
@@ -93,6 +96,7 @@ def test_https_url_is_accepted_unchanged(url: str) -> None:
         ("https://videos.example/a.mp4\n", "must not contain white space or control characters"),
         ("https://videos.example/a\u00a0b.mp4", "must not contain white space or control characters"),
         ("https://videos.example/a\x00.mp4", "must not contain white space or control characters"),
+        ("https://videos.example/a\u3164b.mp4", "must not contain U+3164 HANGUL FILLER"),
         ("https://videos.example/a\x7f.mp4", "must not contain white space or control characters"),
         ("https://videos.example/take#1.mp4", "must not contain #: in the name of a file it must be written %23"),
         ("https://videos.example/a.mp4#", "must not contain #: in the name of a file it must be written %23"),
@@ -133,6 +137,10 @@ def test_extras_within_the_limits_are_accepted(extras: dict[str, str]) -> None:
         ({"k": "a\nb"}, "extras.k", "must not contain U+000A LINE FEED"),
         ({"k\t": "v"}, "extras.k\t.[key]", "must not contain U+0009 TAB"),
         ({"k": "\udcff"}, "extras.k", "must not contain U+DCFF a lone surrogate"),
+        ({"k": "a\u202eb"}, "extras.k", "must not contain U+202E RIGHT-TO-LEFT OVERRIDE"),
+        ({"k": "a\u200bb"}, "extras.k", "must not contain U+200B ZERO WIDTH SPACE"),
+        ({"t\u2066m": "v"}, "extras.t\u2066m.[key]", "must not contain U+2066 LEFT-TO-RIGHT ISOLATE"),
+        ({"t\U000e0041m": "v"}, "extras.t\U000e0041m.[key]", "must not contain U+E0041 TAG LATIN CAPITAL LETTER A"),
         ({"submission_id": "mine"}, "extras", "must not contain 'submission_id': the service sets this key itself"),
         ({"submission_id\u200b": "mine"}, "extras", "must not contain 'submission_id': the service sets this key"),
         ({"k": "v", "k ": "w"}, "extras", "must not repeat the key 'k'"),
@@ -315,3 +323,34 @@ def test_name_and_reference_reject_signed_urls(field: str) -> None:
 def test_huge_integer_is_reported_by_its_length() -> None:
     with pytest.raises(InvalidRequest, match="it is a number of 40,001 bits"):
         parse_request({"name": 2**40_000})
+
+
+@pytest.mark.parametrize("text", CONTROL_TEXTS.values(), ids=CONTROL_TEXTS)
+@pytest.mark.parametrize("field", ["name", "dataset_video", "consent_video", "extras", "reference"])
+def test_no_field_accepts_a_hidden_character(field: str, text: str) -> None:
+    hostile: Any = {"k": f"x{text}x"} if field == "extras" else f"{FIELDS.get(field, '')}{text}x"
+    with pytest.raises(InvalidRequest):
+        parse_request({**FIELDS, field: hostile})
+
+
+@pytest.mark.parametrize(
+    "text", ["reviewed by Grace", "  two\nlines\t ", "x" * MAX_REASON_CHARACTERS, "می\u200cخواهم"]
+)
+def test_reason_is_one_line(text: str) -> None:
+    assert parse_reason(text) == " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must have 1 to 1000 characters; it is ''"),
+        (" \n", "must have 1 to 1000 characters"),
+        ("x" * (MAX_REASON_CHARACTERS + 1), r"must have 1 to 1000 characters; it is 'x{60}… \(1001 characters\)'"),
+        ("a\x1b[2Jb", r"must not contain U\+001B a control character"),
+        ("a\u202eb", r"must not contain U\+202E RIGHT-TO-LEFT OVERRIDE"),
+        ("a\ud800", r"must not contain U\+D800 a lone surrogate"),
+    ],
+)
+def test_unreadable_reason_is_rejected(text: str, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        parse_reason(text)

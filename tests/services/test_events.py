@@ -1,4 +1,4 @@
-"""Emitted events reach Prefect's server."""
+"""Events: their texts are safe to show, and they reach Prefect's server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
+from models.escaping import MAX_EVENT_CHARACTERS, short_line
+from models.reason import Reason
+from models.redaction import redact
+from services.events import event_content
 from simulator.server import ArgilSimulator
 from tasks.submit_avatar import submit_avatar
+from tests.hostile_texts import HOSTILE_PARAMETERS
+from tests.models.test_markdown_reports import provisioning
 from tests.provisioning_harness import GRACE_SECONDS, ProvisioningHarness, ScriptedClock
 
 TIMEOUT_SECONDS = 60
@@ -50,3 +56,27 @@ async def test_duplicate_event_reaches_the_server(
         "avatar_id": first["id"],
         "duplicate_avatar_id": second["id"],
     }
+
+
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
+def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
+    reason = Reason(code="c", message=text, hint=text)
+    content = event_content(
+        provisioning(name=text, reference=text, avatar_id=text), {"reasons": [reason.model_dump()]}
+    )
+    shown = short_line(redact(text), MAX_EVENT_CHARACTERS)
+    assert content["resource"] == {
+        "prefect.resource.id": "avatars.provisioning.p-1",
+        "prefect.resource.name": shown,
+    }
+    assert content["payload"] == {
+        "provisioning_id": "p-1",
+        "reference": shown,
+        "avatar_id": shown,
+        "reasons": [{"code": "c", "message": shown, "hint": shown}],
+    }
+    assert len(shown.splitlines()) == 1
+
+
+def test_event_without_an_avatar_has_null() -> None:
+    assert event_content(provisioning(), {})["payload"]["avatar_id"] is None

@@ -6,12 +6,14 @@ import io
 import logging
 import subprocess
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator
 
 import pytest
 
 from services.redaction_hooks import install_redaction
+from tests.hostile_texts import CONTROL_TEXTS, HOSTILE_PARAMETERS
 
 URL = "https://videos.example/ada.mp4?X-Amz-Signature=canary"
 
@@ -36,6 +38,34 @@ def test_message_and_arguments_are_redacted(output: io.StringIO) -> None:
     logger.info(URL)
     assert "canary" not in output.getvalue()
     assert output.getvalue().count("https://videos.example/ada.mp4?…") >= 3
+
+
+@pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
+def test_each_record_is_one_line_without_control_characters(output: io.StringIO, text: str) -> None:
+    logging.getLogger("another.library").info("%s and %r", text, [text])
+    printed = output.getvalue()
+    assert printed.endswith("\n")
+    assert len(printed.splitlines()) == 1
+    assert all(unicodedata.category(character) not in {"Cc", "Cs", "Zl", "Zp"} for character in printed[:-1])
+
+
+def test_record_stays_readable_if_it_ends_in_a_line_feed(output: io.StringIO) -> None:
+    logging.getLogger("another.library").info("Exception in ASGI application\n")
+    assert output.getvalue() == "Exception in ASGI application\n"
+
+
+def test_traceback_keeps_its_lines_and_no_other_control_character(output: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("".join(CONTROL_TEXTS.values()))
+
+    try:
+        fail()
+    except ValueError:
+        logging.getLogger("another.library").exception("failed")
+    printed = output.getvalue()
+    assert printed.startswith("failed\nTraceback (most recent call last):\n  File ")
+    assert {c for c in printed if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}} == {"\n"}
+    assert "\\x1b[2J" in printed
 
 
 def test_traceback_and_its_causes_are_redacted(output: io.StringIO) -> None:
@@ -63,9 +93,22 @@ def test_access_log_keeps_the_arguments_for_its_formatter() -> None:
     assert record.args == ("1.2.3.4", "/a?token=…", 200)
 
 
+def test_access_log_escapes_control_characters() -> None:
+    install_redaction()
+    record = logging.getLogger("uvicorn.access").makeRecord(
+        "uvicorn.access", logging.INFO, "", 0, "%s %s %d", ("1.2.3.4", "/\x1b[2J\n", 200), None
+    )
+    assert record.args == ("1.2.3.4", "/\\x1b[2J\\n", 200)
+
+
 def test_warning_is_redacted() -> None:
     install_redaction()
     assert "canary" not in warnings.formatwarning(URL, UserWarning, "a.py", 1)
+
+
+def test_warning_escapes_control_characters() -> None:
+    install_redaction()
+    assert warnings.formatwarning("\x1b[2J", UserWarning, "a.py", 1) == "a.py:1: UserWarning: \\x1b[2J\n"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -14,12 +15,14 @@ from models.errors import (
     LeaseLost,
     LeaseUnavailable,
     ReferenceConflict,
+    ReferenceIsId,
     StaleVersion,
     UnknownProvisioning,
 )
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
+from models.text_normalization import normalize_reference
 from store.database import Database
 from store.leases import LeaseRepository
 from store.ledger import Ledger
@@ -101,6 +104,56 @@ async def test_same_reference_other_request_is_a_conflict(
     assert len(await ledger.list_events(accepted.id)) == 1
 
 
+ID_FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "upper case": str.upper,
+    "without hyphens": lambda text: text.replace("-", ""),
+    "braces": "{{{}}}".format,
+    "URN": "urn:uuid:{}".format,
+    "white space around": "  {}\u200b".format,
+}
+"""Ways to write the id of a provisioning, by description."""
+
+
+@pytest.mark.parametrize("form", ID_FORMS.values(), ids=ID_FORMS)
+async def test_id_of_another_provisioning_is_not_a_reference(
+    ledger: Ledger,
+    accepted: Provisioning,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    form: Callable[[str], str],
+) -> None:
+    reference = normalize_reference(form(accepted.id))
+    with pytest.raises(ReferenceIsId, match="is the id of provisioning") as caught:
+        await ledger.get_or_create(provisioning_request, reference, owner)
+    assert f"`avatars resume {accepted.id}`" in caught.value.hint
+    assert await ledger.count_by_status() == {Status.ACCEPTED: 1}
+    assert await ledger.get(reference) == accepted
+
+
+async def test_id_of_a_flow_run_is_a_reference(
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+) -> None:
+    reference = str(uuid4())
+    provisioning, is_new = await ledger.get_or_create(provisioning_request, reference, owner)
+    assert is_new
+    assert (await ledger.get(reference)).id == provisioning.id
+    again, is_new = await ledger.get_or_create(provisioning_request, reference, owner)
+    assert (again.id, is_new) == (provisioning.id, False)
+
+
+async def test_refused_reference_does_not_undo_concurrent_requests(
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+) -> None:
+    references = ["first", accepted.id, "second"]
+    results = await asyncio.gather(
+        *(ledger.get_or_create(provisioning_request, reference, owner) for reference in references),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, ReferenceIsId) for result in results] == [False, True, False]
+    assert await ledger.count_by_status() == {Status.ACCEPTED: 3}
+
+
 async def test_concurrent_requests_record_a_reference_once(
     ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> None:
@@ -109,9 +162,10 @@ async def test_concurrent_requests_record_a_reference_once(
     assert sum(is_new for _, is_new in opened) == 1
 
 
-async def test_get_raises_for_an_unknown_key(ledger: Ledger) -> None:
-    with pytest.raises(UnknownProvisioning, match="unknown"):
-        await ledger.get("unknown")
+@pytest.mark.parametrize("key", ["unknown", "", "\0", "\ud800", "\x1b[2J", "x" * 100_000])
+async def test_get_raises_for_an_unknown_key(ledger: Ledger, key: str) -> None:
+    with pytest.raises(UnknownProvisioning, match="no provisioning has the id or reference"):
+        await ledger.get(key)
 
 
 async def test_transition_is_recorded_with_its_event(
