@@ -13,6 +13,7 @@ from media.remote_file import RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable
 from models.manifest import MAX_BYTES, ManifestRow, detect_format, manifest_too_large_error, parse_manifest
+from models.recording_secrets import protect_urls
 from models.redaction import redact_url
 
 # The first range, the rest, and room for retries and redirects of both.
@@ -45,7 +46,8 @@ def load_manifest(
             raise InvalidManifest(
                 f"{redact_url(path_or_url)} is not a valid URL", hint="check it for typos"
             ) from None
-        data = fetch_manifest(path_or_url, allowed_hosts=allowed_hosts, reference_host=reference_host)
+        with protect_urls([path_or_url]):
+            data = fetch_manifest(path_or_url, allowed_hosts=allowed_hosts, reference_host=reference_host)
         return parse_manifest(data, form)
     form = detect_format(path_or_url)
     try:

@@ -13,10 +13,13 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-from models.redaction import redact, redact_json
+from models.redaction import redact, redact_json, redact_report
 
 ACCESS_LOGGER_NAME = "uvicorn.access"
 """Its formatter unpacks the arguments of a record itself."""
+MAX_LOG_CHARACTERS = 100_000
+"""A longer log message is cut: it quotes a body or a file. Prefect's API rejects more than 1,000,000 bytes."""
+MAX_TRACEBACK_CHARACTERS = 200_000
 _original_formatwarning = warnings.formatwarning
 
 
@@ -40,7 +43,9 @@ class RedactedLogRecord(logging.LogRecord):
         if self.name == ACCESS_LOGGER_NAME and isinstance(self.args, tuple):
             self.args = tuple(redact_json(argument) for argument in self.args)
         else:
-            self.msg, self.args = redact(self._rendered_message()), ()
+            # The message that announces an exception often quotes it.
+            redact_message = redact_report if self.exc_info else redact
+            self.msg, self.args = redact_message(self._rendered_message(), max_characters=MAX_LOG_CHARACTERS), ()
         if self.exc_info and self.exc_info[1] is not None:
             self.exc_text = format_redacted_traceback(self.exc_info[1])
             self.exc_info = None
@@ -54,7 +59,8 @@ class RedactedLogRecord(logging.LogRecord):
 
 def format_redacted_traceback(error: BaseException) -> str:
     """Return the traceback of an exception as Python prints it, without secrets."""
-    return redact("".join(traceback.format_exception(error))).rstrip("\n")
+    text = "".join(traceback.format_exception(error))
+    return redact_report(text, max_characters=MAX_TRACEBACK_CHARACTERS).rstrip("\n")
 
 
 def _redacted_excepthook(
