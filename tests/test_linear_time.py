@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("models", "clients", "media", "store", "services", "tasks", "flows", "deployments", "cli")
 CHARACTERS = 3_000
 """The length of the doubled text for a function: Python needs 100 ms for quadratic time, a few for linear time."""
-EXPRESSION_CHARACTERS = 8_000
+EXPRESSION_CHARACTERS = 12_000
 """The same for a regular expression, whose steps are faster."""
 NEGLIGIBLE_SECONDS = 0.02
 """A shorter process time is not compared: it depends on the machine more than on the text."""
