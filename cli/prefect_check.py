@@ -14,6 +14,7 @@ from deployments.embedded.prefect_connection import configured_api_url, embedded
 from deployments.registration import reconcile_is_scheduled
 from models.errors import PrefectError, SettingsError
 from models.redaction import redact_url
+from services.prefect_patches import register_prefect_secrets
 from services.redaction_hooks import install_redaction
 
 
@@ -38,4 +39,5 @@ def check_prefect() -> dict[str, Any]:
 
 if __name__ == "__main__":
     install_redaction()
+    register_prefect_secrets()
     json.dump(check_prefect(), sys.stdout)

@@ -20,6 +20,7 @@ from models.argil_response import ArgilResponse
 from models.certificates import require_usable_certificates
 from models.clock import Clock
 from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
+from models.recording_secrets import protect_urls
 from models.response_meaning import Operation, SentRequest
 from models.retry import delay_seconds, parse_http_date
 from models.user_agent import USER_AGENT
@@ -113,7 +114,8 @@ class ArgilClient:
             if before_each_attempt is not None:
                 await before_each_attempt()
             try:
-                return await self._post(request)
+                with protect_urls([request.dataset_video.url, request.consent_video.url]):
+                    return await self._post(request)
             except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1
                 wait = delay_seconds(failures, error.retry_after_seconds)

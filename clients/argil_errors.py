@@ -31,6 +31,7 @@ from models.errors import (
 from models.redaction import redact
 from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
 from models.retry import retry_after_seconds
+from models.secret_search import search_for
 
 MAX_MESSAGE_CHARACTERS = 500
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"
@@ -230,10 +231,8 @@ class ResponseErrorMapper:
         return self._redact(f"{type(error).__name__} {error}".rstrip())[:MAX_MESSAGE_CHARACTERS]
 
     def _redact(self, text: str) -> str:
-        """Return the text without secrets; a registered secret may be a part of one of this client's."""
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return redact(text)
+        """Return the text without secrets, those of this client first: one may contain a registered secret."""
+        return redact(search_for(tuple(self._secrets)).replace_in(text))
 
 
 def read_response(response: httpx.Response) -> ArgilResponse:

@@ -12,6 +12,7 @@ from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, watch_timeout
 from models.errors import AvatarsError
 from models.provisioning import Status
+from models.recording_secrets import protect_request
 from models.request import ProvisioningRequest
 from services.context import app_context
 from services.outcome_states import final_state_for
@@ -35,11 +36,14 @@ async def provision_avatar(request: ProvisioningRequest, wait: WaitMode = "suspe
     """
     owner = lease_owner_for_run("provision-avatar")
     try:
-        async with app_context():
-            provisioning = await get_or_create_provisioning(request, request.reference or str(flow_run.id), owner)
-            provisioning = await run_to_completion(provisioning, owner, watch_timeout(wait))
-        if provisioning.status is Status.TRAINING and wait == "suspend":
-            await suspend(provisioning, owner)
+        with protect_request(request):
+            async with app_context():
+                provisioning = await get_or_create_provisioning(
+                    request, request.reference or str(flow_run.id), owner
+                )
+                provisioning = await run_to_completion(provisioning, owner, watch_timeout(wait))
+            if provisioning.status is Status.TRAINING and wait == "suspend":
+                await suspend(provisioning, owner)
     except AvatarsError as error:
         return final_state_for_error(error)
     return final_state_for(provisioning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 import ssl
 import time
@@ -26,6 +27,7 @@ from models.media_rules import (
     rejected_result,
 )
 from models.presigned_urls import check_expiry
+from models.recording_secrets import protect_urls
 
 MAX_CONCURRENT_CHECKS = 8
 
@@ -82,7 +84,9 @@ class MediaChecker:
             MediaUnreachable: If the host gives no usable response.
             NetworkUnavailable: If this machine cannot resolve host names.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._check_blocking, url, role)
+        with protect_urls([url]):
+            check = partial(contextvars.copy_context().run, self._check_blocking, url, role)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, check)
 
     def _check_blocking(self, url: str, role: MediaRole) -> MediaReport:
         with self._transport() as transport:

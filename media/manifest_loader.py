@@ -16,6 +16,7 @@ from media.remote_file import RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError
 from models.manifest import MAX_BYTES, ManifestRow, detect_format, manifest_too_large_error, parse_manifest
+from models.recording_secrets import protect_urls
 from models.redaction import redact_url
 from models.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
 
@@ -95,7 +96,8 @@ def _load_url(url: str, allowed_hosts: Collection[str], reference_host: str | No
         form = detect_format(urlsplit(url).path)
     except ValueError:
         raise InvalidManifest(f"{redact_url(url)} is not a valid URL", hint="check it for typos") from None
-    data = fetch_manifest(url, allowed_hosts=allowed_hosts, reference_host=reference_host)
+    with protect_urls([url]):
+        data = fetch_manifest(url, allowed_hosts=allowed_hosts, reference_host=reference_host)
     return parse_manifest(data, form)
 
 

@@ -45,9 +45,8 @@ _ERROR_DOCUMENT = re.compile(rb"\s*(?:\{|<\?xml|<Error>)")
 # The time frame in Azure's AuthenticationErrorDetail.
 _AZURE_TIME = re.compile(rb"(Start|Expiry|Current|Signed expiry time) \[([\w, :]{1,40} GMT)\]")
 # S3-compatible stores, to RequestTimeTooSkewed.
-_SKEW = re.compile(
-    rb"<RequestTime>([\dTZ:.-]{1,30})</RequestTime>.*?<ServerTime>([\dTZ:.-]{1,30})</ServerTime>", re.DOTALL
-)
+_REQUEST_TIME = re.compile(rb"<RequestTime>([\dTZ:.-]{1,30})</RequestTime>")
+_SERVER_TIME = re.compile(rb"<ServerTime>([\dTZ:.-]{1,30})</ServerTime>")
 _TIME_CODES = {MediaCode.URL_EXPIRED, MediaCode.URL_NOT_YET_VALID}
 
 
@@ -113,11 +112,11 @@ def _skew_error(body: bytes, terms: SignatureTerms, now: datetime) -> StorageErr
     """Tell a signature from the future from one that the store considers too old."""
     if terms.starts and terms.expires:
         return NOT_YET_VALID if terms.starts > now else EXPIRED if terms.expires <= now else SKEWED
-    times = _SKEW.search(body)
-    if times is None:
+    times = _REQUEST_TIME.search(body), _SERVER_TIME.search(body)
+    if times[0] is None or times[1] is None:
         return NOT_YET_VALID
     # Both are ISO 8601, in the basic or the extended format, so that their digits compare as the times do.
-    request, server = (re.sub(rb"\D", b"", time)[:14] for time in times.groups())
+    request, server = (re.sub(rb"\D", b"", time[1])[:14] for time in (times[0], times[1]))
     return NOT_YET_VALID if request > server else SKEWED
 
 

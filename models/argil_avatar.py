@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from models.json_body import limit_depth, parse_json_or_none
-from models.redaction import redact
+from models.redaction import redact_stored
 
 SUBMISSION_ID_EXTRA = "submission_id"
 """The key in `extras` that holds the submission id. Argil returns it with the created avatar."""
@@ -115,7 +115,7 @@ class Avatar(BaseModel):
 
     id: ArgilId
     status: Annotated[
-        str, AfterValidator(redact), AfterValidator(replace_unstorable_characters)
+        str, AfterValidator(redact_stored), AfterValidator(replace_unstorable_characters)
     ]  # recorded and shown without mapping
     name: LenientStr = None
     created_at: Annotated[

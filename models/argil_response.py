@@ -5,7 +5,6 @@ A gateway, a proxy or a challenge page may answer in Argil's place. models/respo
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +15,11 @@ from typing import Any
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, read_extras
 from models.json_body import parse_json_or_none
+from models.redaction import cut_at_white_space
+from models.text_decoding import unescape_html
 
+MAX_BODY_CHARACTERS = 65_536
+"""The part of a body that is read for people; a longer one is a file or an attack."""
 MAX_PAGE_CHARACTERS = 4000
 """The part of a page that is searched for words."""
 _HTML_TYPES = ("text/html", "application/xhtml", "text/xml", "application/xml")
@@ -106,10 +109,11 @@ class ArgilResponse:
         """
         message = self.fields.get("message")
         if message and isinstance(message, str):
-            return " ".join(hide(message).split())
+            return " ".join(hide(cut_at_white_space(message, MAX_BODY_CHARACTERS)).split())
         text = self.body.decode(json.detect_encoding(self.body), errors="replace")
+        text = cut_at_white_space(text, MAX_BODY_CHARACTERS)
         if not self.is_page:
             return " ".join(hide(text).split())
-        text = hide(html.unescape(_INLINE_TAG.sub("", text)))[:MAX_PAGE_CHARACTERS]
-        text = html.unescape(_TAG.sub(" ", _INVISIBLE.sub(" ", text)))
+        text = hide(unescape_html(_INLINE_TAG.sub("", text)))[:MAX_PAGE_CHARACTERS]
+        text = unescape_html(_TAG.sub(" ", _INVISIBLE.sub(" ", text)))
         return " ".join(text.split())

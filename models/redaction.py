@@ -1,56 +1,126 @@
-"""Redacts secrets in text: queries and userinfo of URLs, signature parameters by name, and registered secrets.
+"""Redacts secrets in text: queries and userinfo of URLs, signature parameters by name, and known secrets.
 
-Logs, errors, Prefect states, artifacts, events and command output all use this module.
+Known secrets are those of the process (`register_secret`) and those of the request that the current task processes
+(`redaction_scope`). Logs, errors, Prefect states, artifacts, events and command output all use this module.
+It takes linear time for any text; tests/test_linear_time.py measures it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
-from urllib.parse import quote
 
-_REPLACEMENT = "…"
-MIN_SECRET_LENGTH = 8
-"""A shorter secret is not registered: replacing it would damage ordinary words."""
+from models.secret_search import MIN_SECRET_LENGTH, REPLACEMENT, SecretSearch, search_for
 
-# Each character literally, percent-encoded (once or more), and as a JSON escape.
-_COLON = r"(?::|%(?:25)*3a|\\+u003a)"
-_SLASH = r"(?:\\*/|%(?:25)*2f|\\+u002f)"
-_EQUALS = r"(?:=|%(?:25)*3d|\\+u003d)"
+MAX_FAILED_SCOPES = 50
+"""How many scopes that an exception has left are remembered for its traceback, which is formatted later."""
+
+
+def _literal(character: str, entity: str) -> str:
+    """Return a pattern for a character: as it is, as a JSON escape, or as a character reference of HTML."""
+    code = f"{ord(character):02x}"
+    # A match starts at the first backslash of a run, so that a search is linear: JSON within JSON has long runs.
+    # Each alternative starts with a literal, by which `re` finds the places to try.
+    references = rf"&(?:{entity}|\#0*+{ord(character)}|\#x0*+{code});"
+    return rf"{re.escape(character)}|\\(?<!\\\\)\\*+u00{code}|{references}"
+
+
+def _encoded(character: str) -> str:
+    """Return a pattern for a character that is percent-encoded, once or more."""
+    return rf"%(?:25)*+{ord(character):02x}"
+
+
+_COLON, _SLASH, _AT = _literal(":", "colon"), _literal("/", "sol"), _literal("@", "commat")
+_ENCODED_COLON, _ENCODED_SLASH, _ENCODED_AT = map(_encoded, ":/@")
+_EQUALS = rf"(?:{_literal('=', 'equals')}|{_encoded('=')})"
+_ANY_SLASH = rf"(?:\\*+/|{_SLASH}|{_ENCODED_SLASH})"
+_SCHEME = rf"(?<![a-z0-9+.-])(?P<scheme>[a-z0-9+.-]++)(?:{_COLON}|{_ENCODED_COLON}){_ANY_SLASH}{{2}}"
 # Up to the next white space: a query may contain quotes, and the signature may follow them.
-_URL = re.compile(rf"(?<![a-z0-9+.-])[a-z0-9+.-]+{_COLON}{_SLASH}{{2}}\S+", re.IGNORECASE)
-_FRAGMENT = re.compile(r"#|\\+u0023")
-_QUERY = re.compile(r"\?|\\+u003f", re.IGNORECASE)
+_URL = re.compile(rf"{_SCHEME}\S+", re.IGNORECASE)
+_AUTHORITY_START = re.compile(rf"{_SCHEME}|^{_ANY_SLASH}{{2}}", re.IGNORECASE)
+# The # of a character reference for a delimiter begins no fragment.
+_FRAGMENT = r"#(?!(?<=&#)(?:58|47|64|63|x3a|x2f|x40|x3f);)|\\(?<!\\\\)\\*+u0023|&num;"
+_QUERY = re.compile(_literal("?", "quest"), re.IGNORECASE)
+_END = re.compile(rf"{_QUERY.pattern}|{_FRAGMENT}", re.IGNORECASE)
 # In a URL nested in another one, or a URL that is percent-encoded as a whole.
-_ENCODED = re.compile(rf"(%(?:25)*3a{_SLASH}{{2}}.*?)%(?:25)*(?:3f|23).*", re.IGNORECASE)
-_ENCODED_USERINFO = re.compile(rf"(%(?:25)*3a{_SLASH}{{2}})(?:(?!%(?:25)*2f)[^/])*?%(?:25)*40", re.IGNORECASE)
-_USERINFO = re.compile(r"^([^/]*/\\*/)[^/]*@")
-# A database URL may contain a password with a slash.
-_PASSWORD = re.compile(r"^((?!https?:)[^/]*//[^/:@]*):[^@]*@", re.IGNORECASE)
+_ENCODED_END = re.compile(rf"{_encoded('?')}|{_encoded('#')}", re.IGNORECASE)
+_WEB_SCHEMES = ("http", "https", "ws", "wss")
+
+
+class _Delimiters:
+    """The delimiters of an authority, in a URL that is percent-encoded or not."""
+
+    def __init__(self, colon: str, slash: str, at: str) -> None:
+        self.slash = re.compile(slash, re.IGNORECASE)
+        self.at = re.compile(at, re.IGNORECASE)
+        self.any = re.compile(rf"(?P<colon>{colon})|{slash}|{at}", re.IGNORECASE)
+
+
+_LITERAL_DELIMITERS = _Delimiters(_COLON, _SLASH, _AT)
+_ENCODED_DELIMITERS = _Delimiters(
+    rf"{_COLON}|{_ENCODED_COLON}", rf"{_SLASH}|{_ENCODED_SLASH}", rf"{_AT}|{_ENCODED_AT}"
+)
 # In a fragment of a truncated URL: the parameters that are secrets.
 _PARAMETER = re.compile(
     r"(?<![a-z0-9_])((?:"
     r"x-(?:amz|goog|oss|obs|tos)-(?:signature|credential|security-token)"
-    rf"[\"']?\s*(?:{_EQUALS}|:)\s*"
-    rf"|(?:sig|signature|token|access_token|password|api_?key){_EQUALS}"
-    rf")[\"']?)(?!{_REPLACEMENT})[^\s&\"'<>\\]+",
+    rf"[\"']?\s*+(?:{_EQUALS}|:)\s*+"
+    r"|(?:sig|signature|token|access_token|password|api_?key|awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id"
+    r"|q-ak|q-signature|temp_url_sig|x-cos-security-token|hdnts|hdnea|hdntl|__token__|rlkey|tempauth)"
+    rf"{_EQUALS}"
+    # A value in base64 has slashes and plus signs, which JSON and HTML may escape.
+    r")[\"']?)(?:[^\s&\"'<>\\]|\\++(?:/|u00[0-9a-f]{2})|&(?:\#x?[0-9a-f]{1,7}|sol|plus|equals);)+",
     re.IGNORECASE,
 )
-# A text without any of these contains neither a URL nor a parameter; this check is enough for most texts.
-_SECRET_MARKERS = re.compile(r"[:=%\\]")
+# A text without these has neither userinfo nor a URL or parameter; the checks are enough for most texts.
+_USERINFO_MARKS = re.compile(r"[@%\\&]")
+_URL_MARKS = ("//", "%", "\\", "&")
+_PARAMETER_WORDS = ("sig", "token", "key", "password", "credential", "accessid", "q-ak", "hdn", "tempauth")
 
 _registered_secrets: list[str] = []
-"""Longest first: replacing a secret that is part of another one would leave the rest of that one."""
+_scope: ContextVar[SecretSearch | None] = ContextVar("redaction_scope", default=None)
+_failed_scopes: deque[SecretSearch] = deque(maxlen=MAX_FAILED_SCOPES)
 
 
 def register_secret(secret: str) -> None:
-    """Make `redact` replace this secret in this process, also in its percent-encoded form.
+    """Make `redact` replace this secret in this process, in any encoding of models/secret_search.py.
 
     A secret shorter than MIN_SECRET_LENGTH is ignored.
     """
-    if len(secret) >= MIN_SECRET_LENGTH:
-        secrets = {*_registered_secrets, secret, quote(secret, safe="")}
-        _registered_secrets[:] = sorted(secrets, key=len, reverse=True)
+    if len(secret) >= MIN_SECRET_LENGTH and secret not in _registered_secrets:
+        _registered_secrets.append(secret)
+
+
+@contextlib.contextmanager
+def redaction_scope(search: SecretSearch) -> Iterator[None]:
+    """Make `redact` replace further secrets in the current task, and in tasks that it starts, until the block ends.
+
+    Within another such block this one has no effect: both are about the same request.
+    """
+    if _scope.get() is not None:
+        yield
+        return
+    token = _scope.set(search)
+    try:
+        yield
+    except BaseException:
+        _failed_scopes.append(search)
+        raise
+    finally:
+        _scope.reset(token)
+
+
+def cut_at_white_space(text: str, max_characters: int) -> str:
+    """Return the text, or its beginning up to a white space, so that it does not end in half of a URL."""
+    if len(text) <= max_characters:
+        return text
+    kept = text[:max_characters].rsplit(maxsplit=1)
+    return kept[0] if len(kept) > 1 else ""
 
 
 def redact_url(url: str) -> str:
@@ -59,38 +129,115 @@ def redact_url(url: str) -> str:
     Presigned URLs carry their signature in the query. Text that is not a URL is returned up to its first `?`.
     """
     # Not urlsplit: it raises on some malformed hosts, and a malformed URL can hold secrets too.
-    bare, *query = _QUERY.split(_FRAGMENT.split(url, maxsplit=1)[0], maxsplit=1)
-    bare = _USERINFO.sub(r"\1", _PASSWORD.sub(r"\1@", bare))
-    bare = _ENCODED_USERINFO.sub(r"\1", _ENCODED.sub(rf"\1?{_REPLACEMENT}", bare))
-    return f"{bare}?{_REPLACEMENT}" if any(query) and not bare.endswith(f"?{_REPLACEMENT}") else bare
+    end = _END.search(url)
+    bare = url[: end.start()] if end else url
+    encoded_end = _find_encoded_end(bare) if "%" in bare else None
+    bare = bare[: encoded_end.start()] if encoded_end else bare
+    bare = _strip_userinfo(bare) if _USERINFO_MARKS.search(bare) else bare
+    has_query = encoded_end is not None or (end is not None and _is_query(url, end))
+    return f"{bare}?{REPLACEMENT}" if has_query else bare
 
 
-def redact(text: str) -> str:
-    """Return the text with every URL redacted, and without signature parameters and registered secrets."""
-    text = _strip_queries(text)
-    for secret in _registered_secrets:
-        text = text.replace(secret, _REPLACEMENT)
-    return text
+def redact(text: str, *, max_characters: int | None = None) -> str:
+    """Return the text with every URL redacted, and without signature parameters and known secrets.
+
+    Args:
+        text: Any text.
+        max_characters: A longer text is cut first, at the last white space, with what may be half of a secret.
+    """
+    return _redact(text, [_process_secrets(), _scope.get()], max_characters)
+
+
+def redact_report(text: str, *, max_characters: int | None = None) -> str:
+    """Redact the report of an exception, also if the exception has left the scope whose secrets it contains."""
+    return _redact(text, [_process_secrets(), _scope.get(), *_failed_scopes], max_characters)
+
+
+def redact_json(value: Any) -> Any:
+    """Return decoded JSON with every string redacted, including keys."""
+    return _map_strings(redact, value)
+
+
+def redact_stored(value: Any) -> Any:
+    """Like `redact_json`, but without the secrets of the current scope.
+
+    It is for values that are compared later: an ETag in the ledger must not depend on the task that wrote it.
+    """
+    return _map_strings(lambda text: _redact(text, [_process_secrets()]), value)
 
 
 def contains_secret(text: str) -> bool:
     """Whether the text contains a URL with a query or userinfo, or a signature parameter.
 
-    The result does not depend on registered secrets, so it is the same in every process.
+    The result does not depend on known secrets, so it is the same in every process.
     """
     return _strip_queries(text) != text
 
 
-def _strip_queries(text: str) -> str:
-    if not _SECRET_MARKERS.search(text):
-        return text
-    return _PARAMETER.sub(rf"\1{_REPLACEMENT}", _URL.sub(lambda match: redact_url(match.group()), text))
+def _process_secrets() -> SecretSearch:
+    return search_for(tuple(_registered_secrets))
 
 
-def redact_json(value: Any) -> Any:
-    """Return decoded JSON with every string redacted, including keys."""
+def _redact(text: str, searches: Iterable[SecretSearch | None], max_characters: int | None = None) -> str:
+    is_cut = max_characters is not None and len(text) > max_characters
+    if max_characters is not None:
+        text = cut_at_white_space(text, max_characters)
+    text = _strip_queries(text)
+    if len(text) >= MIN_SECRET_LENGTH:
+        for search in searches:
+            if search is not None:
+                text = search.replace_in(text, is_cut=is_cut)
+    return f"{text} {REPLACEMENT}" if is_cut else text
+
+
+def _map_strings(function: Callable[[str], str], value: Any) -> Any:
     if isinstance(value, str):
-        return redact(value)
+        return function(value)
     if isinstance(value, dict):
-        return {redact(key) if isinstance(key, str) else key: redact_json(item) for key, item in value.items()}
-    return [redact_json(item) for item in value] if isinstance(value, list | tuple) else value
+        return {_map_strings(function, key): _map_strings(function, item) for key, item in value.items()}
+    return [_map_strings(function, item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _strip_queries(text: str) -> str:
+    if any(mark in text for mark in _URL_MARKS):
+        text = _URL.sub(lambda match: redact_url(match.group()), text)
+    lowered = text.lower()
+    if any(word in lowered for word in _PARAMETER_WORDS):
+        text = _PARAMETER.sub(rf"\1{REPLACEMENT}", text)
+    return text
+
+
+def _is_query(url: str, mark: re.Match[str]) -> bool:
+    """Whether the mark is a question mark, and a query follows it."""
+    if not _QUERY.fullmatch(mark.group()) or mark.end() == len(url):
+        return False
+    following = _END.match(url, mark.end())
+    return following is None or _QUERY.fullmatch(following.group()) is not None
+
+
+def _find_encoded_end(url: str) -> re.Match[str] | None:
+    """Return the first encoded question mark or number sign after the beginning of an encoded URL."""
+    start = next((start for start in _AUTHORITY_START.finditer(url) if "%" in start.group()), None)
+    return _ENCODED_END.search(url, start.end()) if start else None
+
+
+def _strip_userinfo(url: str) -> str:
+    """Return the URL, and each URL in it, without userinfo."""
+    ends = {each: [at.end() for at in each.at.finditer(url)] for each in (_LITERAL_DELIMITERS, _ENCODED_DELIMITERS)}
+    pieces, position = [], 0
+    while start := _AUTHORITY_START.search(url, position):
+        delimiters = _ENCODED_DELIMITERS if "%" in start.group() else _LITERAL_DELIMITERS
+        pieces.append(url[position : start.end()])
+        limit = _authority_end(url, start, delimiters)
+        last = bisect_left(ends[delimiters], limit + 1) - 1
+        position = max(start.end(), ends[delimiters][last] if last >= 0 else 0)
+    return "".join([*pieces, url[position:]])
+
+
+def _authority_end(url: str, start: re.Match[str], delimiters: _Delimiters) -> int:
+    """Return where the authority ends; the password of a database URL may contain a slash."""
+    first = delimiters.any.search(url, start.end())
+    if first and first["colon"] and not (start["scheme"] or "http").lower().endswith(_WEB_SCHEMES):
+        return len(url)
+    slash = delimiters.slash.search(url, start.end())
+    return slash.start() if slash else len(url)

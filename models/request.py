@@ -37,6 +37,8 @@ MAX_EXTRAS = 9
 MAX_EXTRA_CHARACTERS = 256
 RECOMMENDED_MAX_EXTRAS = 5
 """The text next to Argil's schema says five in total; more are sent, with a warning."""
+MAX_NORMALIZED_CHARACTERS = 4096
+"""A longer text is too long in any normal form; it is not normalized, which takes microseconds per character."""
 MAX_ECHOED_CHARACTERS = 60
 MAX_ECHOED_BITS = 256
 MAX_FIELD_CHARACTERS = 300
@@ -76,7 +78,11 @@ def _validate_https_url(url: str) -> str:
 
 def _if_text(function: Callable[[str], str]) -> BeforeValidator:
     """Apply a function before pydantic checks length and encoding of the text; write it after the `Field`."""
-    return BeforeValidator(lambda value: function(value) if isinstance(value, str) else value)
+
+    def apply(value: object) -> object:
+        return function(value) if isinstance(value, str) and len(value) <= MAX_NORMALIZED_CHARACTERS else value
+
+    return BeforeValidator(apply)
 
 
 def _reject_secrets(text: str) -> str:

@@ -19,6 +19,7 @@ from models.env_file import ENVIRONMENT, SettingSources, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
 from models.recording_identity import configure_signature_parameters
+from models.recording_secrets import register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host
 
@@ -214,6 +215,7 @@ class Settings(BaseSettings):
         for secret in (settings.argil_api_key, settings.avatars_webhook_token):
             if secret is not None:
                 register_secret(secret.get_secret_value())
+        register_password(settings.avatars_database_url.get_secret_value())
         configure_signature_parameters(settings.avatars_signature_parameters)
         _warn_of_contradictions(sources)
         return settings

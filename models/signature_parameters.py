@@ -61,6 +61,19 @@ class SignatureScheme(NamedTuple):
         )
 
 
+_PUBLIC_PARAMETER = re.compile(
+    # What the signature covers and how long it lasts, or which response it asks for.
+    r".*(?:algorithm|date|expires?|signedheaders|headers|-time|-list|version|versionid|-content-\w+(?:-\w+)?|cache-control)"
+    r"|sv|ss|srt|sp|st|se|spr|sr|sip|sks|skv|skt|ske|rscc|rscd|rsce|rscl|rsct|x-id|ex|is|generation",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_public_parameter(name: str) -> bool:
+    """Whether a query parameter of this name describes a signature or the response, so that it is not a secret."""
+    return _PUBLIC_PARAMETER.fullmatch(name) is not None
+
+
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from models.redaction import redact, redact_json
+from models.redaction import redact_stored
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -59,7 +59,7 @@ class RedactedJson(TypeDecorator[Any]):
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
         """Redact every string in the value."""
-        return redact_json(value)
+        return redact_stored(value)
 
 
 class RedactedText(TypeDecorator[str]):
@@ -70,7 +70,8 @@ class RedactedText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # as above
         """Redact the text."""
-        return None if value is None else redact(value)
+        stored: str | None = redact_stored(value)
+        return stored
 
 
 IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")

@@ -29,7 +29,7 @@ MAX_STORED_BODY_CHARACTERS = 4000
 
 # Valid in every URL and database: no white space, control characters or surrogates.
 _PRINTABLE_ASCII = re.compile(r"[!-~]{1,256}")
-_ESCAPED_SLASH = re.compile(r"(?<!\\)\\+/")
+_ESCAPED_SLASH = re.compile(r"(?<!\\)\\++/")
 _TOKEN = re.compile(rf"({RECEIVER_PATH})[^/?#]+")
 
 

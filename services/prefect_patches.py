@@ -31,9 +31,11 @@ from prefect import Flow, states, task_engine
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.runner import Runner
+from prefect.settings import get_current_settings
 
 from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
-from models.redaction import redact
+from models.recording_secrets import register_password
+from models.redaction import redact_report, register_secret
 from services.redaction_hooks import install_redaction
 from services.scheduled_runs import ScheduledRuns
 
@@ -55,8 +57,19 @@ def install_hooks() -> None:
     Call it in every process that runs or starts flows, before the first run. Calling it again has no effect.
     """
     install_redaction()
+    register_prefect_secrets()
     patch_state_messages()
     patch_task_interruption()
+
+
+def register_prefect_secrets() -> None:
+    """Redact the password and the API key of this process's Prefect API, which errors of its client may repeat."""
+    settings = get_current_settings()
+    for secret in (settings.api.auth_string, settings.server.api.auth_string):
+        if secret is not None:
+            register_password(secret.get_secret_value())
+    if settings.api.key is not None:
+        register_secret(settings.api.key.get_secret_value())
 
 
 def patch_state_messages() -> None:
@@ -143,7 +156,7 @@ def _is_supported(consequence: str) -> bool:
 
 
 def _redacted_format_exception(error: BaseException, trace: TracebackType | None = None) -> str:
-    text = redact(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+    text = redact_report(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
     return shorten(visible_lines(text), MAX_STATE_MESSAGE_CHARACTERS)
 
 

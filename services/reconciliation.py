@@ -9,6 +9,7 @@ from clients.training_status import fetch_avatars, list_avatars_or_empty
 from models.argil_avatar import Avatar
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from models.recording_secrets import protect_request
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
@@ -66,9 +67,10 @@ async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owne
         )
         for provisioning in page:
             if provisioning.status is not Status.SUBMITTING:
-                await _reconcile_provisioning(
-                    context, provisioning, submissions[provisioning.id], avatars_by_submission_id, owner
-                )
+                with protect_request(provisioning.request):
+                    await _reconcile_provisioning(
+                        context, provisioning, submissions[provisioning.id], avatars_by_submission_id, owner
+                    )
 
 
 async def _reconcile_provisioning(

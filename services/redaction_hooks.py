@@ -16,10 +16,13 @@ from types import TracebackType
 from typing import Any
 
 from models.escaping import visible, visible_lines
-from models.redaction import redact, redact_json
+from models.redaction import redact, redact_json, redact_report
 
 ACCESS_LOGGER_NAME = "uvicorn.access"
 """Its formatter unpacks the arguments of a record itself."""
+MAX_LOG_CHARACTERS = 100_000
+"""A longer log message is cut: it quotes a body or a file. Prefect's API rejects more than 1,000,000 bytes."""
+MAX_TRACEBACK_CHARACTERS = 200_000
 _original_formatwarning = warnings.formatwarning
 
 
@@ -44,8 +47,11 @@ class RedactedLogRecord(logging.LogRecord):
             arguments = (redact_json(argument) for argument in self.args)
             self.args = tuple(visible(value) if isinstance(value, str) else value for value in arguments)
         else:
+            # The message that announces an exception often quotes it.
+            redact_message = redact_report if self.exc_info else redact
+            message = redact_message(self._rendered_message(), max_characters=MAX_LOG_CHARACTERS)
             # Some libraries end a message with a line feed.
-            self.msg, self.args = visible(redact(self._rendered_message()).rstrip("\n")), ()
+            self.msg, self.args = visible(message.rstrip("\n")), ()
         if self.exc_info and self.exc_info[1] is not None:
             self.exc_text = format_redacted_traceback(self.exc_info[1])
             self.exc_info = None
@@ -59,7 +65,8 @@ class RedactedLogRecord(logging.LogRecord):
 
 def format_redacted_traceback(error: BaseException) -> str:
     """Return the traceback of an exception as Python prints it, without secrets."""
-    return visible_lines(redact("".join(traceback.format_exception(error))).rstrip("\n"))
+    text = "".join(traceback.format_exception(error))
+    return visible_lines(redact_report(text, max_characters=MAX_TRACEBACK_CHARACTERS).rstrip("\n"))
 
 
 def _redacted_excepthook(

@@ -30,7 +30,7 @@ from models.provisioning import (
     parse_provisioning_id,
 )
 from models.reason import Reason
-from models.redaction import redact
+from models.redaction import redact, redact_json, redact_stored
 from models.request import ProvisioningRequest
 from models.tables import duplicate_table, event_table, provisioning_table, submission_table
 from store import mappers
@@ -170,6 +170,7 @@ class Ledger(LedgerReader):
             ProvisioningErased: The provisioning was erased.
             StaleVersion: Another owner changed the provisioning since it was read; nothing was written.
         """
+        message, redacted = redact(message), _redact_changes(changes)
         return await self.database.write(
             lambda connection: self._transition(
                 connection,
@@ -179,7 +180,7 @@ class Ledger(LedgerReader):
                 new_status=new_status,
                 raw_status=raw_status,
                 reasons=reasons,
-                **changes,
+                **redacted,
             )
         )
 
@@ -248,14 +249,14 @@ class Ledger(LedgerReader):
 
         Raises the errors of `transition`.
         """
-        transition_changes = cast("ProvisioningChanges", dict(changes))
+        message, transition_changes = redact(message), _redact_changes(cast("ProvisioningChanges", dict(changes)))
         if avatar_id is not None:
             transition_changes["avatar_id"] = avatar_id
         resolution = {
             "submission_id": submission.id,
             "state": state,
             "http_status": http_status,
-            "response": response,
+            "response": redact_json(response),
             "avatar_id": avatar_id,
             "state_changed_at": self._clock.now(),
         }
@@ -372,6 +373,16 @@ class Ledger(LedgerReader):
         connection.execute(_INSERT_EVENT, event)
 
 
+def _redact_changes(changes: ProvisioningChanges) -> ProvisioningChanges:
+    """Return the columns to set with Argil's response redacted.
+
+    The columns do not redact the secrets of the request that the caller processes; its facts are compared later.
+    """
+    if changes.get("avatar_snapshot") is None:
+        return changes
+    return {**changes, "avatar_snapshot": redact_json(changes["avatar_snapshot"])}
+
+
 def _compare_and_set(connection: Connection, provisioning: Provisioning, values: dict[str, Any]) -> Provisioning:
     row = connection.execute(_COMPARE_AND_SET, values).one_or_none()
     if row is None:
@@ -381,4 +392,5 @@ def _compare_and_set(connection: Connection, provisioning: Provisioning, values:
 
 def _sanitize_status(text: str) -> str:
     """Return an external status in storable form: redacted, without NUL or lone surrogates, truncated."""
-    return redact(text).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]
+    stored: str = redact_stored(text)
+    return stored.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]

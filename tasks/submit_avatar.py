@@ -9,6 +9,7 @@ from prefect import task
 from models.errors import ArgilUnavailable, SubmissionOutcomeUnknown, SubmissionRejected
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
+from models.recording_secrets import protect_request
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
@@ -34,6 +35,11 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
         DatabaseError: The ledger cannot be written.
 
     """
+    with protect_request(provisioning.request):
+        return await _submit(provisioning, owner)
+
+
+async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
     async with app_context() as context:
         ledger = context.ledger
         current, submission = await ledger.begin_submission(provisioning, owner, "a submission was recorded")

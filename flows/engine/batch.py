@@ -26,6 +26,7 @@ from models.errors import (
 from models.manifest import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
+from models.recording_secrets import protect_request
 from models.request import ProvisioningRequest
 from models.shared_recordings import ContentIndex
 from services.context import AppContext
@@ -139,7 +140,8 @@ class _RowExecution(InlineExecution):
         try:
             await self.acquire_slot()
             if self._batch.abort_error is None:
-                await (self._preview(request) if self._batch.dry_run else self._provision(request))
+                with protect_request(request):
+                    await (self._preview(request) if self._batch.dry_run else self._provision(request))
         except OperationalError as error:
             self._record_blocker(error)
         finally:

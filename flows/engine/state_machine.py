@@ -12,6 +12,7 @@ from models.argil_avatar import AvatarStatus
 from models.errors import DatabaseError, LeaseLost, OperationalError, StaleVersion
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
+from models.recording_secrets import protect_request
 from services.context import app_context
 from services.events import emit_outcome_event
 from services.run_log import log_to_run
@@ -52,12 +53,13 @@ async def run_to_completion(
         OperationalError: The provisioning cannot continue. The ledger holds the reason, except for a DatabaseError.
 
     """
-    while True:
-        try:
-            return await _run_leased(provisioning, owner, timeout_seconds, execution)
-        except (StaleVersion, LeaseLost):
-            # another owner took over, or the provisioning was cancelled: read it again, and wait for that owner
-            provisioning = await execution.as_callable(find_provisioning)(provisioning.id)
+    with protect_request(provisioning.request):
+        while True:
+            try:
+                return await _run_leased(provisioning, owner, timeout_seconds, execution)
+            except (StaleVersion, LeaseLost):
+                # another owner took over, or the provisioning was cancelled: read it again, and wait for that owner
+                provisioning = await execution.as_callable(find_provisioning)(provisioning.id)
 
 
 async def _run_leased(

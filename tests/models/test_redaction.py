@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import redaction
-from models.redaction import redact, redact_json, redact_url, register_secret
+from models.redaction import (
+    redact,
+    redact_json,
+    redact_report,
+    redact_stored,
+    redact_url,
+    redaction_scope,
+    register_secret,
+)
+from models.secret_search import SecretSearch
 
 CANARY = "canary"
 
@@ -67,6 +78,22 @@ def test_redact_url_keeps_only_host_and_path(url: str, expected: str) -> None:
         ("X-Amz-Signature%3Dcanary", "X-Amz-Signature%3D…"),
         ('{"X-Goog-Signature": "canary"}', '{"X-Goog-Signature": "…"}'),
         ("sv=1&sig=can%2Fary", "sv=1&sig=…"),
+        (r"sv=1&sig=can\/ary\u002bcanary&x=1", "sv=1&sig=…&x=1"),
+        ("sv=1&amp;sig=can&#47;ary&#x2B;canary&amp;x=1", "sv=1&amp;sig=…&amp;x=1"),
+        ("token=…canary", "token=…"),
+        ("hdnts=exp=1~acl=/*~hmac=canary", "hdnts=…"),
+        ("AWSAccessKeyId=canary&Signature=canary&x=1", "AWSAccessKeyId=…&Signature=…&x=1"),
+        ('{"a":"https://h/a","b":"https://ada:canary@h/b"}', '{"a":"https://h/a","b":"https://h/b"}'),
+        ("https://h/a,https://ada:can@ary@h/b,https://canary@h", "https://h/a,https://h/b,https://h"),
+        (r"https:\u002f\u002fada:canary\u0040a\u002fb\u003fsig=canary", r"https:\u002f\u002fa\u002fb?…"),
+        (r"https:\\/\\/ada:canary@a\\/b\\u003fc=canary", r"https:\\/\\/a\\/b?…"),
+        ("https&#58;&#x2F;&#x2F;ada:canary&#64;a&#47;b&#63;c=canary", "https&#58;&#x2F;&#x2F;a&#47;b?…"),
+        ("https:&sol;&sol;canary&commat;a&sol;b&quest;c=canary", "https:&sol;&sol;a&sol;b?…"),
+        ("https://a/b&num;canary and https://a/b&#canary", "https://a/b and https://a/b&"),
+        ("https%3A%2F%2Fada%3Acan%2540ary%40a%2Fb", "https%3A%2F%2Fa%2Fb"),
+        ("postgresql%3A%2F%2Fada%3Acan%2Fary%40h%2Fdb", "postgresql%3A%2F%2Fh%2Fdb"),
+        ("postgresql://ada:can@ary/canary@h/db failed", "postgresql://h/db failed"),
+        ("https://a/b%3Fc%40d.mp4", "https://a/b%3Fc%40d.mp4"),
     ],
 )
 def test_redact_changes_only_urls_and_secrets(text: str, expected: str) -> None:
@@ -97,10 +124,63 @@ def test_no_user_information_survives(user: str, host: str, path: str) -> None:
     assert CANARY not in redact(f"see {url} there")
 
 
+MARKS = r"""
+https https:// a:// :// // / \\ \/ \u002f \u003a \u003f \u0023 \u0040 %2f%2f %3a %253a %3f %23 %40 %25
+&#x2f; &#47; &#58; &#63; &#35; &#64; &sol; &colon; &quest; &commat; &amp; ? # @ : = & sig= token%3d
+x-amz-signature : ' " … canary
+"""
+HOSTILE = st.lists(st.sampled_from(MARKS.split()), max_size=14).map("".join)
+
+
 @settings(deadline=None)
-@given(st.text())
+@given(st.one_of(st.text(), HOSTILE))
 def test_redact_is_idempotent(text: str) -> None:
+    assert redact_url(redact_url(text)) == redact_url(text)
     assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a short text", "a short text"),
+        ("words and https://ada:canary@host/", "words and …"),
+        ("words " * 10 + "?sig=canary" * 10, "words words words words …"),
+        ("canary" * 10, " …"),
+        ("say the canary k3y 0123456789 to them", "say the … …"),
+    ],
+)
+def test_cut_text_has_no_half_of_a_secret(text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", ["canary-k3y-0123456789", "canary k3y 0123456789"])
+    assert redact(text, max_characters=27) == expected
+
+
+def test_scope_ends_and_leaves_other_tasks_alone() -> None:
+    text = "no /a.mp4?part=canary-0123456789 there"
+
+    async def run(secret: str) -> str:
+        with redaction_scope(SecretSearch([secret])):
+            await asyncio.sleep(0)
+            return redact(text)
+
+    async def run_both() -> list[str]:
+        return list(await asyncio.gather(run("canary-0123456789"), run("canary-of-another-request")))
+
+    assert asyncio.run(run_both()) == ["no /a.mp4?part=… there", text]
+    assert redact(text) == redact_stored(text) == text
+
+
+def test_stored_values_do_not_depend_on_the_scope() -> None:
+    with redaction_scope(SecretSearch(["9b2cf535f27731c974343645a3985328"])):
+        facts = {"etag": '"9b2cf535f27731c974343645a3985328"', "url": "https://a/?c=canary"}
+        assert redact_stored(facts) == {**facts, "url": "https://a/?…"}
+
+
+def test_report_of_an_exception_outlives_its_scope() -> None:
+    error = ValueError("bad canary-0123456789")
+    with pytest.raises(ValueError, match="bad"), redaction_scope(SecretSearch(["canary-0123456789"])):
+        raise error
+    assert redact_report(str(error)) == "bad …"
+    assert redact(str(error)) == str(error)
 
 
 def test_registered_secret_is_redacted_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

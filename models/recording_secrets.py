@@ -1,0 +1,110 @@
+"""Finds the secrets in the URLs of a request's recordings, so that no text repeats them while it is processed.
+
+models/redaction.py recognizes a URL, and a signature by the name of its parameter. A server may repeat the path
+and query without the host, or one value alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from urllib.parse import unquote, unquote_plus
+
+from models.redaction import redaction_scope, register_secret
+from models.request import ProvisioningRequest
+from models.secret_search import SecretSearch
+from models.signature_parameters import is_public_parameter, names_recording
+from models.signature_terms import MAX_QUERY_PARAMETERS
+
+MIN_RANDOM_LENGTH = 16
+"""A shorter value of a parameter that is not named as a secret may be a word, a date or a number."""
+MIN_RANDOM_CHANGES = 3
+"""So many letters and digits, or capital letters after small ones, a random value has."""
+MAX_WORD_LENGTH = 11
+MAX_NESTED_URLS = 3
+"""How deeply a URL in the query of a URL is searched."""
+
+_SECRET_NAME = re.compile(
+    r"sig|token|cred|secret|passw|pwd|key|policy|auth|hmac|jwt|hdn|gda|md5|verify|secure|code|accessid|q-ak|^(?:hm|at|e)$",
+    re.IGNORECASE,
+)
+_SEPARATOR = re.compile(r"[~|,;:/=&*!\s]+")
+_LETTER, _DIGIT, _RISE = re.compile(r"[A-Za-z]"), re.compile(r"[0-9]"), re.compile(r"[a-z][A-Z]")
+_USERINFO = re.compile(r"[^/?#]*//([^/?#]*)@")
+
+
+def protect_request(request: ProvisioningRequest) -> AbstractContextManager[None]:
+    """Make `redact` replace the secrets of the request's recordings, until the block ends."""
+    shown = [request.name, request.reference or "", *request.extras, *request.extras.values()]
+    return protect_urls([request.dataset_video, request.consent_video], shown)
+
+
+def protect_urls(urls: Iterable[str], shown: Iterable[str] = ()) -> AbstractContextManager[None]:
+    """Make `redact` replace the secrets of these URLs, until the block ends.
+
+    Args:
+        urls: URLs, or other text.
+        shown: Texts that are shown anyway; what they contain is not a secret.
+    """
+    return redaction_scope(SecretSearch(_secrets(urls, shown)))
+
+
+def secrets_of_url(url: str) -> Iterator[str]:
+    """Yield the user information, the query as a whole (after a question mark) and its values that are secrets."""
+    if userinfo := _USERINFO.match(url):
+        for part in (userinfo[1], *userinfo[1].split(":", 1)):
+            yield from (part, unquote(part))
+    yield from _secrets_of_query(url, MAX_NESTED_URLS)
+
+
+def register_password(url: str) -> None:
+    """Make `redact` replace the password of a URL (or of `user:password`) in this process, unless it is a word."""
+    # The password may contain a slash.
+    userinfo = url.partition("//")[2].rpartition("@")[0] if "//" in url else url
+    password = userinfo.partition(":")[2]
+    for form in (password, unquote(password)):
+        if not is_word(form):
+            register_secret(form)
+
+
+def is_word(text: str) -> bool:
+    """Whether a text may be an ordinary word, which must not be replaced everywhere."""
+    return text.isalpha() and len(text) <= MAX_WORD_LENGTH
+
+
+def _secrets(urls: Iterable[str], shown: Iterable[str]) -> Iterator[str]:
+    urls = list(urls)
+    paths = [unquote(url.partition("?")[0]) for url in urls]
+    visible = "\n".join([*shown, *paths]).lower()
+    for url in urls:
+        for secret in secrets_of_url(url):
+            if secret.lower() not in visible:
+                yield secret
+
+
+def _secrets_of_query(url: str, depth: int) -> Iterator[str]:
+    query = url.partition("?")[2].partition("#")[0]
+    if not query or not depth:
+        return
+    yield f"?{query}"
+    for parameter in query.split("&", MAX_QUERY_PARAMETERS)[:MAX_QUERY_PARAMETERS]:
+        name, _, value = parameter.partition("=")
+        name, decoded = unquote_plus(name), unquote_plus(value)
+        yield from _secrets_of_query(decoded, depth - 1)
+        if is_public_parameter(name):
+            continue
+        if _SECRET_NAME.search(name):
+            yield from (each for each in (value, unquote(value), decoded) if not is_word(each))
+            # A credential contains an account, a token of Akamai its HMAC.
+            yield from (part for part in _SEPARATOR.split(decoded) if len(part) >= MIN_RANDOM_LENGTH)
+        elif _looks_random(decoded):
+            yield from (value, unquote(value), decoded)
+
+
+def _looks_random(value: str) -> bool:
+    """Whether the value is long and mixes letters and digits, or small and capital letters, as no name does."""
+    if len(value) < MIN_RANDOM_LENGTH or " " in value or "://" in value or names_recording(value):
+        return False
+    is_mixed = min(len(_LETTER.findall(value)), len(_DIGIT.findall(value))) >= MIN_RANDOM_CHANGES
+    return is_mixed or len(_RISE.findall(value)) >= MIN_RANDOM_CHANGES

@@ -1,0 +1,108 @@
+"""Finds secrets in a text in any encoding and case, and replaces them.
+
+The encodings are those of models/text_decoding.py, and base64 and hexadecimal of the secret at any position of the
+encoded bytes. The time is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
+
+from models.text_decoding import Layer, decoded_layers
+
+REPLACEMENT = "…"
+MIN_SECRET_LENGTH = 8
+"""A shorter secret is not searched for: replacing it would damage ordinary words."""
+MIN_PART_LENGTH = 4
+"""A shorter beginning of a secret at the end of a cut text stays: ordinary words end so."""
+
+
+class SecretSearch:
+    """Replaces a set of secrets in texts. It reads the secrets, and computes their forms, at the first text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """Create a search.
+
+        Args:
+            secrets: Those shorter than MIN_SECRET_LENGTH are ignored. One that begins with a question mark is the
+                query of a URL; its mark stays.
+        """
+        self._secrets = secrets
+
+    def replace_in(self, text: str, *, is_cut: bool = False) -> str:
+        """Return the text with every secret replaced, and with the beginning of one at the end of a cut text."""
+        if not self._forms:
+            return text
+        spans = [
+            # The question mark before a query stays.
+            layer.locate(start + form.startswith("?"), start + len(form))
+            for layer in decoded_layers(text)
+            for form in self._forms
+            if form in layer.text
+            for start in _positions(form, layer.text)
+        ]
+        if is_cut:
+            spans += [
+                span for layer in decoded_layers(text) for form in self._forms for span in _part_at_end(form, layer)
+            ]
+        return _replace_spans(text, spans) if spans else text
+
+    @cached_property
+    def _forms(self) -> tuple[str, ...]:
+        """What to look for in the layers of a text."""
+        forms = {form for secret in self._secrets if len(secret) >= MIN_SECRET_LENGTH for form in _forms(secret)}
+        return tuple(form for form in forms if len(form) >= MIN_SECRET_LENGTH and REPLACEMENT not in form)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    encoded = secret.encode("utf-8", "surrogatepass")
+    forms = [*_decoded_forms(secret), encoded.hex()]
+    forms += [_base64_form(encoded, offset, alphabet).lower() for alphabet in (b"+/", b"-_") for offset in range(3)]
+    yield from forms
+    yield from (form.replace("+", "") for form in forms)  # a decoded query has spaces there, which the layers drop
+    yield from _decoded_forms("+".join(secret.split()))  # a query writes spaces so
+
+
+def _decoded_forms(text: str) -> list[str]:
+    return [layer.text for layer in decoded_layers(text)]
+
+
+def _base64_form(secret: bytes, offset: int, alphabet: bytes) -> str:
+    """Return the characters that encode only the secret, if `offset` (modulo 3) other bytes precede it."""
+    encoded = base64.b64encode(b"\0" * offset + secret, alphabet).decode().rstrip("=")
+    is_last_shared = (offset + len(secret)) % 3 != 0
+    return encoded[offset + (offset > 0) : len(encoded) - is_last_shared]
+
+
+def _positions(form: str, text: str) -> Iterator[int]:
+    start = text.find(form)
+    while start >= 0:
+        yield start
+        start = text.find(form, start + len(form))
+
+
+def _part_at_end(form: str, layer: Layer) -> Iterator[tuple[int, int]]:
+    """Yield the span of the longest beginning of the form with which the text ends."""
+    for length in range(min(len(form), len(layer.text)), MIN_PART_LENGTH - 1, -1):
+        if layer.text.endswith(form[:length]):
+            yield layer.locate(len(layer.text) - length, len(layer.text))
+            return
+
+
+def _replace_spans(text: str, spans: list[tuple[int, int]]) -> str:
+    """Return the text with each span replaced; spans that overlap or touch are replaced as one."""
+    pieces: list[str] = []
+    position = 0
+    for start, end in sorted(spans):
+        if start > position or not pieces:
+            pieces += [text[position:start], REPLACEMENT]
+        position = max(position, end)
+    return "".join([*pieces, text[position:]])
+
+
+@lru_cache(maxsize=32)
+def search_for(secrets: tuple[str, ...]) -> SecretSearch:
+    """Return the search for these secrets; it is kept, because its forms take time to compute."""
+    return SecretSearch(secrets)
