@@ -34,7 +34,7 @@ pytestmark = [
 
 @pytest.fixture
 def pixel() -> Iterator[str]:
-    """The URL of an image on loopback, which nobody may request."""
+    """The URL of an image on loopback, which no client may request."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/t.png"

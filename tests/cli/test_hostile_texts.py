@@ -115,7 +115,7 @@ def test_markup_is_printed_as_it_is(text: str, capsys: pytest.CaptureFixture[str
     assert output.out == output.err == f"{text}\n"
 
 
-def test_control_characters_are_escaped_even_if_a_command_forgets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_escapes_what_a_command_did_not(capsys: pytest.CaptureFixture[str]) -> None:
     stdout_console.print("\x1b[2J\u202e:bomb:")
     assert capsys.readouterr().out == "\\x1b[2J\\u202e:bomb:\n"
 
