@@ -56,22 +56,6 @@ SPACED = (
     *("https://a/b?c d ", "\x00", "\x1b[", "\u200b\u200d", "\u0301", "\U000e0030", "\U0001f3f4", "\u202e"),
 )
 BEGINNINGS = ("", "https://a/")
-SPACED = (
-    " ",
-    "\t",
-    "\n",
-    "a ",
-    "a\n",
-    "x-amz-signature =  ",
-    "</script  ",
-    "rel =  ",
-    ", <",
-    "https://a/b?c d ",
-    "a: ",
-    "- a\n",
-    "\x00",
-    "\x1b[",
-)
 
 
 def texts(characters: int) -> Iterator[tuple[str, str]]:
