@@ -205,6 +205,27 @@ def test_url_of_a_file_that_its_query_selects_is_not_searched() -> None:
     assert person.has_url(CONSENT)
 
 
+@pytest.mark.parametrize(
+    ("text", "has_url"),
+    [
+        (DATASET, True),
+        (f'"{DATASET}","x"', True),
+        (f"see {DATASET}: it is gone", True),
+        (f"see ({DATASET}).", True),
+        (f"<{DATASET}>", True),
+        (f"{DATASET}?X-Amz-Signature=1", True),
+        (f"{DATASET}#t=1", True),
+        (f"{DATASET}.old", False),
+        (f"{DATASET}2", False),
+        (f"{DATASET}/2", False),
+        (f"{DATASET}%20b", False),
+        (f"{DATASET}-(2).mp4", False),
+    ],
+)
+def test_longer_url_is_not_that_of_the_recording(text: str, has_url: bool) -> None:
+    assert subject().has_url(text) is has_url
+
+
 def test_names_of_a_conflict_are_learned_only_with_the_recording() -> None:
     assert ERASED.learning_from({**BOB, "reference": "creator-1"}) == ERASED
     learned = ERASED.learning_from({**REQUEST, "name": "Eve", "reference": "creator-1"})
