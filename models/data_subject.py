@@ -153,12 +153,13 @@ class DataSubject:
             re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None for name in self.names
         )
 
-    def trace(self, fields: Mapping[str, Any], run_id: str) -> TracedRequest:
+    def trace(self, fields: Mapping[str, Any], run_id: str | None) -> TracedRequest:
         """Return how a request relates to the person.
 
         Args:
             fields: The request or row as written; it may be invalid.
-            run_id: The id of its flow run, which is the reference of a request without one.
+            run_id: The id of its flow run, which is the reference of a request without one; None for a row of a
+                batch.
         """
         reference = fields.get("reference")
         has_reference = isinstance(reference, str) and bool(reference.strip())
@@ -202,13 +203,14 @@ class TracedRequest:
         return self.match_if_unrecorded
 
 
-def possible_references(fields: Mapping[str, Any], run_id: str) -> list[str]:
+def possible_references(fields: Mapping[str, Any], run_id: str | None) -> list[str]:
     """Return the reference of a request: its own, or those that a run and a batch give to one without."""
     reference = fields.get("reference")
     if isinstance(reference, str) and reference.strip():
         return [_normalized(normalize_reference, reference)]
+    references = [] if run_id is None else [run_id]
     request = _parse(fields)
-    return [run_id] if request is None else [run_id, derived_reference(request)]
+    return references if request is None else [*references, derived_reference(request)]
 
 
 def iter_requests(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -85,6 +85,8 @@ def request(**changes: Any) -> dict[str, Any]:
         ("provision-batch", {"rows": [REQUEST, BOB]}, Relation.SHARED),
         ("provision-batch", {"rows": [{**BOB, "reference": "creator-1"}, BOB, "odd"]}, Relation.SHARED),
         ("provision-batch", {"rows": [BOB, 7, None]}, Relation.NONE),
+        # Columns of another person that are no fields of a request.
+        ("provision-batch", {"rows": [REQUEST, {"Name": "Bob"}]}, Relation.SHARED),
         ("provision-batch", {"manifest": "people.csv", "rows": None}, Relation.NONE),
         ("their-flow", {"people": [REQUEST]}, Relation.OTHER_FLOW),
         ("their-flow", {"text": ID}, Relation.OTHER_FLOW),
@@ -131,6 +133,20 @@ def test_run_that_the_ledger_names_is_own_unless_others_share_it() -> None:
 def test_run_id_is_the_reference_of_a_request_without_one() -> None:
     person = replace(ERASED, reference=RUN, traces=LedgerTraces())
     assert classify_run(run("provision-avatar", {"request": BOB}, id=RUN), person, ()) is Relation.OWN
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters"),
+    [
+        ("provision-avatar", {"request": {**BOB, "reference": "bob-1"}}),
+        ("resume-provisioning", {"provisioning_id": "bob-1"}),
+        ("provision-batch", {"rows": [BOB]}),
+        ("provision-batch", {"rows": [BOB, {**BOB, "reference": "bob-1"}]}),
+    ],
+)
+def test_reference_that_is_the_id_of_a_run_of_others(flow: str, parameters: Any) -> None:
+    person = replace(ERASED, reference=RUN, traces=LedgerTraces(flow_run_ids=("x",)))
+    assert classify_run(run(flow, parameters, id=RUN), person, ()) is Relation.NONE
 
 
 def test_derived_reference_of_a_row_is_recognized() -> None:
