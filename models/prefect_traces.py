@@ -99,6 +99,18 @@ def classify_run(
     return Relation.SAME_NAME if Match.SAME_NAME in matches or subject.is_named(run.name) else Relation.NONE
 
 
+def is_mentioned_in(document: Mapping[str, Any], subject: DataSubject) -> bool:
+    """Return whether a deployment, automation or variable, as JSON, has a URL, an id or a request of a person."""
+    if any(subject.has_url(text) or any(key in text for key in subject.ids) for text in _strings(document)):
+        return True
+    # Not the document itself: each has a name.
+    return any(
+        subject.trace(fields, None).match(()) is Match.OWN
+        for part in document.values()
+        for fields in iter_requests(part)
+    )
+
+
 def _mentions(parameters: Any, subject: DataSubject) -> bool:
     return any(subject.has_url(text) or text in subject.ids for text in _strings(parameters))
 

@@ -11,7 +11,7 @@ import pytest
 from models.data_subject import DataSubject, LedgerTraces, erase_requests, iter_requests
 from models.erasure import ERASED_PLACEHOLDER
 from models.manifest import parse_rows
-from models.prefect_traces import Relation, RunRecord, own_requests, trace_requests
+from models.prefect_traces import Relation, RunRecord, is_mentioned_in, own_requests, trace_requests
 from models.prefect_traces import classify_run as classify
 from models.recording_identity import identity_digest
 from models.request import ProvisioningRequest
@@ -213,6 +213,33 @@ def test_names_are_found_as_whole_words(text: str, is_mentioned: bool) -> None:
 def test_url_is_found_in_any_text_of_other_flows() -> None:
     record = run("their-flow", {"payload": [{"video": f"watch {DATASET}?x=1"}]})
     assert classify_run(record, subject(), ()) is Relation.OTHER_FLOW
+
+
+SELECTED = {
+    "name": "Ada",
+    "dataset_video": "https://v.example/get?id=1",
+    "consent_video": "https://v.example/get?id=2",
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "is_mentioned"),
+    [
+        ({"name": "x", "parameters": {"request": SELECTED}}, True),
+        ({"name": "x", "schedules": [{"parameters": {"rows": [BOB, SELECTED]}}]}, True),
+        ({"name": "x", "actions": [{"parameters": {"provisioning_id": "creator-1"}}]}, True),
+        ({"name": "x", "value": ["see https://v.example/ada.mp4"]}, True),
+        ({"name": "x", "trigger": {"match": {"prefect.resource.id": f"avatars.provisioning.{ID}"}}}, True),
+        ({"name": "Ada", "parameters": {"request": BOB}}, False),
+        ({"name": "x", "schema": {"properties": {"name": {"type": "string"}}}}, False),
+    ],
+)
+def test_request_in_a_deployment_is_found(document: dict[str, Any], is_mentioned: bool) -> None:
+    digests = (identity_digest(SELECTED["dataset_video"]),)
+    person = DataSubject(ID, "creator-1", LedgerTraces(recording_digests=digests)).including(
+        {**SELECTED, "consent_video": "https://v.example/ada.mp4"}
+    )
+    assert is_mentioned_in(document, person) is is_mentioned
 
 
 def test_url_of_a_file_that_its_query_selects_is_not_searched() -> None:
