@@ -26,7 +26,7 @@ MAX_NESTED_URLS = 3
 """How deeply a URL in the query of a URL is searched."""
 
 _SECRET_NAME = re.compile(
-    r"sig|token|cred|secret|passw|pwd|key|policy|auth|hmac|jwt|hdn|gda|md5|verify|secure|code|accessid|q-ak|^(?:hm|at|e)$",
+    r"sig|token|cred|secret|pass|pwd|key|policy|session|ticket|nonce|hash|auth|hmac|jwt|hdn|gda|md5|verify|secure|code|accessid|q-ak|^(?:hm|at|e|pw|sid|otp)$",
     re.IGNORECASE,
 )
 _SEPARATOR = re.compile(r"[~|,;:/=&*!\s]+")
@@ -47,7 +47,9 @@ def protect_urls(urls: Iterable[str], shown: Iterable[str] = ()) -> AbstractCont
         urls: URLs, or other text.
         shown: Texts that are shown anyway; what they contain is not a secret.
     """
-    return redaction_scope(SecretSearch(_secrets(urls, shown)))
+    urls = list(urls)
+    visible = "\n".join([*shown, *(unquote(url.partition("?")[0]) for url in urls)])
+    return redaction_scope(SecretSearch(_secrets(urls, visible), visible))
 
 
 def secrets_of_url(url: str) -> Iterator[str]:
@@ -73,10 +75,8 @@ def is_word(text: str) -> bool:
     return text.isalpha() and len(text) <= MAX_WORD_LENGTH
 
 
-def _secrets(urls: Iterable[str], shown: Iterable[str]) -> Iterator[str]:
-    urls = list(urls)
-    paths = [unquote(url.partition("?")[0]) for url in urls]
-    visible = "\n".join([*shown, *paths]).lower()
+def _secrets(urls: Iterable[str], visible: str) -> Iterator[str]:
+    visible = visible.lower()
     for url in urls:
         for secret in secrets_of_url(url):
             if secret.lower() not in visible:

@@ -40,6 +40,17 @@ def test_signatures_and_tokens_are_secrets(url: str, secret: str) -> None:
     assert secret in set(secrets_of_url(url))
 
 
+@pytest.mark.parametrize("name", ["pw", "pass", "sid", "session_id", "ticket", "hash", "nonce", "PASSWORD", "otp"])
+def test_value_of_a_parameter_named_as_a_secret_is_one(name: str) -> None:
+    assert "canary22" in set(secrets_of_url(f"https://a/b.mp4?{name}=canary22"))
+
+
+def test_half_that_the_request_shows_is_not_replaced() -> None:
+    half = "ada-2026-4711"
+    with protect_urls([f"https://a/{half}.mp4?key={half}-9f8e7d6c5b4a3"], shown=[]):
+        assert redact(f"{half}.mp4 is too short, -9f8e7d6c5b4a3 too") == f"{half}.mp4 is too short, … too"
+
+
 @pytest.mark.parametrize(
     "public",
     ["AWS4-HMAC-SHA256", "20261126T000000Z", "3600", "host", "video/mp4", "video%2Fmp4"],

@@ -132,6 +132,33 @@ def test_rest_of_the_text_stays(secrets: list[str], text: str, data: st.DataObje
     )
 
 
+@pytest.mark.parametrize(
+    ("shown", "redacted"),
+    [
+        (KEY[:13], "…"),
+        (f"{KEY[:20]}...", "…..."),
+        (f"...{KEY[-13:]}", "...…"),
+        (f"{KEY[:15]}***{KEY[-4:]}", f"…***{KEY[-4:]}"),
+        (quote(KEY[:20], safe="").lower(), "…"),
+        (base64.b64encode(KEY.encode()).decode()[:-10], "…"),
+        (KEY.encode().hex()[:30], "…"),
+        (f"{KEY[:15]}{KEY}", "…"),
+        (KEY[:7], KEY[:7]),
+        (KEY[7:20], KEY[7:20]),
+    ],
+)
+def test_half_of_a_secret_is_replaced(shown: str, redacted: str) -> None:
+    assert SecretSearch([KEY]).replace_in(f"the key {shown} is wrong") == f"the key {redacted} is wrong"
+
+
+@pytest.mark.parametrize(
+    "secret", ["correct-horse-battery-staple-7", "database-of-avatars-at-home", "canary-0123456789"]
+)
+def test_half_that_may_be_words_is_not_replaced(secret: str) -> None:
+    text = f"see {secret[: len(secret) // 2 + 1]} and {secret[len(secret) // 2 - 1 :]}"
+    assert SecretSearch([secret]).replace_in(text) == text
+
+
 ORDINARY = [
     "row 17 of 1,000: TRAINING since 2026-11-26 19:20:01 UTC (12:30 h left); 100% of it = done",
     'HTTP Request: GET https://api.argil.ai/v1/avatars/0f8fad5b-d9cb-469f-a165-70867728950e "HTTP/1.1 200 OK"',
