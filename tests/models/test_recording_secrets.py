@@ -8,7 +8,13 @@ from urllib.parse import quote
 import pytest
 
 from models import redaction
-from models.recording_secrets import protect_request, protect_urls, register_password, secrets_of_url
+from models.recording_secrets import (
+    protect_request,
+    protect_urls,
+    register_credentials,
+    register_password,
+    secrets_of_url,
+)
 from models.redaction import redact
 from models.request import ProvisioningRequest
 
@@ -126,12 +132,24 @@ def test_enclosing_scope_of_the_request_stays() -> None:
     [
         ("postgresql+asyncpg://ada:can%2Fary-k3y@h/db", "user ada, password can/ary-k3y", "user ada, password …"),
         ("postgresql://ada:can/ary@k3y@h/db", "can/ary@k3y", "…"),
-        ("ada:canary:k3y", "Authorization: Basic YWRhOmNhbmFyeTprM3k=", "Authorization: Basic YWRhOm…k="),
+        ("postgresql://ada:can-k3y0@h/db?application_name=a@b", "can-k3y0", "…"),
+        ("postgresql://ada@h/db?password=can%2Bk3y0&sslpassword=can-k3y1", "can+k3y0 or can-k3y1", "… or …"),
+        ("postgresql://h/db?user=ada&options=--x=y", "ada --x=y", "ada --x=y"),
         ("postgresql://ada:postgres@h/db", "postgresql", "postgresql"),
         ("sqlite+aiosqlite:////a/b@c/d.db", "/a/b@c/d.db", "/a/b@c/d.db"),
     ],
 )
-def test_password_is_redacted(url: str, text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_of_a_url_is_redacted(url: str, text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_registered_secrets", [])
     register_password(url)
     assert redact(text) == expected
+
+
+@pytest.mark.parametrize("password", ["canary:k3y", "can//ary@k3y", "//canary@k3y", "canary@h/k3y"])
+def test_password_of_credentials_is_redacted(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", [])
+    register_credentials(f"ada:{password}")
+    assert redact(f"ada and {password}") == "ada and …"
+    header = base64.b64encode(f"ada:{password}".encode()).decode()
+    assert redact(f"Authorization: Basic {header}").startswith("Authorization: Basic YWRhO")
+    assert "…" in redact(header)
