@@ -15,13 +15,25 @@ OPERATING_SYSTEM = (
     *("LANG", "LANGUAGE", "LC_*", "TZ", "TZDIR", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR"),
     *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_*", "MALLOC_*", "GLIBC_TUNABLES"),
 )
-PYTHON = ("PYTHON*", "DO_NOT_TRACK", "VIRTUAL_ENV", "CONDA_PREFIX", "COVERAGE_*", "COV_CORE_*")
+PYTHON = (
+    *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONNOUSERSITE"),
+    *("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "PYTHONUNBUFFERED", "PYTHONWARNINGS"),
+    *("PYTHONHASHSEED", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONEXECUTABLE"),
+    *("PYTHONDEVMODE", "PYTHONDEBUG", "PYTHONVERBOSE", "PYTHONASYNCIODEBUG", "PYTHONPROFILEIMPORTTIME"),
+    *("PYTHONFAULTHANDLER", "PYTHONTRACEMALLOC", "PYTHONMALLOC", "PYTHONMALLOCSTATS", "PYTHONPERFSUPPORT"),
+    *("PYTHONINTMAXSTRDIGITS", "PYTHON_CPU_COUNT", "PYTHON_GIL", "PYTHON_JIT"),
+    *("DO_NOT_TRACK", "VIRTUAL_ENV", "CONDA_PREFIX", "COVERAGE_*", "COV_CORE_*"),
+)
+"""By name: a pattern such as `PYTHON*` would include PYTHONANYWHERE_API_TOKEN."""
 NETWORK = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_*"),
 )
-POSTGRESQL = ("PG*", "KRB5*")
-"""The variables of libpq, which asyncpg reads too, and those of Kerberos."""
+POSTGRESQL = (
+    *("PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"),
+    *("PGSSL*", "PGTARGETSESSIONATTRS", "PGKRBSRVNAME", "PGGSSLIB", "KRB5*"),
+)
+"""The variables of libpq that asyncpg reads, and those of Kerberos. `PG*` would include PGP_PASSPHRASE."""
 PREFECT = ("PREFECT_*",)
 PREFECT_SERVER_ONLY = ("PREFECT_SERVER_*", "PREFECT_API_DATABASE_*", "PREFECT_REDIS_*")
 """Settings of a Prefect server, its database password among them. PREFECT_API_DATABASE_* are former names."""
@@ -55,9 +67,7 @@ class InheritedVariables:
 
 TOOL = InheritedVariables(_EVERY_PROCESS)
 """A process that needs no setting, for example the one that makes sample videos."""
-PREFECT_SERVER = InheritedVariables(
-    (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_ALLOWED_HOSTS"), withheld=("PREFECT_API_KEY",)
-)
+PREFECT_SERVER = InheritedVariables((*_EVERY_PROCESS, *PREFECT, *POSTGRESQL), withheld=("PREFECT_API_KEY",))
 """The embedded Prefect server, which knows neither Argil nor the ledger."""
 PREFECT_SETTINGS = InheritedVariables((*_EVERY_PROCESS, *PREFECT))
 """A process that reads the settings of Prefect's client and server."""

@@ -34,6 +34,8 @@ _DSN_PARAMETERS = frozenset(
 _INTEGER_PARAMETERS = frozenset({"prepared_statement_cache_size", "statement_cache_size"})
 _DEFAULTS_OF_LIBPQ = {"channel_binding": {"disable", "prefer"}, "gssencmode": {"disable", "prefer"}}
 """What asyncpg does not implement, with the values that mean the same without it."""
+SESSION_ATTRIBUTES = ("any", "primary", "standby", "prefer-standby", "read-write", "read-only")
+"""The values of target_session_attrs; the message of asyncpg names none of them."""
 POSTGRESQL_PARAMETERS = sorted(
     {*_ADDRESS_PARAMETERS, *_DSN_PARAMETERS, *_INTEGER_PARAMETERS, *_DEFAULTS_OF_LIBPQ, "ssl", "connect_timeout"}
 )
@@ -138,13 +140,17 @@ def _parse_postgresql(url: URL) -> DatabaseUrl:
     if timeout := _parse_integer("connect_timeout", parameters):
         arguments["timeout"] = timeout
     dsn = {name: parameters[name] for name in sorted(_DSN_PARAMETERS & {*parameters})}
+    if dsn.get("target_session_attrs", "any") not in SESSION_ATTRIBUTES:
+        problem = f"must be one of {', '.join(SESSION_ATTRIBUTES)}"
+        raise _parameter_error("target_session_attrs", problem, "correct or remove it")
     if (ssl_mode := _parse_ssl_mode(parameters)) is not None:
         dsn["sslmode"] = ssl_mode
     if dsn:
         arguments["dsn"] = f"postgresql://?{urlencode(dsn)}"
-    query = {name: value for name, value in url.query.items() if name in _ADDRESS_PARAMETERS}
+    address = url.set(query={name: value for name, value in url.query.items() if name in _ADDRESS_PARAMETERS})
+    _require_usable_addresses(address)
     files = {name: parameters[name] for name in FILE_PARAMETERS if name in parameters}
-    return DatabaseUrl(url.set(query=query), connect_args=arguments, files=files)
+    return DatabaseUrl(address, connect_args=arguments, files=files)
 
 
 def _require_plain_parts(url: URL) -> None:
@@ -153,8 +159,39 @@ def _require_plain_parts(url: URL) -> None:
         raise _error("has an @ in its host or database", "write each @ of the user name and the password as %40")
     if "\ufffd" in f"{url.username}{url.password}{url.database}":
         raise _error("has a % before digits that are not UTF-8", "write each % of the password as %25")
-    if url.port is not None and not 0 < url.port <= MAX_PORT:
+    query = (text for value in url.query.values() for text in value)  # of a string, each character
+    if "\0" in f"{url.username}{url.password}{url.host}{url.database}{''.join(query)}":
+        raise _error("contains a NUL character", "remove %00")
+
+
+def _require_usable_addresses(url: URL) -> None:
+    """Raise DatabaseError if SQLAlchemy, asyncpg or the resolver would fail with an error of their own.
+
+    Args:
+        url: Hosts and ports, of which the query can have several.
+    """
+    try:
+        _, arguments = url.get_dialect()().create_connect_args(url)
+        hosts, ports = (_as_list(arguments.get(name)) for name in ("host", "port"))
+        for host in hosts:
+            if not host.startswith("/"):  # otherwise the folder of a socket
+                host.encode("idna")
+    except (ArgumentError, ValueError):  # ValueError: a label of a host name is empty or too long
+        raise _error(
+            "has hosts or ports that cannot be used",
+            "write host=HOST:PORT once for each host, or one host and port before the name of the database",
+        ) from None
+    if url.port is not None:
+        ports.append(url.port)  # SQLAlchemy does not pass on a port of 0
+    if not all(0 < port <= MAX_PORT for port in ports):
         raise _error("has an invalid port", f"choose one from 1 to {MAX_PORT}")
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return the hosts or ports of a connection: SQLAlchemy passes one as it is, several as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _parse_integer(name: str, parameters: Mapping[str, str]) -> int:

@@ -38,6 +38,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # 12 E5 is a reference: only an exponent with a sign can follow a space. U+066B is the decimal separator in Arabic.
 # A message of the YAML parser that quotes more than one character quotes the file: a tag, an anchor, a value.
+# A match begins only at the first white space of several, so that a long run of them takes linear time.
 _QUOTED_CONTENT = re.compile(r"""(?<!\s)\s*(['"]).{2,}\1""", re.DOTALL)
 _SCIENTIFIC_NOTATION = re.compile(
     r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE

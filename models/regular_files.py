@@ -105,14 +105,18 @@ def open_regular_file(path: Path | str, flags: int, *, dir_fd: int | None = None
     # Not Path.stat: the descriptor, not the path, is what is read.
     descriptor = os.open(path, flags | _SAFE_FLAGS, NEW_FILE_MODE, dir_fd=dir_fd)
     try:
-        status = os.fstat(descriptor)
-        if (kind := describe_kind(status.st_mode)) is not None:
+        if (kind := describe_unsuitable(os.fstat(descriptor))) is not None:
             raise UnsuitableFile(f"it is {kind}")
-        if status.st_dev in _virtual_devices():
-            raise UnsuitableFile("it is not a stored file but one of the kernel's")
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def describe_unsuitable(status: os.stat_result) -> str | None:
+    """Return what a path is, for example `a named pipe`; None for a regular file that is stored."""
+    if (kind := describe_kind(status.st_mode)) is not None:
+        return kind
+    return "not a stored file but one of the kernel's" if status.st_dev in _virtual_devices() else None
 
 
 def describe_kind(mode: int) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models.errors import DatabaseError
 from models.private_files import create_private_file, is_replaceable_by_others, make_private
-from models.regular_files import describe_kind
+from models.regular_files import describe_unsuitable
 
 COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 """SQLite creates these files with the mode of the database file; those of an earlier version can be wider."""
@@ -61,7 +61,7 @@ class LedgerFile:
 
     def _require_regular_file(self) -> None:
         try:
-            kind = describe_kind(self.path.stat().st_mode)
+            kind = describe_unsuitable(self.path.stat())
         except FileNotFoundError:
             folder = self.path.resolve().parent
             if not folder.is_dir():

@@ -46,7 +46,7 @@ class RequestGuard:
         """Handle one HTTP request, one WebSocket or the lifespan of the app."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-        elif refusal := self._policy.refusal(_browser_request(scope)):
+        elif refusal := self._policy.refusal(_browser_request(scope)) or _framing_refusal(scope):
             await _refuse(scope, send, refusal)
         elif scope["type"] == "websocket":
             socket = _CheckedWebSocket(receive, send)
@@ -111,6 +111,18 @@ def _browser_request(scope: Scope) -> BrowserRequest:
     )
 
 
+def _framing_refusal(scope: Scope) -> Refusal | None:
+    """Refuse what a proxy in front of the server may read as another number of requests (RFC 9112, 6.1)."""
+    names = {key for key, _ in scope["headers"]}
+    if b"transfer-encoding" not in names:
+        return None
+    if b"content-length" in names:
+        return Refusal(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other")
+    if scope["http_version"] == "1.0":
+        return Refusal(HTTPStatus.BAD_REQUEST, "HTTP/1.0 does not define Transfer-Encoding: send Content-Length")
+    return None
+
+
 async def _read_body(scope: Scope, receive: Receive) -> bytes | None:
     """Return the body; None if it is larger than MAX_BODY_BYTES.
 
@@ -166,5 +178,7 @@ async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
         (b"content-length", str(len(body)).encode()),
         (b"x-content-type-options", b"nosniff"),
     ]
+    if scope["type"] == "http" and refusal.status is HTTPStatus.BAD_REQUEST:
+        headers.append((b"connection", b"close"))  # what follows a malformed request may be a part of it
     await send({"type": f"{kind}.start", "status": int(refusal.status), "headers": headers})
     await send({"type": f"{kind}.body", "body": body})

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS, Settings, get_
 
 from deployments.embedded.prefect_server import HOST
 from deployments.embedded.request_guard import MAX_BODY_BYTES, RequestGuard
+from deployments.embedded.server_connections import TimedProtocol, raise_open_files_limit
 from models.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
 
 DEFAULT_API_PATH = "/api"
@@ -48,11 +49,12 @@ def run_server(port: int, hosts: Collection[str]) -> None:
         ui_api_url=settings.server.ui.api_url,
         api_path=api.base_path or DEFAULT_API_PATH,
     )
+    raise_open_files_limit()
     uvicorn.run(
         RequestGuard(app, policy),
         host=HOST,
         port=port,
-        http="h11",  # it refuses repeated Host headers and keeps absolute request targets, which the guard needs
+        http=TimedProtocol,  # h11 refuses repeated Host headers and keeps absolute targets, which the guard needs
         ws_max_size=MAX_BODY_BYTES,
         ws_ping_interval=api.websocket_ping_interval,
         ws_ping_timeout=api.websocket_ping_timeout,

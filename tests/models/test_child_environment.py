@@ -29,7 +29,15 @@ EVERYWHERE = (
 NOWHERE = (
     *("SECRET_OF_OTHERS", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
     *("OPENAI_API_KEY", "SLACK_URL", "SSH_AUTH_SOCK", "MY_PREFECT_API_KEY", "XARGIL_API_KEY"),
+    *("PGP_PASSPHRASE", "PGPASSPHRASE", "PGADMIN_DEFAULT_PASSWORD", "PGBACKREST_REPO1_S3_KEY_SECRET"),
+    *("PYTHONANYWHERE_API_TOKEN", "PYTHON_KEYRING_BACKEND", "PYTHON_PACKAGE_TOKEN"),
 )
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("name", NOWHERE)
+def test_variable_of_another_program_reaches_no_process(kind: InheritedVariables, name: str) -> None:
+    assert name not in kind.select({name: "canary"})
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
@@ -50,6 +58,7 @@ def test_every_process_gets_the_system_variables(kind: InheritedVariables) -> No
         ("AVATARS_DATABASE_URL", {"ledger", "service"}),
         ("AVATARS_WEBHOOK_TOKEN", {"service"}),
         ("PGPASSWORD", {"ledger", "service", "server"}),
+        ("PGSSLROOTCERT", {"ledger", "service", "server"}),
         ("PREFECT_API_URL", {"server", "prefect-settings", "prefect-client", "service"}),
         ("PREFECT_API_AUTH_STRING", {"server", "prefect-settings", "prefect-client", "service"}),
         ("PREFECT_API_KEY", {"prefect-settings", "prefect-client", "service"}),

@@ -120,6 +120,8 @@ AROUND = st.text(st.sampled_from("ab &;%25\\u0/<>=\"'+-_\n.:?#@é…3dx"), max_s
 def test_no_layer_of_a_redacted_text_has_it(
     secret: str, encode: Callable[[str], str], before: str, after: str
 ) -> None:
+    # In UTF-16, only the letters of Latin-1 are themselves between null characters.
+    assume(secret.isascii() or encode is not ENCODINGS["UTF-16 read as bytes"])
     text = f"{before} {encode(secret)} {after}"
     redacted = SecretSearch([secret]).replace_in(text)
     assert "…" in redacted

@@ -47,7 +47,6 @@ async def test_parameters_reach_the_server(database_url: str) -> None:
     "parameters",
     [
         {"sslmode": "verify-full"},
-        {"target_session_attrs": "nonsense"},
         {"options": "-c nonsense=1"},
         {"application_name": "a", "sslmode": "verify-ca", "ssl_min_protocol_version": "nonsense"},
     ],

@@ -18,6 +18,7 @@ from websockets.typing import Origin
 
 from deployments.embedded import request_guard
 from deployments.embedded.request_guard import MAX_BODY_BYTES, RequestGuard
+from deployments.embedded.server_connections import TimedProtocol
 from models.browser_access import AccessPolicy, own_origins
 
 POISON = rb'{"name": "half \ud800 x"}'
@@ -65,7 +66,9 @@ class RunningGuard:
         )
         guard = RequestGuard(app, policy)
         self.server = uvicorn.Server(
-            uvicorn.Config(guard, http="h11", ws_max_size=MAX_BODY_BYTES, log_config=None, timeout_keep_alive=0)
+            uvicorn.Config(
+                guard, http=TimedProtocol, ws_max_size=MAX_BODY_BYTES, log_config=None, timeout_keep_alive=0
+            )
         )
         self.thread = threading.Thread(target=self.server.run, args=([listener],))
         self.thread.start()
@@ -235,6 +238,22 @@ async def test_large_body_without_a_length_is_refused() -> None:
 
     await RequestGuard(app, policy)(scope, receive, send)
     assert (sent[0]["status"], chunks, app.received) == (413, MAX_BODY_BYTES // 2**20 + 1, [])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: chunked\r\ncontent-length: 0",
+        "HTTP/1.0\r\nTransfer-Encoding: chunked",
+        "HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_ambiguous_body_ends_the_connection(guard: RunningGuard, head: str) -> None:
+    smuggled = "GET /api/smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    status, text = guard.send(f"POST /api/x {head}\r\nHost: localhost\r\n\r\n0\r\n\r\n{smuggled}".encode())
+    assert (status, guard.app.received) == (400, [])
+    assert "HTTP/1.1 200" not in text
 
 
 def test_slow_body_is_refused(guard: RunningGuard, monkeypatch: pytest.MonkeyPatch) -> None:
