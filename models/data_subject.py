@@ -27,8 +27,9 @@ _REQUEST_FIELDS = frozenset({"name", *RECORDING_FIELDS})
 _ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})
 
 
-# A URL ends before white space, a query or a quote; punctuation that nothing else follows belongs to the sentence.
-_URL_END = r"(?![.,:;!'()*+=@$&~|\[\]-]{0,10}[\w%/])"
+# A URL ends before white space, a query, a quote or the separator of a CSV file. Other punctuation belongs to the
+# sentence, if nothing follows it.
+_URL_END = r"(?![.:!'()*+=@$&~\[\]-]{0,10}[\w%/])"
 
 
 class Match(StrEnum):

@@ -31,6 +31,7 @@ _SECRET_NAME = re.compile(
 )
 _SEPARATOR = re.compile(r"[~|,;:/=&*!\s]+")
 _LETTER, _DIGIT, _RISE = re.compile(r"[A-Za-z]"), re.compile(r"[0-9]"), re.compile(r"[a-z][A-Z]")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]{5,15}Z?)?")
 _USERINFO = re.compile(r"[^/?#]*//([^/?#]*)@")
 
 
@@ -108,7 +109,9 @@ def _secrets_of_query(url: str, depth: int) -> Iterator[str]:
         if is_public_parameter(name):
             continue
         if _SECRET_NAME.search(name):
-            yield from (each for each in (value, unquote(value), decoded) if not is_word(each))
+            yield from (
+                each for each in (value, unquote(value), decoded) if not is_word(each) and not _TIME.fullmatch(each)
+            )
             # A credential contains an account, a token of Akamai its HMAC.
             yield from (part for part in _SEPARATOR.split(decoded) if len(part) >= MIN_RANDOM_LENGTH)
         elif _looks_random(decoded):

@@ -7,6 +7,7 @@ once per second. All that a deleted row could still show is that a delivery is a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,14 +15,17 @@ from itertools import islice
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.clock import Clock
-from models.tables import duplicate_table, provisioning_table, webhook_delivery_table
+from models.tables import duplicate_table, provisioning_table, submission_table, webhook_delivery_table
 from models.webhook import WebhookDelivery
 from store.database import Database
 
 PAGE_SIZE = 1000
 ERASED_BODY = "{}"
 """Stored instead of the body of a delivery about an erased person: Argil still has the name."""
+MAX_SUBMISSION_IDS = 3
+"""Ids in the body of a delivery that are compared with erased submissions; Argil returns one, in the extras."""
 MAX_DELIVERIES = 50_000
 """Rows that are kept; the oldest are deleted first. With the largest bodies they take about 250 MB."""
 MAX_AGE = timedelta(days=30)
@@ -32,6 +36,9 @@ _ADVISORY_LOCK_ID = 0x64656C69
 """PostgreSQL advisory lock that serializes writers: an arbitrary number that no other code uses."""
 
 
+_SUBMISSION_ID = re.compile(
+    rf"{SUBMISSION_ID_EXTRA}[^0-9a-z]{{1,9}}([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}})"
+)
 _TABLE = webhook_delivery_table
 _LATEST_ID = select(func.coalesce(func.max(_TABLE.c.id), 0))
 
@@ -79,10 +86,9 @@ class WebhookDeliveryRepository:
             query = select(_TABLE.c.digest).where(_TABLE.c.digest.in_(deliveries))
             new = deliveries.keys() - set(connection.scalars(query))
             if new:
-                erased = _erased_avatar_ids(connection, {deliveries[digest].avatar_id for digest in new})
+                erased = _erased_digests(connection, [deliveries[digest] for digest in new])
                 rows = [
-                    {**asdict(delivery), "received_at": now}
-                    | ({"body": ERASED_BODY} if delivery.avatar_id in erased else {})
+                    {**asdict(delivery), "received_at": now} | ({"body": ERASED_BODY} if digest in erased else {})
                     for digest, delivery in deliveries.items()
                     if digest in new
                 ]
@@ -134,14 +140,26 @@ class WebhookDeliveryRepository:
         )
 
 
-def _erased_avatar_ids(connection: Connection, avatar_ids: Collection[str]) -> set[str]:
-    """Return the avatars among these whose provisioning was erased."""
+def _erased_digests(connection: Connection, deliveries: Collection[WebhookDelivery]) -> set[str]:
+    """Return the digests of the deliveries about an avatar, or with a submission id, of an erased provisioning."""
+    avatar_ids = {delivery.avatar_id for delivery in deliveries}
+    submission_ids = {
+        delivery.digest: set(_SUBMISSION_ID.findall(delivery.body)[:MAX_SUBMISSION_IDS]) for delivery in deliveries
+    }
     duplicates = select(duplicate_table.c.avatar_id).join(
         provisioning_table, provisioning_table.c.id == duplicate_table.c.provisioning_id
     )
     queries = (
         select(provisioning_table.c.avatar_id).where(provisioning_table.c.avatar_id.in_(avatar_ids)),
         duplicates.where(duplicate_table.c.avatar_id.in_(avatar_ids)),
+        select(submission_table.c.id)
+        .join(provisioning_table, provisioning_table.c.id == submission_table.c.provisioning_id)
+        .where(submission_table.c.id.in_(set().union(*submission_ids.values()))),
     )
-    erased = provisioning_table.c.erased_at.is_not(None)
-    return {avatar_id for query in queries for avatar_id in connection.execute(query.where(erased)).scalars()}
+    is_erased = provisioning_table.c.erased_at.is_not(None)
+    erased = {key for query in queries for key in connection.execute(query.where(is_erased)).scalars()}
+    return {
+        delivery.digest
+        for delivery in deliveries
+        if erased & {delivery.avatar_id, *submission_ids[delivery.digest]}
+    }

@@ -53,7 +53,7 @@ WORDS = r"""
 a:// %3a// a%3a%2f%2f a:%2f%2f a%253a%252f%252fb%2540 a://b@ a://b:c a://b:c@ a://@ a:\/\/ sig= sig=\
 sig=\u00 sig%3d token x-amz-signature x-amz-signature= x-amz-signature:' eyJ eyJa.b. <a <script <script>
 </script <style>a <wbr> <Code> a/../ /./ %2e%2e/ <RequestTime>1</RequestTime> .mp4; .mp4;a=b ;a=
-;jsessionid= rel= rel=next, <a>; hmac= ~hmac=0 bytes-1-2/3 sk-live-9f8e7 sk-live-9f8e7d6c5b4a canary-
+;jsessionid= rel= rel=next, <a>; hmac= ~hmac=0 bytes-1-2/3 sk-live-9f8e sk-live-9f8e7d6c5b4a3210 canary-
 """
 SPACED = (
     *(" ", "\t", "\n", "a ", "a\n", "a: ", "- a\n", "x-amz-signature =  ", "</script  ", "rel =  ", ", <"),
@@ -209,7 +209,7 @@ def account_list(text: str) -> AccountList:
 
 
 def in_a_scope(text: str) -> str:
-    with protect_urls([f"https://a/b?{text}"[:8192], "https://a/b?sig=sk-live-9f8e7d6c5b4a"]):
+    with protect_urls([f"https://a/b?{text}"[:8192], "https://a/b?sig=sk-live-9f8e7d6c5b4a3210"]):
         return redact(text)
 
 

@@ -64,7 +64,7 @@ def ada(videos: MediaHost, sample_folder: Path) -> dict[str, Any]:
     for role in ("dataset", "consent"):
         shutil.copyfile(sample_folder / f"{role}.mp4", sample_folder / f"{role}-{WORD}.mp4")
         urls[f"{role}_video"] = f"{videos.url(f'{role}-{WORD}.mp4')}?X-Amz-Signature={WORD}"
-    return {"name": f"Ada {WORD.title()}", **urls, "extras": {"city": WORD}, "reference": "creator-1"}
+    return {"name": f"Ada {WORD.title()}", **urls, "extras": {"city": WORD}, "reference": "creator@1"}
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def run_everything(ada: dict[str, Any], bob: dict[str, Any]) -> dict[str, 
         "conflict": await provision_avatar(request={**ada, "name": f"Eve {WORD}"}, wait="block", return_state=True),
         "invalid": await provision_avatar(request=invalid, wait="block", return_state=True),
         "batch": await provision_batch(rows=[bob, ada], return_state=True),
-        "resume": await resume_provisioning("creator-1", wait="block", return_state=True),
+        "resume": await resume_provisioning("creator@1", wait="block", return_state=True),
         # Its state names the URL, and the run has a row of another person.
         "sharing": await provision_batch(
             rows=[bob, {**ada, "reference": "creator-1b"}, {**ada, "reference": "creator-1c"}], return_state=True
@@ -102,7 +102,7 @@ async def run_again(request: dict[str, Any]) -> None:
 
 def erase(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     capsys.readouterr()
-    assert run(["erase", "creator-1", "--json", *options]) == 0
+    assert run(["erase", "creator@1", "--json", *options]) == 0
     out = capsys.readouterr().out
     assert not contains_secret(out.encode())
     document: dict[str, Any] = json.loads(out)

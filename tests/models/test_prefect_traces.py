@@ -258,6 +258,8 @@ def test_url_of_a_file_that_its_query_selects_is_not_searched() -> None:
         (f"<{DATASET}>", True),
         (f"{DATASET}?X-Amz-Signature=1", True),
         (f"{DATASET}#t=1", True),
+        (f"Ada,{DATASET},creator-1", True),
+        (f"Ada;{DATASET};creator-1", True),
         (f"{DATASET}.old", False),
         (f"{DATASET}2", False),
         (f"{DATASET}/2", False),

@@ -72,6 +72,7 @@ def test_public_parameters_are_no_secrets(public: str) -> None:
         "name=Ada+Lovelace+of+London&lang=en-US",
         "version=2024-05-01T10:00:00.000Z123",
         "auth=download&key=dataset",
+        "session=2026-11-26&key=2026-11-26T19:20:01Z",
         "v=1&v=2&v",
         "",
     ],

@@ -144,9 +144,13 @@ async def test_deliveries_of_an_erased_person_have_no_body(
     await erase(database, clock, ready, owner, "asked for")
     for avatar_id in ("a-1", "a-2"):
         await deliveries.add(delivery(avatar_id))
+    # A former avatar of a provisioning that was trained again, or one that no list call has shown.
+    await deliveries.add(delivery("a-4", extras={"submission_id": submission.id}))
+    await deliveries.add(delivery("a-5", extras=json.dumps({"submission_id": submission.id})))
+    await deliveries.add(delivery("b-2", extras={"submission_id": "0" * 8 + submission.id[8:]}))
     found = await bodies(database)
-    assert {avatar_id for avatar_id, body in found.items() if "Ada" in body} == {"b-1"}
-    assert found.keys() == {"a-1", "a-2", "a-3", "b-1"}
+    assert {avatar_id for avatar_id, body in found.items() if "Ada" in body} == {"b-1", "b-2"}
+    assert found.keys() == {"a-1", "a-2", "a-3", "a-4", "a-5", "b-1", "b-2"}
 
 
 async def test_compaction_reports_what_a_client_cannot_remove(database: Database) -> None:
