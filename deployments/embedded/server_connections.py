@@ -43,7 +43,7 @@ class TimedProtocol(H11Protocol):
             super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Stop the timer of a connection that has ended."""
         super().connection_lost(exc)
         self._stop_timer()
 
