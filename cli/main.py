@@ -1,23 +1,15 @@
-"""Entry point of the `avatars` command: the command table, error output and exit codes."""
+"""The command table of `avatars`, its error output and exit codes; cli/__main__.py starts the process."""
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, CycloptsPanel, Group
 from rich.text import Text
 
 from cli.console import print_json, shown, stderr_console
-from models.child_environment import NO_TELEMETRY
 from models.errors import AvatarsError, InvalidRequest, OperationalError, RequestError
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
-from services.redaction_hooks import install_redaction
-
-GC_THRESHOLDS = (50_000, 20, 20)
-"""For gc.set_threshold: with the default thresholds, imports and batches spend a tenth of their time on it."""
 
 PROVISION, INSPECT, OPERATE, SET_UP, OPTIONS = map(
     Group.create_ordered, ("Provision", "Inspect", "Operate", "Set up", "Options")
@@ -186,24 +178,3 @@ def run(args: list[str]) -> int:
         stderr_console.print("interrupted; recorded progress is kept: see `avatars list`, then `avatars resume ID`")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
-
-
-PRIVATE_UMASK = 0o077
-"""Only this user can read what the commands and their child processes write: ledger, Prefect's database, logs."""
-_WITHOUT_PLUGINS = (["list"], ["show"])
-"""Commands that only read the ledger and start no process that would inherit the variable."""
-
-
-def main() -> None:
-    """Run the command line of this process."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    os.umask(PRIVATE_UMASK)
-    for name, value in NO_TELEMETRY.items():
-        os.environ.setdefault(name, value)
-    if sys.argv[1:2] in _WITHOUT_PLUGINS:
-        # The search for pydantic plugins reads the metadata of all installed packages: a tenth of a second of CPU.
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    install_redaction()
-    code = run(sys.argv[1:])
-    gc.freeze()  # skip the collection at exit, which would take half a second; the system frees the memory
-    sys.exit(code)

@@ -6,6 +6,7 @@ import httpx
 
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
+from models.recording_identity import MAX_URL_CHARACTERS
 from models.redaction import redact_url
 
 MAX_PORT = 65535
@@ -15,8 +16,15 @@ def parse_https_url(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
     """Parse a URL, or resolve a redirect's location against `base`.
 
     Raises:
-        MediaRejected: It is not a valid HTTPS URL, or contains a user name, a password or an invalid port.
+        MediaRejected: It is not a valid HTTPS URL, is too long, or contains a user name, a password or an
+            invalid port.
     """
+    if len(url) > MAX_URL_CHARACTERS:
+        raise MediaRejected(
+            MediaCode.BAD_URL,
+            f"a URL of {len(url):,} characters is too long: at most {MAX_URL_CHARACTERS:,} are allowed",
+            hint="use a shorter URL of the file itself",
+        )
     try:
         joined = base.join(url) if base else httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError) as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Collection
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from media.name_resolution import NameResolution
 from media.range_client import FetchLimits
@@ -16,6 +15,7 @@ from media.remote_file import RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError
 from models.manifest import MAX_BYTES, ManifestRow, detect_format, manifest_too_large_error, parse_manifest
+from models.recording_identity import split_url
 from models.recording_secrets import protect_urls
 from models.redaction import redact_url
 from models.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
@@ -93,7 +93,7 @@ def _load_url(url: str, allowed_hosts: Collection[str], reference_host: str | No
             f"{redact_url(url)} is cut at a #", hint="in the name of a file it must be written %23"
         )
     try:
-        form = detect_format(urlsplit(url).path)
+        form = detect_format(split_url(url).path)
     except ValueError:
         raise InvalidManifest(f"{redact_url(url)} is not a valid URL", hint="check it for typos") from None
     with protect_urls([url]):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from models.data_subject import DataSubject
 from models.erasure import ERASED_PLACEHOLDER
+from models.escaping import inert, markdown
 
 _KEPT_COLUMNS = frozenset({"line", "status", "count"})
 """Columns that say nothing about a person."""
+_FLEET_COLUMNS = 5
+_FLEET_NAME = 1
+"""Number of columns of the fleet report's lists, and the position of the name."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 AVATAR_KEY_PREFIX = "avatar-"
 FLEET_KEY = "avatar-fleet"
 _OUR_KEY_PREFIXES = (AVATAR_KEY_PREFIX, "batch-", "shared-recordings-")
@@ -57,22 +63,27 @@ def _parse_table(data: Any) -> list[Any] | None:
 def _erase_row(row: Any, subject: DataSubject) -> Any:
     if not isinstance(row, dict):
         return row
-    texts = [value for value in row.values() if isinstance(value, str)]
-    # A reference may be any text, so it is compared with that column only.
-    is_own = subject.is_key(row.get("reference")) or any(
-        text in subject.ids or subject.has_url(text) for text in texts
-    )
+    is_own = any(_is_own_row(row, form) for form in (subject, subject.as_shown(inert)))
     if not is_own or ERASED_PLACEHOLDER in row.values():
         return row
     return {column: value if column in _KEPT_COLUMNS else ERASED_PLACEHOLDER for column, value in row.items()}
 
 
+def _is_own_row(row: dict[Any, Any], subject: DataSubject) -> bool:
+    # A reference may be any text, and Argil chooses the ids of avatars: they are compared with their columns only.
+    if subject.is_key(row.get("reference")) or row.get("avatar") in subject.traces.avatar_ids:
+        return True
+    texts = [value for value in row.values() if isinstance(value, str)]
+    return any(text in subject.own_ids or subject.has_url(text) for text in texts)
+
+
 def _erase_line(line: str, subject: DataSubject) -> str:
-    # models/markdown_reports.py escapes markup and collapses white space.
-    plain = line.replace("\\", "")
-    cells = plain.split(" | ")
-    names = {" ".join(name.split()) for name in subject.names}
-    is_own = any(text in plain for text in subject.ids) or subject.has_url(plain) or bool(names & set(cells[1:]))
+    # models/markdown_reports.py escapes markup, also every | within a cell.
+    plain, cells = line.replace("\\", ""), line.split(" | ")
+    is_own = any(text in plain for text in subject.own_ids) or subject.has_url(plain)
+    if not is_own and len(cells) == _FLEET_COLUMNS and not _UUID.search(cells[-1]):
+        # Not every next step contains the id of the provisioning; a name is all that such a row has.
+        is_own = cells[_FLEET_NAME] in map(markdown, subject.names)
     if not is_own or ERASED_PLACEHOLDER in cells:
         return line
     return " | ".join([cells[0], *([ERASED_PLACEHOLDER] * (len(cells) - 1))]) + (" |" if len(cells) > 1 else "")

@@ -68,9 +68,7 @@ class InheritedVariables:
 
 TOOL = InheritedVariables(_EVERY_PROCESS)
 """A process that needs no setting, for example the one that makes sample videos."""
-PREFECT_SERVER = InheritedVariables(
-    (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_ALLOWED_HOSTS"), withheld=("PREFECT_API_KEY",)
-)
+PREFECT_SERVER = InheritedVariables((*_EVERY_PROCESS, *PREFECT, *POSTGRESQL), withheld=("PREFECT_API_KEY",))
 """The embedded Prefect server, which knows neither Argil nor the ledger."""
 PREFECT_SETTINGS = InheritedVariables((*_EVERY_PROCESS, *PREFECT))
 """A process that reads the settings of Prefect's client and server."""

@@ -8,7 +8,7 @@ reference. An equal name never suffices.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -25,6 +25,10 @@ from models.text_normalization import normalize_name, normalize_reference
 RECORDING_FIELDS = ("dataset_video", "consent_video")
 _REQUEST_FIELDS = frozenset({"name", *RECORDING_FIELDS})
 _ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})
+
+
+# A URL ends before white space, a query or a quote; punctuation that nothing else follows belongs to the sentence.
+_URL_END = r"(?![.,:;!'()*+=@$&~|\[\]-]{0,10}[\w%/])"
 
 
 class Match(StrEnum):
@@ -111,9 +115,23 @@ class DataSubject:
         return self.including(fields) if self._is_same_recording(fields) else self
 
     @property
+    def own_ids(self) -> frozenset[str]:
+        """The ids that this service chose; those of avatars, which Argil chooses, may be any word."""
+        return frozenset({self.provisioning_id, *self.traces.submission_ids})
+
+    @property
     def ids(self) -> frozenset[str]:
         """The ids that no other provisioning has."""
-        return frozenset({self.provisioning_id, *self.traces.avatar_ids, *self.traces.submission_ids})
+        return self.own_ids | {*self.traces.avatar_ids}
+
+    def as_shown(self, show: Callable[[str], str]) -> DataSubject:
+        """Return the person with reference, names and URLs as a function of models/escaping.py writes them."""
+        return replace(
+            self,
+            reference=show(self.reference),
+            names=frozenset(map(show, self.names)),
+            urls=frozenset(map(show, self.urls)),
+        )
 
     def is_key(self, text: object) -> bool:
         """Return whether the text is the id or the reference of the provisioning."""
@@ -126,8 +144,8 @@ class DataSubject:
         return isinstance(text, str) and bool({text, _normalized(normalize_name, text)} & self.names)
 
     def has_url(self, text: str) -> bool:
-        """Return whether the text contains the URL of a recording, with any query."""
-        return any(url in text for url in self.urls)
+        """Return whether the text contains the URL of a recording, with any query; a longer path is another URL."""
+        return any(url in text and re.search(rf"{re.escape(url)}{_URL_END}", text) for url in self.urls)
 
     def is_mentioned(self, text: str) -> bool:
         """Return whether the text contains the name, as whole words, or the URL of a recording."""
@@ -135,12 +153,13 @@ class DataSubject:
             re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None for name in self.names
         )
 
-    def trace(self, fields: Mapping[str, Any], run_id: str) -> TracedRequest:
+    def trace(self, fields: Mapping[str, Any], run_id: str | None) -> TracedRequest:
         """Return how a request relates to the person.
 
         Args:
             fields: The request or row as written; it may be invalid.
-            run_id: The id of its flow run, which is the reference of a request without one.
+            run_id: The id of its flow run, which is the reference of a request without one; None for a row of a
+                batch.
         """
         reference = fields.get("reference")
         has_reference = isinstance(reference, str) and bool(reference.strip())
@@ -184,13 +203,14 @@ class TracedRequest:
         return self.match_if_unrecorded
 
 
-def possible_references(fields: Mapping[str, Any], run_id: str) -> list[str]:
+def possible_references(fields: Mapping[str, Any], run_id: str | None) -> list[str]:
     """Return the reference of a request: its own, or those that a run and a batch give to one without."""
     reference = fields.get("reference")
     if isinstance(reference, str) and reference.strip():
         return [_normalized(normalize_reference, reference)]
+    references = [] if run_id is None else [run_id]
     request = _parse(fields)
-    return [run_id] if request is None else [run_id, derived_reference(request)]
+    return references if request is None else [*references, derived_reference(request)]
 
 
 def iter_requests(value: Any) -> Iterator[Mapping[str, Any]]:

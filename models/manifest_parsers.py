@@ -15,12 +15,14 @@ import yaml
 
 from models.errors import InvalidManifest
 from models.redaction import redact
-from models.text_normalization import trim
+from models.text_normalization import MAX_NORMALIZED_CHARACTERS, trim
 
 MAX_ROWS = 100_000
 SPLIT_HINT = "split it into several manifests"
 MAX_DEPTH = 10
 MAX_INT_BITS = 256
+MAX_NUMBER_CHARACTERS = 1000
+"""A longer number in YAML is text: the time that PyYAML takes to parse one in base 60 (`1:30:00`) is quadratic."""
 EXTRAS_COLUMN = "extras"
 EXTRAS_COLUMN_PREFIX = "extras."
 """The prefix of a CSV column with one pair of extras, for example `extras.team`."""
@@ -33,9 +35,11 @@ _CSV_HINT = (
 )
 # The loader of libyaml is ten times as fast, and most builds of PyYAML include it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # 12 E5 is a reference: only an exponent with a sign can follow a space. U+066B is the decimal separator in Arabic.
 # A message of the YAML parser that quotes more than one character quotes the file: a tag, an anchor, a value.
-_QUOTED_CONTENT = re.compile(r"""\s*(['"]).{2,}\1""", re.DOTALL)
+# A match begins only at the first white space of several, so that a long run of them takes linear time.
+_QUOTED_CONTENT = re.compile(r"""(?<!\s)\s*(['"]).{2,}\1""", re.DOTALL)
 _SCIENTIFIC_NOTATION = re.compile(
     r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE
 )
@@ -122,6 +126,8 @@ def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
 
 
 def _is_scientific_notation(cell: str) -> bool:
+    if len(cell) > MAX_NORMALIZED_CHARACTERS:
+        return False
     return _SCIENTIFIC_NOTATION.fullmatch(unicodedata.normalize("NFKC", trim(cell))) is not None
 
 
@@ -251,6 +257,8 @@ def _yaml_scalar(loader: Any, node: yaml.Node) -> Any:
     """Return a scalar value, as text if it does not match its tag; other nodes are returned as they are."""
     if not isinstance(node, yaml.ScalarNode):
         return node
+    if node.tag in _NUMBER_TAGS and len(node.value) > MAX_NUMBER_CHARACTERS:
+        return node.value
     try:
         value = loader.construct_object(node)
     # An invalid date, a value that does not match a tag like !!int or !!timestamp, or a float out of range.

@@ -58,7 +58,9 @@ class RunRecord:
 
 def trace_requests(run: RunRecord, subject: DataSubject) -> list[TracedRequest]:
     """Return every request in the parameters of a run, and how it relates to a person."""
-    return [subject.trace(fields, run.id) for fields in iter_requests(run.parameters)]
+    # A row of a batch without a reference has a derived one, not the id of the run.
+    run_id = None if run.flow == BATCH_FLOW else run.id
+    return [subject.trace(fields, run_id) for fields in iter_requests(run.parameters)]
 
 
 def own_requests(requests: Sequence[TracedRequest], recorded: Collection[str]) -> list[Mapping[str, Any]]:
@@ -79,18 +81,34 @@ def classify_run(
     """
     own = own_requests(requests, recorded)
     is_single = run.flow in SINGLE_PROVISIONING_FLOWS and len(requests) <= 1
-    if is_single and (own or run.id in {subject.reference, *subject.traces.flow_run_ids}):
+    # A request without a reference has that of its run. A person's reference can be the id of a run of others, too.
+    is_named = run.id in subject.traces.flow_run_ids or (run.id == subject.reference and not requests)
+    if is_single and (own or is_named):
         return Relation.ACTIVE if run.state_type in ACTIVE_STATE_TYPES else Relation.OWN
     if run.flow == BATCH_FLOW and (own or subject.has_url(run.state_message)):
         if run.state_type not in FINAL_STATE_TYPES:
             return Relation.ACTIVE
-        return Relation.OWN if own and len(own) == len(requests) else Relation.SHARED
+        rows = run.parameters.get("rows")
+        has_others = len(own) < max(len(requests), len(rows) if isinstance(rows, list) else 0)
+        return Relation.SHARED if has_others or not own else Relation.OWN
     if run.flow not in OUR_FLOWS and (own or _mentions(run.parameters, subject)):
         return Relation.OTHER_FLOW
     matches = {request.match(recorded) for request in requests}
     if Match.OTHER_PROVISIONING in matches:
         return Relation.OTHER_PROVISIONING
     return Relation.SAME_NAME if Match.SAME_NAME in matches or subject.is_named(run.name) else Relation.NONE
+
+
+def is_mentioned_in(document: Mapping[str, Any], subject: DataSubject) -> bool:
+    """Return whether a deployment, automation or variable, as JSON, has a URL, an id or a request of a person."""
+    if any(subject.has_url(text) or any(key in text for key in subject.ids) for text in _strings(document)):
+        return True
+    # Not the document itself: each has a name.
+    return any(
+        subject.trace(fields, None).match(()) is Match.OWN
+        for part in document.values()
+        for fields in iter_requests(part)
+    )
 
 
 def _mentions(parameters: Any, subject: DataSubject) -> bool:

@@ -43,6 +43,9 @@ _TIME_CLAIMS = {"exp", "nbf", "iat"}
 # S3 calculates the ETag of an object from its content, or from the ETags of its parts.
 _MD5_ETAG = re.compile(r'"[0-9a-f]{32}(?:-\d+)?"', re.IGNORECASE)
 
+MAX_URL_CHARACTERS = 8192
+"""Of the URL of a recording. The normal form of a host with many combining marks takes quadratic time."""
+
 _configured_parameters: frozenset[str] = frozenset()
 
 
@@ -56,18 +59,25 @@ def canonical_form(recording: str) -> str:
     """Return the form that all URLs and URIs of one recording share.
 
     It can contain a query, so it must not be shown or stored: see `shown_form` and `identity_digest`. Text that is
-    neither a URL nor a URI of an object is returned as it is.
+    neither a URL nor a URI of an object, or too long for one, is returned as it is.
     """
     try:
         if uri := canonical_uri(recording):
             return uri
-        parts = urlsplit(recording)
+        parts = split_url(recording)
         scheme = parts.scheme.lower()
         if scheme not in _DEFAULT_PORTS or not parts.hostname:
             return recording
         return _canonical_url(scheme, parts)
     except ValueError:
         return recording
+
+
+def split_url(url: str) -> SplitResult:
+    """Return the parts of a URL. Raises ValueError if it is malformed or has more than MAX_URL_CHARACTERS."""
+    if len(url) > MAX_URL_CHARACTERS:
+        raise ValueError(f"must have at most {MAX_URL_CHARACTERS:,} characters")
+    return urlsplit(url)
 
 
 def shown_form(recording: str) -> str:
@@ -237,7 +247,7 @@ class RecordingIdentity:
 def legacy_digest(url: str) -> str:
     """Return the digest of schema revision `initial`: of the URL without its query, with the host in lower case."""
     try:
-        parts = urlsplit(url)
+        parts = split_url(url)
     except ValueError:
         return _sha256(url)
     return _sha256(parts._replace(netloc=parts.netloc.lower(), query="", fragment="").geturl())

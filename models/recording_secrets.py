@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from models.redaction import redaction_scope, register_secret
 from models.request import ProvisioningRequest
@@ -26,7 +26,7 @@ MAX_NESTED_URLS = 3
 """How deeply a URL in the query of a URL is searched."""
 
 _SECRET_NAME = re.compile(
-    r"sig|token|cred|secret|passw|pwd|key|policy|auth|hmac|jwt|hdn|gda|md5|verify|secure|code|accessid|q-ak|^(?:hm|at|e)$",
+    r"sig|token|cred|secret|pass|pwd|key|policy|session|ticket|nonce|hash|auth|hmac|jwt|hdn|gda|md5|verify|secure|code|accessid|q-ak|^(?:hm|at|e|pw|sid|otp)$",
     re.IGNORECASE,
 )
 _SEPARATOR = re.compile(r"[~|,;:/=&*!\s]+")
@@ -47,7 +47,9 @@ def protect_urls(urls: Iterable[str], shown: Iterable[str] = ()) -> AbstractCont
         urls: URLs, or other text.
         shown: Texts that are shown anyway; what they contain is not a secret.
     """
-    return redaction_scope(SecretSearch(_secrets(urls, shown)))
+    urls = list(urls)
+    visible = "\n".join([*shown, *(unquote(url.partition("?")[0]) for url in urls)])
+    return redaction_scope(SecretSearch(_secrets(urls, visible), visible))
 
 
 def secrets_of_url(url: str) -> Iterator[str]:
@@ -59,13 +61,26 @@ def secrets_of_url(url: str) -> Iterator[str]:
 
 
 def register_password(url: str) -> None:
-    """Make `redact` replace the password of a URL (or of `user:password`) in this process, unless it is a word."""
-    # The password may contain a slash.
-    userinfo = url.partition("//")[2].rpartition("@")[0] if "//" in url else url
-    password = userinfo.partition(":")[2]
+    """Make `redact` replace the passwords in a URL and its parameters in this process."""
+    # The password may contain a slash or an @, and so may the parameters.
+    parts = url.partition("//")[2].split("@")
+    for count in range(1, len(parts)):
+        register_credentials("@".join(parts[:count]))
+    for name, value in parse_qsl(url.partition("?")[2]):
+        if "password" in name.lower():
+            _register_unless_word(value)
+
+
+def register_credentials(text: str) -> None:
+    """Make `redact` replace the password of `user:password`, or of `:password`, in this process."""
+    password = text.partition(":")[2]
     for form in (password, unquote(password)):
-        if not is_word(form):
-            register_secret(form)
+        _register_unless_word(form)
+
+
+def _register_unless_word(password: str) -> None:
+    if not is_word(password):
+        register_secret(password)
 
 
 def is_word(text: str) -> bool:
@@ -73,10 +88,8 @@ def is_word(text: str) -> bool:
     return text.isalpha() and len(text) <= MAX_WORD_LENGTH
 
 
-def _secrets(urls: Iterable[str], shown: Iterable[str]) -> Iterator[str]:
-    urls = list(urls)
-    paths = [unquote(url.partition("?")[0]) for url in urls]
-    visible = "\n".join([*shown, *paths]).lower()
+def _secrets(urls: Iterable[str], visible: str) -> Iterator[str]:
+    visible = visible.lower()
     for url in urls:
         for secret in secrets_of_url(url):
             if secret.lower() not in visible:

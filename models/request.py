@@ -22,9 +22,10 @@ from pydantic import (
 from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.errors import InvalidRequest
 from models.escaping import shorten
-from models.recording_identity import canonical_form
+from models.recording_identity import MAX_URL_CHARACTERS, canonical_form
 from models.redaction import contains_secret, redact, redact_url
 from models.text_normalization import (
+    MAX_NORMALIZED_CHARACTERS,
     normalize_name,
     normalize_reference,
     refuse_control_characters,
@@ -37,8 +38,6 @@ MAX_EXTRAS = 9
 MAX_EXTRA_CHARACTERS = 256
 RECOMMENDED_MAX_EXTRAS = 5
 """The text next to Argil's schema says five in total; more are sent, with a warning."""
-MAX_NORMALIZED_CHARACTERS = 4096
-"""A longer text is too long in any normal form; it is not normalized, which takes microseconds per character."""
 MAX_ECHOED_CHARACTERS = 60
 MAX_ECHOED_BITS = 256
 MAX_FIELD_CHARACTERS = 300
@@ -97,7 +96,7 @@ def _normalize_extra(text: str) -> str:
 
 HttpsUrl = Annotated[
     str,
-    Field(max_length=8192, json_schema_extra={"format": "uri", "pattern": "^https://"}),
+    Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"format": "uri", "pattern": "^https://"}),
     AfterValidator(_validate_https_url),
 ]
 ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(_normalize_extra)]

@@ -1,12 +1,14 @@
 """Finds secrets in a text in any encoding and case, and replaces them.
 
 The encodings are those of models/text_decoding.py, and base64 and hexadecimal of the secret at any position of the
-encoded bytes. The time is linear in the length of the text.
+encoded bytes. A server may cut a secret, so its first and its last half are searched for. The time is linear in the
+length of the text.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 
@@ -17,19 +19,25 @@ MIN_SECRET_LENGTH = 8
 """A shorter secret is not searched for: replacing it would damage ordinary words."""
 MIN_PART_LENGTH = 4
 """A shorter beginning of a secret at the end of a cut text stays: ordinary words end so."""
+MIN_HALF_LENGTH = 12
+MIN_HALF_LETTERS, MIN_HALF_DIGITS = 3, 2
+"""Half of a secret with fewer may be a word or a number."""
+_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
 
 class SecretSearch:
     """Replaces a set of secrets in texts. It reads the secrets, and computes their forms, at the first text."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], shown: str = "") -> None:
         """Create a search.
 
         Args:
             secrets: Those shorter than MIN_SECRET_LENGTH are ignored. One that begins with a question mark is the
                 query of a URL; its mark stays.
+            shown: A text that is shown anyway; halves of secrets that it contains are not searched for.
         """
         self._secrets = secrets
+        self._shown = shown
 
     def replace_in(self, text: str, *, is_cut: bool = False) -> str:
         """Return the text with every secret replaced, and with the beginning of one at the end of a cut text."""
@@ -37,11 +45,10 @@ class SecretSearch:
             return text
         spans = [
             # The question mark before a query stays.
-            layer.locate(start + form.startswith("?"), start + len(form))
+            layer.locate(start + layer.text.startswith("?", start), end)
             for layer in decoded_layers(text)
-            for form in self._forms
-            if form in layer.text
-            for start in _positions(form, layer.text)
+            for form, halves in self._forms.items()
+            for start, end in _occurrences(form, halves, layer.text)
         ]
         if is_cut:
             spans += [
@@ -50,10 +57,15 @@ class SecretSearch:
         return _replace_spans(text, spans) if spans else text
 
     @cached_property
-    def _forms(self) -> tuple[str, ...]:
-        """What to look for in the layers of a text."""
+    def _forms(self) -> dict[str, tuple[str, ...]]:
+        """What to look for in the layers of a text, with its halves if they are long enough."""
         forms = {form for secret in self._secrets if len(secret) >= MIN_SECRET_LENGTH for form in _forms(secret)}
-        return tuple(form for form in forms if len(form) >= MIN_SECRET_LENGTH and REPLACEMENT not in form)
+        shown = "".join(self._shown.lower().split())
+        return {
+            form: tuple(half for half in _halves(form) if half not in shown)
+            for form in forms
+            if len(form) >= MIN_SECRET_LENGTH and REPLACEMENT not in form
+        }
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -74,6 +86,34 @@ def _base64_form(secret: bytes, offset: int, alphabet: bytes) -> str:
     encoded = base64.b64encode(b"\0" * offset + secret, alphabet).decode().rstrip("=")
     is_last_shared = (offset + len(secret)) % 3 != 0
     return encoded[offset + (offset > 0) : len(encoded) - is_last_shared]
+
+
+def _halves(form: str) -> Iterator[str]:
+    length = (len(form) + 1) // 2
+    for half in (form[:length], form[-length:]):
+        has_both = len(_LETTER.findall(half)) >= MIN_HALF_LETTERS and len(_DIGIT.findall(half)) >= MIN_HALF_DIGITS
+        if length >= MIN_HALF_LENGTH and has_both:
+            yield half
+
+
+def _occurrences(form: str, halves: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of a form, and those of its halves with what follows or precedes in the form."""
+    for start in _positions(form, text):
+        yield start, start + len(form)
+    for half in halves:
+        for start in _positions(half, text):
+            if form.startswith(half):
+                yield start, start + _common_length(form, text[start : start + len(form)])
+            else:
+                end = start + len(half)
+                before = text[max(end - len(form), 0) : end]
+                yield end - _common_length(form[::-1], before[::-1]), end
+
+
+def _common_length(first: str, second: str) -> int:
+    """Return with how many characters both texts begin."""
+    differing = (position for position, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    return next(differing, min(len(first), len(second)))
 
 
 def _positions(form: str, text: str) -> Iterator[int]:

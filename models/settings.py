@@ -6,6 +6,7 @@ import difflib
 import functools
 import ipaddress
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from models.env_file import ENVIRONMENT, SettingSources, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
 from models.recording_identity import configure_signature_parameters
-from models.recording_secrets import register_password
+from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host
 
@@ -216,6 +217,7 @@ class Settings(BaseSettings):
             if secret is not None:
                 register_secret(secret.get_secret_value())
         register_password(settings.avatars_database_url.get_secret_value())
+        register_credentials(f":{os.environ.get('PGPASSWORD', '')}")
         configure_signature_parameters(settings.avatars_signature_parameters)
         _warn_of_contradictions(sources)
         return settings

@@ -19,15 +19,20 @@ MAX_LAYERS = 5
 MAX_ENTITY_DIGITS = 7
 """The digits of the largest code point, in decimal. Python refuses to parse numbers of thousands of digits."""
 
-# White space and characters without a glyph: soft hyphen, zero-width, bidirectional controls, byte order mark.
-_INVISIBLE = re.compile("[\\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
+# White space and characters without a glyph: control characters, soft hyphen, joiners, zero-width, bidirectional
+# controls, variation selectors, byte order mark, tags.
+_INVISIBLE = re.compile(
+    "[\\s\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff]+"
+)
+_INVISIBLE_ASCII = dict.fromkeys([*range(0x21), 0x7F])
 _TAG = re.compile(r"<[^<>]*>")
 _ESCAPE = re.compile(
     r"%(?:25)*(?P<ascii>[0-7][0-9a-f])"
     # Bytes beyond ASCII are decoded together: several of them encode one character of UTF-8.
     r"|(?P<bytes>(?:%(?:25)*+[89a-f][0-9a-f])++)"
     # JSON within JSON repeats the backslashes. Alone they are dropped: they continue a line, or escape nothing.
-    r"|\\++(?:u(?P<high>d[89ab][0-9a-f]{2})\\++u(?P<low>d[c-f][0-9a-f]{2})|u(?P<unit>[0-9a-f]{4})|x(?P<byte>[0-9a-f]{2})|[nrt])?"
+    r"|\\++(?:u(?P<high>d[89ab][0-9a-f]{2})\\++u(?P<low>d[c-f][0-9a-f]{2})|u(?P<unit>[0-9a-f]{4})|x(?P<byte>[0-9a-f]{2})|[nrtbf])?"
     r"|(?P<entity>&(?:\#x[0-9a-f]+|\#[0-9]+|[a-z][a-z0-9]{1,30});?)"
 )
 # Names that differ in case alone mean letters that do, and the layers are in lower case: `&NewLine;`, `&Tab;`.
@@ -87,9 +92,20 @@ class Layer:
 def decoded_layers(text: str) -> Iterator[Layer]:
     """Yield the text in lower case without white space, then with its escapes decoded, then without its tags."""
     layer = Layer(_lower(text))
-    squeezed = "".join(layer.text.split()) if text.isascii() else _INVISIBLE.sub("", layer.text)
+    squeezed = layer.text.translate(_INVISIBLE_ASCII) if text.isascii() else _INVISIBLE.sub("", layer.text)
     layer = Layer(squeezed, layer, _INVISIBLE)
     yield layer
+    for decoded in _unescaped(layer):
+        layer = decoded
+        yield layer
+    if "<" in layer.text:
+        layer = Layer(_TAG.sub("", layer.text), layer, _TAG)
+        yield layer
+        yield from _unescaped(layer)  # tags may divide an escape
+
+
+def _unescaped(layer: Layer) -> Iterator[Layer]:
+    """Yield the layers with the escapes of the one before decoded, at most MAX_LAYERS."""
     for _ in range(MAX_LAYERS):
         if not any(mark in layer.text for mark in "%\\&"):
             break
@@ -98,8 +114,6 @@ def decoded_layers(text: str) -> Iterator[Layer]:
             break
         layer = Layer(decoded, layer, _ESCAPE)
         yield layer
-    if "<" in layer.text:
-        yield Layer(_TAG.sub("", layer.text), layer, _TAG)
 
 
 def unescape_html(text: str) -> str:

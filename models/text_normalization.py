@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
+MAX_NORMALIZED_CHARACTERS = 4096
+"""A longer text is too long in any normal form; to normalize a run of combining marks takes quadratic time."""
+
 _ZERO_WIDTH_JOINER = "\u200d"
 _JOINERS = {"\u200c", _ZERO_WIDTH_JOINER}
 _KEYCAP = "\u20e3"
@@ -74,8 +77,12 @@ def normalize_reference(text: str) -> str:
 
 
 def trim(text: str) -> str:
-    """Return the text in NFC, without white space and invisible characters at its ends."""
-    text = unicodedata.normalize("NFC", text)
+    """Return the text in NFC, without white space and invisible characters at its ends.
+
+    A text of more than MAX_NORMALIZED_CHARACTERS is not normalized.
+    """
+    if len(text) <= MAX_NORMALIZED_CHARACTERS:
+        text = unicodedata.normalize("NFC", text)
     start, end = 0, len(text)
     while start < end and (_is_trimmed(text[start]) or _is_variation_selector(text[start])):
         start += 1

@@ -34,7 +34,7 @@ from prefect.runner import Runner
 from prefect.settings import get_current_settings
 
 from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
-from models.recording_secrets import register_password
+from models.recording_secrets import register_credentials, register_password
 from models.redaction import redact_report, register_secret
 from services.redaction_hooks import install_redaction
 from services.scheduled_runs import ScheduledRuns
@@ -63,11 +63,15 @@ def install_hooks() -> None:
 
 
 def register_prefect_secrets() -> None:
-    """Redact the password and the API key of this process's Prefect API, which errors of its client may repeat."""
+    """Redact the passwords and the API key of Prefect in this process's settings, which errors may repeat."""
     settings = get_current_settings()
     for secret in (settings.api.auth_string, settings.server.api.auth_string):
         if secret is not None:
-            register_password(secret.get_secret_value())
+            register_credentials(secret.get_secret_value())
+    if settings.server.database.connection_url is not None:
+        register_password(settings.server.database.connection_url.get_secret_value())
+    if settings.server.database.password is not None:
+        register_credentials(f":{settings.server.database.password.get_secret_value()}")
     if settings.api.key is not None:
         register_secret(settings.api.key.get_secret_value())
 

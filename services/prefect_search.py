@@ -26,6 +26,7 @@ from models.prefect_traces import (
     RunRecord,
     TracedRun,
     classify_run,
+    is_mentioned_in,
     own_requests,
     trace_requests,
 )
@@ -181,8 +182,7 @@ class PrefectSearch:
         return found + [f"variable {item.name}" for item in variables if self._is_in(item)]
 
     def _is_in(self, item: Any) -> bool:
-        text = item.model_dump_json()
-        return self.subject.has_url(text) or any(key in text for key in self.subject.ids)
+        return is_mentioned_in(item.model_dump(mode="json"), self.subject)
 
     async def _count_events(
         self, artifact_ids: Sequence[str], run_ids: Sequence[str]

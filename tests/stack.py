@@ -150,7 +150,7 @@ class RunningStack:
             "SECRET_OF_OTHERS": "not for our processes",
             **self.fast_settings,
             "AVATARS_WEBHOOK_TOKEN": self.token,
-            "AVATARS_WEBHOOK_PORT": str(free_port()),
+            "AVATARS_WEBHOOK_PORT": str(free_port()),  # of a stack that does not simulate
         }
         args = [sys.executable, "-m", "cli", "up", "--port", "0", *self.args()]
         self.log = (home / "up.log").open("w+")
@@ -159,6 +159,7 @@ class RunningStack:
         wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")
         self.api = PrefectApi(self.printed(r"^Prefect API +(\S+)"))
         self.environment["PREFECT_API_URL"] = self.printed(r"^Prefect API +(\S+)")
+        self.receiver = self.printed(r"^webhooks +(http://[^/\s]+)")
         self.dataset = self.printed(r"(https://\S+/dataset\.mp4)")
         self.consent = self.printed(r"(https://\S+/consent\.mp4)")
 

@@ -99,7 +99,7 @@ def test_doctor_with_a_key_imports_prefect_last() -> None:
 def test_commands_send_no_usage_data_to_the_makers_of_prefect() -> None:
     """Prefect reads the variable when a command imports it."""
     script = "import atexit, os, sys; atexit.register(lambda: print(os.environ['DO_NOT_TRACK']))\n"
-    script += "from cli.main import main; sys.argv = ['avatars', '--version']; main()"
+    script += "from cli.__main__ import main; sys.argv = ['avatars', '--version']; main()"
     environment = {name: value for name, value in os.environ.items() if name != "DO_NOT_TRACK"}
     completed = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True

@@ -8,7 +8,7 @@ from pathlib import Path
 
 CODE = """
 import os, subprocess, sys
-from cli.main import main
+from cli.__main__ import main
 os.umask(0)
 sys.argv = ["avatars", "--version"]
 try:

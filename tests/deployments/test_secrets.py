@@ -141,7 +141,7 @@ def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) 
         url = path_or_url if "://" in path_or_url else f"{videos.base_url}{path_or_url}"
         outputs[f"enqueue {reference}"] = enqueue(stack, reference, f"{url}?{AMAZON}", good[1])
     expected = {key: status for key, (_, status) in {**FAULTS, **URLS}.items() if key != "refuse"}
-    receiver = f"http://127.0.0.1:{stack.environment['AVATARS_WEBHOOK_PORT']}/webhooks/argil/"
+    receiver = f"{stack.receiver}/webhooks/argil/"
     body = {
         "event": "AVATAR_TRAINING_FAILED",
         "data": {"avatarId": "a-1", "videos": good, "x": f"https%3A//a?{AZURE}"},

@@ -11,6 +11,7 @@ import pytest
 from models.artifact_erasure import erase_in_artifact, is_own_artifact
 from models.data_subject import DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER
+from models.escaping import inert, markdown
 
 ID = "1c9771a1-0000-4000-8000-000000000001"
 SUBJECT = DataSubject(ID, "creator-1", LedgerTraces(avatar_ids=("a-1",))).including(
@@ -50,6 +51,58 @@ def test_data_without_the_person_is_unchanged(data: Any) -> None:
 @pytest.mark.parametrize("reference", ["2", "READY", "Bob"])
 def test_reference_is_compared_with_its_column_only(reference: str) -> None:
     assert erase_in_artifact([BOB], replace(SUBJECT, reference=reference)) == [BOB]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reference": inert("ada@v.example & Co. #1")},
+        {"reasons": inert("media.size: https://www.v.example/~ada[1].mp4 is too large")},
+        {"rows": inert("lines 1, 2 share the dataset recording https://www.v.example/~ada[1].mp4")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_row_is_recognized_as_it_is_shown(changes: dict[str, str]) -> None:
+    subject = DataSubject(ID, "ada@v.example & Co. #1").including(
+        {"name": "Ada", "dataset_video": "https://www.v.example/~ada[1].mp4"}
+    )
+    [ada, bob] = erase_in_artifact([{**BOB, **changes}, BOB], subject)
+    assert ada["name"] == ERASED_PLACEHOLDER
+    assert bob == BOB
+
+
+@pytest.mark.parametrize("name", ["A\\da", "Ada | Co", "Ada <b>", "Ada  B"])
+def test_line_is_recognized_as_it_is_shown(name: str) -> None:
+    subject = DataSubject(ID, "creator-1").including({"name": name})
+    line = f"| REFUSED | {markdown(name)} | 2026-11-24 08:00 | refused | contact Argil |"
+    assert "(erased)" in erase_in_artifact(line, subject)
+
+
+OTHER_ID = "2c9771a1-0000-4000-8000-000000000002"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"| REFUSED | Ada | 2026-11-24 08:00 | x | `avatars release {OTHER_ID} --reason ...` lifts it |",
+        "| REJECTED | Bob | 2026-11-24 08:00 | https://v.example/ada-12.mp4 is too short | fix it |",
+        "| REJECTED | Bob | 2026-11-24 08:00 | https://v.example/ada-1/bob.mp4 is too short | fix it |",
+        "| REJECTED | Bob | 2026-11-24 08:00 | it is Ada | fix it |",
+        "| READY | 12 | the avatar can be used |",
+        "| READY | Ada | the avatar can be used |",
+    ],
+    ids=["id", "longer", "below", "reason", "avatar id", "count"],
+)
+def test_line_of_another_person_is_unchanged(line: str) -> None:
+    subject = DataSubject(ID, "creator-1", LedgerTraces(avatar_ids=("12", "e"))).including(
+        {"name": "Ada", "dataset_video": "https://v.example/ada-1"}
+    )
+    assert erase_in_artifact(line, subject) == line
+
+
+@pytest.mark.parametrize("avatar_id", ["Bob", "bob-1", "READY", "2"])
+def test_avatar_id_is_compared_with_its_column_only(avatar_id: str) -> None:
+    assert erase_in_artifact([BOB], replace(SUBJECT, traces=LedgerTraces(avatar_ids=(avatar_id,)))) == [BOB]
 
 
 def test_rows_of_the_fleet_report_are_erased() -> None:

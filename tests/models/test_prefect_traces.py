@@ -11,7 +11,7 @@ import pytest
 from models.data_subject import DataSubject, LedgerTraces, erase_requests, iter_requests
 from models.erasure import ERASED_PLACEHOLDER
 from models.manifest import parse_rows
-from models.prefect_traces import Relation, RunRecord, own_requests, trace_requests
+from models.prefect_traces import Relation, RunRecord, is_mentioned_in, own_requests, trace_requests
 from models.prefect_traces import classify_run as classify
 from models.recording_identity import identity_digest
 from models.request import ProvisioningRequest
@@ -85,6 +85,8 @@ def request(**changes: Any) -> dict[str, Any]:
         ("provision-batch", {"rows": [REQUEST, BOB]}, Relation.SHARED),
         ("provision-batch", {"rows": [{**BOB, "reference": "creator-1"}, BOB, "odd"]}, Relation.SHARED),
         ("provision-batch", {"rows": [BOB, 7, None]}, Relation.NONE),
+        # Columns of another person that are no fields of a request.
+        ("provision-batch", {"rows": [REQUEST, {"Name": "Bob"}]}, Relation.SHARED),
         ("provision-batch", {"manifest": "people.csv", "rows": None}, Relation.NONE),
         ("their-flow", {"people": [REQUEST]}, Relation.OTHER_FLOW),
         ("their-flow", {"text": ID}, Relation.OTHER_FLOW),
@@ -131,6 +133,20 @@ def test_run_that_the_ledger_names_is_own_unless_others_share_it() -> None:
 def test_run_id_is_the_reference_of_a_request_without_one() -> None:
     person = replace(ERASED, reference=RUN, traces=LedgerTraces())
     assert classify_run(run("provision-avatar", {"request": BOB}, id=RUN), person, ()) is Relation.OWN
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters"),
+    [
+        ("provision-avatar", {"request": {**BOB, "reference": "bob-1"}}),
+        ("resume-provisioning", {"provisioning_id": "bob-1"}),
+        ("provision-batch", {"rows": [BOB]}),
+        ("provision-batch", {"rows": [BOB, {**BOB, "reference": "bob-1"}]}),
+    ],
+)
+def test_reference_that_is_the_id_of_a_run_of_others(flow: str, parameters: Any) -> None:
+    person = replace(ERASED, reference=RUN, traces=LedgerTraces(flow_run_ids=("x",)))
+    assert classify_run(run(flow, parameters, id=RUN), person, ()) is Relation.NONE
 
 
 def test_derived_reference_of_a_row_is_recognized() -> None:
@@ -199,10 +215,58 @@ def test_url_is_found_in_any_text_of_other_flows() -> None:
     assert classify_run(record, subject(), ()) is Relation.OTHER_FLOW
 
 
+SELECTED = {
+    "name": "Ada",
+    "dataset_video": "https://v.example/get?id=1",
+    "consent_video": "https://v.example/get?id=2",
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "is_mentioned"),
+    [
+        ({"name": "x", "parameters": {"request": SELECTED}}, True),
+        ({"name": "x", "schedules": [{"parameters": {"rows": [BOB, SELECTED]}}]}, True),
+        ({"name": "x", "actions": [{"parameters": {"provisioning_id": "creator-1"}}]}, True),
+        ({"name": "x", "value": ["see https://v.example/ada.mp4"]}, True),
+        ({"name": "x", "trigger": {"match": {"prefect.resource.id": f"avatars.provisioning.{ID}"}}}, True),
+        ({"name": "Ada", "parameters": {"request": BOB}}, False),
+        ({"name": "x", "schema": {"properties": {"name": {"type": "string"}}}}, False),
+    ],
+)
+def test_request_in_a_deployment_is_found(document: dict[str, Any], is_mentioned: bool) -> None:
+    digests = (identity_digest(SELECTED["dataset_video"]),)
+    person = DataSubject(ID, "creator-1", LedgerTraces(recording_digests=digests)).including(
+        {**SELECTED, "consent_video": "https://v.example/ada.mp4"}
+    )
+    assert is_mentioned_in(document, person) is is_mentioned
+
+
 def test_url_of_a_file_that_its_query_selects_is_not_searched() -> None:
     person = DataSubject(ID, "r-1").including({**REQUEST, "dataset_video": "https://v.example/get?id=1"})
     assert not person.has_url("https://v.example/get?…")
     assert person.has_url(CONSENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "has_url"),
+    [
+        (DATASET, True),
+        (f'"{DATASET}","x"', True),
+        (f"see {DATASET}: it is gone", True),
+        (f"see ({DATASET}).", True),
+        (f"<{DATASET}>", True),
+        (f"{DATASET}?X-Amz-Signature=1", True),
+        (f"{DATASET}#t=1", True),
+        (f"{DATASET}.old", False),
+        (f"{DATASET}2", False),
+        (f"{DATASET}/2", False),
+        (f"{DATASET}%20b", False),
+        (f"{DATASET}-(2).mp4", False),
+    ],
+)
+def test_longer_url_is_not_that_of_the_recording(text: str, has_url: bool) -> None:
+    assert subject().has_url(text) is has_url
 
 
 def test_names_of_a_conflict_are_learned_only_with_the_recording() -> None:

@@ -8,7 +8,13 @@ from urllib.parse import quote
 import pytest
 
 from models import redaction
-from models.recording_secrets import protect_request, protect_urls, register_password, secrets_of_url
+from models.recording_secrets import (
+    protect_request,
+    protect_urls,
+    register_credentials,
+    register_password,
+    secrets_of_url,
+)
 from models.redaction import redact
 from models.request import ProvisioningRequest
 
@@ -38,6 +44,17 @@ AWS = (
 )
 def test_signatures_and_tokens_are_secrets(url: str, secret: str) -> None:
     assert secret in set(secrets_of_url(url))
+
+
+@pytest.mark.parametrize("name", ["pw", "pass", "sid", "session_id", "ticket", "hash", "nonce", "PASSWORD", "otp"])
+def test_value_of_a_parameter_named_as_a_secret_is_one(name: str) -> None:
+    assert "canary22" in set(secrets_of_url(f"https://a/b.mp4?{name}=canary22"))
+
+
+def test_half_that_the_request_shows_is_not_replaced() -> None:
+    half = "ada-2026-4711"
+    with protect_urls([f"https://a/{half}.mp4?key={half}-9f8e7d6c5b4a3"], shown=[]):
+        assert redact(f"{half}.mp4 is too short, -9f8e7d6c5b4a3 too") == f"{half}.mp4 is too short, … too"
 
 
 @pytest.mark.parametrize(
@@ -115,12 +132,24 @@ def test_enclosing_scope_of_the_request_stays() -> None:
     [
         ("postgresql+asyncpg://ada:can%2Fary-k3y@h/db", "user ada, password can/ary-k3y", "user ada, password …"),
         ("postgresql://ada:can/ary@k3y@h/db", "can/ary@k3y", "…"),
-        ("ada:canary:k3y", "Authorization: Basic YWRhOmNhbmFyeTprM3k=", "Authorization: Basic YWRhOm…k="),
+        ("postgresql://ada:can-k3y0@h/db?application_name=a@b", "can-k3y0", "…"),
+        ("postgresql://ada@h/db?password=can%2Bk3y0&sslpassword=can-k3y1", "can+k3y0 or can-k3y1", "… or …"),
+        ("postgresql://h/db?user=ada&options=--x=y", "ada --x=y", "ada --x=y"),
         ("postgresql://ada:postgres@h/db", "postgresql", "postgresql"),
         ("sqlite+aiosqlite:////a/b@c/d.db", "/a/b@c/d.db", "/a/b@c/d.db"),
     ],
 )
-def test_password_is_redacted(url: str, text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_of_a_url_is_redacted(url: str, text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redaction, "_registered_secrets", [])
     register_password(url)
     assert redact(text) == expected
+
+
+@pytest.mark.parametrize("password", ["canary:k3y", "can//ary@k3y", "//canary@k3y", "canary@h/k3y"])
+def test_password_of_credentials_is_redacted(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", [])
+    register_credentials(f"ada:{password}")
+    assert redact(f"ada and {password}") == "ada and …"
+    header = base64.b64encode(f"ada:{password}".encode()).decode()
+    assert redact(f"Authorization: Basic {header}").startswith("Authorization: Basic YWRhO")
+    assert "…" in redact(header)

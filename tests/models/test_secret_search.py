@@ -78,6 +78,14 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "broken over lines": lambda text: f"{text[:5]}\r\n    {text[5:9]}\n{text[9:]}",
     "broken by tags": lambda text: "<wbr>".join(map(html.escape, (text[:5], text[5:9], text[9:]))),
     "broken by soft hyphens": lambda text: f"{text[:5]}\u00ad{text[5:9]}\u200b{text[9:]}",
+    "broken by tags within escapes": lambda text: "".join(
+        f"%<wbr>{byte:02x}" if index % 3 else f"&#<b class='x'>{byte}</b>;"
+        for index, byte in enumerate(text.encode())
+    ),
+    "broken by control characters": lambda text: f"{text[:5]}\0{text[5:9]}\b{text[9:]}\x7f",
+    "broken by escaped control characters": lambda text: rf"{text[:5]}\b{text[5:9]}\f{text[9:11]}\x00{text[11:]}",
+    "broken by selectors": lambda text: f"{text[:5]}\ufe0f{text[5:9]}\u034f{text[9:]}",
+    "UTF-16 read as bytes": lambda text: text.encode("utf-16-be").decode("latin-1"),
     "broken by a continued line": lambda text: f"{text[:5]}\\\n{text[5:]}",
     "broken by escaped line breaks": lambda text: f"{text[:5]}\\n{text[5:9]}&#10;{text[9:13]}%0D%0a{text[13:]}",
 }
@@ -112,6 +120,8 @@ AROUND = st.text(st.sampled_from("ab &;%25\\u0/<>=\"'+-_\n.:?#@é…3dx"), max_s
 def test_no_layer_of_a_redacted_text_has_it(
     secret: str, encode: Callable[[str], str], before: str, after: str
 ) -> None:
+    # In UTF-16, only the letters of Latin-1 are themselves between null characters.
+    assume(secret.isascii() or encode is not ENCODINGS["UTF-16 read as bytes"])
     text = f"{before} {encode(secret)} {after}"
     redacted = SecretSearch([secret]).replace_in(text)
     assert "…" in redacted
@@ -130,6 +140,33 @@ def test_rest_of_the_text_stays(secrets: list[str], text: str, data: st.DataObje
     assert re.fullmatch(
         ".*".join(re.escape(part) for part in redacted.split("…")), f"{text}\n{secret}\n{text}", re.DOTALL
     )
+
+
+@pytest.mark.parametrize(
+    ("shown", "redacted"),
+    [
+        (KEY[:13], "…"),
+        (f"{KEY[:20]}...", "…..."),
+        (f"...{KEY[-13:]}", "...…"),
+        (f"{KEY[:15]}***{KEY[-4:]}", f"…***{KEY[-4:]}"),
+        (quote(KEY[:20], safe="").lower(), "…"),
+        (base64.b64encode(KEY.encode()).decode()[:-10], "…"),
+        (KEY.encode().hex()[:30], "…"),
+        (f"{KEY[:15]}{KEY}", "…"),
+        (KEY[:7], KEY[:7]),
+        (KEY[7:20], KEY[7:20]),
+    ],
+)
+def test_half_of_a_secret_is_replaced(shown: str, redacted: str) -> None:
+    assert SecretSearch([KEY]).replace_in(f"the key {shown} is wrong") == f"the key {redacted} is wrong"
+
+
+@pytest.mark.parametrize(
+    "secret", ["correct-horse-battery-staple-7", "database-of-avatars-at-home", "canary-0123456789"]
+)
+def test_half_that_may_be_words_is_not_replaced(secret: str) -> None:
+    text = f"see {secret[: len(secret) // 2 + 1]} and {secret[len(secret) // 2 - 1 :]}"
+    assert SecretSearch([secret]).replace_in(text) == text
 
 
 ORDINARY = [

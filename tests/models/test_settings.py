@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from models import redaction
 from models.errors import SettingsError
 from models.recording_identity import canonical_form
+from models.redaction import redact
 from models.settings import Settings, is_loopback
 
 KEY = "canary-key"
@@ -323,3 +325,10 @@ def test_former_name_and_poll_bounds_are_reported_at_once(monkeypatch: pytest.Mo
         "AVATARS_HOLD_SECONDS: was renamed to AVATARS_WATCH_BEFORE_SUSPEND_SECONDS; "
         "AVATARS_POLL_MAX_SECONDS: must not be less than AVATARS_POLL_MIN_SECONDS"
     )
+
+
+def test_password_of_libpq_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", [])
+    monkeypatch.setenv("PGPASSWORD", "canary:k3y")
+    Settings.load()
+    assert redact("no canary:k3y here") == "no … here"

@@ -18,13 +18,22 @@ from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_engine import run_flow_in_subprocess
 from prefect.runner import Runner, _starter_direct
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_SERVER_DATABASE_CONNECTION_URL,
+    PREFECT_SERVER_DATABASE_PASSWORD,
+    temporary_settings,
+)
 
+from models import redaction
+from models.redaction import redact
 from services import prefect_patches
 from services.prefect_patches import (
     patch_flow_run_starter,
     patch_runner_requests,
     patch_state_messages,
     patch_task_interruption,
+    register_prefect_secrets,
 )
 
 UNPATCHED_RUNNER = (Runner._cancel_run, PrefectClient.get_scheduled_flow_runs_for_deployments)
@@ -62,6 +71,18 @@ async def test_state_messages_are_redacted() -> None:
         assert state.message is not None
         assert "canary" not in state.message
         assert "ada.mp4?…" in state.message
+
+
+def test_passwords_of_prefect_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_registered_secrets", [])
+    for secrets in (
+        {PREFECT_API_AUTH_STRING: "ada:canary//k3y0"},
+        {PREFECT_SERVER_DATABASE_CONNECTION_URL: "postgresql+asyncpg://ada:canary-k3y1@h/db"},
+        {PREFECT_SERVER_DATABASE_PASSWORD: "canary-k3y2"},
+    ):
+        with temporary_settings(secrets):
+            register_prefect_secrets()
+    assert redact("canary//k3y0, canary-k3y1 and canary-k3y2") == "…, … and …"
 
 
 @pytest.mark.prefect

@@ -185,12 +185,12 @@ def test_webhook_resumes_a_suspended_run(up: RunningStack) -> None:
 
 def test_attack_on_the_receiver_delays_no_run(up: RunningStack) -> None:
     """The attack lasts from before the run until its end."""
-    address = ("127.0.0.1", int(up.environment["AVATARS_WEBHOOK_PORT"]))
+    address = ("127.0.0.1", int(up.receiver.rpartition(":")[2]))
     with ReceiverAttack(address) as attack:
         wait_for(lambda: attack.opened > HALF_OPEN_CONNECTIONS or None, "the attack")
         created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Attacked")})
         assert up.api.wait_for_final_state(created.json()["id"])["name"] == "Ready"
-        assert httpx.get(f"http://127.0.0.1:{address[1]}/health", trust_env=False).text == '{"status":"ok"}'
+        assert httpx.get(f"{up.receiver}/health", trust_env=False).text == '{"status":"ok"}'
         assert attack.is_alive()
     output = (up.home / "up.log").read_text()
     assert "the webhook receiver exited" not in output
