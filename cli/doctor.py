@@ -7,7 +7,6 @@ import json as json_module
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
-from models.child_environment import PREFECT_SETTINGS
+from models.child_environment import PREFECT_SETTINGS, python_command
 from models.clock import SystemClock
 from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
@@ -112,8 +111,8 @@ def _check_certificates() -> DiagnosticResult:
 
 def _check_prefect() -> DiagnosticResult:
     """Check the Prefect API in a child process: importing Prefect takes over a second of CPU time."""
-    child = subprocess.run(
-        [sys.executable, "-m", "cli.prefect_check"],
+    child = subprocess.run(  # noqa: S603  # our own interpreter and module
+        python_command("cli.prefect_check"),
         env=PREFECT_SETTINGS.select(os.environ),
         stdout=subprocess.PIPE,
         check=False,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cli.console import print_line, print_status
 from cli.simulated_environment import simulated_environment
-from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables
+from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
 from models.redaction import redact_url
@@ -89,7 +89,7 @@ def _run_module(inherited: InheritedVariables, *args: str) -> int:
     Its imports do not stay in the memory of this long-running process.
     """
     return subprocess.run(  # noqa: S603  # our own interpreter and module
-        [sys.executable, "-m", *args],
+        python_command(*args),
         env=inherited.select(os.environ),
         stdout=sys.stderr.fileno(),
         check=False,

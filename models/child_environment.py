@@ -1,4 +1,4 @@
-"""Which environment variables each kind of child process receives.
+"""How child processes of our own modules are started: their command, and the environment variables of each kind.
 
 A process that leaks its environment, by a fault of ours or of a library, then leaks only what it needs.
 docs/security.md has the same table.
@@ -6,6 +6,7 @@ docs/security.md has the same table.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -81,6 +82,14 @@ SERVICE = InheritedVariables(
     (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_*", "ARGIL_*"), withheld=PREFECT_SERVER_ONLY
 )
 """The runner and its flow runs, which call Argil and Prefect and write to the ledger."""
+
+
+def python_command(module: str, *args: str) -> list[str]:
+    """Return the command that runs a module with this interpreter.
+
+    `-P` keeps the working directory out of `sys.path`: a models.py or httpx.py there would replace ours.
+    """
+    return [sys.executable, "-P", "-m", module, *args]
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:

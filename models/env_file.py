@@ -1,6 +1,7 @@
 """Reads `.env`, if no other user can change it, and tells which source sets a setting.
 
-A `.env` in a folder that others can write could send the API key of the environment to their own ARGIL_API_URL.
+A `.env` in a folder that others can write could send the API key of the environment to their own ARGIL_API_URL. The
+files from which Prefect reads settings could send it to their own PREFECT_API_URL.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +18,11 @@ from dotenv import dotenv_values
 
 from models.errors import SettingsError
 from models.private_files import WRITABLE_BY_OTHERS, is_replaceable_by_others
-from models.regular_files import UnsuitableFile, open_regular_file
+from models.regular_files import UnsuitableFile, open_regular_file, read_regular_file
 
 ENV_FILE = Path(".env")
+PREFECT_FILE, PROJECT_FILE = Path("prefect.toml"), Path("pyproject.toml")
+"""Prefect reads the first, and the table `tool.prefect` of the second."""
 MAX_BYTES = 1024 * 1024
 ENVIRONMENT = "the environment"
 _ROOT_USER_ID = 0
@@ -73,12 +77,15 @@ def read_setting_sources() -> SettingSources:
     """Read the environment and `.env` of the current folder, which need not exist.
 
     Raises:
-        SettingsError: `.env` is not a regular file, or another user can change it.
+        SettingsError: `.env`, or a file with settings of Prefect, is not a regular file, or another user can
+            change it.
     """
     try:
         file = ENV_FILE.absolute()
     except FileNotFoundError:  # the current folder was deleted
         file = ENV_FILE
+    for prefect_file in (PREFECT_FILE, PROJECT_FILE):
+        _require_trusted_prefect_file(file.with_name(prefect_file.name))
     environment = {name.lower(): value for name, value in os.environ.items()}
     return SettingSources(environment, _read_env_file(file), file)
 
@@ -108,11 +115,33 @@ def _read_env_file(file: Path) -> dict[str, str | None]:
     return {name.lower(): value for name, value in dotenv_values(stream=io.StringIO(text)).items()}
 
 
+def _require_trusted_prefect_file(file: Path) -> None:
+    """Raise SettingsError if Prefect would read settings from a file that another user can change."""
+    try:
+        link, content, status = file.lstat(), read_regular_file(file, MAX_BYTES), file.stat()
+    except (FileNotFoundError, PermissionError):
+        return
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be read: {error.strerror}",
+            hint="make it a readable file, or remove it; Prefect reads its settings from it",
+        ) from None
+    if file.name == PREFECT_FILE.name or _has_prefect_table(content):
+        _require_trusted(file, link, status)
+
+
+def _has_prefect_table(project: bytes) -> bool:
+    try:
+        return "prefect" in tomllib.loads(project.decode()).get("tool", {})
+    except (ValueError, TypeError):  # Prefect refuses it, too
+        return False
+
+
 def _require_trusted(file: Path, link: os.stat_result, status: os.stat_result) -> None:
-    """Raise SettingsError if a user other than this one and root can change what `.env` contains.
+    """Raise SettingsError if a user other than this one and root can change what a file with settings contains.
 
     Args:
-        file: The path of `.env`.
+        file: The path of the file.
         link: The status of the path itself, perhaps of a symbolic link.
         status: The status of the file that was opened.
     """

@@ -30,10 +30,12 @@ class LedgerFile:
         """Create the file with mode 0600 if it does not exist and the URL allows it.
 
         Raises:
-            DatabaseError: The folder does not exist, or something other than a regular file is at the path.
+            DatabaseError: The folder does not exist, or something other than a regular file is at the path or at
+                that of a companion.
             OSError: The file cannot be created.
         """
         self._require_regular_file()
+        self._require_regular_companions()
         if self.mode == "rwc":
             with contextlib.suppress(FileExistsError):
                 os.close(create_private_file(self.path.resolve()))  # resolved: a link may lead to another volume
@@ -43,9 +45,8 @@ class LedgerFile:
         if self.mode == "ro":
             return
         target = self.path.resolve()
-        for suffix in ("", *COMPANION_SUFFIXES):
-            file = target.with_name(target.name + suffix)
-            if not file.is_symlink():  # SQLite creates none; another user may have, to any file of this user
+        for file in (target, *self._companions()):
+            if not file.is_symlink():  # another user may have created one since `create`, to any file of this user
                 make_private(file)
         if is_replaceable_by_others(target.parent):
             logger.warning("every user can replace the ledger %s, because its folder is world-writable", self.path)
@@ -75,3 +76,17 @@ class LedgerFile:
                 f"the ledger at {self.path} failed: unable to open database file: it is {kind}",
                 hint="set AVATARS_DATABASE_URL to the path of a file, which need not exist",
             )
+
+    def _require_regular_companions(self) -> None:
+        """Refuse a named pipe, for which SQLite would wait, and a link, through which it would write elsewhere."""
+        for file in self._companions():
+            with contextlib.suppress(FileNotFoundError):
+                if (kind := describe_unsuitable(file.lstat())) is not None:
+                    raise DatabaseError(
+                        f"the ledger at {self.path} failed: {file.name} beside it is {kind}",
+                        hint=f"SQLite did not create it: find out who did, and remove {file}",
+                    )
+
+    def _companions(self) -> list[Path]:
+        target = self.path.resolve()
+        return [target.with_name(target.name + suffix) for suffix in COMPANION_SUFFIXES]

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
-from models.child_environment import InheritedVariables
+from models.child_environment import InheritedVariables, python_command
 from services.redaction_hooks import install_redaction
 
 TERMINATION_TIMEOUT_SECONDS = 5.0
@@ -51,7 +51,7 @@ def run_child(
         pass_fds: File descriptors that the child inherits.
     """
     process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-        [sys.executable, "-m", "deployments.embedded.child_process", *args],
+        python_command("deployments.embedded.child_process", *args),
         stdin=subprocess.PIPE,
         stdout=output or sys.stderr.fileno(),
         stderr=output or sys.stderr.fileno(),

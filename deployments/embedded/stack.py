@@ -11,7 +11,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 from deployments.embedded.child_process import run_child
 from deployments.embedded.prefect_server import embedded_home, open_in_home, prefect_server
 from deployments.embedded.webhook_receiver import WebhookReceiver, bind_receiver
-from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE
+from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE, python_command
 from models.errors import PrefectError
 from models.settings import Settings
 
@@ -158,8 +157,8 @@ def _query_prefect_connection() -> tuple[str | None, dict[str, str], dict[str, s
     Raises:
         PrefectError: The configured API does not respond or rejects the credentials.
     """
-    completed = subprocess.run(  # our own interpreter and module
-        [sys.executable, "-m", "deployments.embedded.prefect_connection"],
+    completed = subprocess.run(  # noqa: S603  # our own interpreter and module
+        python_command("deployments.embedded.prefect_connection"),
         env=PREFECT_SETTINGS.select(os.environ),
         capture_output=True,
         text=True,
@@ -178,8 +177,8 @@ def _recover_orphaned_runs(environment: dict[str, str], processes: Mapping[str, 
     if server is not None and server.poll() is not None:
         return  # without a server no state can be set; the next stack recovers the runs when it starts
     with contextlib.suppress(subprocess.TimeoutExpired):  # the same if a configured server is unreachable
-        subprocess.run(  # our own interpreter and module
-            [sys.executable, "-m", "deployments.embedded.orphaned_runs"],
+        subprocess.run(  # noqa: S603  # our own interpreter and module
+            python_command("deployments.embedded.orphaned_runs"),
             env={**PREFECT_CLIENT.select(os.environ), **environment},
             timeout=CLEANUP_TIMEOUT_SECONDS,
             check=False,

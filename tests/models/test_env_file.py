@@ -50,6 +50,42 @@ def test_file_that_others_can_change_is_refused(file: Path, mode: int) -> None:
     assert f"chmod go-w {file}" in error.hint
 
 
+PREFECT_SETTINGS = {
+    "prefect.toml": ['[api]\nurl = "https://canary.example/api"', "", "not TOML"],
+    "pyproject.toml": [
+        '[tool.prefect.api]\nurl = "https://canary.example/api"',
+        '[tool]\nprefect = {api = {url = "https://canary.example/api"}}',
+        '"tool"."pr\\u0065fect".api.url = "https://canary.example/api"',
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(n, c) for n, contents in PREFECT_SETTINGS.items() for c in contents]
+)
+def test_prefect_settings_that_others_can_change_are_refused(file: Path, name: str, content: str) -> None:
+    prefect_file = file.with_name(name)
+    prefect_file.write_text(content)
+    prefect_file.chmod(0o644)
+    assert Settings.load().argil_api_url == "https://canary.example/v1"
+    prefect_file.chmod(0o664)
+    assert f"{prefect_file} is not read: other users can change it (mode 0664)" in str(refusal())
+
+
+@pytest.mark.parametrize("name", PREFECT_SETTINGS)
+def test_prefect_settings_in_a_named_pipe_are_refused(file: Path, name: str) -> None:
+    os.mkfifo(file.with_name(name))
+    assert f"{name} cannot be read: it is a named pipe" in str(refusal())
+
+
+@pytest.mark.parametrize("content", ["", "[tool.ruff]\n", "[project]\nname = 'prefect'\n", "tool = 1", "not TOML"])
+def test_other_project_file_may_be_writable_by_others(file: Path, content: str) -> None:
+    project_file = file.with_name("pyproject.toml")
+    project_file.write_text(content)
+    project_file.chmod(0o664)
+    assert Settings.load().argil_api_url == "https://canary.example/v1"
+
+
 @needs_root
 @pytest.mark.parametrize("is_link", [False, True])
 def test_file_of_another_user_is_refused(file: Path, tmp_path: Path, *, is_link: bool) -> None:

@@ -118,3 +118,26 @@ def test_prefect_reads_no_configured_server(monkeypatch: pytest.MonkeyPatch, tmp
     assert prefect.server.concurrency.lease_storage == defaults.concurrency.lease_storage
     for name in ("messaging_broker", "messaging_cache", "causal_ordering"):
         assert getattr(prefect.server.events, name) == getattr(defaults.events, name)
+
+
+@pytest.mark.parametrize("source", ["prefect.toml", "pyproject.toml", ".env"])
+def test_prefect_writes_no_configured_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str) -> None:
+    from prefect.settings.models.root import Settings as PrefectSettings
+
+    monkeypatch.chdir(tmp_path)
+    table = "tool.prefect." if source == "pyproject.toml" else ""
+    Path(source).write_text(
+        "PREFECT_SERVER_MEMO_STORE_PATH=/real/memo\nPREFECT_SERVER_UI_STATIC_DIRECTORY=/real/ui\n"
+        "PREFECT_RESULTS_LOCAL_STORAGE_PATH=/real/results\nPREFECT_RESULTS_PERSIST_BY_DEFAULT=true\n"
+        if source == ".env"
+        else f'[{table}server]\nmemo_store_path = "/real/memo"\n[{table}server.ui]\nstatic_directory = "/real/ui"\n'
+        f'[{table}results]\nlocal_storage_path = "/real/results"\npersist_by_default = true\n'
+    )
+    assert PrefectSettings().results.local_storage_path == Path("/real/results")
+    for name, value in simulated_settings(tmp_path, keeps_behaviour=True).items():
+        monkeypatch.setenv(name, value)
+    prefect = PrefectSettings()
+    assert prefect.server.memo_store_path == tmp_path / "prefect/memo_store.toml"
+    assert not prefect.server.ui.static_directory
+    assert prefect.results.local_storage_path == tmp_path / "prefect/storage"
+    assert not prefect.results.persist_by_default

@@ -73,14 +73,6 @@ async def test_existing_ledger_is_made_private_with_a_notice(
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
 
 
-async def test_link_beside_the_ledger_is_not_followed(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.touch(0o644)
-    (tmp_path / "ledger.db-journal").symlink_to(victim)
-    Database(url_of(tmp_path / "ledger.db")).create_file()
-    assert modes_in(tmp_path)["victim"] == 0o644
-
-
 async def test_read_only_url_changes_and_creates_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     await modes_of_open_ledger(url_of(path), tmp_path)
@@ -116,6 +108,28 @@ async def test_ledger_must_be_a_regular_file(tmp_path: Path, kind: str, cause: s
     with pytest.raises(DatabaseError, match=f"it is {cause}"):
         await migrate.ensure_schema(database)
     await database.close()
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder", "a symbolic link"])
+@pytest.mark.parametrize("exists", [True, False])
+async def test_companion_must_be_a_regular_file(tmp_path: Path, suffix: str, kind: str, *, exists: bool) -> None:
+    path, victim = tmp_path / "ledger.db", tmp_path / "victim"
+    victim.write_text("not SQLite's")
+    victim.chmod(0o644)
+    if exists:
+        await modes_of_open_ledger(url_of(path), tmp_path)
+    companion = tmp_path / f"ledger.db{suffix}"
+    companion.unlink(missing_ok=True)
+    if kind == "a symbolic link":
+        companion.symlink_to(victim)
+    else:
+        (os.mkfifo if kind == "a named pipe" else os.mkdir)(companion)
+    database = Database(url_of(path))
+    with pytest.raises(DatabaseError, match=f"ledger.db{suffix} beside it is {kind}"):
+        await migrate.ensure_schema(database)
+    await database.close()
+    assert (victim.read_text(), modes_in(tmp_path)["victim"]) == ("not SQLite's", 0o644)
 
 
 async def test_world_writable_folder_of_the_ledger_is_logged(

@@ -1,4 +1,4 @@
-"""The environment of a real child process, as the operating system reports it."""
+"""The environment of a real child process, as the operating system reports it, and the modules that it imports."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ def test_child_receives_selected_and_added_variables(monkeypatch: pytest.MonkeyP
     assert environment["PREFECT_LOGGING_LEVEL"] == "ERROR"
     assert environment["PREFECT_HOME"] == "x"
     assert environment.keys() >= LOW_MEMORY_ENVIRONMENT.keys()
+
+
+def test_child_imports_nothing_of_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("models", "services", "deployments", "httpx", "this"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the working directory')")
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as output,
+        run_child("this", output=output, inherited=PREFECT_SERVER, environment={}) as process,
+    ):
+        process.wait(100)
+    assert "The Zen of Python" in log.read_text()
