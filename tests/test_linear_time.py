@@ -99,9 +99,10 @@ def slow_text(
 ) -> tuple[str, float] | None:
     """Return the beginning of a text whose double takes more than three times as long, with the ratio."""
     for text, double in pairs or texts(characters):
-        if process_seconds(function, double) < NEGLIGIBLE_SECONDS:
+        seconds = process_seconds(function, double)
+        if seconds < NEGLIGIBLE_SECONDS or seconds <= MAX_RATIO * process_seconds(function, text):
             continue
-        # Measured twice: the code is slow in both, a busy machine only in one.
+        # Measured twice more: the code is slow in both, a busy machine only in one.
         ratio = min(time_ratio(function, text, double) for _ in range(2))
         if ratio > MAX_RATIO:
             return text[:30], round(ratio, 1)
