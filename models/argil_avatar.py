@@ -85,7 +85,9 @@ def read_extras(value: object) -> dict[str, str] | None:
 
 def replace_unstorable_characters(text: str) -> str:
     """Return the text with NUL and lone surrogates, which databases reject, replaced by question marks."""
-    return text.encode(errors="replace").decode().replace("\x00", "?")
+    if not text.isascii():
+        text = text.encode(errors="replace").decode()
+    return text.replace("\x00", "?")
 
 
 def validate_storable_id(text: str) -> str:

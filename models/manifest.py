@@ -24,6 +24,8 @@ from models.request import MAX_FIELD_CHARACTERS, ProvisioningRequest, parse_requ
 from models.text_normalization import normalize_reference
 
 MAX_BYTES = 32 * 1024 * 1024
+MAX_FOREIGN_ROWS = 1000
+"""The rows of a file without any row of a manifest that are described one by one."""
 COLUMNS = ("name", "dataset_video", "consent_video", "extras", "reference")
 MAX_LISTED_LINES = 10
 """The number of other rows with the same reference that a problem lists."""
@@ -97,6 +99,11 @@ def parse_manifest(data: bytes, format_name: str) -> list[ManifestRow]:
     raws = _first_rows(PARSERS[format_name](text))
     if any(is_meant_as_manifest(raw.values) for raw in raws):
         return _validate_rows(raws, "line")
+    if len(raws) > MAX_FOREIGN_ROWS:
+        raise InvalidManifest(
+            f"none of the {len(raws):,} rows is a row of a manifest",
+            hint=f"check that this is the right file; each row needs {', '.join(REQUIRED_COLUMNS)}",
+        )
     return [_describe_foreign_row(raw) for raw in raws]
 
 

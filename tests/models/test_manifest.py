@@ -422,3 +422,9 @@ def test_row_of_a_manifest_names_the_value_seen(format_name: str) -> None:
     data = write_manifest(format_name, [ROW, {**ROW, "dataset_video": "ftp://v.example/d.mp4", "reference": "2"}])
     _, bad = parse_manifest(data, format_name)
     assert any("ftp://v.example/d.mp4" in message for _, message in problems_of(bad))
+
+
+def test_long_file_without_a_row_of_a_manifest_is_one_error() -> None:
+    with pytest.raises(InvalidManifest, match="none of the 1,001 rows is a row of a manifest"):
+        parse_manifest(b">\n" * 1001, "jsonl")
+    assert len(parse_manifest(b">\n" * 1000, "jsonl")) == 1000
