@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 MAX_SECONDS = 1.0
+SLOW_RUNS = 3
+"""A case is too slow if each of so many runs is: on a busy machine, one run may take several times as long."""
 HANG_SECONDS = 20.0
 """CPU time until a signal kills the process. A loop in native code never returns to Python."""
 MAX_GROWTH_BYTES = 200 * 1000 * 1000
 
 
 class TooSlow(AssertionError):
-    """A case took more than a second of CPU time."""
+    """A case took more than a second of CPU time, each time that it ran."""
 
 
 class TooLarge(AssertionError):
@@ -28,6 +30,20 @@ class TooLarge(AssertionError):
 def peak_bytes() -> int:
     """Return the peak memory of this process, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _cpu_seconds(check: Callable[[Any], None], case: Any) -> float:
+    """Check a case, and return the CPU time it took. After HANG_SECONDS, a signal kills the process."""
+    started_at = time.process_time()
+    signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
+    try:
+        check(case)
+    except Exception:
+        traceback.print_exc()  # Hypothesis may fail to report the case
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    return time.process_time() - started_at
 
 
 class CaseRunner:
@@ -49,7 +65,7 @@ class CaseRunner:
         """Check a case, after saving it to disk.
 
         Raises:
-            TooSlow: If the case takes more than MAX_SECONDS.
+            TooSlow: If the case takes more than MAX_SECONDS in each of SLOW_RUNS runs.
             TooLarge: If the process has grown by more than MAX_GROWTH_BYTES.
             Exception: Any failure of the check.
         """
@@ -58,16 +74,10 @@ class CaseRunner:
         pickle.dump(case, self._current)
         self._current.flush()
         self.count += 1
-        started_at = time.process_time()
-        signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
-        try:
-            check(case)
-        except Exception:
-            traceback.print_exc()  # Hypothesis may fail to report the case
-            raise
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
-        seconds = time.process_time() - started_at
+        seconds = _cpu_seconds(check, case)
+        for _ in range(SLOW_RUNS - 1):
+            if seconds > MAX_SECONDS:
+                seconds = min(seconds, _cpu_seconds(check, case))
         self.slowest_seconds = max(self.slowest_seconds, seconds)
         if seconds > MAX_SECONDS:
             raise TooSlow(f"it took {seconds:.1f} s of CPU time")

@@ -23,7 +23,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from tests.fuzz import resource_limits, worker
 from tests.fuzz.target import FuzzTarget
-resource_limits.MAX_SECONDS = 0.05 if sys.argv[1] == "slow" else 30
+resource_limits.MAX_SECONDS = 0.05 if sys.argv[1].startswith("slow") else 30
 resource_limits.HANG_SECONDS = 0.2 if sys.argv[1] == "hang" else 20
 def spin():
     while True: pass
@@ -32,8 +32,11 @@ def grow(keep=[]):
 def slow():
     started_at = time.process_time()
     while time.process_time() - started_at < 0.1: pass
+def slow_once(runs=[]):
+    runs.append(None)
+    if len(runs) == 1: slow()
 failures = {"crash": os.abort, "hang": spin, "grow": grow, "slow": slow}
-failures |= {"raise": lambda: 1 / 0, "none": lambda: None}
+failures |= {"raise": lambda: 1 / 0, "none": lambda: None, "slow-once": slow_once}
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 worker.run(FuzzTarget("k", st.integers(), lambda case: failures[sys.argv[1]]()), 20, 1, Path(sys.argv[2]))
 """
@@ -71,6 +74,12 @@ def test_worker_failure_is_reported_with_its_case(failure: str, message: str, tm
     assert outcome.failure is not None
     assert message in outcome.failure
     assert isinstance(pickle.loads((tmp_path / "k" / "case").read_bytes()), int)  # noqa: S301  # written by our own worker
+
+
+def test_case_that_is_slow_once_is_not_a_failure(tmp_path: Path) -> None:
+    outcome = long_run.run_worker("k", [sys.executable, "-c", FAILING_WORKER, "slow-once"], tmp_path / "k")
+    assert outcome.failure is None
+    assert outcome.report.cases == 20
 
 
 def test_worker_without_failure_reports_counts(tmp_path: Path) -> None:
