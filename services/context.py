@@ -111,7 +111,7 @@ async def build_context(
                 clock,
                 min_interval_seconds=settings.avatars_poll_min_seconds,
                 max_interval_seconds=settings.avatars_poll_max_seconds,
-                not_found_grace_seconds=settings.avatars_lookup_grace_seconds,
+                not_found_grace_seconds=settings.avatars_gone_after_seconds,
                 wakeups=WebhookWakeups(store.deliveries),
             ),
             media_checker=media_checker,

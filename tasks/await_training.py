@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prefect import task
 
@@ -23,7 +23,7 @@ KNOWN_STATUSES = frozenset(AvatarStatus)
 async def await_training(
     provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None
 ) -> tuple[Provisioning, MonitorResult]:
-    """Wait until the training is terminal, its deadline passes, the avatar is gone, or the timeout passes.
+    """Wait until the training is terminal, its deadline passes, 404s have lasted, or the timeout passes.
 
     The deadline is the stored start of the training plus AVATARS_TRAINING_TIMEOUT_SECONDS. A restart does not
     extend it.
@@ -72,13 +72,29 @@ async def await_training(
                     avatar_snapshot=avatar.raw,
                 )
 
+        async def record_absence(since: datetime | None) -> None:
+            nonlocal current
+            if since is None:
+                log_to_run("Argil returns avatar %s again", provisioning.avatar_id)
+                await context.ledger.clear_not_found([provisioning.id])
+            else:
+                log_to_run("Argil answers 404 for avatar %s", provisioning.avatar_id, level=logging.WARNING)
+                await context.ledger.record_not_found([provisioning.id], since)
+            current = replace(current, not_found_since=since)
+
         training_timeout = timedelta(seconds=context.settings.avatars_training_timeout_seconds)
         training_started_at = provisioning.training_started_at
         deadline = wait_deadline = training_started_at + training_timeout
         if timeout_seconds is not None:
             wait_deadline = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))
         monitoring = context.training_monitor.wait_until_terminal(
-            provisioning.avatar_id, training_started_at, wait_deadline, record_change, _submission_id(provisioning)
+            provisioning.avatar_id,
+            training_started_at,
+            wait_deadline,
+            record_change,
+            _submission_id(provisioning),
+            not_found_since=provisioning.not_found_since,
+            on_absence=record_absence,
         )
         result = await context.lease_manager.run_while_leased(provisioning.id, owner, monitoring)
     if result is MonitorResult.TIMED_OUT and wait_deadline < deadline:

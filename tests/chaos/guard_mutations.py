@@ -30,6 +30,7 @@ def disable_submission_record(patch: pytest.MonkeyPatch) -> None:
             id=str(uuid.uuid4()),
             ordinal=provisioning.submission_count + 1,
             state=SubmissionState.PENDING,
+            request_fingerprint=provisioning.request_fingerprint,
             avatar_id=None,
             http_status=None,
             response=None,

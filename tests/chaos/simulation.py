@@ -39,6 +39,7 @@ KEY = "chaos-key"
 TRAINING_SECONDS = 40.0
 TIMEOUT_SECONDS = 80.0
 GRACE_SECONDS = 10.0
+GONE_AFTER_SECONDS = 15.0
 LAG_SECONDS = 4.0
 LEASE_SECONDS = LEASE_DURATION.total_seconds()
 TICK_SECONDS = 60.0
@@ -140,6 +141,7 @@ class Simulation:
             avatars_media_check="off",
             avatars_poll_min_seconds=8.0,
             avatars_lookup_grace_seconds=GRACE_SECONDS,
+            avatars_gone_after_seconds=GONE_AFTER_SECONDS,
             avatars_training_timeout_seconds=TIMEOUT_SECONDS,
             avatars_requests_per_second=1e6,
             avatars_retrain_limit=retrain_limit,

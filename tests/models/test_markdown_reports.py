@@ -53,6 +53,7 @@ def provisioning(status: Status = Status.READY, *, name: str = "Ada", **changes:
             extras={},
             reference=None,
         ),
+        "request_fingerprint": "0" * 64,
         "status": status,
         "avatar_id": None,
         "raw_status": None,

@@ -1,0 +1,84 @@
+"""Re-opens a failed provisioning for another submission. It may cost money, so only a person asks for it."""
+
+from __future__ import annotations
+
+from models.errors import SubmissionLimitReached
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.reopening import RETRAINABLE_STATUSES, CallerAction
+from models.request import ProvisioningRequest, parse_reason, validate_recording_url
+from services.context import AppContext
+from services.earlier_avatars import find_earlier_avatar
+from services.reopening import require_reopenable
+from services.submissions import limit_problem
+
+
+async def retrain(
+    context: AppContext,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    reason: str,
+    dataset_video: str | None = None,
+    consent_video: str | None = None,
+) -> Provisioning:
+    """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
+
+    In the second case nothing is submitted, and the request stays as it is. It is returned unchanged if this caller
+    retrained it before: a run that starts again never does so twice. The count for AVATARS_RETRAIN_LIMIT stays.
+
+    Args:
+        context: The context of this process.
+        provisioning: The provisioning as it was read.
+        owner: The caller.
+        reason: Who decided and why; its event stores it.
+        dataset_video: The URL of another training recording, if given.
+        consent_video: The URL of another consent recording, if given.
+
+    Raises:
+        NotReopenable: Its status is none of TRAINING_FAILED, SUBMISSION_FAILED and VANISHED.
+        ProvisioningErased: It was erased.
+        InvalidRequest: The reason or a URL breaks a rule.
+        SubmissionLimitReached: AVATARS_SUBMISSION_LIMIT is used up; nothing was changed.
+        ArgilUnreachable: The earlier avatars could not be read; nothing was changed.
+        SubmissionUnresolved: An earlier submission may have an avatar; nothing was changed.
+        ArgilUnauthorized: Argil rejects the API key.
+        StaleVersion: Another owner changed it since it was read.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    if await context.ledger.has_called(provisioning.id, owner, CallerAction.RETRAIN):
+        return provisioning
+    reason = parse_reason(reason)
+    require_reopenable(provisioning, RETRAINABLE_STATUSES, CallerAction.RETRAIN)
+    request = _with_recordings(provisioning.request, dataset_video, consent_video)
+    earlier = await find_earlier_avatar(context, provisioning, owner)
+    if earlier is not None:
+        message = (
+            f"continued with avatar {earlier.avatar.id}, which Argil reports as {earlier.avatar.status}: {reason}"
+        )
+        return await context.ledger.reopen(
+            provisioning, owner, CallerAction.RETRAIN, message, Status.TRAINING, earlier=earlier
+        )
+    if problem := await limit_problem(context, provisioning):
+        raise SubmissionLimitReached(
+            f"provisioning {provisioning.id} cannot be retrained: {problem}", hint="raise AVATARS_SUBMISSION_LIMIT"
+        )
+    recordings = "the same recordings" if request == provisioning.request else "other recordings"
+    return await context.ledger.reopen(
+        provisioning,
+        owner,
+        CallerAction.RETRAIN,
+        f"to be submitted again with {recordings}: {reason}",
+        Status.ACCEPTED,
+        request=request,
+    )
+
+
+def _with_recordings(
+    request: ProvisioningRequest, dataset_video: str | None, consent_video: str | None
+) -> ProvisioningRequest:
+    """Return the request with the given recordings. Raises InvalidRequest."""
+    given = {"dataset_video": dataset_video, "consent_video": consent_video}
+    changes = {name: url for name, url in given.items() if url is not None}
+    for url in changes.values():
+        validate_recording_url(url)
+    return request.model_copy(update=changes)
