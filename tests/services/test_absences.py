@@ -109,10 +109,10 @@ async def test_stored_404_survives_the_process(
     hide(gateway, [training], polls=2, lists=0)
     _, result = await await_training.fn(training, harness.owner, 0.0)
     assert result is MonitorResult.STILL_TRAINING
-    since = clock.now()
-    assert (await harness.reload(training)).not_found_since == since
+    stored = await harness.reload(training)
+    assert (since := stored.not_found_since) is not None
     clock.advance(GONE_AFTER)
-    current, result = await await_training.fn(await harness.reload(training), harness.owner, 0.0)
+    current, result = await await_training.fn(stored, harness.owner, 0.0)
     assert (result, current.not_found_since) == (MonitorResult.NOT_FOUND, since)
 
 

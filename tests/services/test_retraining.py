@@ -114,7 +114,7 @@ async def test_usable_earlier_avatar_is_used_instead(
     recordings: dict[str, str],
 ) -> None:
     before = await failed(harness, clock, status, scenario="")
-    reopened = await retrain(before, **recordings)
+    reopened = await retrain(before, None, **recordings)
     assert (reopened.status, reopened.avatar_id) == (Status.TRAINING, before.avatar_id)
     assert reopened.request == before.request
     assert len(argil.account.posts) == 1
