@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import shutil
 from collections import deque
@@ -31,8 +30,6 @@ from simulator.connection_drop import DroppableProtocol
 from simulator.scenarios import Timing
 from simulator.server import ArgilSimulator
 from simulator.uvicorn_thread import serve_in_thread
-from store import migrate
-from store.database import Database
 from tasks.resolve_submission import resolve_submission
 from tasks.submit_avatar import submit_avatar
 from tests.fakes import FakeClock
@@ -211,20 +208,6 @@ def gateway(
     served_gateway: tuple[str, SimulatorGateway], argil: ArgilSimulator
 ) -> SimulatorGateway:  # `argil` serves a new account through it
     return served_gateway[1]
-
-
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with its schema; copying it is faster than creating one."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-
-    async def create() -> None:
-        database = Database(f"sqlite+aiosqlite:///{path}")
-        await migrate.ensure_schema(database)
-        await database.close()
-
-    asyncio.run(create())
-    return path
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from tests.provisioning_harness import (  # noqa: F401  # fixtures
     changes,
     clock,
     context,
-    empty_ledger,
     gateway,
     harness,
     ledger_file,
