@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 import pytest
+import trustme
 from sqlalchemy import make_url
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -96,14 +97,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> Iterator[Path]:
-    """Isolate the tests from the settings and the home folder of this machine."""
+    """Isolate the tests from the settings, the home folder and the trusted certificates of this machine."""
     home = Path(tempfile.mkdtemp(prefix="avatars-home-"))
+    certificate = home / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(certificate)
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(CLEARED_PREFIXES):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_RUNTIME_DIR", str(home))
+        # Each client reads all trusted certificates, in 40 ms for those of a machine. Tests only talk to loopback.
+        patch.setenv("SSL_CERT_FILE", str(certificate))
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         patch.setenv("DO_NOT_TRACK", "1")
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")

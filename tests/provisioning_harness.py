@@ -12,7 +12,6 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-import trustme
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -213,19 +212,6 @@ def gateway(
 @pytest.fixture
 def ledger_file(empty_ledger: Path, tmp_path: Path) -> Path:
     return shutil.copyfile(empty_ledger, tmp_path / "ledger.db")
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("trust") / "ca.pem"
-    trustme.CA().cert_pem.write_to_path(path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def one_trusted_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trust one certificate only: no test here uses TLS, and each client reads all trusted certificates."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
 @pytest.fixture

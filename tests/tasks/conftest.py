@@ -2,7 +2,6 @@
 
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
     argil,
-    certificate,
     changes,
     clock,
     context,
@@ -10,7 +9,6 @@ from tests.provisioning_harness import (  # noqa: F401  # fixtures
     harness,
     ledger_file,
     media,
-    one_trusted_certificate,
     other_owner,
     served_gateway,
     timing,
