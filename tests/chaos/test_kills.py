@@ -92,7 +92,7 @@ def test_kills_cause_no_lost_or_duplicated_avatars(
     while totals.kills < KILLS:
         for _ in range(RUNS_PER_KILL):
             fault = rng.choice(FAULTS)
-            name = f"avatar {len(faults)} {fault}"
+            name = f"avatar {len(faults)} {fault}".rstrip()
             faults[name] = fault
             request = {
                 "name": name,
