@@ -1,8 +1,8 @@
 """An ASGI layer around the embedded Prefect server that refuses dangerous requests before Prefect reads them.
 
 It refuses hosts and origins that AccessPolicy does not allow, for HTTP and WebSocket. It also refuses bodies and
-messages that Prefect would store and could not serialize again, and schedules that could block its event loop. A body is read completely before the server sees
-it, so slow clients do not occupy the server's concurrency slots.
+messages that Prefect would store and could not serialize again, and schedules that could block its event loop. A
+body is read completely before the server sees it, so slow clients do not occupy the server's concurrency slots.
 """
 
 from __future__ import annotations
