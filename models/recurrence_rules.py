@@ -2,8 +2,8 @@
 
 Prefect's server computes the next dates of every schedule in its only event loop, each minute and after each start.
 The search of dateutil for a date that does not exist, for example `FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30`, lasts
-minutes to hours. One such schedule makes the server unreachable for good. Searches for the dates of a cron expression
-or of an interval end after milliseconds.
+minutes to hours. One such schedule makes the server unreachable for good. Searches for the dates of a cron
+expression or of an interval end after milliseconds.
 """
 
 from __future__ import annotations
