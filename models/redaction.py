@@ -10,15 +10,20 @@ from __future__ import annotations
 import contextlib
 import re
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from itertools import islice
 from typing import Any
 
 from models.secret_search import MIN_SECRET_LENGTH, REPLACEMENT, SecretSearch, search_for
 
-MAX_FAILED_SCOPES = 50
-"""How many scopes that an exception has left are remembered for its traceback, which is formatted later."""
+MAX_FAILED_SCOPES = 10_000
+"""How many scopes that an exception has left are remembered for its traceback, which is formatted later.
+
+A batch with thousands of rows reports the first exception after all rows have ended.
+"""
+MAX_RECENT_SCOPES = 50
+"""How many of them, the newest, are searched for in any traceback: an exception may quote another one's text."""
 
 
 def _literal(character: str, entity: str) -> str:
@@ -84,7 +89,8 @@ _PARAMETER_WORDS = ("sig", "token", "key", "password", "credential", "accessid",
 
 _registered_secrets: list[str] = []
 _scope: ContextVar[SecretSearch | None] = ContextVar("redaction_scope", default=None)
-_failed_scopes: deque[SecretSearch] = deque(maxlen=MAX_FAILED_SCOPES)
+_failed_scopes: dict[int, SecretSearch] = {}
+"""By the `id` of the exception, which a later exception may reuse; then more is replaced than necessary."""
 
 
 def register_secret(secret: str) -> None:
@@ -108,8 +114,11 @@ def redaction_scope(search: SecretSearch) -> Iterator[None]:
     token = _scope.set(search)
     try:
         yield
-    except BaseException:
-        _failed_scopes.append(search)
+    except BaseException as error:
+        _failed_scopes.pop(id(error), None)  # so that the new entry is the newest
+        _failed_scopes[id(error)] = search
+        if len(_failed_scopes) > MAX_FAILED_SCOPES:
+            del _failed_scopes[next(iter(_failed_scopes))]
         raise
     finally:
         _scope.reset(token)
@@ -148,9 +157,24 @@ def redact(text: str, *, max_characters: int | None = None) -> str:
     return _redact(text, [_process_secrets(), _scope.get()], max_characters)
 
 
-def redact_report(text: str, *, max_characters: int | None = None) -> str:
+def redact_report(text: str, error: BaseException, *, max_characters: int | None = None) -> str:
     """Redact the report of an exception, also if the exception has left the scope whose secrets it contains."""
-    return _redact(text, [_process_secrets(), _scope.get(), *_failed_scopes], max_characters)
+    left = {each: _failed_scopes[each] for each in _chained_ids(error) if each in _failed_scopes}
+    recent = islice(reversed(_failed_scopes.items()), MAX_RECENT_SCOPES)
+    return _redact(text, [_process_secrets(), _scope.get(), *{**left, **dict(recent)}.values()], max_characters)
+
+
+def _chained_ids(error: BaseException) -> set[int]:
+    """Return the `id` of an exception and of every exception that its traceback shows."""
+    found: set[int] = set()
+    remaining: list[BaseException | None] = [error]
+    while remaining:
+        each = remaining.pop()
+        if each is not None and id(each) not in found:
+            found.add(id(each))
+            remaining += [each.__cause__, each.__context__]
+            remaining += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return found
 
 
 def redact_json(value: Any) -> Any:

@@ -28,10 +28,8 @@ pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(400)]
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("up"))
-    yield running
-    if running.process.poll() is None:
-        running.stop()
+    with RunningStack(tmp_path_factory.mktemp("up")) as running:
+        yield running
 
 
 def test_processes_have_only_the_variables_they_need(up: RunningStack) -> None:
