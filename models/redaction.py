@@ -32,7 +32,7 @@ def _literal(character: str, entity: str) -> str:
     # A match starts at the first backslash of a run, so that a search is linear: JSON within JSON has long runs.
     # Each alternative starts with a literal, by which `re` finds the places to try.
     references = rf"&(?:{entity}|\#0*+{ord(character)}|\#x0*+{code});"
-    return rf"{re.escape(character)}|\\(?<!\\\\)\\*+u00{code}|{references}"
+    return rf"{re.escape(character)}|\\(?<!\\\\)\\*+(?:u00|x){code}|{references}"
 
 
 def _encoded(character: str) -> str:
@@ -49,7 +49,7 @@ _SCHEME = rf"(?<![a-z0-9+.-])(?P<scheme>[a-z0-9+.-]++)(?:{_COLON}|{_ENCODED_COLO
 _URL = re.compile(rf"{_SCHEME}\S+", re.IGNORECASE)
 _AUTHORITY_START = re.compile(rf"{_SCHEME}|^{_ANY_SLASH}{{2}}", re.IGNORECASE)
 # The # of a character reference for a delimiter begins no fragment.
-_FRAGMENT = r"#(?!(?<=&#)(?:58|47|64|63|x3a|x2f|x40|x3f);)|\\(?<!\\\\)\\*+u0023|&num;"
+_FRAGMENT = r"#(?!(?<=&#)(?:58|47|64|63|x3a|x2f|x40|x3f);)|\\(?<!\\\\)\\*+(?:u00|x)23|&num;"
 _QUERY = re.compile(_literal("?", "quest"), re.IGNORECASE)
 _END = re.compile(rf"{_QUERY.pattern}|{_FRAGMENT}", re.IGNORECASE)
 # In a URL nested in another one, or a URL that is percent-encoded as a whole.
@@ -70,16 +70,18 @@ _LITERAL_DELIMITERS = _Delimiters(_COLON, _SLASH, _AT)
 _ENCODED_DELIMITERS = _Delimiters(
     rf"{_COLON}|{_ENCODED_COLON}", rf"{_SLASH}|{_ENCODED_SLASH}", rf"{_AT}|{_ENCODED_AT}"
 )
-# In a fragment of a truncated URL: the parameters that are secrets.
+_QUOTE = r"(?:\\*+[\"']|&(?:quot|apos|\#0*+3[49]|\#x0*+2[27]);)"
+# In a fragment of a truncated URL, or as JSON, a list or a dict: the parameters that are secrets.
 _PARAMETER = re.compile(
     r"(?<![a-z0-9_])((?:"
     r"x-(?:amz|goog|oss|obs|tos)-(?:signature|credential|security-token)"
-    rf"[\"']?\s*+(?:{_EQUALS}|:)\s*+"
+    rf"(?:{_QUOTE}?\s*+(?:{_EQUALS}|:)|{_QUOTE}\s*+,)\s*+\[*+"
     r"|(?:sig|signature|token|access_token|password|api_?key|awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id"
     r"|q-ak|q-signature|temp_url_sig|x-cos-security-token|hdnts|hdnea|hdntl|__token__|rlkey|tempauth)"
-    rf"{_EQUALS}"
+    rf"(?:{_EQUALS}|{_QUOTE}\s*+:\s*+\[*+(?={_QUOTE}))"
     # A value in base64 has slashes and plus signs, which JSON and HTML may escape.
-    r")[\"']?)(?:[^\s&\"'<>\\]|\\++(?:/|u00[0-9a-f]{2})|&(?:\#x?[0-9a-f]{1,7}|sol|plus|equals);)+",
+    rf"){_QUOTE}?)"
+    r"(?:[^\s&\"'<>\\]|\\++(?:/|u00[0-9a-f]{2})|&(?:\#x?[0-9a-f]{1,7}|sol|plus|equals);)+",
     re.IGNORECASE,
 )
 # A text without these has neither userinfo nor a URL or parameter; the checks are enough for most texts.

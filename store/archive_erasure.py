@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, update
 
 from models.archive import ARCHIVE_ACTOR, ArchivedEvent, ArchiveRecord
-from models.erasure import ERASED_PLACEHOLDER
+from models.erasure import ERASED_PLACEHOLDER, erased_raw_status
 from models.errors import ArchiveError
 from models.private_files import sync_folder
 from models.regular_files import describe_unsuitable
@@ -98,7 +98,8 @@ def _without_message(line: bytes, provisioning_id: str) -> bytes:
     event = ArchivedEvent.model_validate_json(line)
     if event.provisioning_id != provisioning_id:
         return line
-    return event.model_copy(update={"message": ERASED_PLACEHOLDER}).model_dump_json().encode() + b"\n"
+    erased = {"message": ERASED_PLACEHOLDER, "raw_status": erased_raw_status(event.raw_status)}
+    return event.model_copy(update=erased).model_dump_json().encode() + b"\n"
 
 
 def _require_single_file(file: Path) -> None:
