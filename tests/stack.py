@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import httpx
 import pytest
@@ -123,7 +123,7 @@ def free_port() -> int:
 
 
 class RunningStack:
-    """A running `avatars up --simulate`, its home directory and its output."""
+    """A running `avatars up --simulate`, its home directory and its output. A `with` block ends it."""
 
     configured: ClassVar[Mapping[str, str]] = {
         "PREFECT_API_URL": "http://127.0.0.1:9/api",
@@ -156,7 +156,11 @@ class RunningStack:
         self.log = (home / "up.log").open("w+")
         environment = {**self.environment, **self.configured}
         self.process = subprocess.Popen(args, env=environment, stdout=self.log, stderr=self.log, text=True)
-        wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")
+        try:
+            wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")
+        except BaseException:
+            self.process.terminate()
+            raise
         self.api = PrefectApi(self.printed(r"^Prefect API +(\S+)"))
         self.environment["PREFECT_API_URL"] = self.printed(r"^Prefect API +(\S+)")
         self.receiver = self.printed(r"^webhooks +(http://[^/\s]+)")
@@ -218,3 +222,10 @@ class RunningStack:
         """Close the API client and the log of a stack that has ended."""
         self.api.close()
         self.log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()

@@ -135,9 +135,8 @@ class Ui:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("up"))
-    yield running
-    running.stop()
+    with RunningStack(tmp_path_factory.mktemp("up")) as running:
+        yield running
 
 
 def retry_while_busy(route: Route) -> None:

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -84,16 +84,22 @@ def argil(videos: MediaHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArgilS
         yield running
 
 
+@pytest.fixture
+def start_stack(argil: ArgilSimulator, tmp_path: Path) -> Iterator[Callable[[], Stack]]:
+    with contextlib.ExitStack() as stacks:
+        yield lambda: stacks.enter_context(Stack(tmp_path))
+
+
 def test_kills_cause_no_lost_or_duplicated_avatars(
-    argil: ArgilSimulator, videos: MediaHost, tmp_path: Path, totals: ChaosTotals
+    start_stack: Callable[[], Stack], argil: ArgilSimulator, videos: MediaHost, tmp_path: Path, totals: ChaosTotals
 ) -> None:
     rng = random.Random(SEED)  # noqa: S311  # seeded: repeatable
     faults: dict[str, str] = {}
-    stack = Stack(tmp_path)
+    stack = start_stack()
     while totals.kills < KILLS:
         for _ in range(RUNS_PER_KILL):
             fault = rng.choice(FAULTS)
-            name = f"avatar {len(faults)} {fault}"
+            name = f"avatar {len(faults)} {fault}".rstrip()
             faults[name] = fault
             request = {
                 "name": name,
@@ -111,7 +117,7 @@ def test_kills_cause_no_lost_or_duplicated_avatars(
         if victim != "run":
             assert stack.process.wait(100) != 0
             stack.close()
-            stack = Stack(tmp_path)
+            stack = start_stack()
     statuses = wait_for(
         lambda: final_statuses(tmp_path / ".avatars/avatars.db", len(faults)),
         "a terminal status of every provisioning",

@@ -110,10 +110,8 @@ def stack(
     (sample_folder / "page.html").write_text("<html>log in</html>")
     monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{home}/.avatars/avatars.db")
     monkeypatch.setenv("AVATARS_TRAINING_TIMEOUT_SECONDS", "40")
-    running = Stack(home)
-    yield running
-    if running.process.poll() is None:
-        running.stop()
+    with Stack(home) as running:
+        yield running
 
 
 def signed(videos: MediaHost) -> tuple[str, str]:

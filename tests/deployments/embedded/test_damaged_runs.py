@@ -46,19 +46,18 @@ def ready(up: RunningStack, name: str) -> bool:
 
 def test_damaged_runs_end_neither_runner_nor_next_start(tmp_path: Path) -> None:
     database, log = tmp_path / ".avatars/prefect/prefect.db", tmp_path / "up.log"
-    up = RunningStack(tmp_path)
-    runs = [run_later(up) for _ in KINDS]
-    for run_id, kind in zip(runs, KINDS, strict=True):
-        damage(database, run_id, kind)
-        execute(database, "UPDATE flow_run SET next_scheduled_start_time = ? WHERE id = ?", PAST, run_id)
-    wait_for(lambda: all(run_id in log.read_text() for run_id in runs) or None, "the warnings")
-    assert ready(up, "Beside damaged runs")
-    assert up.stop() == 0
+    with RunningStack(tmp_path) as up:
+        runs = [run_later(up) for _ in KINDS]
+        for run_id, kind in zip(runs, KINDS, strict=True):
+            damage(database, run_id, kind)
+            execute(database, "UPDATE flow_run SET next_scheduled_start_time = ? WHERE id = ?", PAST, run_id)
+        wait_for(lambda: all(run_id in log.read_text() for run_id in runs) or None, "the warnings")
+        assert ready(up, "Beside damaged runs")
+        assert up.stop() == 0
 
     for run_id, state in zip(runs, ("RUNNING", "CANCELLING", "PENDING", "CRASHED"), strict=True):
         execute(database, "UPDATE flow_run SET state_type = ? WHERE id = ?", state, run_id)
-    up = RunningStack(tmp_path)
-    try:
+    with RunningStack(tmp_path) as up:
         assert ready(up, "After the start")
         assert [execute(database, COUNT, run_id) for run_id in runs] == [[(1,)]] * len(runs)  # skipped, not deleted
 
@@ -68,8 +67,6 @@ def test_damaged_runs_end_neither_runner_nor_next_start(tmp_path: Path) -> None:
         args[-1] = runs[0]
         assert subprocess.run(args, env=up.environment, check=False, capture_output=True).returncode == 0
         assert up.api.call("GET", f"/flow_runs/{runs[0]}").status_code == 404
-    finally:
-        up.stop()
     [statement] = re.findall(r'"(DELETE FROM flow_run WHERE id = \'RUN_ID\')"$', PAGE, re.MULTILINE)
     for run_id in runs[1:]:
         execute(database, statement.replace("RUN_ID", run_id))

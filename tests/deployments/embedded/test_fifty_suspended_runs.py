@@ -34,9 +34,8 @@ class Stack(RunningStack):
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Stack]:
-    running = Stack(tmp_path)
-    yield running
-    running.stop()
+    with Stack(tmp_path) as running:
+        yield running
 
 
 def memory_megabytes(up: RunningStack) -> float:

@@ -28,10 +28,8 @@ pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(400)]
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    running = RunningStack(tmp_path_factory.mktemp("up"))
-    yield running
-    if running.process.poll() is None:
-        running.stop()
+    with RunningStack(tmp_path_factory.mktemp("up")) as running:
+        yield running
 
 
 def test_processes_have_only_the_variables_they_need(up: RunningStack) -> None:
@@ -53,6 +51,12 @@ def test_processes_have_only_the_variables_they_need(up: RunningStack) -> None:
 
 def args(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def test_ui_calls_the_api_of_its_own_stack(up: RunningStack) -> None:
+    api_url = up.environment["PREFECT_API_URL"]
+    settings = httpx.get(f"{api_url.removesuffix('/api')}/ui-settings", timeout=100).json()
+    assert settings["api_url"] == api_url
 
 
 def test_api_run_suspends_and_finishes_as_ready(up: RunningStack) -> None:
