@@ -23,19 +23,26 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 
-def resume(*provisionings: ProvisioningKeys, status: StatusOption = None, json: JsonFlag = False) -> int:
+def resume(
+    *provisionings: ProvisioningKeys, status: StatusOption = None, reason: str = "", json: JsonFlag = False
+) -> int:
     """Resume provisionings from their recorded status and wait for their outcome.
 
     TIMED_OUT, CANCELLED and VANISHED ones are re-opened where they stopped. It is free: what was submitted is not
     submitted again.
+
+    Args:
+        reason: Who decided and why; it is recorded in the ledger.
+
     """
-    return _run(provisionings, status, action="resume", as_json=json)
+    return _run(provisionings, status, action="resume", reason=reason, as_json=json)
 
 
 def retry(
     *provisionings: ProvisioningKeys,
     status: StatusOption = None,
     enqueue: Annotated[bool, Parameter(negative=())] = False,
+    reason: str = "",
     json: JsonFlag = False,
 ) -> int:
     """Check and submit rejected provisionings again and wait for their outcome.
@@ -44,14 +51,15 @@ def retry(
 
     Args:
         enqueue: Return immediately; the schedule `provision-pending` submits them.
+        reason: Who decided and why; it is recorded in the ledger.
 
     """
     if not enqueue:
-        return _run(provisionings, status, action="retry", as_json=json)
+        return _run(provisionings, status, action="retry", reason=reason, as_json=json)
     owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
 
     async def reopen(store: Store, provisioning: Provisioning) -> Provisioning:
-        return await retry_in_ledger(store.ledger, store.quarantine, provisioning, owner)
+        return await retry_in_ledger(store.ledger, store.quarantine, provisioning, owner, reason)
 
     return run_on_ledger(
         asyncio.run(select_ids(provisionings, status)),
@@ -67,8 +75,8 @@ def retrain(
     /,
     *,
     reason: str,
-    dataset_video: str | None = None,
-    consent_video: str | None = None,
+    dataset_video: str = "",
+    consent_video: str = "",
     json: JsonFlag = False,
 ) -> int:
     """Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.
@@ -92,12 +100,14 @@ def retrain(
     return run_and_report(start, key=provisioning, title=f"retraining {provisioning}", as_json=json)
 
 
-def _run(keys: tuple[str, ...], status: StatusOption, *, action: str, as_json: bool) -> int:
+def _run(keys: tuple[str, ...], status: StatusOption, *, action: str, reason: str, as_json: bool) -> int:
+    if reason:
+        parse_reason(reason)
     ids = asyncio.run(select_ids(keys, status))
     title = f"{action}: {keys[0] if names_one(keys, status) else f'{len(ids)} provisionings'}"
 
     async def start(provisioning_id: str) -> State:
-        return await _start(provisioning_id, action=action)
+        return await _start(provisioning_id, action=action, reason=reason)
 
     if names_one(keys, status):
         return run_and_report(lambda: start(ids[0]), key=ids[0], title=title, as_json=as_json)

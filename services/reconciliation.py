@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from models.argil_avatar import Avatar
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
-from models.vanished import is_gone, is_mass_absence
+from services.absences import record_polls
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
@@ -59,9 +58,9 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
             yield page
         for read_page in (_read_unleased(context, Status.TRAINING), _read_timed_out(context)):
             async for page in _iter_pages(read_page):
-                yield await _select_due(context, page, listing)
+                yield await _select_due(context, owner, page, listing)
         async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
-            yield [provisioning for provisioning in page if provisioning.avatar_id in listed_avatars]
+            yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
@@ -112,7 +111,7 @@ async def _reconcile_provisioning(
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
                 elif is_new:
                     await report_duplicate(context, current, owner, avatar)
-                elif records_avatar and avatar.status != current.raw_status:
+                elif records_avatar and avatar.id == current.avatar_id and avatar.status != current.raw_status:
                     current = await context.ledger.transition(
                         current,
                         owner,
@@ -158,46 +157,20 @@ async def _iter_pages(read_page: PageReader) -> AsyncIterator[list[Provisioning]
         after = page[-1]
 
 
-async def _select_due(context: AppContext, page: list[Provisioning], listing: _Listing) -> list[Provisioning]:
+async def _select_due(
+    context: AppContext, owner: LeaseOwner, page: list[Provisioning], listing: _Listing
+) -> list[Provisioning]:
     by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
     known = [listing.avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listing.avatars]
     avatars = await fetch_avatars(context.argil, by_avatar_id, known)
-    gone_ids = await _record_absences(
-        context, [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in avatars.items()], listing
-    )
+    polled = [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in avatars.items()]
+    gone_ids = await record_polls(context, owner, polled, listing.complete_at)
     overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
     return [
-        by_avatar_id[avatar_id]
-        for avatar_id, avatar in avatars.items()
-        if _needs_action(by_avatar_id[avatar_id], avatar, overdue_since) or by_avatar_id[avatar_id].id in gone_ids
+        provisioning
+        for provisioning, avatar in polled
+        if provisioning.id in gone_ids or _needs_action(provisioning, avatar, overdue_since)
     ]
-
-
-async def _record_absences(
-    context: AppContext, polled: Sequence[tuple[Provisioning, Avatar | None]], listing: _Listing
-) -> set[str]:
-    """Store which avatars Argil answers with 404; return the ids of the provisionings whose avatar is gone."""
-    now = context.clock.now()
-    await context.ledger.clear_not_found(
-        [item.id for item, avatar in polled if avatar is not None and item.not_found_since is not None]
-    )
-    absent = [item for item, avatar in polled if avatar is None and item.status is Status.TRAINING]
-    await context.ledger.record_not_found([item.id for item in absent if item.not_found_since is None], now)
-    gone_after = timedelta(seconds=context.settings.avatars_gone_after_seconds)
-    gone = {item.id for item in absent if is_gone(item.not_found_since, listing.complete_at, now, gone_after)}
-    if not gone:
-        return gone
-    in_training, not_found = await context.ledger.count_absences()
-    if is_mass_absence(in_training, not_found):
-        log_to_run(
-            "Argil answers 404 for %d of %d avatars in training, so none of them counts as gone: check "
-            "ARGIL_API_URL, the API key and its workspace",
-            not_found,
-            in_training,
-            level=logging.ERROR,
-        )
-        return set()
-    return gone
 
 
 def _needs_action(provisioning: Provisioning, avatar: Avatar | None, overdue_since: datetime) -> bool:

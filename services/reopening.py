@@ -11,7 +11,7 @@ from models.outcomes import OUTCOMES
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.reopening import RESUMABLE_STATUSES, RETRYABLE_STATUSES, CallerAction
-from models.request import ProvisioningRequest
+from models.request import ProvisioningRequest, parse_reason
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
 
@@ -52,7 +52,12 @@ async def open_request(
 
 
 async def resume(
-    ledger: Ledger, provisioning: Provisioning, owner: LeaseOwner, *, clears_absence: bool = False
+    ledger: Ledger,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    reason: str = "",
+    *,
+    clears_absence: bool = False,
 ) -> Provisioning:
     """Return a TIMED_OUT, CANCELLED or VANISHED provisioning in the status where it stopped, any other unchanged.
 
@@ -60,17 +65,20 @@ async def resume(
         ledger: The ledger.
         provisioning: The provisioning as it was read.
         owner: The caller.
-        clears_absence: Whether a person asked for it. The 404s so far of a training then count no longer.
+        reason: Who decided and why, if a person said so; the event stores it.
+        clears_absence: Whether a person asked for it. The 404s so far of a training then no longer count.
 
     Raises:
+        InvalidRequest: The reason breaks a rule.
         ProvisioningErased: It was erased.
         StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be read or written.
 
     """
+    message = _message("re-opened", reason)
     if provisioning.status in RESUMABLE_STATUSES:
         new_status = await _status_to_resume(ledger, provisioning)
-        return await ledger.reopen(provisioning, owner, CallerAction.RESUME, "re-opened", new_status)
+        return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, new_status)
     if clears_absence and provisioning.not_found_since is not None:
         await ledger.clear_not_found([provisioning.id])
         return await ledger.get(provisioning.id)
@@ -78,23 +86,35 @@ async def resume(
 
 
 async def retry(
-    ledger: Ledger, quarantine: QuarantineRepository, provisioning: Provisioning, owner: LeaseOwner
+    ledger: Ledger,
+    quarantine: QuarantineRepository,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    reason: str = "",
 ) -> Provisioning:
     """Return a REJECTED provisioning in ACCEPTED, unless its recordings are in quarantine now.
 
-    One in flight is returned unchanged, and so is one that this caller retried before.
+    One in flight is returned unchanged, and so is one that this caller retried before. The event stores the reason,
+    if a person gave one.
 
     Raises:
+        InvalidRequest: The reason breaks a rule.
         NotReopenable: It has another terminal status.
         ProvisioningErased: It was erased.
         StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be read or written.
 
     """
+    message = _message("retried", reason)
     if not provisioning.status.is_terminal or await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
         return provisioning
     require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
-    return await _reopen_rejected(ledger, quarantine, provisioning, owner, CallerAction.RETRY, "retried")
+    return await _reopen_rejected(ledger, quarantine, provisioning, owner, CallerAction.RETRY, message)
+
+
+def _message(what: str, reason: str) -> str:
+    """Return the message of an event with the person's reason, if there is one. Raises InvalidRequest."""
+    return f"{what}: {parse_reason(reason)}" if reason.strip() else what
 
 
 def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], action: CallerAction) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.errors import SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRAINABLE_STATUSES, CallerAction
-from models.request import ProvisioningRequest, parse_reason, validate_recording_url
+from models.request import ProvisioningRequest, parse_reason, parse_request
 from services.context import AppContext
 from services.earlier_avatars import find_earlier_avatar
 from services.reopening import require_reopenable
@@ -17,8 +17,8 @@ async def retrain(
     provisioning: Provisioning,
     owner: LeaseOwner,
     reason: str,
-    dataset_video: str | None = None,
-    consent_video: str | None = None,
+    dataset_video: str = "",
+    consent_video: str = "",
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
 
@@ -30,8 +30,8 @@ async def retrain(
         provisioning: The provisioning as it was read.
         owner: The caller.
         reason: Who decided and why; its event stores it.
-        dataset_video: The URL of another training recording, if given.
-        consent_video: The URL of another consent recording, if given.
+        dataset_video: The URL of another dataset video; empty to keep the one of the request.
+        consent_video: The URL of another consent video; empty to keep it.
 
     Raises:
         NotReopenable: Its status is none of TRAINING_FAILED, SUBMISSION_FAILED and VANISHED.
@@ -67,18 +67,14 @@ async def retrain(
         provisioning,
         owner,
         CallerAction.RETRAIN,
-        f"to be submitted again with {recordings}: {reason}",
+        f"retrained with {recordings}: {reason}",
         Status.ACCEPTED,
         request=request,
     )
 
 
-def _with_recordings(
-    request: ProvisioningRequest, dataset_video: str | None, consent_video: str | None
-) -> ProvisioningRequest:
+def _with_recordings(request: ProvisioningRequest, dataset_video: str, consent_video: str) -> ProvisioningRequest:
     """Return the request with the given recordings. Raises InvalidRequest."""
     given = {"dataset_video": dataset_video, "consent_video": consent_video}
-    changes = {name: url for name, url in given.items() if url is not None}
-    for url in changes.values():
-        validate_recording_url(url)
-    return request.model_copy(update=changes)
+    changes = {name: url for name, url in given.items() if url}
+    return parse_request({**request.model_dump(), **changes}) if changes else request

@@ -1,6 +1,6 @@
 """Avatars that Argil answers with 404: since when, without a new version or an event.
 
-A stored 404 is no change of the provisioning, so the next write of its lease owner does not fail.
+A stored 404 does not change the version, so the next write of the lease owner does not fail.
 """
 
 from __future__ import annotations

@@ -63,12 +63,14 @@ async def await_training(
                 log_to_run("Argil reports %s for avatar %s", avatar.status, avatar.id)
             if avatar.status == AvatarStatus.IDLE:  # recorded together with the terminal status
                 current = replace(current, raw_status=avatar.status, avatar_snapshot=avatar.raw)
-            elif avatar.status != current.raw_status or avatar.is_terminal:
+            elif avatar.status != current.raw_status or avatar.is_terminal or current.reasons:
+                # The reasons are those of an operational error, which is over.
                 current = await context.ledger.transition(
                     current,
                     owner,
                     f"Argil reports {avatar.status}",
                     raw_status=avatar.status,
+                    reasons=[],
                     avatar_snapshot=avatar.raw,
                 )
 

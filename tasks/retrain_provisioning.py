@@ -16,8 +16,8 @@ async def retrain_provisioning(
     provisioning: Provisioning,
     owner: LeaseOwner,
     reason: str,
-    dataset_video: str | None = None,
-    consent_video: str | None = None,
+    dataset_video: str = "",
+    consent_video: str = "",
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar.
 

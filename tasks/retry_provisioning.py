@@ -12,10 +12,11 @@ from services.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)
-async def retry_provisioning(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
+async def retry_provisioning(provisioning: Provisioning, owner: LeaseOwner, reason: str = "") -> Provisioning:
     """Return a REJECTED provisioning in ACCEPTED, unless its recordings are in quarantine now.
 
     Raises:
+        InvalidRequest: The reason breaks a rule.
         NotReopenable: It has another terminal status.
         ProvisioningErased: It was erased.
         DatabaseError: The ledger cannot be read or written.
@@ -24,6 +25,6 @@ async def retry_provisioning(provisioning: Provisioning, owner: LeaseOwner) -> P
     async with app_context() as context:
         while True:
             try:
-                return await reopening.retry(context.ledger, context.quarantine, provisioning, owner)
+                return await reopening.retry(context.ledger, context.quarantine, provisioning, owner, reason)
             except StaleVersion:  # another caller wrote in between: decide again
                 provisioning = await context.ledger.get(provisioning.id)

@@ -40,7 +40,8 @@ def test_other_request_replaces_only_what_was_never_accepted(status: Status) -> 
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), list(product((Status.ACCEPTED, Status.REJECTED), set(SubmissionState) - {NOT_CREATED}))
+    ("status", "state"),
+    list(product((Status.ACCEPTED, Status.REJECTED), sorted(set(SubmissionState) - {NOT_CREATED}))),
 )
 def test_any_other_submission_is_a_conflict(status: Status, state: SubmissionState) -> None:
     assert decide(status, states=(NOT_CREATED, state)) is RequestAction.CONFLICT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,9 @@ from starlette.responses import Response
 from clients.training_monitor import MonitorResult
 from models.errors import AvatarsMissing
 from models.provisioning import Provisioning, Status
+from models.reason import Reason
 from simulator.server import ArgilSimulator
+from store.erasure import erase
 from tasks.await_training import await_training
 from tasks.record_absence import record_absence
 from tasks.reopen_provisioning import reopen_provisioning
@@ -94,12 +97,98 @@ async def test_mass_absence_makes_none_vanish(
         assert await list_orphaned(harness.owner) == []
         clock.advance(GONE_AFTER)
     absent = await harness.reload(trained[0])
-    with pytest.raises(AvatarsMissing, match="404 for 4 of 4"):
+    with pytest.raises(AvatarsMissing, match="404 for more than half"):
         await record_absence.fn(absent, harness.owner)
     gateway.canned_responses.clear()
     assert await list_orphaned(harness.owner) == []
     assert await harness.context.ledger.count_absences() == (4, 0)
     assert {(await harness.reload(item)).status for item in trained} == {Status.TRAINING}
+
+
+async def test_reason_of_a_mass_absence_is_stored_once_and_cleared(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
+) -> None:
+    trained = await train(harness, 3)
+    await release(harness, trained, clock)
+    for expected in ([], ["argil.avatars-missing"], ["argil.avatars-missing"]):
+        hide(gateway, trained, polls=1, lists=1)
+        await list_orphaned(harness.owner)
+        absent = await harness.reload(trained[0])
+        assert [reason.code for reason in absent.reasons] == expected
+        clock.advance(GONE_AFTER)
+    messages = await harness.event_messages(absent)
+    assert sum("404" in message for message in messages) == 1
+    await list_orphaned(harness.owner)
+    assert (await harness.reload(absent)).reasons == []
+
+
+async def test_gateway_that_recovers_during_a_pass_makes_none_vanish(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
+) -> None:
+    trained = await train(harness, 4)
+    await release(harness, trained, clock)
+    hide(gateway, trained, polls=1, lists=1)
+    await list_orphaned(harness.owner)
+    clock.advance(GONE_AFTER)
+    hide(gateway, trained[:1], polls=1, lists=1)
+    assert await list_orphaned(harness.owner) == []
+    assert await harness.context.ledger.count_absences() == (4, 1)
+
+
+@pytest.mark.parametrize("lists", [1, 0], ids=["other workspace", "gateway"])
+async def test_deadline_ends_a_training_in_a_mass_absence(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway, lists: int
+) -> None:
+    trained = await train(harness, 3)
+    await harness.context.ledger.record_not_found([item.id for item in trained], clock.now())
+    clock.advance(1e6)
+    hide(gateway, trained, polls=0, lists=lists)
+    absent = await harness.reload(trained[0])
+    assert (await record_absence.fn(absent, harness.owner)).status is Status.TIMED_OUT
+
+
+async def test_gone_avatars_share_one_list_call(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
+) -> None:
+    gone = (await train(harness, 9))[:4]
+    await harness.context.ledger.record_not_found([item.id for item in gone], clock.now())
+    clock.advance(GONE_AFTER)
+    hide(gateway, gone, polls=0, lists=1)
+    calls: list[tuple[str, str]] = []
+    gateway.on_request = lambda *request: calls.append(request)
+    absent = [await harness.reload(item) for item in gone]
+    vanished = await asyncio.gather(*(record_absence.fn(item, harness.owner) for item in absent))
+    assert {item.status for item in vanished} == {Status.VANISHED}
+    assert calls == [("GET", "/v1/avatars")]
+
+
+async def test_resume_during_the_span_starts_it_again(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
+    [training] = await train(harness, 1)
+    await harness.context.ledger.record_not_found([training.id], clock.now())
+    absent = await harness.reload(training)
+    await harness.context.ledger.clear_not_found([training.id])
+    clock.advance(GONE_AFTER)
+    kept = await record_absence.fn(absent, harness.owner)
+    assert (kept.status, kept.not_found_since) == (Status.TRAINING, None)
+
+
+async def test_erased_one_that_is_listed_again_stays_vanished(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    [training] = await train(harness, 1)
+    vanished = await harness.context.ledger.transition(training, harness.owner, "gone", new_status=Status.VANISHED)
+    await erase(harness.context.ledger.database, clock, vanished, harness.owner, "erased")
+    await release(harness, [vanished], clock)
+    assert await list_orphaned(harness.owner) == []
+
+
+async def test_poll_clears_the_reason_of_an_operational_error(harness: ProvisioningHarness) -> None:
+    [training] = await train(harness, 1)
+    blocked = await harness.context.ledger.transition(
+        training, harness.owner, "401", reasons=[Reason(code="argil.unauthorized", message="401")]
+    )
+    polled, _ = await await_training.fn(blocked, harness.owner, 0.0)
+    assert polled.reasons == []
 
 
 async def test_stored_404_survives_the_process(
