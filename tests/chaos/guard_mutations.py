@@ -85,6 +85,11 @@ def disable_version_check(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "_transition", transition_unchecked)
 
 
+def disable_caller_record(patch: pytest.MonkeyPatch) -> None:
+    """Re-open a provisioning each time a run starts, also if the same run has re-opened it before."""
+    patch.setattr(Ledger, "_record_call", lambda *_: True)
+
+
 def disable_lease_check(patch: pytest.MonkeyPatch) -> None:
     """Send the request even if another owner holds the lease."""
     renew = LeaseRepository.renew
