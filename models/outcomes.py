@@ -52,7 +52,7 @@ OUTCOMES: dict[Status, Outcome] = {
         EXIT_USAGE,
         "Rejected",
         "avatar.rejected",
-        "the request breaks the rules listed; nothing was sent and nothing was paid",
+        "the request breaks the rules listed; it was not sent and not paid",
         "fix what the reasons name, then make the same request again or run `avatars retry {id}`; both are free",
     ),
     Status.SUBMISSION_FAILED: Outcome(

@@ -62,8 +62,8 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.TIMED_OUT: frozenset({Status.TRAINING, Status.CANCELLED}),
     # Re-opened in the status it was cancelled in: before a submission, during one, or while the avatar is training.
     Status.CANCELLED: frozenset({Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}),
-    # Re-opened by a request or `retry`: nothing was sent.
-    Status.REJECTED: frozenset({Status.ACCEPTED}),
+    # Re-opened by a request or `retry`: it was not sent. By `retrain` after an earlier submission.
+    Status.REJECTED: frozenset({Status.ACCEPTED, Status.TRAINING}),
     # Re-opened by `retrain`: for another submission, or with an earlier avatar that is usable or in training.
     Status.TRAINING_FAILED: frozenset({Status.ACCEPTED, Status.TRAINING}),
     Status.SUBMISSION_FAILED: frozenset({Status.ACCEPTED, Status.TRAINING}),

@@ -12,7 +12,7 @@ RESUMABLE_STATUSES = frozenset({Status.TIMED_OUT, Status.CANCELLED, Status.VANIS
 RETRYABLE_STATUSES = frozenset({Status.REJECTED})
 """`retry` re-opens them, and so does the same request: free, because nothing was sent."""
 RETRAINABLE_STATUSES = frozenset({Status.TRAINING_FAILED, Status.SUBMISSION_FAILED, Status.VANISHED})
-"""`retrain` re-opens them for another submission, which may cost money."""
+"""`retrain` re-opens them for another submission, which may cost money; see also `retrainable_statuses`."""
 REPLACEABLE_STATUSES = frozenset({Status.ACCEPTED, Status.REJECTED})
 
 
@@ -35,6 +35,16 @@ class RequestAction(StrEnum):
     REPLACE = "replace"
     """Take the place of the request, which was certainly never accepted by Argil."""
     CONFLICT = "conflict"
+
+
+def retrainable_statuses(submission_states: Collection[SubmissionState]) -> frozenset[Status]:
+    """Return the statuses from which `retrain` re-opens a provisioning with these submissions.
+
+    REJECTED is one of them if an earlier request was submitted: then no request can replace recordings that break
+    a rule.
+    """
+    was_submitted = bool(set(submission_states) - {SubmissionState.NOT_CREATED})
+    return RETRAINABLE_STATUSES | {Status.REJECTED} if was_submitted else RETRAINABLE_STATUSES
 
 
 def decide_request(

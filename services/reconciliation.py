@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clients.training_status import fetch_avatars, list_account_or_none
-from models.argil_avatar import Avatar
+from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
@@ -109,7 +109,7 @@ async def _reconcile_provisioning(
                 is_new = avatar.id not in known_avatar_ids
                 if is_new and is_current and records_avatar and current.avatar_id is None:
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
-                elif is_new:
+                elif is_new or _has_returned(avatar, current):
                     await report_duplicate(context, current, owner, avatar)
                 elif records_avatar and avatar.id == current.avatar_id and avatar.status != current.raw_status:
                     current = await context.ledger.transition(
@@ -123,6 +123,11 @@ async def _reconcile_provisioning(
         log_to_run(
             "provisioning %s changed while it was reconciled: left to the next scheduled run", provisioning.id
         )
+
+
+def _has_returned(avatar: Avatar, provisioning: Provisioning) -> bool:
+    """Return whether an earlier avatar, in whose place another one was submitted, is usable after all."""
+    return provisioning.avatar_id not in {None, avatar.id} and avatar.status == AvatarStatus.IDLE
 
 
 async def _record_late_avatar(

@@ -7,11 +7,14 @@ services/retraining.py has the third way, which may cost money. Each caller re-o
 from __future__ import annotations
 
 from models.errors import NotReopenable, ProvisioningErased, StaleVersion
+from models.media_rules import MediaRole
 from models.outcomes import OUTCOMES
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
+from models.reason import Reason
 from models.recording_identity import RecordingIdentity
 from models.reopening import RESUMABLE_STATUSES, RETRYABLE_STATUSES, CallerAction
 from models.request import ProvisioningRequest, parse_reason
+from services.recording_checks import quarantine_reason
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
 
@@ -92,7 +95,7 @@ async def retry(
     owner: LeaseOwner,
     reason: str = "",
 ) -> Provisioning:
-    """Return a REJECTED provisioning in ACCEPTED, unless its recordings are in quarantine now.
+    """Return a REJECTED provisioning in ACCEPTED, or with this reason if its recordings are in quarantine now.
 
     One in flight is returned unchanged, and so is one that this caller retried before. The event stores the reason,
     if a person gave one.
@@ -138,11 +141,24 @@ async def _reopen_rejected(
     message: str,
     request: ProvisioningRequest | None = None,
 ) -> Provisioning:
-    # By URL alone, because the file may have been replaced since; the check that follows reads it.
-    for url in (provisioning.request.dataset_video, provisioning.request.consent_video):
-        if await quarantine.find_provisioning_for(RecordingIdentity.from_facts(url, None)) is not None:
+    if await ledger.has_called(provisioning.id, owner, action):
+        return provisioning
+    if reasons := await _quarantine_reasons(quarantine, provisioning):
+        if reasons == provisioning.reasons:
             return provisioning
+        return await ledger.transition(provisioning, owner, f"{message}: in quarantine", reasons=reasons)
     return await ledger.reopen(provisioning, owner, action, message, Status.ACCEPTED, request=request)
+
+
+async def _quarantine_reasons(quarantine: QuarantineRepository, provisioning: Provisioning) -> list[Reason]:
+    """Look both recordings up by URL alone: the file may have been replaced since, and a check follows."""
+    request = provisioning.request
+    urls = {MediaRole.DATASET: request.dataset_video, MediaRole.CONSENT: request.consent_video}
+    refused = {
+        role: await quarantine.find_provisioning_for(RecordingIdentity.from_facts(url, None))
+        for role, url in urls.items()
+    }
+    return [quarantine_reason(role, found) for role, found in refused.items() if found is not None]
 
 
 async def _status_to_resume(ledger: Ledger, provisioning: Provisioning) -> Status:

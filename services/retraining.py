@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.errors import SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.reopening import RETRAINABLE_STATUSES, CallerAction
+from models.reopening import CallerAction, retrainable_statuses
 from models.request import ProvisioningRequest, parse_reason, parse_request
 from services.context import AppContext
 from services.earlier_avatars import find_earlier_avatar
@@ -34,7 +34,7 @@ async def retrain(
         consent_video: The URL of another consent video; empty to keep it.
 
     Raises:
-        NotReopenable: Its status is none of TRAINING_FAILED, SUBMISSION_FAILED and VANISHED.
+        NotReopenable: Its status is none of `retrainable_statuses`.
         ProvisioningErased: It was erased.
         InvalidRequest: The reason or a URL breaks a rule.
         SubmissionLimitReached: AVATARS_SUBMISSION_LIMIT is used up; nothing was changed.
@@ -48,7 +48,9 @@ async def retrain(
     if await context.ledger.has_called(provisioning.id, owner, CallerAction.RETRAIN):
         return provisioning
     reason = parse_reason(reason)
-    require_reopenable(provisioning, RETRAINABLE_STATUSES, CallerAction.RETRAIN)
+    submissions = await context.ledger.list_submissions(provisioning.id)
+    statuses = retrainable_statuses({submission.state for submission in submissions})
+    require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
     request = _with_recordings(provisioning.request, dataset_video, consent_video)
     earlier = await find_earlier_avatar(context, provisioning, owner)
     if earlier is not None:

@@ -12,6 +12,7 @@ from models.provisioning import FINAL_STATUSES, TRANSITIONS, Provisioning, Statu
 
 FINAL = {Status.READY, Status.REFUSED}
 REOPENED_WITH_AVATAR = {
+    Status.REJECTED,
     Status.TIMED_OUT,
     Status.CANCELLED,
     Status.TRAINING_FAILED,
@@ -58,7 +59,7 @@ def test_only_final_statuses_have_no_transition() -> None:
     [
         (Status.TIMED_OUT, {Status.TRAINING, Status.CANCELLED}),
         (Status.CANCELLED, IN_FLIGHT),
-        (Status.REJECTED, {Status.ACCEPTED}),
+        (Status.REJECTED, {Status.ACCEPTED, Status.TRAINING}),
         (Status.TRAINING_FAILED, {Status.ACCEPTED, Status.TRAINING}),
         (Status.SUBMISSION_FAILED, {Status.ACCEPTED, Status.TRAINING}),
         (Status.VANISHED, {Status.ACCEPTED, Status.TRAINING}),

@@ -13,6 +13,7 @@ from models.reopening import (
     RETRYABLE_STATUSES,
     RequestAction,
     decide_request,
+    retrainable_statuses,
 )
 
 NOT_CREATED = SubmissionState.NOT_CREATED
@@ -57,6 +58,12 @@ def test_avatar_earlier_call_or_erasure_is_a_conflict(status: Status) -> None:
 @pytest.mark.parametrize("status", Status)
 def test_erased_request_only_attaches(status: Status) -> None:
     assert decide(status, is_same_request=True, is_erased=True) is RequestAction.ATTACH
+
+
+@pytest.mark.parametrize("states", [(), (NOT_CREATED,)])
+def test_rejected_is_retrained_only_after_a_submission(states: tuple[SubmissionState, ...]) -> None:
+    assert retrainable_statuses(states) == RETRAINABLE_STATUSES
+    assert retrainable_statuses((*states, SubmissionState.CREATED)) == RETRAINABLE_STATUSES | {Status.REJECTED}
 
 
 def test_every_terminal_status_that_is_not_final_can_be_reopened() -> None:

@@ -58,8 +58,10 @@ async def test_run_that_attached_does_not_reopen_later(harness: ProvisioningHarn
 async def test_quarantined_request_stays_rejected(harness: ProvisioningHarness) -> None:
     before = await rejected(harness)
     await harness.context.quarantine.add(before)
-    assert await request_again(harness, make_owner()) == before
-    assert await retry(harness.context.ledger, harness.context.quarantine, before, make_owner()) == before
+    stopped = await request_again(harness, make_owner())
+    assert stopped.status is Status.REJECTED
+    assert [reason.code for reason in stopped.reasons] == ["dataset.quarantined", "consent.quarantined"]
+    assert await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner()) == stopped
     await harness.context.quarantine.release(before.id, "reviewed")
     assert (await request_again(harness, make_owner())).status is Status.ACCEPTED
 

@@ -120,6 +120,34 @@ async def test_usable_earlier_avatar_is_used_instead(
     assert len(argil.account.posts) == 1
 
 
+async def test_other_recordings_that_were_rejected_are_replaced(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    reopened = await retrain(await failed(harness, clock), dataset_video=NEW_VIDEO)
+    rejected = await harness.context.ledger.transition(
+        reopened, make_owner(), "too short", new_status=Status.REJECTED
+    )
+    third = NEW_VIDEO.replace("-2", "-3")
+    again = await retrain(rejected, dataset_video=third)
+    assert (again.status, again.request.dataset_video) == (Status.ACCEPTED, third)
+
+
+async def test_avatar_that_returns_after_a_retrain_is_a_duplicate(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    gone = await failed(harness, clock, Status.VANISHED, scenario="")
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response("[]", media_type="application/json")]
+    gateway.canned_responses["GET", f"/v1/avatars/{gone.avatar_id}"] = [
+        Response('{"code": 404, "message": "no"}', status_code=404, media_type="application/json")
+    ]
+    retrained = await submit(harness, await retrain(gone))
+    for _ in range(2):
+        await list_orphaned(harness.owner)
+    [duplicate] = await harness.context.ledger.list_duplicates(gone.id)
+    assert duplicate.avatar_id == gone.avatar_id != retrained.avatar_id
+
+
 async def test_unlisted_avatar_is_read_by_its_id(
     harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
 ) -> None:
