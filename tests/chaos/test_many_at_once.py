@@ -158,8 +158,7 @@ async def start_trainings(simulation: Simulation, count: int) -> None:
     requests = make_requests(count, SIGNED)
     await simulation.finish(batch(requests[: count // 2], waits=False))
     await simulation.start(batch(requests[count // 2 :]))
-    await simulation.run_schedules()
-    assert await statuses(simulation) == {Status.TRAINING: count}
+    await run_until(simulation, Status.TRAINING, count)
 
 
 async def run_until(simulation: Simulation, status: Status, count: int) -> None:
