@@ -6,15 +6,13 @@ import asyncio
 import contextlib
 import gc
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from cli.console import print_error, print_json, print_status, show_run_log
+from cli.console import print_json, print_status, show_run_log
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.error_view import error_view
-from models.errors import AvatarsError, OperationalError
-from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR
+from models.errors import AvatarsError
 from models.json_views import provisioning_summary
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Submission
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 # `show_run_log` prints the run log. Prefect's own log records and tracebacks are kept in its API only.
-MAX_CONCURRENT_RUNS = 20
-"""Runs of one command at a time; each waits for its training in this process."""
 PREFECT_LOGGING = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_LEVEL": "INFO"}
 
 
@@ -100,10 +96,11 @@ async def error_from_state(state: State) -> AvatarsError | None:
     return None
 
 
-_Outcome = tuple[Provisioning, list[Submission]]
+Outcome = tuple[Provisioning, list[Submission]]
 
 
-async def _outcome(settings: Settings, key: str) -> _Outcome:
+async def read_outcome(settings: Settings, key: str) -> Outcome:
+    """Return the provisioning with its submissions. Raises UnknownProvisioning and DatabaseError."""
     async with open_store(settings, SystemClock()) as store:
         provisioning = await store.ledger.get(key)
         return provisioning, await store.ledger.list_submissions(provisioning.id)
@@ -112,7 +109,7 @@ async def _outcome(settings: Settings, key: str) -> _Outcome:
 async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str) -> AvatarsError:
     """Put the provisioning's id into the error's hint if the ledger has the provisioning."""
     try:
-        provisioning, _ = await _outcome(settings, key)
+        provisioning, _ = await read_outcome(settings, key)
     except AvatarsError:
         return error
     error.hint = error.hint.replace("avatars resume ID", f"avatars resume {provisioning.id}")
@@ -121,64 +118,7 @@ async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str
 
 def require_known(key: str) -> None:
     """Raise UnknownProvisioning before a server is started if the ledger has no such id or reference."""
-    asyncio.run(_outcome(Settings.load(), key))
-
-
-def run_each_and_report(
-    start: Callable[[str], Awaitable[State]], provisioning_ids: Sequence[str], *, title: str, as_json: bool
-) -> int:
-    """Run a flow for each provisioning, at most MAX_CONCURRENT_RUNS at a time, and print the outcomes.
-
-    An error of one run does not stop the others.
-
-    Args:
-        start: Calls the flow for a provisioning and returns its final state.
-        provisioning_ids: The provisionings.
-        title: Text of the status line while the flows run.
-        as_json: Print a JSON list instead of text.
-
-    Returns:
-        0 if every outcome has exit code 0, 3 if an operational error stopped a run, else 1.
-
-    """
-    settings = Settings.load()
-    if not provisioning_ids:
-        if as_json:
-            print_json([])
-        print_status("no provisioning has this status")
-        return EXIT_OK
-    with prepared_environment(settings):
-
-        async def run(semaphore: asyncio.Semaphore, key: str) -> tuple[AvatarsError | None, _Outcome]:
-            async with semaphore:
-                error = await error_from_state(await start(key))
-            return error, await _outcome(settings, key)
-
-        async def run_all() -> list[tuple[AvatarsError | None, _Outcome]]:
-            semaphore = asyncio.Semaphore(MAX_CONCURRENT_RUNS)
-            return await asyncio.gather(*(run(semaphore, key) for key in provisioning_ids))
-
-        with show_run_log(title):
-            results = asyncio.run(run_all())
-    if as_json:
-        print_json(
-            [
-                provisioning_summary(*outcome) | (error_view(error) if error is not None else {})
-                for error, outcome in results
-            ]
-        )
-    codes = set()
-    for error, (provisioning, _) in results:
-        if not as_json:
-            print_outcome(provisioning)
-        if error is not None:
-            print_error(error)
-            codes.add(EXIT_OPERATIONAL_ERROR if isinstance(error, OperationalError) else EXIT_BATCH_INCOMPLETE)
-        else:
-            codes.add(OUTCOMES[provisioning.status].exit_code)
-    if EXIT_OPERATIONAL_ERROR in codes:
-        return EXIT_OPERATIONAL_ERROR
-    return EXIT_OK if codes == {EXIT_OK} else EXIT_BATCH_INCOMPLETE
+    asyncio.run(read_outcome(Settings.load(), key))
 
 
 def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, title: str, as_json: bool) -> int:
@@ -205,7 +145,7 @@ def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, ti
             reference = key or str(state.state_details.flow_run_id)
             if (error := await error_from_state(state)) is not None:
                 raise await _add_provisioning_id(error, settings, reference)
-            return await _outcome(settings, reference)
+            return await read_outcome(settings, reference)
 
         with show_run_log(title):
             provisioning, submissions = asyncio.run(run())

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.flow_runner import require_known, run_and_report, run_each_and_report
+from cli.concurrent_runs import run_each_and_report
+from cli.flow_runner import require_known, run_and_report
 from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag, ProvisioningKey
 from cli.selection import ProvisioningKeys, StatusOption, names_one, select_ids
