@@ -260,3 +260,15 @@ def test_unknown_provisioning_is_one_clear_error(simulated: ArgilSimulator) -> N
 
 def test_db_upgrade_prints_the_revision(simulated: ArgilSimulator) -> None:
     assert f"revision {HEAD_REVISION}" in avatars("db", "upgrade").out
+
+
+def test_backup_can_be_listed_as_a_ledger(tmp_path: Path) -> None:
+    ledger, backup = (f"sqlite+aiosqlite:///{tmp_path / name}" for name in ("ledger.db", "backup.db"))
+    assert avatars("db", "upgrade", AVATARS_DATABASE_URL=ledger).code == 0
+    copied = avatars("db", "backup", str(tmp_path / "backup.db"), AVATARS_DATABASE_URL=ledger)
+    assert (copied.code, copied.err) == (0, "")
+    assert f"was copied to {tmp_path / 'backup.db'} (" in copied.out
+    assert avatars("list", "--json", AVATARS_DATABASE_URL=f"{backup}?mode=ro").document == []
+    again = avatars("db", "backup", str(tmp_path / "backup.db"), AVATARS_DATABASE_URL=ledger)
+    assert again.code == 2
+    assert "already exists" in again.err
