@@ -99,7 +99,10 @@ def test_wrong_key_is_one_clear_error_and_resume_continues(simulated: ArgilSimul
 @pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_ctrl_c_in_training_keeps_progress_for_resume(simulated: ArgilSimulator, videos: MediaHost) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed-terminal"])
+def test_stop_in_training_keeps_progress_for_resume(
+    number: signal.Signals, simulated: ArgilSimulator, videos: MediaHost
+) -> None:
     process = start(*provision_args(videos, fault="never"), "--reference", "r")
     output = ""
     while "Argil reports" not in output:
@@ -107,7 +110,7 @@ def test_ctrl_c_in_training_keeps_progress_for_resume(simulated: ArgilSimulator,
         line = process.stderr.readline()
         assert line, output
         output += line
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stopped = CompletedCommand(process)
     assert stopped.code == 130
     assert "avatars resume" in stopped.err
