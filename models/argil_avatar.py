@@ -32,6 +32,7 @@ class AvatarStatus(StrEnum):
     REFUSED = "REFUSED"
 
 
+DOCUMENTED_STATUSES = frozenset(AvatarStatus)
 TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
 
 
