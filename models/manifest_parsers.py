@@ -117,8 +117,8 @@ def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
         elif cell or column in REQUIRED_COLUMNS:
             values[column] = cell
-            if column == "reference" and (rule := _lost_value_rule(cell)):
-                problems.append((column, f"{rule}; it is {trim(cell)!r}"))
+            if column == "reference" and (lost := _lost_value_rule(cell)):
+                problems.append((column, f"{lost}; it is {trim(cell)!r}"))
     if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
         problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
     values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}
