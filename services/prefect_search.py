@@ -16,7 +16,13 @@ from prefect.events.filters import EventAnyResourceFilter, EventFilter
 from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter
 
-from models.artifact_erasure import erase_in_artifact, has_namesake, is_our_artifact, is_own_artifact
+from models.artifact_erasure import (
+    erase_in_artifact,
+    has_namesake,
+    is_mentioned_in_artifact,
+    is_our_artifact,
+    is_own_artifact,
+)
 from models.data_subject import DataSubject, TracedRequest
 from models.prefect_traces import (
     ANONYMOUS_FLOWS,
@@ -126,12 +132,12 @@ class PrefectSearch:
         async for artifact in self._pages(read, "artifacts"):
             if str(artifact.flow_run_id) in own_runs or is_own_artifact(artifact.key, artifact.data, self.subject):
                 own.append(str(artifact.id))
-            elif erase_in_artifact(artifact.data, self.subject) != artifact.data:
-                if is_our_artifact(artifact.key):
-                    shared.append(str(artifact.id))
-                else:
+            elif not is_our_artifact(artifact.key):
+                if is_mentioned_in_artifact(artifact.data, self.subject):
                     others.append(f"artifact {artifact.id}")
-            elif is_our_artifact(artifact.key) and has_namesake(artifact.data, self.subject):
+            elif erase_in_artifact(artifact.data, self.subject) != artifact.data:
+                shared.append(str(artifact.id))
+            elif has_namesake(artifact.data, self.subject):
                 others.append(f"artifact {artifact.id}")
         return own, shared, others
 
