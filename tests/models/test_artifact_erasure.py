@@ -167,7 +167,7 @@ def test_rows_of_the_fleet_report_are_erased() -> None:
             "# Avatars",
             "| REFUSED | Ada L\\_ovelace | 2026-11-24 08:00 | refused | contact Argil |",
             f"| TIMED_OUT | Ada | 2026-11-24 08:00 | x | `avatars resume {ID}` |",
-            "| REJECTED | Ada L\\_ovelace | 2026-11-24 08:00 | https://v.example/ada\\-1.mp4 is too short | fix it |",
+            "| REJECTED | Ada L\\_ovelace | 2026-11-24 08:00 | https://v.example/ada\\-1.mp4 is short | fix it |",
             other,
         ]
     )
