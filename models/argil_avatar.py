@@ -32,6 +32,9 @@ class AvatarStatus(StrEnum):
     REFUSED = "REFUSED"
 
 
+DOCUMENTED_STATUSES = frozenset(AvatarStatus)
+MAX_STATUS_CHARACTERS = 256
+"""A longer text is cut: PostgreSQL would refuse to record it."""
 TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
 
 
@@ -113,11 +116,15 @@ class Avatar(BaseModel):
     an unexpected type is parsed as absent. `raw` is the whole response.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Built when the first avatar is parsed: commands that only read the ledger parse none.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     id: ArgilId
     status: Annotated[
-        str, AfterValidator(redact_stored), AfterValidator(replace_unstorable_characters)
+        str,
+        AfterValidator(redact_stored),
+        AfterValidator(replace_unstorable_characters),
+        AfterValidator(lambda text: text[:MAX_STATUS_CHARACTERS]),
     ]  # recorded and shown without mapping
     name: LenientStr = None
     created_at: Annotated[

@@ -15,6 +15,7 @@ from services.absences import record_polls
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
+from services.submissions import adopt_avatars
 
 PAGE_SIZE = 500
 LATE_COMPLETION_WINDOW = timedelta(days=7)
@@ -66,8 +67,9 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
     """Record changes of the account's avatars that belong to submissions in the ledger.
 
-    These are the avatar of a provisioning that was cancelled before Argil responded, the current status of a
-    cancelled avatar, and duplicates. Provisionings in SUBMITTING are resolved by their lease owner.
+    These are the avatar of a provisioning that was cancelled before Argil responded or waits to be submitted again,
+    the current status of a cancelled avatar, and duplicates. The lease owner of a provisioning in SUBMITTING
+    resolves it.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
@@ -102,12 +104,16 @@ async def _reconcile_provisioning(
     current = provisioning
     # For an erased provisioning only duplicates are reported: they still have to be deleted at Argil.
     records_avatar = current.status is Status.CANCELLED and current.erased_at is None
+    is_waiting = current.status is Status.ACCEPTED and current.erased_at is None
     try:
         for submission in submissions:
             for avatar in avatars_by_submission_id.get(submission.id, ()):
-                is_current = submission.request_fingerprint == current.request_fingerprint
                 is_new = avatar.id not in known_avatar_ids
-                if is_new and is_current and records_avatar and current.avatar_id is None:
+                is_current = submission.request_fingerprint == current.request_fingerprint
+                may_adopt = is_new and is_current and current.avatar_id is None
+                if may_adopt and is_waiting:
+                    current = await adopt_avatars(context, current, owner, {submission.id: submission}, [avatar])
+                elif may_adopt and records_avatar:
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
                 elif is_new or _has_returned(avatar, current):
                     await report_duplicate(context, current, owner, avatar)
