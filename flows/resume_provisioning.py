@@ -78,4 +78,4 @@ async def _reopen(
         raise InvalidRequest(problems, hint="choose `retrain`, or make a corrected request with the same reference")
     if action == "retry":
         return await retry_provisioning(provisioning, owner, reason)
-    return await reopen_provisioning(provisioning, owner, reason, clears_absence=True)
+    return await reopen_provisioning(provisioning, owner, reason, by_person=True)

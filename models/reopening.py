@@ -9,6 +9,8 @@ from models.provisioning import Status, SubmissionState
 
 RESUMABLE_STATUSES = frozenset({Status.TIMED_OUT, Status.CANCELLED, Status.VANISHED})
 """`resume` re-opens them without another submission: where they stopped."""
+SCHEDULE_RESUMABLE_STATUSES = RESUMABLE_STATUSES - {Status.CANCELLED}
+"""Schedules and batches re-open them, too. Only a person continues what a person cancelled."""
 RETRYABLE_STATUSES = frozenset({Status.REJECTED})
 """`retry` re-opens them, and so does the same request: free, because nothing was sent."""
 RETRAINABLE_STATUSES = frozenset({Status.TRAINING_FAILED, Status.SUBMISSION_FAILED, Status.VANISHED})
@@ -64,11 +66,12 @@ def decide_request(
         submission_states: The states of its submissions.
         is_same_request: Whether both requests have the same fingerprint.
         has_called: Whether this caller asked for the provisioning before. A run that starts again has its old
-            request, which must not replace a newer one.
+            request, which must not replace a newer one, nor newer signatures of its URLs.
         is_erased: Whether the personal data was erased.
     """
     if is_same_request:
-        return RequestAction.RENEW if status is Status.ACCEPTED and not is_erased else RequestAction.ATTACH
+        is_renewable = status is Status.ACCEPTED and not is_erased
+        return RequestAction.RENEW if is_renewable and not has_called else RequestAction.ATTACH
     was_never_accepted = avatar_id is None and set(submission_states) <= {SubmissionState.NOT_CREATED}
     is_replaceable = status in REPLACEABLE_STATUSES and was_never_accepted and not is_erased
     return RequestAction.REPLACE if is_replaceable and not has_called else RequestAction.CONFLICT

@@ -52,6 +52,12 @@ class ReopeningWriter(TransitionWriter):
         and its retrain count remain.
 
         Args:
+    async def record_call(self, provisioning_id: str, owner: LeaseOwner, action: CallerAction) -> bool:
+        """Record that this flow run or command asked for this action; return whether it is the first time."""
+        return await self.database.write(
+            lambda connection: self._record_call(connection, provisioning_id, owner, action)
+        )
+
             provisioning: The provisioning as it was read.
             owner: The caller. The provisioning gets its flow run, or none.
             action: What the caller asked for.
