@@ -39,14 +39,17 @@ class RequestAction(StrEnum):
     CONFLICT = "conflict"
 
 
-def retrainable_statuses(submission_states: Collection[SubmissionState]) -> frozenset[Status]:
+def retrainable_statuses(
+    submission_states: Collection[SubmissionState], *, has_other_recordings: bool
+) -> frozenset[Status]:
     """Return the statuses from which `retrain` re-opens a provisioning with these submissions.
 
-    REJECTED is one of them if an earlier request was submitted: then no request can replace recordings that break
-    a rule.
+    Once a request was submitted, no other request can replace it. Therefore `retrain` also takes REJECTED, and with
+    other recordings a provisioning that waits in ACCEPTED for a submission with recordings that do not work.
     """
-    was_submitted = bool(set(submission_states) - {SubmissionState.NOT_CREATED})
-    return RETRAINABLE_STATUSES | {Status.REJECTED} if was_submitted else RETRAINABLE_STATUSES
+    if not set(submission_states) - {SubmissionState.NOT_CREATED}:
+        return RETRAINABLE_STATUSES
+    return RETRAINABLE_STATUSES | {Status.REJECTED} | ({Status.ACCEPTED} if has_other_recordings else set())
 
 
 def decide_request(

@@ -46,7 +46,7 @@ async def test_failed_lookup_sends_no_new_submission(
     harness: ProvisioningHarness, gateway: SimulatorGateway, waiting: Provisioning
 ) -> None:
     gateway.canned_responses[LIST] = [JSONResponse({}, 500)]
-    with pytest.raises(ArgilUnreachable, match="lookup of its avatar failed"):
+    with pytest.raises(ArgilUnreachable, match="lookup of an earlier avatar failed"):
         await run_to_completion(waiting, harness.owner, None, InlineExecution())
     assert await harness.states(waiting) == [SubmissionState.LOST]
 
