@@ -77,5 +77,22 @@ def test_missing_or_unknown_id_changes_nothing(capsys: pytest.CaptureFixture[str
     assert statuses(capsys) == before
 
 
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["cancel", "--status", "WRONG"], "WRONG"),
+        (["retry", "--status"], "requires an argument"),
+        (["retrain", "no-1"], "reason"),
+        (["retrain", "no-1", "no-2", "--reason", "x"], "no-2"),
+    ],
+)
+def test_usage_error_is_one_json_document(
+    capsys: pytest.CaptureFixture[str], args: list[str], expected: str
+) -> None:
+    code, document = run_json(capsys, *args)
+    assert (code, document["error"]["code"]) == (EXIT_USAGE, "request.invalid-arguments")
+    assert expected in document["error"]["message"]
+
+
 def test_status_without_provisionings_prints_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_json(capsys, "cancel", "--status", "TRAINING") == (EXIT_OK, [])
