@@ -51,10 +51,15 @@ async def find_earlier_avatar(
     candidates = [item for item in found if _is_candidate(item, provisioning, for_retrain=for_retrain)]
     kept = min(candidates, key=lambda item: _preference(item.avatar), default=None)
     for item in found:
-        if item is not kept and not item.is_recorded:
+        if item is kept:
+            continue
+        if not item.is_recorded:
             await report_duplicate(context, provisioning, owner, item.avatar)
-        if item is not kept and item.avatar.status == AvatarStatus.REFUSED:
+        if item.avatar.status == AvatarStatus.REFUSED:
             await quarantine_submission(context, provisioning, item.submission.id)
+        if for_retrain and item.avatar.status == AvatarStatus.TRAINING_FAILED and item.submission.avatar_id is None:
+            # So that no later lookup takes it for the outcome of the retrain.
+            await context.ledger.record_avatar(item.submission, item.avatar.id)
     return kept
 
 

@@ -115,7 +115,8 @@ async def _reconcile_provisioning(
                 is_new = avatar.id not in known_avatar_ids
                 is_current = submission.request_fingerprint == current.request_fingerprint
                 has_place = is_current and current.avatar_id is None
-                if has_place and is_waiting and await _replaces_submission(context, current, submission, avatar):
+                earlier = EarlierAvatar(submission, avatar, is_recorded=not is_new)
+                if is_waiting and has_place and earlier.replaces_submission(current):
                     current = await adopt_avatars(context, current, owner, {submission.id: submission}, [avatar])
                 elif has_place and is_new and records_avatar:
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
@@ -138,15 +139,6 @@ async def _reconcile_provisioning(
 def _is_result(avatar: Avatar, provisioning: Provisioning) -> bool:
     """Return whether the status of the provisioning follows that of this avatar."""
     return avatar.id == provisioning.avatar_id and provisioning.status is not Status.CANCELLED
-
-
-async def _replaces_submission(
-    context: AppContext, provisioning: Provisioning, submission: Submission, avatar: Avatar
-) -> bool:
-    """Return whether a waiting provisioning continues with this avatar, instead of another submission."""
-    duplicates = await context.ledger.list_duplicates(provisioning.id)
-    is_recorded = avatar.id in {submission.avatar_id, *(duplicate.avatar_id for duplicate in duplicates)}
-    return EarlierAvatar(submission, avatar, is_recorded).replaces_submission(provisioning)
 
 
 def _has_returned(avatar: Avatar, provisioning: Provisioning) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
@@ -101,12 +102,17 @@ class QuarantineRepository:
         ]
         existing = select(_columns.identity_sha256).where(_columns.provisioning_id == provisioning_id)
 
-        def add_once(connection: Connection) -> None:
+        def find_new(connection: Connection) -> list[dict[str, Any]]:
             known = set(connection.scalars(existing))
-            if new := [value for value in values if value["identity_sha256"] not in known]:
+            return [value for value in values if value["identity_sha256"] not in known]
+
+        def add_new(connection: Connection) -> None:
+            if new := find_new(connection):
                 connection.execute(insert(quarantine_table), new)
 
-        await self._database.write(add_once)
+        # Reconciliation finds the same refusals in each run: it must not write each time.
+        if await self._database.read(find_new):
+            await self._database.write(add_new)
 
     async def find_provisioning_for(self, recording: RecordingIdentity) -> str | None:
         """Return the id of the refused provisioning that quarantined this recording, or None."""

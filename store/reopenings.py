@@ -35,11 +35,13 @@ class EarlierAvatar(NamedTuple):
     def replaces_submission(self, provisioning: Provisioning) -> bool:
         """Return whether a provisioning in ACCEPTED continues with it, instead of another submission.
 
-        One on record failed or vanished before, and the list may show an earlier status. So it must be usable now,
-        or refused. One that was not known is the outcome of its submission in any status.
+        One that its submission has on record failed or vanished before, and the list may show an earlier status. So
+        it must be usable now, or refused. Any other is the outcome of its submission, also if it was reported as a
+        duplicate meanwhile, for example while the provisioning was REJECTED.
         """
+        is_known = self.submission.avatar_id == self.avatar.id
         has_another_outcome = self.avatar.status in {AvatarStatus.IDLE, AvatarStatus.REFUSED}
-        return self.is_of_request(provisioning) and (not self.is_recorded or has_another_outcome)
+        return self.is_of_request(provisioning) and (not is_known or has_another_outcome)
 
 
 class ReopeningWriter(TransitionWriter):
