@@ -134,7 +134,7 @@ async def test_locked_ledger_is_left_to_the_ledger(ledger: Ledger, path: Path, u
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "text"])
-def test_file_that_is_no_ledger_is_not_touched(path: Path, url: str, kind: str) -> None:
+def test_file_that_is_not_a_ledger_is_not_touched(path: Path, url: str, kind: str) -> None:
     if kind == "folder":
         path.mkdir()
     elif kind == "text":
