@@ -55,7 +55,7 @@ def list_provisionings(
     else:
         print_provisionings([provisioning for provisioning, _ in page])
     if len(listed) > limit:
-        options = [("--status", value) for value in status or ()]
+        options: list[tuple[str, str]] = [("--status", value) for value in status or ()]
         options += [(f"--{name}", value) for name, value in (("since", since), ("until", until)) if value]
         options += [("--limit", str(limit)), ("--after", page[-1][0].id)]
         print_status(f"next page: {shlex.join(['avatars', 'list', *chain.from_iterable(options)])}")

@@ -132,6 +132,7 @@ async def test_stored_time_with_a_zone_is_that_of_the_ledger(
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE provisionings SET updated_at = '2026-11-27 09:00:00+02:00'")
     listed = sqlite_listing.list_latest_page(url, LatestPage(10))
+    assert listed is not None
     assert listed == await as_listed(ledger, LatestPage(10))
     assert {item.updated_at.isoformat() for item, _ in listed} == {"2026-11-27T07:00:00+00:00"}
 
