@@ -42,8 +42,6 @@ _SHARE_PAGE_CODES = {
 # Cover art: a still picture that players show for the file.
 _ATTACHED_PICTURE = Disposition.attached_pic
 
-limit_ffmpeg_allocations()
-
 
 class ProbeResult(NamedTuple):
     """The facts about a video, the requests and bytes that reading them took, and the host's time."""
@@ -121,6 +119,7 @@ def _read_facts(file: RemoteFile) -> MediaFacts:
     # as much memory.
     end = first and min(first.end + MDAT_HEADER_BYTES, file.bytes_fetched)
     source = file if end is None else io.BytesIO(file.read(end))
+    limit_ffmpeg_allocations()
     try:
         with av.open(
             source,

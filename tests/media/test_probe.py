@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import io
 import resource
 import struct
@@ -11,12 +12,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
 import httpx
 import pytest
 from av.stream import Disposition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from media.ffmpeg_limits import MAX_ALLOCATION_BYTES
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import fragmented_duration
 from media.probe import MAX_FIRST_FRAME_BYTES, ProbeResult, probe
@@ -67,6 +70,14 @@ def rejection_code(data: bytes) -> str:
         probe_bytes(data)
     assert rejected.value.hint
     return rejected.value.rule_code
+
+
+def test_probe_limits_the_allocations_of_ffmpeg(samples: Path) -> None:
+    ffmpeg = ctypes.CDLL(av.error.__file__)
+    ffmpeg.av_max_alloc(ctypes.c_size_t(2**31 - 1))  # FFmpeg's default
+    ffmpeg.av_malloc.restype = ctypes.c_void_p
+    probe_bytes(ensure_sample("dataset-portrait.mp4", samples).read_bytes())
+    assert ffmpeg.av_malloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES + 1)) is None
 
 
 @pytest.mark.parametrize("name", ["dataset-portrait.mp4", "dataset-rotated.mp4"])
