@@ -112,6 +112,7 @@ WRITES = {
     ),
     *(
         "QuarantineRepository.add",
+        "QuarantineRepository.add_submitted",
         "QuarantineRepository.release",
         "SuspendedRunRepository.add",
         "SuspendedRunRepository.remove",
