@@ -39,7 +39,8 @@ from models.clock import Clock
 from models.errors import MediaNotInspected, MediaRejected
 from models.file_sharing import match_service
 from models.media_codes import MediaCode
-from models.media_rules import RULES, MediaFacts, MediaRole
+from models.media_facts import MediaFacts
+from models.media_rules import RULES, MediaRole
 
 # Larger first frames are not fetched and decoded.
 MAX_FIRST_FRAME_BYTES = 128 * 1024
