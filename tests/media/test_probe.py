@@ -18,8 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from media.mp4.boxes import find_layout
-from media.mp4.fragments import fragmented_duration
-from media.probe import MAX_FIRST_FRAME_BYTES, ProbeResult, probe
+from media.mp4.fragments import measure_fragments
+from media.mp4.tracks import read_index
+from media.probe import ProbeResult, probe
+from media.recording_facts import MAX_FIRST_FRAME_BYTES
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import MediaRejected
 from models.media_rules import RULES, MediaRole
@@ -298,7 +300,9 @@ class SparseTransport(httpx.BaseTransport):
 
 
 def test_distant_fragment_takes_no_memory() -> None:
-    data = encode_video(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov+default_base_moof", sound=0)
+    data = encode_video(
+        3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov+default_base_moof", sound=0
+    )
     moof = data.index(b"moof") - 4
     hole = 10**17
     free_box = struct.pack(">I4sQ", 1, b"free", hole + 16)
@@ -341,5 +345,6 @@ def test_tail_of_fragments_is_walked_few_times() -> None:
     many = data + struct.pack(">I4s", 8, b"moof") * 5000
     file = CountingFile(many)
     moov = find_layout(file, len(many)).moov
-    assert fragmented_duration(file, moov, len(many), 1) is None
+    index = measure_fragments(file, read_index(file, moov), moov, len(many))
+    assert [track.seconds for track in index.tracks] == [3.0]
     assert max(seeks.values()) < 50
