@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -84,10 +85,18 @@ def _inspect_video(
         first_fragment=track and track.first_fragment,
     )
     streams = [stream for stream in recording.inspect().videos if not stream.is_attached_picture]
-    stream = next((stream for stream in streams if track and stream.id == track.id), None)
+    stream = None if track is None else _stream_of(track, streams, index)
     if track is None or stream is None:
         return None, None
     return _verify_first_frame(recording, stream), track
+
+
+def _stream_of(track: Track, streams: Sequence[VideoStream], index: Index) -> VideoStream | None:
+    """Return FFmpeg's description of a track: by its place if both lists are complete, else by its id."""
+    tracks = index.of_medium(VIDEO)
+    if len(tracks) == len(streams):
+        return next(stream for other, stream in zip(tracks, streams, strict=True) if other is track)
+    return next((stream for stream in streams if stream.id == track.id), None)
 
 
 def _verify_first_frame(recording: FetchedRecording, stream: VideoStream) -> VideoStream:

@@ -22,12 +22,12 @@ def verify_positions(track: Track, moov: Box, size: int) -> None:
         MediaRejected: If one is not, or is in the index.
     """
     for sample in (track.samples.first, track.samples.middle, track.samples.last):
+        if sample is not None and moov.start <= sample.start < moov.end:
+            raise unreadable_error(f"the index has a frame at byte {sample.start:,}, which is in the index itself")
         if sample is not None and not 0 <= sample.start <= size - sample.size:
             raise truncated_error(
                 f"the index has a frame at byte {sample.start:,}, but the file has {size:,} bytes"
             )
-        if sample is not None and moov.start <= sample.start < moov.end:
-            raise unreadable_error(f"the index has a frame at byte {sample.start:,}, which is in the index itself")
 
 
 def verify_pictures(file: FetchedFile, video: Track, moov: Box) -> None:

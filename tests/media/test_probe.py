@@ -31,8 +31,8 @@ from models.errors import MediaNotInspected, MediaRejected
 from models.media_rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import HUGE_BYTES, SAMPLES, ensure_sample, make_video
-from tests.media.inspected_files import heavy_index
-from tests.media.sample_files import encode_video, overwrite, replace_box
+from tests.media.inspected_files import FRAMES_OF_HEAVY_TRACK, heavy_index
+from tests.media.sample_files import enable_tracks, encode_video, overwrite, replace_box
 
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
 TIMING_BOXES = {
@@ -119,9 +119,12 @@ def test_download_without_ranges_stops_at_the_limit(
 
 
 def with_first_frame_of(data: bytes, length: int) -> bytes:
-    """Return a video whose index claims `length` bytes for the first frame."""
-    entry = data.index(b"stsz") + 16
-    return data[:entry] + struct.pack(">I", length) + data[entry + 4 :] + bytes(length)
+    """Return a video of one chunk whose first frame has `length` bytes."""
+    entry, chunk = data.index(b"stsz") + 16, data.index(b"stco") + 12
+    (size,), (start,) = (struct.unpack_from(">I", data, offset) for offset in (entry, chunk))
+    end = start + size if start > entry else len(data)  # positions of an index at the end would change
+    longer = data[:entry] + struct.pack(">I", length) + data[entry + 4 :]
+    return longer[:end] + bytes(length - size) + longer[end:]
 
 
 def test_large_first_frame_is_not_fetched(samples: Path) -> None:
@@ -189,7 +192,8 @@ def test_probe_uses_the_longest_video_track(tmp_path: Path) -> None:
                 frame.pts, frame.time_base = second, Fraction(1)
                 output.mux(track.encode(frame))
             output.mux(track.encode(None))
-    facts = probe_bytes(path.read_bytes()).facts
+    assert probe_bytes(path.read_bytes()).facts.width == 640  # FFmpeg enables only the first track
+    facts = probe_bytes(enable_tracks(path.read_bytes())).facts
     assert facts.width == 320
     assert facts.duration_seconds == pytest.approx(12, abs=1)
 
@@ -361,8 +365,9 @@ def test_tail_of_fragments_is_walked_few_times() -> None:
 def test_recording_that_ffmpeg_cannot_finish_is_operational() -> None:
     url = "https://videos.test/v.mp4?X-Amz-Signature=CANARY"
     limits = InspectionLimits(cpu_seconds=0.02)
+    transport = FileTransport(heavy_index() + bytes(FRAMES_OF_HEAVY_TRACK))  # with the bytes of all frames
     with InspectorPool(size=1, limits=limits) as pool, pytest.raises(MediaNotInspected) as failed:
-        probe(url, DATASET, transport=FileTransport(heavy_index()), inspect=pool.inspect, sleep=lambda _: None)
+        probe(url, DATASET, transport=transport, inspect=pool.inspect, sleep=lambda _: None)
     assert str(failed.value) == (
         "https://videos.test/v.mp4?…: FFmpeg did not read it within 0.02 s of CPU time, in 2 attempts"
     )
