@@ -368,7 +368,6 @@ def test_recording_that_ffmpeg_cannot_finish_is_operational() -> None:
     transport = FileTransport(heavy_index() + bytes(FRAMES_OF_HEAVY_TRACK))  # with the bytes of all frames
     with InspectorPool(size=1, limits=limits) as pool, pytest.raises(MediaNotInspected) as failed:
         probe(url, DATASET, transport=transport, inspect=pool.inspect, sleep=lambda _: None)
-    assert str(failed.value) == (
-        "https://videos.test/v.mp4?…: FFmpeg did not read it within 0.02 s of CPU time, in 2 attempts"
-    )
+    assert str(failed.value).endswith("FFmpeg did not read it within 0.02 s of CPU time, in 2 attempts")
+    assert "CANARY" not in str(failed.value)
     assert "avatars resume ID" in failed.value.hint
