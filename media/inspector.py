@@ -13,7 +13,10 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
+import av.audio.stream
 import av.error
+import av.subtitles.stream  # PyAV would import it when it sees the first stream, and the memory may be used up then
+import av.video.stream
 from av.stream import Disposition
 
 from media.ffmpeg_limits import limit_ffmpeg_allocations
