@@ -13,10 +13,10 @@ import httpx
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.ffmpeg_limits import limit_ffmpeg_allocations
 from media.mp4.boxes import Box, Index, Track, find_layout, read_index, truncated_error, unreadable_error
 from media.mp4.fragments import first_fragment, fragmented_duration
-from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.remote_file import RemoteFile
 from models.clock import Clock
 from models.errors import MediaRejected
