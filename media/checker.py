@@ -18,14 +18,9 @@ from media.probe import probe
 from media.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from models.clock import Clock
 from models.errors import MediaRejected
-from models.media_rules import (
-    DEFAULT_MEDIA_POLICY,
-    MediaPolicy,
-    MediaReport,
-    MediaRole,
-    check_rules,
-    rejected_result,
-)
+from models.media_checks import check_rules
+from models.media_report import MediaReport, rejected_result
+from models.media_rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
 from models.presigned_urls import check_expiry
 from models.recording_secrets import protect_urls
 
