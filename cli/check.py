@@ -10,7 +10,9 @@ from cli.console import print_json, print_line, shown, stdout_console
 from cli.options import JsonFlag
 from media.checker import MediaChecker
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.media_rules import MediaFacts, MediaReport, MediaRole
+from models.media_facts import MediaFacts
+from models.media_report import MediaReport
+from models.media_rules import MediaRole
 from models.request import validate_recording_url
 from models.settings import Settings
 

@@ -12,20 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
+from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.name_resolution import NameResolution, Resolver
 from media.probe import probe
-from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from models.clock import Clock
 from models.errors import MediaRejected
-from models.media_rules import (
-    DEFAULT_MEDIA_POLICY,
-    MediaPolicy,
-    MediaReport,
-    MediaRole,
-    check_rules,
-    rejected_result,
-)
+from models.media_checks import check_rules
+from models.media_report import MediaReport, rejected_result
+from models.media_rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
 from models.presigned_urls import check_expiry
 from models.recording_secrets import protect_urls
 

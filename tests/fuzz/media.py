@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from media.mp4.boxes import find_layout, read_index
 from media.mp4.fragments import first_fragment, fragmented_duration
 from media.probe import probe
-from models.media_rules import MIB, MediaFacts, MediaRole, check_rules
+from models.media_checks import check_rules
+from models.media_facts import MediaFacts
+from models.media_rules import MIB, MediaRole
 from tests.fuzz.mutations import Mutation, mutated, mutations
 from tests.fuzz.recordings import KINDS, BoxMutation, changed, changes, samples
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors

@@ -298,7 +298,9 @@ class SparseTransport(httpx.BaseTransport):
 
 
 def test_distant_fragment_takes_no_memory() -> None:
-    data = encode_video(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov", sound=0)
+    data = encode_video(
+        3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov+default_base_moof", sound=0
+    )
     moof = data.index(b"moof") - 4
     hole = 10**17
     free_box = struct.pack(">I4sQ", 1, b"free", hole + 16)

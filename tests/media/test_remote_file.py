@@ -14,7 +14,7 @@ import av
 import httpx
 import pytest
 
-from media.range_client import FetchLimits
+from media.fetch_limits import FetchLimits
 from media.remote_file import READ_AHEAD_BYTES, RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import AvatarsError, MediaRejected, MediaUnreachable
@@ -462,9 +462,7 @@ def test_text_from_the_host_is_not_repeated() -> None:
     ("content_range", "length"),
     [
         (None, 65536),
-        ("bytes 0-65535/*", 65536),
         ("bytes 1-65536/300000", 65536),
-        ("bytes 0-65534/300000", 65535),
         ("bytes 0-65535/100", 65536),
         ("bytes 0-65535/9999999999999999999", 65536),
         ("bytes 0-65535/300000", 65535),

@@ -5,17 +5,11 @@ from typing import Any
 import pytest
 
 from models.errors import MediaRejected
+from models.media_checks import check_rules, violations
 from models.media_codes import MediaCode
-from models.media_rules import (
-    GIB,
-    MIB,
-    MediaFacts,
-    MediaReport,
-    MediaRole,
-    check_rules,
-    rejected_result,
-    violations,
-)
+from models.media_facts import MediaFacts
+from models.media_report import MediaReport, rejected_result
+from models.media_rules import GIB, MIB, MediaRole
 
 GOOD: dict[str, Any] = {
     "size_bytes": 200 * MIB,
