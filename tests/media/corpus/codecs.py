@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from tests.media.corpus.box_edits import edit_track
-from tests.media.corpus.recording import Recording
-from tests.media.corpus.sources import BOTH, H264, SOUND, VIDEO
+from tests.media.corpus.recording import Edit, Recording
+from tests.media.corpus.sources import AAC, BOTH, H264, SOUND, VIDEO
 
 FRAGMENTS = "-movflags frag_keyframe+empty_moov"
 QUIET_X265 = "-preset ultrafast -x265-params log-level=error:pools=1:frame-threads=1"
-AAC = "-c:a aac -b:a 32k"
 HD = "-f lavfi -i testsrc2=s=1920x1080:r=25:d=0.2 -f lavfi -i sine=d=0.2"
 PAL = "-f lavfi -i testsrc2=s=720x576:r=25:d=1 -f lavfi -i sine=r=48000:d=1"
 
 
-def h264(options: str, *, suffix: str = "mp4") -> str:
+def h264(options: str) -> str:
     return f"{BOTH} -c:v libx264 -preset ultrafast {options} {AAC}"
 
 
@@ -21,11 +20,16 @@ def picture(options: str, source: str = BOTH) -> str:
     return f"{source} -c:v {options} {AAC}"
 
 
+def uncommon(name: str, arguments: str, suffix: str = "mp4") -> Recording:
+    """Return a recording in a format that services commonly cannot read."""
+    return Recording(name, arguments, suffix, warnings=("uncommon-codec",))
+
+
 def sound(options: str) -> str:
     return f"{BOTH} {H264} -c:a {options}"
 
 
-def with_fourcc(old: bytes, new: bytes):
+def with_fourcc(old: bytes, new: bytes) -> Edit:
     return edit_track(b"vide", "mdia.minf.stbl.stsd", lambda body: body.replace(old, new, 1))
 
 
@@ -33,50 +37,50 @@ PICTURES = (
     Recording("H.264 baseline", h264("-profile:v baseline -pix_fmt yuv420p")),
     Recording("H.264 main", h264("-profile:v main -pix_fmt yuv420p -coder 1")),
     Recording("H.264 high", h264("-profile:v high -pix_fmt yuv420p -x264-params 8x8dct=1")),
-    Recording("H.264 high 10", h264("-pix_fmt yuv420p10le")),
-    Recording("H.264 4:2:2", h264("-pix_fmt yuv422p")),
-    Recording("H.264 10-bit 4:2:2", h264("-pix_fmt yuv422p10le")),
-    Recording("H.264 4:4:4", h264("-pix_fmt yuv444p")),
+    uncommon("H.264 high 10", h264("-pix_fmt yuv420p10le")),
+    uncommon("H.264 4:2:2", h264("-pix_fmt yuv422p")),
+    uncommon("H.264 10-bit 4:2:2", h264("-pix_fmt yuv422p10le")),
+    uncommon("H.264 4:4:4", h264("-pix_fmt yuv444p")),
     Recording("H.264 lossless", h264("-qp 0 -pix_fmt yuv420p")),
-    Recording("H.264 RGB", f"{BOTH} -c:v libx264rgb -preset ultrafast {AAC}"),
-    Recording("H.264 gray", h264("-pix_fmt gray")),
+    uncommon("H.264 RGB", f"{BOTH} -c:v libx264rgb -preset ultrafast {AAC}"),
+    uncommon("H.264 gray", h264("-pix_fmt gray")),
     Recording("H.264 interlaced", h264("-pix_fmt yuv420p -flags +ildct+ilme -x264-params tff=1")),
     Recording("H.264 in many slices", h264("-pix_fmt yuv420p -slices 8")),
     Recording("H.264 with intra refresh", h264("-pix_fmt yuv420p -intra-refresh 1")),
     Recording("H.264 avc3", "-i {talk} -c copy -tag:v avc3"),
-    Recording("H.264 in a mov, high 10", h264("-pix_fmt yuv420p10le"), "mov"),
+    uncommon("H.264 in a mov, high 10", h264("-pix_fmt yuv420p10le"), "mov"),
     Recording("H.265 hvc1", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv420p")),
     Recording("H.265 hev1", picture(f"libx265 {QUIET_X265} -tag:v hev1 -pix_fmt yuv420p")),
-    Recording("H.265 main 10", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv420p10le")),
-    Recording("H.265 10-bit 4:2:2", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv422p10le")),
-    Recording("H.265 12-bit 4:4:4", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv444p12le")),
+    uncommon("H.265 main 10", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv420p10le")),
+    uncommon("H.265 10-bit 4:2:2", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv422p10le")),
+    uncommon("H.265 12-bit 4:4:4", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv444p12le")),
     Recording("H.265 in a mov", picture(f"libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv420p"), "mov"),
     Recording(
         "H.265 in fragments",
         f"{picture(f'libx265 {QUIET_X265} -tag:v hvc1 -pix_fmt yuv420p -g 4')} {FRAGMENTS}",
     ),
-    Recording("AV1 of libaom", picture("libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p")),
-    Recording("AV1 of SVT", picture("libsvtav1 -preset 12 -pix_fmt yuv420p -svtav1-params lp=1")),
-    Recording("AV1 10-bit", picture("libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p10le")),
-    Recording(
+    uncommon("AV1 of libaom", picture("libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p")),
+    uncommon("AV1 of SVT", picture("libsvtav1 -preset 12 -pix_fmt yuv420p -svtav1-params lp=1")),
+    uncommon("AV1 10-bit", picture("libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p10le")),
+    uncommon(
         "AV1 in fragments",
         f"{picture('libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p -g 4')} {FRAGMENTS}",
     ),
-    Recording("VP9", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p")),
-    Recording("VP9 10-bit", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p10le")),
-    Recording("VP9 4:4:4", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv444p")),
-    Recording("MPEG-4 part 2", picture("mpeg4 -pix_fmt yuv420p")),
-    Recording("MPEG-4 part 2 with frames out of order", picture("mpeg4 -pix_fmt yuv420p -bf 2")),
-    Recording("Xvid", picture("libxvid -pix_fmt yuv420p")),
-    Recording("MPEG-2", picture("mpeg2video -pix_fmt yuv420p", PAL)),
-    Recording("MPEG-2 4:2:2 in a mov", picture("mpeg2video -pix_fmt yuv422p", PAL), "mov"),
-    Recording("MPEG-1", picture("mpeg1video -pix_fmt yuv420p", PAL)),
-    Recording("Motion JPEG", picture("mjpeg -pix_fmt yuvj420p")),
-    Recording("Motion JPEG in a mov", picture("mjpeg -pix_fmt yuvj422p"), "mov"),
-    Recording("JPEG 2000", picture("jpeg2000 -pix_fmt yuv420p")),
-    Recording("PNG", picture("png -pix_fmt rgb24"), "mov"),
+    uncommon("VP9", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p")),
+    uncommon("VP9 10-bit", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p10le")),
+    uncommon("VP9 4:4:4", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv444p")),
+    uncommon("MPEG-4 part 2", picture("mpeg4 -pix_fmt yuv420p")),
+    uncommon("MPEG-4 part 2 with frames out of order", picture("mpeg4 -pix_fmt yuv420p -bf 2")),
+    uncommon("Xvid", picture("libxvid -pix_fmt yuv420p")),
+    uncommon("MPEG-2", picture("mpeg2video -pix_fmt yuv420p", PAL)),
+    uncommon("MPEG-2 4:2:2 in a mov", picture("mpeg2video -pix_fmt yuv422p", PAL), "mov"),
+    uncommon("MPEG-1", picture("mpeg1video -pix_fmt yuv420p", PAL)),
+    uncommon("Motion JPEG", picture("mjpeg -pix_fmt yuvj420p")),
+    uncommon("Motion JPEG in a mov", picture("mjpeg -pix_fmt yuvj422p"), "mov"),
+    uncommon("JPEG 2000", picture("jpeg2000 -pix_fmt yuv420p")),
+    uncommon("PNG", picture("png -pix_fmt rgb24"), "mov"),
     *(
-        Recording(f"ProRes profile {profile}", picture(f"prores_ks -profile:v {profile} -pix_fmt {pixels}"), "mov")
+        uncommon(f"ProRes profile {profile}", picture(f"prores_ks -profile:v {profile} -pix_fmt {pixels}"), "mov")
         for profile, pixels in (
             ("proxy", "yuv422p10le"),
             ("lt", "yuv422p10le"),
@@ -86,10 +90,10 @@ PICTURES = (
             ("4444xq", "yuv444p10le"),
         )
     ),
-    Recording("ProRes interlaced", picture("prores_ks -pix_fmt yuv422p10le -flags +ildct", PAL), "mov"),
-    Recording("DNxHD", picture("dnxhd -b:v 120M -pix_fmt yuv422p", HD), "mov"),
+    uncommon("ProRes interlaced", picture("prores_ks -pix_fmt yuv422p10le -flags +ildct", PAL), "mov"),
+    uncommon("DNxHD", picture("dnxhd -b:v 120M -pix_fmt yuv422p", HD), "mov"),
     *(
-        Recording(f"DNxHR {profile}", picture(f"dnxhd -profile:v dnxhr_{profile} -pix_fmt {pixels}"), "mov")
+        uncommon(f"DNxHR {profile}", picture(f"dnxhd -profile:v dnxhr_{profile} -pix_fmt {pixels}"), "mov")
         for profile, pixels in (
             ("lb", "yuv422p"),
             ("hq", "yuv422p"),
@@ -97,25 +101,25 @@ PICTURES = (
             ("444", "yuv444p10le"),
         )
     ),
-    Recording("DNxHR in an mp4", picture("dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p")),
-    Recording("CineForm", picture("cfhd -pix_fmt yuv422p10le"), "mov"),
-    Recording("CineForm RGB", picture("cfhd -pix_fmt gbrp12le"), "mov"),
-    Recording("HAP", picture("hap -format hap"), "mov"),
-    Recording("HAP with alpha", picture("hap -format hap_alpha"), "mov"),
-    Recording("HAP Q", picture("hap -format hap_q"), "mov"),
-    Recording("QuickTime animation", picture("qtrle -pix_fmt rgb24"), "mov"),
-    Recording("QuickTime graphics", picture("smc -pix_fmt pal8"), "mov"),
-    Recording("QuickTime video", picture("rpza -pix_fmt rgb555le"), "mov"),
-    Recording("Sorenson video", picture("svq1 -pix_fmt yuv410p"), "mov"),
-    Recording("Cinepak", f"-f lavfi -i testsrc2=s=64x48:r=2:d=2 {SOUND} -c:v cinepak -shortest {AAC}", "mov"),
-    Recording("H.263", f"-f lavfi -i testsrc2=s=352x288:r=10:d=2 -f lavfi -i sine=d=2 -c:v h263 {AAC}", "mov"),
-    Recording("DV", picture("dvvideo -pix_fmt yuv420p", PAL), "mov"),
-    Recording("uncompressed 4:2:2", picture("rawvideo -pix_fmt uyvy422"), "mov"),
-    Recording("uncompressed RGB", picture("rawvideo -pix_fmt rgb24"), "mov"),
-    Recording("uncompressed 10-bit", picture("v210"), "mov"),
-    Recording("uncompressed 10-bit RGB", picture("r210"), "mov"),
-    Recording("Ut Video", picture("utvideo -pix_fmt yuv420p"), "mov"),
-    Recording("FFV1", picture("ffv1 -pix_fmt yuv420p"), "mov"),
+    uncommon("DNxHR in an mp4", picture("dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p")),
+    uncommon("CineForm", picture("cfhd -pix_fmt yuv422p10le"), "mov"),
+    uncommon("CineForm RGB", picture("cfhd -pix_fmt gbrp12le"), "mov"),
+    uncommon("HAP", picture("hap -format hap"), "mov"),
+    uncommon("HAP with alpha", picture("hap -format hap_alpha"), "mov"),
+    uncommon("HAP Q", picture("hap -format hap_q"), "mov"),
+    uncommon("QuickTime animation", picture("qtrle -pix_fmt rgb24"), "mov"),
+    uncommon("QuickTime graphics", picture("smc -pix_fmt pal8"), "mov"),
+    uncommon("QuickTime video", picture("rpza -pix_fmt rgb555le"), "mov"),
+    uncommon("Sorenson video", picture("svq1 -pix_fmt yuv410p"), "mov"),
+    uncommon("Cinepak", f"-f lavfi -i testsrc2=s=64x48:r=2:d=2 {SOUND} -c:v cinepak -shortest {AAC}", "mov"),
+    uncommon("H.263", f"-f lavfi -i testsrc2=s=352x288:r=10:d=2 -f lavfi -i sine=d=2 -c:v h263 {AAC}", "mov"),
+    uncommon("DV", picture("dvvideo -pix_fmt yuv420p", PAL), "mov"),
+    uncommon("uncompressed 4:2:2", picture("rawvideo -pix_fmt uyvy422"), "mov"),
+    uncommon("uncompressed RGB", picture("rawvideo -pix_fmt rgb24"), "mov"),
+    uncommon("uncompressed 10-bit", picture("v210"), "mov"),
+    uncommon("uncompressed 10-bit RGB", picture("r210"), "mov"),
+    uncommon("Ut Video", picture("utvideo -pix_fmt yuv420p"), "mov"),
+    uncommon("FFV1", picture("ffv1 -pix_fmt yuv420p"), "mov"),
     Recording(
         "codec without a name", "-i {talk} -c copy", edit=with_fourcc(b"avc1", b"zzzz"), reasons=("unknown-codec",)
     ),

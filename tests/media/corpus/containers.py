@@ -17,6 +17,11 @@ def without_file_type(data: bytes) -> bytes:
     return data.replace(b"ftyp", b"free", 1)
 
 
+def only_3gp(data: bytes) -> bytes:
+    """Remove the compatible brands of MP4."""
+    return data.replace(b"isomiso2avc1", b"3gp63gp53gp4", 1)
+
+
 def with_last_length_zero(data: bytes) -> bytes:
     """Give the last box the length 0, which stands for the rest of the file."""
     *_, (_, start, _, _) = boxes(data)
@@ -50,9 +55,11 @@ RECORDINGS = (
     Recording("consent mov", COPY, "mov"),
     # Brands
     Recording("m4v", f"{COPY} -f ipod", "m4v"),
-    Recording("ismv", COPY, "ismv"),
-    Recording("3gp", f"{COPY} -f 3gp", "3gp", reasons=("wrong-container",)),
-    Recording("3g2", f"{COPY} -f 3g2", "3g2", reasons=("wrong-container",)),
+    Recording("ismv", COPY, "ismv", reasons=("wrong-container",)),
+    # ffmpeg declares that these are MP4 files, too.
+    Recording("3gp", f"{COPY} -f 3gp", "3gp"),
+    Recording("3g2", f"{COPY} -f 3g2", "3g2"),
+    Recording("3gp only", f"{COPY} -f 3gp", "3gp", edit=only_3gp, reasons=("wrong-container",)),
     Recording("f4v", f"{COPY} -f f4v", "f4v"),
     Recording("psp", f"{COPY} -f psp"),
     Recording("brand mp42", f"{COPY} -brand mp42"),

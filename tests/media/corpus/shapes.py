@@ -13,6 +13,8 @@ COPY = "-i {talk} -c copy"
 HEVC10 = "-c:v libx265 -preset ultrafast -x265-params log-level=error:pools=1:frame-threads=1 -pix_fmt yuv420p10le"
 BT2020 = "-color_primaries bt2020 -colorspace bt2020nc"
 
+UNUSUAL = ("unusual-resolution",)
+
 
 def sized(size: str, options: str = H264, *, seconds: int = 12, rate: str = "2") -> str:
     """Return the arguments for a recording of this size."""
@@ -38,21 +40,25 @@ RECORDINGS = (
     Recording("dataset of 1920x1080", dataset("1920x1080"), role=DATASET),
     Recording("dataset of 3840x2160", dataset("3840x2160"), role=DATASET),
     Recording("dataset of 2160x3840", dataset("2160x3840"), role=DATASET),
-    Recording("dataset of 1278x720", dataset("1278x720"), role=DATASET),
-    Recording("dataset of 1280x718", dataset("1280x718"), role=DATASET),
-    Recording("dataset of 1080x1080", dataset("1080x1080"), role=DATASET),
-    Recording("dataset of 720x960", dataset("720x960"), role=DATASET),
-    Recording("dataset of 4096x2160", dataset("4096x2160"), role=DATASET),
-    Recording("dataset of 640x360", dataset("640x360"), role=DATASET),
-    Recording("dataset of 854x480", dataset("854x480"), role=DATASET),
-    Recording("dataset of 5120x2880", dataset("5120x2880"), role=DATASET),
+    Recording("dataset of 1278x720", dataset("1278x720"), role=DATASET, warnings=UNUSUAL),
+    Recording("dataset of 1280x718", dataset("1280x718"), role=DATASET, warnings=UNUSUAL),
+    Recording("dataset of 1080x1080", dataset("1080x1080"), role=DATASET, warnings=UNUSUAL),
+    Recording("dataset of 720x960", dataset("720x960"), role=DATASET, warnings=UNUSUAL),
+    Recording("dataset of 4096x2160", dataset("4096x2160"), role=DATASET, warnings=UNUSUAL),
+    Recording("dataset of 640x360", dataset("640x360"), role=DATASET, reasons=("resolution-too-low",)),
+    Recording("dataset of 854x480", dataset("854x480"), role=DATASET, reasons=("resolution-too-low",)),
+    Recording("dataset of 5120x2880", dataset("5120x2880"), role=DATASET, reasons=("resolution-too-high",)),
     Recording("dataset of 960x720 at 4:3", dataset("960x720", f"-vf setsar=4/3 {H264}"), role=DATASET),
     Recording("dataset of 1440x1080 at 4:3", dataset("1440x1080", f"-vf setsar=4/3 {H264}"), role=DATASET),
     # Odd sizes
     Recording("2x2", sized("2x2")),
     Recording("16x16", sized("16x16")),
     Recording("322x182", sized("322x182")),
-    Recording("321x181, 4:4:4", sized("321x181", "-c:v libx264 -preset ultrafast -pix_fmt yuv444p")),
+    Recording(
+        "321x181, 4:4:4",
+        sized("321x181", "-c:v libx264 -preset ultrafast -pix_fmt yuv444p"),
+        warnings=("uncommon-codec",),
+    ),
     Recording("1918x1078", sized("1918x1078")),
     Recording("1920x8", sized("1920x8")),
     Recording("8x1920", sized("8x1920")),
@@ -66,7 +72,11 @@ RECORDINGS = (
     Recording(
         "pixel aspect and a quarter turn", sized("320x180", f"-vf setsar=4/3 {H264}"), edit=with_matrix(0, 1, -1, 0)
     ),
-    Recording("pixel aspect of H.265", sized("320x180", f"-vf setsar=4/3 {HEVC10} -tag:v hvc1")),
+    Recording(
+        "pixel aspect of H.265",
+        sized("320x180", f"-vf setsar=4/3 {HEVC10} -tag:v hvc1"),
+        warnings=("uncommon-codec",),
+    ),
     # Rotations
     Recording("turned by 90", COPY, edit=with_matrix(0, 1, -1, 0)),
     Recording("turned by 180", COPY, edit=with_matrix(-1, 0, 0, -1)),
@@ -102,14 +112,32 @@ RECORDINGS = (
     ),
     Recording("full range", sized("320x180", "-c:v libx264 -preset ultrafast -pix_fmt yuvj420p -color_range pc")),
     Recording("sRGB transfer", sized("320x180", f"{H264} -color_trc iec61966-2-1")),
-    Recording("HLG", sized("320x180", f"{HEVC10} -tag:v hvc1 -color_trc arib-std-b67 {BT2020}")),
-    Recording("PQ", sized("320x180", f"{HEVC10} -tag:v hvc1 -color_trc smpte2084 {BT2020}")),
-    Recording("HLG in H.264", sized("320x180", f"{H264} -color_trc arib-std-b67 {BT2020}")),
-    Recording("HLG in a mov", sized("320x180", f"{HEVC10} -tag:v hvc1 -color_trc arib-std-b67 {BT2020}"), "mov"),
+    Recording(
+        "HLG",
+        sized("320x180", f"{HEVC10} -tag:v hvc1 -color_trc arib-std-b67 {BT2020}"),
+        warnings=("uncommon-codec",),
+    ),
+    Recording(
+        "PQ", sized("320x180", f"{HEVC10} -tag:v hvc1 -color_trc smpte2084 {BT2020}"), warnings=("uncommon-codec",)
+    ),
+    Recording(
+        "HLG in H.264", sized("320x180", f"{H264} -color_trc arib-std-b67 {BT2020}"), warnings=("uncommon-codec",)
+    ),
+    Recording(
+        "HLG in a mov",
+        sized("320x180", f"{HEVC10} -tag:v hvc1 -color_trc arib-std-b67 {BT2020}"),
+        "mov",
+        warnings=("uncommon-codec",),
+    ),
     Recording(
         "PQ in ProRes",
         sized("320x180", f"-c:v prores_ks -color_trc smpte2084 {BT2020} -movflags write_colr"),
         "mov",
+        warnings=("uncommon-codec",),
     ),
-    Recording("color box of another transfer", f"{COPY} -color_trc arib-std-b67 {BT2020} -movflags write_colr"),
+    Recording(
+        "color box of another transfer",
+        f"{COPY} -color_trc arib-std-b67 {BT2020} -movflags write_colr",
+        warnings=("uncommon-codec",),
+    ),
 )

@@ -85,10 +85,12 @@ RECORDINGS = (
     Recording("cut without edit lists", "-ss 5 -i {talk} -c copy -use_editlist 0"),
     Recording("timestamps from an hour", f"{COPY} -output_ts_offset 3600"),
     # Edit lists of other tools
-    Recording("edit to 8 seconds", COPY, edit=edited((8_000, 0))),
-    Recording("edit from second 2", COPY, edit=edited((10_000, 2 * 16_384))),
-    Recording("64-bit edit list", COPY, edit=with_wide_edits),
-    Recording("two edits", COPY, edit=edited((3_000, 0), (4_000, 6 * 16_384))),
+    Recording("edit to 8 seconds", COPY, edit=edited((8_000, 0)), warnings=("audio-longer-than-video",)),
+    Recording("edit from second 2", COPY, edit=edited((10_000, 2 * 16_384)), warnings=("audio-longer-than-video",)),
+    Recording("64-bit edit list", COPY, edit=with_wide_edits, warnings=("audio-longer-than-video",)),
+    Recording(
+        "two edits", COPY, edit=edited((3_000, 0), (4_000, 6 * 16_384)), warnings=("audio-longer-than-video",)
+    ),
     Recording("edits in reverse order", COPY, edit=edited((4_000, 8 * 16_384), (8_000, 0))),
     Recording("edit list that repeats", COPY, edit=edited((12_000, 0), (12_000, 0))),
     Recording("empty edit first", COPY, edit=edited((4_000, -1), (12_000, 0))),

@@ -30,7 +30,7 @@ def without_samples(handler: bytes) -> Edit:
 
 RECORDINGS = (
     # Several video tracks
-    Recording("second track disabled by its disposition", f"{TWO} -disposition:v:1 0", role=DATASET),
+    Recording("second track disabled by its disposition", f"{TWO} -disposition:v:1 0"),
     Recording(
         "a minute with a second track longer, small and disabled",
         "-t 60 -i {film} -f lavfi -i testsrc2=s=320x180:r=2:d=70 -map 0:v -map 0:a -map 1:v -c:v:0 copy -c:a copy"
