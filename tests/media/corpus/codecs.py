@@ -101,7 +101,6 @@ PICTURES = (
             ("444", "yuv444p10le"),
         )
     ),
-    uncommon("DNxHR in an mp4", picture("dnxhd -profile:v dnxhr_sq -pix_fmt yuv422p")),
     uncommon("CineForm", picture("cfhd -pix_fmt yuv422p10le"), "mov"),
     uncommon("CineForm RGB", picture("cfhd -pix_fmt gbrp12le"), "mov"),
     uncommon("HAP", picture("hap -format hap"), "mov"),

@@ -26,7 +26,6 @@ class Recording:
         warnings: The codes of all expected warnings.
         facts: Facts that must differ from those of ffprobe, keyed by the fields of MediaFacts.
         because: Why they differ, in one sentence.
-        is_unreadable: Whether the check states no facts about the file, so that none are compared.
     """
 
     name: str
@@ -38,4 +37,3 @@ class Recording:
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
     because: str = ""
-    is_unreadable: bool = False
