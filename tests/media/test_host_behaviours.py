@@ -17,7 +17,8 @@ from media.checker import MediaChecker
 from media.fetch_limits import FetchLimits
 from media.manifest_loader import fetch_manifest
 from models.errors import MediaUnreachable
-from models.media_rules import MIB, MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MIB, MediaRole
 from simulator.host_behaviour import HostBehaviour
 from simulator.media_host import MediaHost
 from tests.media.sample_files import encode_video
