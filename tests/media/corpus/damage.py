@@ -166,13 +166,14 @@ FILLED = (
     Recording(
         "noise in all picture data", FAST, edit=fill_media(0, 1, noise=True), role=DATASET, reasons=("unreadable",)
     ),
-    Recording("zeros in the middle", FAST, edit=fill_media(0.4, 0.6), role=DATASET),
+    Recording("zeros in the middle", FAST, edit=fill_media(0.4, 0.6), role=DATASET, reasons=("truncated",)),
     Recording(
         "zeros in the index",
         FAST,
         edit=lambda data: fill_index(data, noise=False),
         role=DATASET,
-        reasons=("unreadable",),
+        reasons=("no-video-stream",),
+        warnings=("no-audio",),
     ),
     Recording(
         "noise in the index",
@@ -180,6 +181,7 @@ FILLED = (
         edit=lambda data: fill_index(data, noise=True),
         role=DATASET,
         reasons=("no-video-stream",),
+        warnings=("no-audio",),
     ),
 )
 
@@ -203,10 +205,29 @@ TABLES = (
         "picture track without samples",
         TALK,
         edit=edit_track(b"vide", "mdia.minf.stbl.stsz", overwrite(8, bytes(4))),
+        reasons=("unknown-duration",),
+        facts={"duration_seconds": None},
+        because="A player shows nothing of a track without samples; ffprobe repeats its header.",
     ),
-    Recording("no sample table", TALK, edit=edit_track(b"vide", "mdia.minf.stbl", lambda _: b"")),
-    Recording("no sample description", TALK, edit=edit_track(b"vide", "mdia.minf.stbl.stsd", lambda _: None)),
-    Recording("no decoder configuration", TALK, edit=lambda data: data.replace(b"avcC", b"free")),
+    Recording(
+        "no sample table",
+        TALK,
+        edit=edit_track(b"vide", "mdia.minf.stbl", lambda _: b""),
+        reasons=("unknown-codec", "unknown-duration"),
+        facts={"width": 320, "height": 180, "duration_seconds": None, "frame_rate": None},
+        because="A player shows nothing of a track without samples; ffprobe repeats its header.",
+    ),
+    Recording(
+        "no sample description",
+        TALK,
+        edit=edit_track(b"vide", "mdia.minf.stbl.stsd", lambda _: None),
+        reasons=("unknown-codec",),
+        facts={"width": 320, "height": 180},
+        because="The header of the track states the size; ffprobe asks the missing description.",
+    ),
+    Recording(
+        "no decoder configuration", TALK, edit=lambda data: data.replace(b"avcC", b"free"), reasons=("unreadable",)
+    ),
     Recording("picture track removed", TALK, edit=without_track(b"vide"), reasons=("no-video-stream",)),
     Recording("sound track removed", TALK, edit=without_track(b"soun"), reasons=("no-audio",)),
 )
@@ -217,14 +238,7 @@ TRANSFERS = (
         FAST,
         edit=lambda data: data.replace(b"\n", b"\r\n"),
         role=DATASET,
-        reasons=("unreadable",),
-    ),
-    Recording(
-        "high bits removed",
-        FAST,
-        edit=lambda data: bytes(byte & 0x7F for byte in data[:200_000]),
-        role=DATASET,
-        reasons=("unreadable",),
+        reasons=("truncated",),
     ),
     Recording("base64", TALK, edit=base64.b64encode, reasons=("not-a-video",)),
     Recording("gzip", TALK, edit=lambda data: gzip.compress(data, 1), reasons=("not-a-video",)),

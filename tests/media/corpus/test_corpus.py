@@ -18,8 +18,8 @@ from tests.media.corpus.reference import COMPARED
 
 PARTS = (containers, fragments, timing, shapes, codecs, tracks, damage, other_files)
 RECORDINGS: list[Recording] = [recording for part in PARTS for recording in part.RECORDINGS]
-# The movie's time scale rounds durations to milliseconds. ffprobe estimates a rate from the first few frames.
-TOLERANCES = {"duration_seconds": 0.01, "frame_rate": 0.05}
+# The movie's time scale rounds durations to milliseconds, and ffprobe estimates the frame rate of fragments.
+TOLERANCE = 0.01
 
 
 def marked(recording: Recording) -> object:
@@ -29,9 +29,9 @@ def marked(recording: Recording) -> object:
     return pytest.param(recording, id=recording.name, marks=marks)
 
 
-def approximately(name: str, value: object) -> object:
-    """Return the value of a fact, with the tolerance of its name."""
-    return pytest.approx(value, rel=TOLERANCES[name]) if isinstance(value, float) else value
+def approximately(value: object) -> object:
+    """Return the value of a fact, with a tolerance if it is a float."""
+    return pytest.approx(value, rel=TOLERANCE) if isinstance(value, float) else value
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ async def test_recording_gives_its_codes_and_the_facts_of_ffprobe(
     if report.facts is not None:
         ours = report.facts.model_dump(include=set(COMPARED))
         expected = {**dict.fromkeys(COMPARED), **reference, **recording.facts}
-        assert ours == {name: approximately(name, value) for name, value in expected.items()}
+        assert ours == {name: approximately(value) for name, value in expected.items()}
 
 
 def test_corpus_has_many_recordings_with_unique_names() -> None:
