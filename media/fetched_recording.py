@@ -37,11 +37,12 @@ class FetchedRecording:
         self._moov = moov
         self._first_fragment = first_fragment
         self._ranges = [(0, READ_AHEAD_BYTES), *_index_ranges(file, moov)]
-        # FFmpeg sees only one fragment, since the next table may be fetched in part.
+        # FFmpeg sees only one fragment, since the next table may be fetched in part, and no byte of
+        # its pictures: it refuses an AV1 file of which it reads a part of a picture.
         last = first_fragment or moov
-        self._size = last.end + BOX_HEADER_BYTES if is_fragmented else file.size
+        self._size = last.end if is_fragmented else file.size
         if first_fragment is not None:
-            self._ranges.append((last.start, last.end + BOX_HEADER_BYTES))
+            self._ranges.append((last.start, last.end))
 
     def add(self, start: int, end: int) -> None:
         """Fetch these bytes, too."""

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import httpx
 
+from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.inspection import Inspect
 from media.inspector_pool import inspect_in_child
-from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.recording_facts import read_facts
 from media.remote_file import RemoteFile
 from models.clock import Clock
@@ -25,6 +25,7 @@ from models.media_rules import RULES, MediaRole
 _SHARE_PAGE_CODES = {
     MediaCode.NOT_A_VIDEO,
     MediaCode.WRONG_CONTAINER,
+    MediaCode.COMPRESSED_TRANSFER,
     MediaCode.FORBIDDEN,
     MediaCode.NOT_FOUND,
     MediaCode.HTTP_CLIENT_ERROR,

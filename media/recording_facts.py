@@ -126,7 +126,7 @@ def _video_facts(stream: VideoStream, track: Track) -> dict[str, Any]:
         "width": width,
         "height": height,
         "duration_seconds": track.seconds,
-        "frame_rate": stream.frame_rate or track.frame_rate,
+        "frame_rate": track.frame_rate or stream.frame_rate,
     }
 
 

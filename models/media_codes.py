@@ -16,6 +16,7 @@ class MediaCode(StrEnum):
     BAD_SIGNATURE = "bad-signature"
     BAD_URL = "bad-url"
     COLD_STORAGE = "cold-storage"
+    COMPRESSED_TRANSFER = "compressed-transfer"
     DURATION_TOO_LONG = "duration-too-long"
     DURATION_TOO_SHORT = "duration-too-short"
     EMPTY_FILE = "empty-file"

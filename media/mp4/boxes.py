@@ -11,6 +11,8 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
+from media.file_kinds import KIND_BYTES, missing_index_error, require_first_box, require_video_brand
+from media.file_signatures import EXPORT_HINT
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_rules import MIB
@@ -23,18 +25,7 @@ MAX_BOXES = 1000
 
 _HEADER = struct.Struct(">I4s")
 _LONG_HEADER = struct.Struct(">I4sQ")
-_VALID_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"}
 _MP4_BRANDS = (b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"MSNV")
-_OTHER_CONTAINER_MAGIC = (
-    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
-    (b"RIFF", "AVI"),
-    (b"OggS", "Ogg"),
-    (b"FLV", "Flash video"),
-    (b"\x30\x26\xb2\x75", "Windows Media"),
-    (b"\x00\x00\x01\xba", "MPEG program stream"),
-    (b"G@", "MPEG transport stream"),
-)
-_EXPORT_HINT = "export it as MP4 (H.264)"
 
 
 class SeekableBytes(Protocol):
@@ -71,24 +62,23 @@ def find_layout(file: SeekableBytes, size: int) -> FileLayout:
             too large.
     """
     file.seek(0)
-    head = file.read(64)
-    if head[4:8] not in _VALID_FIRST_BOXES:
-        raise _wrong_container_error(head)
+    require_first_box(file.read(KIND_BYTES))
     container = "mov"  # files without an ftyp box are old QuickTime files
+    brands: list[bytes] = []
+    kinds: set[bytes] = set()
     for box in iter_boxes(file, 0, size):
         if box.end > size:
             raise truncated_error(f"the last {box.end - size:,} bytes are missing")
+        kinds.add(box.kind)
         if box.kind == b"ftyp":
-            container = _container_of_brands(read_body(file, box, 1024))
+            brands = _parse_brands(read_body(file, box, 1024))
+            require_video_brand(brands[0])
+            container = _container_of_brands(brands)
         elif box.kind == b"moov":
             if box.end - box.start > MAX_INDEX_BYTES:
                 raise unreadable_error(f"the index claims {box.end - box.start:,} bytes")
             return FileLayout(container, box)
-    raise MediaRejected(
-        MediaCode.MISSING_MOOV,
-        "the file has no index (moov box), so no player can open it",
-        hint=f"{_EXPORT_HINT} again: the recording was not finished",
-    )
+    raise missing_index_error(brands, kinds)
 
 
 def iter_boxes(file: SeekableBytes, start: int, end: int) -> Iterator[Box]:
@@ -143,9 +133,13 @@ def child_bodies(file: SeekableBytes, parent: Box, kinds: Collection[bytes]) -> 
     return bodies
 
 
-def _container_of_brands(ftyp: bytes) -> str:
-    major, others = ftyp[:4], ftyp[8:]
-    brands = [major, *(others[offset : offset + 4] for offset in range(0, len(others), 4))]
+def _parse_brands(ftyp: bytes) -> list[bytes]:
+    """Return the major brand, then the others."""
+    return [ftyp[:4], *(ftyp[offset : offset + 4] for offset in range(8, len(ftyp), 4))]
+
+
+def _container_of_brands(brands: list[bytes]) -> str:
+    major = brands[0]
     if major == b"qt  ":
         return "mov"
     if any(brand.startswith(_MP4_BRANDS) for brand in brands):
@@ -153,24 +147,9 @@ def _container_of_brands(ftyp: bytes) -> str:
     return "mov" if b"qt  " in brands else major.decode("ascii", "replace").strip()
 
 
-def _wrong_container_error(head: bytes) -> MediaRejected:
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{", b"["):
-        return MediaRejected(
-            MediaCode.NOT_A_VIDEO,
-            "the file is a web page or an error message, not a video",
-            hint="use the direct download URL of the file, not the page that shows it",
-        )
-    container = next(
-        (name for magic, name in _OTHER_CONTAINER_MAGIC if head.startswith(magic)), "in another format"
-    )
-    return MediaRejected(
-        MediaCode.WRONG_CONTAINER, f"the file is {container}, neither MP4 nor MOV", hint=_EXPORT_HINT
-    )
-
-
 def unreadable_error(message: str) -> MediaRejected:
     """Return the error for a damaged MP4 or MOV file."""
-    return MediaRejected(MediaCode.UNREADABLE, message, hint=f"{_EXPORT_HINT} again")
+    return MediaRejected(MediaCode.UNREADABLE, message, hint=f"{EXPORT_HINT} again")
 
 
 def truncated_error(message: str) -> MediaRejected:

@@ -135,10 +135,12 @@ def read_index(file: SeekableBytes, moov: Box) -> Index:
     """Read the tracks in the index.
 
     Raises:
-        MediaRejected: If a length, a track id or a table is invalid.
+        MediaRejected: If the index is compressed, or a length, a track id or a table is invalid.
     """
     movie = _parse_mvhd(child_bodies(file, moov, {b"mvhd"}).get(b"mvhd", b""))
     boxes = list(iter_children(file, moov))
+    if any(box.kind == b"cmov" for box in boxes):
+        raise unreadable_error("the index is compressed, as in old QuickTime movies")
     extensions = [box for box in boxes if box.kind == b"mvex"]
     tracks = tuple(_read_track(file, box, movie) for box in boxes if box.kind == b"trak")
     has_drm = any(box.kind == b"pssh" for box in boxes)

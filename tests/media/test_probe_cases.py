@@ -398,8 +398,8 @@ CASES = [
     Case("Matroska", lambda: encode_video(container="matroska"), ("wrong-container",)),
     Case("AVI", lambda: encode_video(container="avi", codec="mpeg4", sound=0), ("wrong-container",)),
     Case("MPEG transport stream", lambda: encode_video(container="mpegts"), ("wrong-container",)),
-    Case("JPEG picture", lambda: b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(5000), ("wrong-container",)),
-    Case("playlist", lambda: b"#EXTM3U\nhttps://videos.test/secret.ts\n", ("wrong-container",)),
+    Case("JPEG picture", lambda: b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(5000), ("not-a-video",)),
+    Case("playlist", lambda: b"#EXTM3U\nhttps://videos.test/secret.ts\n", ("not-a-video",)),
     Case("web page", lambda: b"\n<!DOCTYPE html><html></html>", ("not-a-video",)),
     Case(
         "error of an object store",
