@@ -169,7 +169,7 @@ def _decode(stream: FfmpegVideoStream, data: bytes, options: dict[str, str]) -> 
         frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
     except av.InvalidDataError:
         return FirstFrame.INVALID
-    except av.FFmpegError:
+    except (av.FFmpegError, MemoryError):
         return FirstFrame.UNSUPPORTED
     return FirstFrame.DECODED if frames else FirstFrame.NO_PICTURE
 

@@ -19,6 +19,9 @@ from media.inspector_messages import OUT_OF_MEMORY_EXIT_CODE, InspectionLimits, 
 from models.child_environment import INSPECTOR, python_command
 from models.media_rules import MIB
 
+EXIT_SECONDS = 5.0
+"""A process that closed its pipe is about to end; its exit code tells why."""
+
 _INSPECTION = TypeAdapter(Inspection)
 
 
@@ -41,7 +44,7 @@ class InspectorChild:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                bufsize=0,  # a fork closes the pipe, and nobody must write a buffer to its number later
+                bufsize=0,  # a fork closes the pipe; a buffer could be written to its number later
                 env={**INSPECTOR.select(os.environ), "PYTHONPATH": _import_path()},
                 cwd="/",
                 start_new_session=True,  # Ctrl-C reaches only the parent
@@ -77,6 +80,8 @@ class InspectorChild:
         finally:
             backstop.cancel()
         if answer is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(EXIT_SECONDS)
             self.kill()
             raise InspectionFailed(self._cause_of_end())
         try:

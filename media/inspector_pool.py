@@ -18,7 +18,7 @@ from media.inspector_messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits
 
 MAX_CHILDREN = 4
 """Reading an index takes a few milliseconds, its download longer: the 8 concurrent checks can take turns."""
-MAX_JOBS_PER_CHILD = 500
+JOBS_PER_CHILD = 500
 """Bounds what FFmpeg may leak. A start takes about 0.15 s of CPU."""
 IDLE_SECONDS = 10.0
 """An idle child process takes 35 MB, and a process may wait hours for trainings."""
@@ -34,6 +34,7 @@ class InspectorPool:
     Args:
         limits: The limits of each job.
         size: The maximum number of child processes.
+        jobs_per_child: The number of jobs after which one is replaced.
         idle_seconds: The time until an idle one is ended.
     """
 
@@ -42,10 +43,12 @@ class InspectorPool:
         *,
         limits: InspectionLimits = DEFAULT_INSPECTION_LIMITS,
         size: int | None = None,
+        jobs_per_child: int = JOBS_PER_CHILD,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._limits = limits
         self._size = size or min(os.cpu_count() or 1, MAX_CHILDREN)
+        self._jobs_per_child = jobs_per_child
         self._idle_seconds = idle_seconds
         self._start_empty()
         reference = weakref.WeakMethod(self._abandon)
@@ -133,7 +136,7 @@ class InspectorPool:
 
     def _give_back(self, child: InspectorChild) -> None:
         with self._lock:
-            is_kept = not self._is_closed and child.jobs < MAX_JOBS_PER_CHILD
+            is_kept = not self._is_closed and child.jobs < self._jobs_per_child
             if is_kept:
                 self._idle.append(child)
                 child.start_idle_timer(self._idle_seconds, functools.partial(self._end_if_idle, child))

@@ -7,6 +7,7 @@ Usage: `python -m media.inspector_process CPU_SECONDS WALL_SECONDS MEMORY_BYTES`
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -38,7 +39,11 @@ def main(cpu_seconds: float, wall_seconds: float, memory_bytes: int) -> None:
 
 
 def _inspect(job: Job) -> Inspection:
-    return inspect(job.available, job.stream)
+    try:
+        return inspect(job.available, job.stream)
+    except MemoryError:
+        # The same result as if FFmpeg itself gets no memory: the limit is the same for each attempt.
+        return Inspection(error=os.strerror(errno.ENOMEM))
 
 
 def _limit_process(memory_bytes: int) -> None:
