@@ -51,6 +51,7 @@ _SKIPPED_BOXES = {b"mdat", b"free", b"skip", b"wide"}
 _SHARE_PAGE_CODES = {
     MediaCode.NOT_A_VIDEO,
     MediaCode.WRONG_CONTAINER,
+    MediaCode.COMPRESSED_TRANSFER,
     MediaCode.FORBIDDEN,
     MediaCode.NOT_FOUND,
     MediaCode.HTTP_CLIENT_ERROR,

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from media.checker import MediaChecker
-from media.fetch_limits import FetchLimits
+from media.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from media.manifest_loader import fetch_manifest
 from models.errors import MediaUnreachable
-from models.media_rules import MIB, MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MIB, MediaRole
 from simulator.host_behaviour import HostBehaviour
 from simulator.media_host import MediaHost
 from tests.media.sample_files import encode_video
@@ -50,10 +51,14 @@ def videos(session_media_host: MediaHost, samples: Path) -> None:
 def check(media_host: MediaHost, trusting: ssl.SSLContext) -> Iterator[Check]:
     """Check a video from a host with the given behaviour, and read all of it for its digest."""
 
-    def run(behaviour: HostBehaviour, name: str = NAME, **options: FetchLimits) -> MediaReport:
+    def run(behaviour: HostBehaviour, name: str = NAME, limits: FetchLimits = DEFAULT_LIMITS) -> MediaReport:
         media_host.behaviours["b"] = behaviour
         with MediaChecker(
-            allowed_hosts={"127.0.0.1"}, sha256_of={CONSENT}, ssl_context=trusting, sleep=sleeps.append, **options
+            allowed_hosts={"127.0.0.1"},
+            sha256_of={CONSENT},
+            ssl_context=trusting,
+            sleep=sleeps.append,
+            limits=limits,
         ) as checker:
             return checker._check_blocking(f"{media_host.url(f'behaviour/b/{name}')}?sig=CANARY", CONSENT)
 

@@ -480,6 +480,15 @@ def test_invalid_content_range_is_unreachable(content_range: str | None, length:
     assert_no_secret(unreachable.value)
 
 
+def test_host_that_never_states_the_size_is_unreachable() -> None:
+    head = httpx.Response(206, headers={"content-range": "bytes 0-65535/*"}, stream=Body([DATA[:65536]]))
+    host = ScriptedHost(head, lambda _: httpx.Response(206, headers=head.headers, stream=Body([DATA[:65536]])))
+    with pytest.raises(MediaUnreachable, match="does not state the size"):
+        open_remote(host)
+    assert ["range" in request.headers for request in host.requests] == [True, False, False, False]
+    assert all(body.closed for body in host.bodies)
+
+
 def test_body_beyond_its_range_is_not_read() -> None:
     sent = 0
 
