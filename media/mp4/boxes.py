@@ -1,4 +1,4 @@
-"""Walks the boxes of an MP4 or MOV file: its container, the position of its index, and its track headers.
+"""Walks the boxes of an MP4 or MOV file: its container, and the position of its index.
 
 A box is a length (4 bytes, plus 8 bytes if it is 1; 0 means "to the end"), a kind (4 bytes) and a
 body, which may contain boxes. The index (`moov`) is before or after the picture data (`mdat`),
@@ -8,7 +8,7 @@ which is skipped.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
 from media.file_kinds import KIND_BYTES, missing_index_error, require_first_box, require_video_brand
@@ -54,21 +54,6 @@ class FileLayout(NamedTuple):
     moov: Box
 
 
-class Track(NamedTuple):
-    """A track header: the display size in pixels, and whether it is rotated by 90 or 270 degrees."""
-
-    width: int
-    height: int
-    is_rotated: bool
-
-
-class Index(NamedTuple):
-    """Facts that FFmpeg does not expose: tracks by id, and whether fragments outside the index continue it."""
-
-    tracks: dict[int, Track]
-    is_fragmented: bool
-
-
 def find_layout(file: SeekableBytes, size: int) -> FileLayout:
     """Walk the top level of a file of `size` bytes up to its index.
 
@@ -94,27 +79,6 @@ def find_layout(file: SeekableBytes, size: int) -> FileLayout:
                 raise unreadable_error(f"the index claims {box.end - box.start:,} bytes")
             return FileLayout(container, box)
     raise missing_index_error(brands, kinds)
-
-
-def read_index(file: SeekableBytes, moov: Box) -> Index:
-    """Read the track headers in the index.
-
-    Raises:
-        MediaRejected: If a length or a track id is invalid.
-    """
-    tracks: dict[int, Track] = {}
-    is_fragmented = has_invalid_id = False
-    for box in iter_boxes(file, moov.body, moov.end):
-        is_fragmented = is_fragmented or box.kind == b"mvex"
-        if box.kind == b"trak":
-            children = iter_boxes(file, box.body, min(box.end, moov.end))
-            headers = dict(_parse_tkhd(read_body(file, child, 256)) for child in children if child.kind == b"tkhd")
-            has_invalid_id = has_invalid_id or min(headers, default=0) <= 0
-            tracks.update(headers)
-    if is_fragmented and has_invalid_id:
-        # FFmpeg would count to a billion at each run of frames.
-        raise unreadable_error("a track has no valid id")
-    return Index(tracks, is_fragmented)
 
 
 def iter_boxes(file: SeekableBytes, start: int, end: int) -> Iterator[Box]:
@@ -150,6 +114,25 @@ def read_body(file: SeekableBytes, box: Box, limit: int) -> bytes:
     return file.read(min(box.end - box.body, limit))
 
 
+def iter_children(file: SeekableBytes, parent: Box) -> Iterator[Box]:
+    """Yield the boxes in a box. They are cut off at its end.
+
+    Raises:
+        MediaRejected: If a length is invalid, or there are more than MAX_BOXES boxes.
+    """
+    for box in iter_boxes(file, parent.body, parent.end):
+        yield box._replace(end=min(box.end, parent.end))
+
+
+def child_bodies(file: SeekableBytes, parent: Box, kinds: Collection[bytes]) -> dict[bytes, bytes]:
+    """Return the body of the first box of each of these kinds in a box."""
+    bodies: dict[bytes, bytes] = {}
+    for box in iter_children(file, parent):
+        if box.kind in kinds and box.kind not in bodies:
+            bodies[box.kind] = read_body(file, box, MAX_INDEX_BYTES)
+    return bodies
+
+
 def _parse_brands(ftyp: bytes) -> list[bytes]:
     """Return the major brand, then the others."""
     return [ftyp[:4], *(ftyp[offset : offset + 4] for offset in range(8, len(ftyp), 4))]
@@ -162,17 +145,6 @@ def _container_of_brands(brands: list[bytes]) -> str:
     if any(brand.startswith(_MP4_BRANDS) for brand in brands):
         return "mp4"
     return "mov" if b"qt  " in brands else major.decode("ascii", "replace").strip()
-
-
-def _parse_tkhd(tkhd: bytes) -> tuple[int, Track]:
-    """Parse a track header: version and flags, two times, the id, …, a 3x3 matrix, width and height (16.16)."""
-    is_wide = tkhd[:1] == b"\x01"
-    if len(tkhd) < (96 if is_wide else 84):
-        raise unreadable_error("a track header is too short")
-    (track_id,) = struct.unpack_from(">i", tkhd, 20 if is_wide else 12)  # signed, as in FFmpeg
-    matrix = struct.unpack_from(">9i2I", tkhd, 52 if is_wide else 40)
-    (a, b), width, height = matrix[:2], matrix[9] >> 16, matrix[10] >> 16
-    return track_id, Track(width, height, is_rotated=abs(b) > abs(a))
 
 
 def unreadable_error(message: str) -> MediaRejected:

@@ -41,6 +41,9 @@ def assert_plausible(facts: MediaFacts) -> bool:
     passes = [role for role in MediaRole if _is_accepted(check_rules(facts, role))]
     for role in passes:
         assert facts.video_codec is not None, f"{role}: a recording without a picture passes"
+        assert facts.duration_seconds, f"{role}: a recording of no duration passes"
+        assert facts.width, f"{role}: a picture of no width passes"
+        assert facts.height, f"{role}: a picture of no height passes"
     return bool(passes)
 
 

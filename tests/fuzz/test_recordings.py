@@ -159,12 +159,14 @@ def test_plausible_facts_tell_whether_a_rule_passes() -> None:
 @pytest.mark.parametrize(
     "fact",
     [
+        {"duration_seconds": 0.0},
         {"duration_seconds": math.inf},
         {"duration_seconds": math.nan},
         {"duration_seconds": -1.0},
         {"frame_rate": math.inf},
         {"size_bytes": 0},
         {"width": -64},
+        {"height": 0},
     ],
 )
 def test_implausible_fact_fails(fact: dict[str, Any]) -> None:

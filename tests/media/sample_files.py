@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -31,18 +33,20 @@ def encode_video(
     sound: int = 1,
     keyframes: int = 250,
     step: int = 1,
+    sound_first: bool = False,
 ) -> bytes:
     """Encode a grey video with one frame per `step` seconds and `sound` silent audio tracks."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v")
         options = {"movflags": movflags} if movflags else {}
         with av.open(str(path), "w", format=container, options=options) as output:
+            tracks = _add_sound(output, sound if sound_first else 0)
             video = output.add_stream(codec, rate=1, options={"preset": "ultrafast", "g": str(keyframes)})
             assert isinstance(video, VideoStream)
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
             if rotation:
                 video.set_display_rotation(rotation)
-            tracks = [output.add_stream("aac", rate=8000, layout="mono") for _ in range(sound)]
+            tracks = tracks or _add_sound(output, sound)
             packets: list[Any] = []
             frame = av.VideoFrame(width, height, "yuv420p")
             for plane in frame.planes:
@@ -61,6 +65,10 @@ def encode_video(
                     output.mux(track.encode(silence))
                 output.mux(track.encode(None))
         return path.read_bytes()
+
+
+def _add_sound(output: OutputContainer, count: int) -> list[AudioStream]:
+    return [output.add_stream("aac", rate=8000, layout="mono") for _ in range(count)]
 
 
 @functools.cache
@@ -163,6 +171,35 @@ def with_edits(data: bytes, edits: Sequence[tuple[int, int]]) -> bytes:
     edts = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
     without_edits = replace_box(data, "moov.trak.edts", lambda _: None)
     return replace_box(without_edits, "moov.trak", lambda body: body + edts)
+
+
+def enable_tracks(data: bytes, *, enabled: bool = True) -> bytes:
+    """Set the flag of every track that tells players to show it."""
+    return replace_box(data, "moov.trak.tkhd", overwrite(3, bytes([3 if enabled else 2])), every=True)
+
+
+def with_pixel_aspect(data: bytes, horizontal: int, vertical: int) -> bytes:
+    """State the width and the height of a pixel in the index of a file with one track."""
+    pasp = struct.pack(">I4sII", 16, b"pasp", horizontal, vertical)
+
+    def add(stsd: bytes) -> bytes:
+        (length,) = struct.unpack_from(">I", stsd, 8)
+        return stsd[:8] + struct.pack(">I", length + 16) + stsd[12:] + pasp
+
+    return replace_box(data, "moov.trak.mdia.minf.stbl.stsd", add)
+
+
+def zeroed(data: bytes, start: float, end: float = 1.0) -> bytes:
+    """Fill a part of the picture data with zeros, as an upload that lost it does."""
+    body, stop = next((body, stop) for kind, _, body, stop in boxes(data) if kind == b"mdat")
+    first, last = (body + int(part * (stop - body)) for part in (start, end))
+    return data[:first] + bytes(last - first) + data[last:]
+
+
+def pad_fragments(data: bytes, extra_bytes: int) -> bytes:
+    """Put an empty box behind the pictures of each fragment. Positions must be relative to the fragments."""
+    padding = struct.pack(">I4s", 8 + extra_bytes, b"free") + bytes(extra_bytes)
+    return b"".join(data[start:end] + (padding if kind == b"mdat" else b"") for kind, start, _, end in boxes(data))
 
 
 def shift_timestamps(data: bytes, ticks: int) -> bytes:

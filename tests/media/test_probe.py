@@ -22,8 +22,10 @@ from media.inspector import inspect
 from media.inspector_messages import InspectionLimits
 from media.inspector_pool import InspectorPool, inspect_in_child
 from media.mp4.boxes import find_layout
-from media.mp4.fragments import fragmented_duration
-from media.probe import MAX_FIRST_FRAME_BYTES, ProbeResult, probe
+from media.mp4.fragments import measure_fragments
+from media.mp4.tracks import read_index
+from media.probe import ProbeResult, probe
+from media.recording_facts import MAX_FIRST_FRAME_BYTES
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import MediaNotInspected, MediaRejected
 from models.media_rules import RULES, MediaRole
@@ -351,7 +353,8 @@ def test_tail_of_fragments_is_walked_few_times() -> None:
     many = data + struct.pack(">I4s", 8, b"moof") * 5000
     file = CountingFile(many)
     moov = find_layout(file, len(many)).moov
-    assert fragmented_duration(file, moov, len(many), 1) is None
+    index = measure_fragments(file, read_index(file, moov), moov, len(many))
+    assert [track.seconds for track in index.tracks] == [3.0]
     assert max(seeks.values()) < 50
 
 
