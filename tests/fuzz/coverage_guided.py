@@ -58,8 +58,8 @@ def _draw_change(rng: random.Random) -> Change:
             first, last = rng.randrange(MILLION), rng.randrange(MILLION)
             return RangeChange(rng.choice(RANGE_OPERATIONS), first, last, is_in_pictures=rng.random() < 0.5)
         case _:
-            numbers = (rng.randrange(100) for _ in range(4))
-            return FieldChange(*numbers, value, is_relative=rng.random() < 0.5)
+            kind, box, field, entry = (rng.randrange(100) for _ in range(4))
+            return FieldChange(kind, box, field, entry, value, is_relative=rng.random() < 0.5)
 
 
 def main() -> None:

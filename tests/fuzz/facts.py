@@ -91,12 +91,14 @@ def lost_frames(sample: int, change: RangeChange) -> list[ByteRange]:
 
 
 def _open(data: bytes) -> InputContainer:
-    return av.open(io.BytesIO(data), format="mov", metadata_errors="replace")
+    return av.open(io.BytesIO(data), "r", format="mov", metadata_errors="replace")
 
 
 @functools.cache
 def video_frames(sample: int) -> list[ByteRange]:
     """Return the frames of the first picture track of a sample, in the order of their bytes."""
-    with av.open(io.BytesIO(samples()[sample]), format="mov", metadata_errors="replace") as container:
+    with _open(samples()[sample]) as container:
         packets = container.demux(container.streams.video[0])
-        return sorted(ByteRange(packet.pos, packet.pos + packet.size) for packet in packets if packet.size)
+        return sorted(
+            ByteRange(packet.pos, packet.pos + packet.size) for packet in packets if packet.pos is not None
+        )

@@ -112,7 +112,8 @@ class FieldChange(NamedTuple):
         if end > box.end:
             return data
         old = int.from_bytes(data[start:end]) if self.is_relative else 0
-        return data[:start] + ((old + self.value) % 256**field.size).to_bytes(field.size) + data[end:]
+        limit = 1 << 8 * field.size
+        return data[:start] + ((old + self.value) % limit).to_bytes(field.size) + data[end:]
 
 
 class RangeChange(NamedTuple):

@@ -169,6 +169,7 @@ def _add_video(output: Any, codec: Codec) -> VideoStream:
 
 def _encode_video(video: VideoStream) -> list[Any]:
     packets: list[Any] = []
+    assert video.pix_fmt is not None
     frame = av.VideoFrame(video.width, video.height, video.pix_fmt)
     for number in range(FRAMES):
         for plane in frame.planes:
