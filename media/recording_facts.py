@@ -140,5 +140,7 @@ def displayed_size(stream: VideoStream, track: Track) -> tuple[int, int]:
     width, height = stream.width or track.width, stream.height or track.height
     # FFmpeg also derives the ratio from the size in the header, unless a box states it.
     if stream.sample_aspect_ratio is not None and max(track.width, track.height) <= MAX_HEADER_PIXELS:
-        width = round(width * Fraction(*stream.sample_aspect_ratio))
+        scaled = round(width * Fraction(*stream.sample_aspect_ratio))
+        # A damaged ratio would make any width of it.
+        width = scaled if 0 < scaled <= MAX_HEADER_PIXELS else width
     return (height, width) if track.is_rotated else (width, height)

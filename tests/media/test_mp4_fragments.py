@@ -201,6 +201,8 @@ def test_edits_shift_the_start_of_fragments_only() -> None:
         moov(VIDEO) + second(1, 0) + second(1, 1000)[:200] + bytes(9000),
         moov(VIDEO) + second(1, 0) + bytes(100_000),
         moov(VIDEO) + second(1, 0, payload=200 * KIB) * 20 + bytes(9_000),
+        moov(VIDEO) + second(1, 0) * 2 + bytes(len(second(1, 0))) + mfra(1, (1000, 100)),
+        moov(VIDEO) + second(1, 0, payload=200 * KIB) * 2 + bytes(len(second(1, 0))) + mfra(1, (1000, 100)),
         moov(VIDEO) + sidx(len(second(1, 0)), len(second(1, 0))) + second(1, 0),
     ],
 )

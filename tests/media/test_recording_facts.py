@@ -44,6 +44,8 @@ def track(width: int = 0, height: int = 0, *, is_rotated: bool = False) -> Track
         ((1280, 720), None, (1280, 720), True, (720, 1280)),
         ((0, 0), None, (640, 480), False, (640, 480)),
         ((1280, 720), (9, 16), (MAX_HEADER_PIXELS + 1, 720), False, (1280, 720)),
+        ((1280, 720), (1, 2**31), (1280, 720), False, (1280, 720)),
+        ((1280, 720), (2**31, 1), (1280, 720), True, (720, 1280)),
     ],
 )
 def test_displayed_size_follows_pixel_aspect_and_rotation(
