@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import functools
+import math
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,10 @@ from av.video.stream import VideoStream
 
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf", b"edts", b"mfra"}
 INDEX = {b"moov", b"moof", b"sidx", b"mfra"}
+
+# A quiet tone of 250 Hz for 1024 samples at 8 kHz, which hold 32 periods. Digital silence would cause a warning.
+TONE = array.array("f", [0.03 * math.sin(2 * math.pi * sample / 32) for sample in range(1024)]).tobytes()
+TONE_BIT_RATE = 8000
 
 
 @functools.cache
@@ -32,7 +38,7 @@ def encode_video(
     keyframes: int = 250,
     step: int = 1,
 ) -> bytes:
-    """Encode a grey video with one frame per `step` seconds and `sound` silent audio tracks."""
+    """Encode a grey video with one frame per `step` seconds and `sound` audio tracks of a tone."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v")
         options = {"movflags": movflags} if movflags else {}
@@ -43,6 +49,8 @@ def encode_video(
             if rotation:
                 video.set_display_rotation(rotation)
             tracks = [output.add_stream("aac", rate=8000, layout="mono") for _ in range(sound)]
+            for track in tracks:
+                track.bit_rate = TONE_BIT_RATE
             packets: list[Any] = []
             frame = av.VideoFrame(width, height, "yuv420p")
             for plane in frame.planes:
@@ -55,10 +63,10 @@ def encode_video(
                 output.mux(packet)
             for track in tracks:
                 for start in range(0, seconds * 8000, 1024):
-                    silence = av.AudioFrame("fltp", "mono", 1024)
-                    silence.planes[0].update(bytes(4096))
-                    silence.sample_rate, silence.pts, silence.time_base = 8000, start, Fraction(1, 8000)
-                    output.mux(track.encode(silence))
+                    tone = av.AudioFrame("fltp", "mono", 1024)
+                    tone.planes[0].update(TONE)
+                    tone.sample_rate, tone.pts, tone.time_base = 8000, start, Fraction(1, 8000)
+                    output.mux(track.encode(tone))
                 output.mux(track.encode(None))
         return path.read_bytes()
 

@@ -107,11 +107,12 @@ CASES = [
     ),
     Case("an audiobook", lambda: audio_only(container="ipod"), ("no-video-stream",)),
     # Codecs
-    Case("MPEG-4 part 2", lambda: encode_video(codec="mpeg4")),
+    Case("MPEG-4 part 2", lambda: encode_video(codec="mpeg4"), (), ("uncommon-codec",)),
     Case("H.265", lambda: encode_video(codec="libx265", step=5)),
     Case(
         "an unknown codec",
         lambda: encode_video().replace(b"avc1\0\0", b"zzzz\0\0").replace(b"avcC", b"zzzC"),
+        ("unknown-codec",),
     ),
     # Durations
     Case("one minute", silent(60), (), ("no-audio",)),
@@ -139,12 +140,19 @@ CASES = [
     Case("edit list beyond the end", lambda: with_edits(encode_video(), [(75_000, 2**31 - 1)])),
     # Resolutions
     Case("720p", silent(), (), ("no-audio",)),
-    Case("two pixels under 720p", silent(width=1278), ("resolution-too-low",), ("no-audio",)),
-    Case("two pixels under 720p, portrait", silent(width=720, height=1278), ("resolution-too-low",), ("no-audio",)),
-    Case("a square", silent(width=1000, height=1000), ("resolution-too-low",), ("no-audio",)),
+    Case("two pixels under 720p", silent(width=1278), (), ("unusual-resolution", "no-audio")),
+    Case("two pixels under 720p, portrait", silent(width=720, height=1278), (), ("unusual-resolution", "no-audio")),
+    Case("a square", silent(width=1000, height=1000), (), ("unusual-resolution", "no-audio")),
     Case("4K", silent(width=3840, height=2160, step=25), (), ("no-audio",)),
     Case("4K, portrait", silent(width=2160, height=3840, step=25), (), ("no-audio",)),
-    Case("DCI 4K", silent(width=4096, height=2160, step=25), ("resolution-too-high",), ("no-audio",)),
+    Case("DCI 4K", silent(width=4096, height=2160, step=25), (), ("unusual-resolution", "no-audio")),
+    Case(
+        "two pixels under 720p on both sides",
+        silent(width=1278, height=718),
+        ("resolution-too-low",),
+        ("no-audio",),
+    ),
+    Case("long and narrow", silent(width=1280, height=400), ("resolution-too-low",), ("no-audio",)),
     Case("small consent", lambda: encode_video(12, width=320, height=240), role=CONSENT),
     Case(
         "track header without a size",
@@ -187,7 +195,7 @@ CASES = [
     Case(
         "index without fragments",
         lambda: (data := fragmented(movflags=FRAGMENTS_WITHOUT_INDEX)())[: data.index(b"moof") - 4],
-        ("duration-too-short",),
+        ("unknown-duration",),
     ),
     Case(
         "fragments cut off in picture data",
@@ -216,7 +224,7 @@ CASES = [
     # Broken
     Case("first frame of zeros", without_first_frame, ("unreadable",)),
     Case("first frame of zeros in a fragment", lambda: without_first_frame(FRAGMENTS), ("unreadable",)),
-    Case("cut off after the index", lambda: encode_video(movflags="faststart")[:-200], ("truncated",)),
+    Case("cut off after the index", lambda: encode_video(sound=0, movflags="faststart")[:-200], ("truncated",)),
     Case("cut off before the index", lambda: (data := encode_video())[: data.index(b"moov") - 100], ("truncated",)),
     Case("cut off in the index", cut_in_index, ("truncated",)),
     Case("cut off in the first box", lambda: encode_video()[:20], ("truncated",)),
