@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from models.errors import MediaRejected
+from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_rules import MediaRole
 from models.reason import Reason
+
+
+class RuleRow(NamedTuple):
+    """A `RuleResult` without the role in its code."""
+
+    code: MediaCode
+    expected: str
+    actual: str
+    passed: bool
+    hint: str
+    enforced: bool = True
 
 
 class RuleResult(BaseModel):
@@ -27,6 +40,11 @@ class RuleResult(BaseModel):
     passed: bool
     hint: str
     enforced: bool = True
+
+    @classmethod
+    def from_row(cls, row: RuleRow, role: MediaRole) -> RuleResult:
+        """Return the result of a rule for the recording of a role."""
+        return cls.model_validate(row._asdict() | {"code": f"{role}.{row.code}"})
 
 
 class MediaReport(BaseModel):

@@ -6,12 +6,15 @@ interpretations, the wider one applies here: a video is rejected only if it brea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from models.resolution import RESOLUTION_4K, RESOLUTION_720P, ResolutionLimit
 
 CONTAINERS = ("mp4", "mov")
 
@@ -21,6 +24,17 @@ MIB = 1024**2
 
 # Containers round a track to whole frames and audio packets, and a player displays 59.5 s as 1:00.
 DURATION_TOLERANCE_SECONDS = 0.5
+
+# A shorter duration rounds to 0.00 seconds: the file states none. One frame at 120 per second is longer.
+MIN_MEASURED_SECONDS = 0.005
+
+# Recorders stop both tracks within a second of each other. A tenth is a rounding error in a recording of minutes.
+AUDIO_EXCESS_SECONDS = 1.0
+AUDIO_EXCESS_RATIO = 0.1
+
+# Measured with FFmpeg 5.1. Digital silence: AAC 300 to 2,300 (mono and stereo, up to 48 kHz), Opus 1,200,
+# FLAC 1,200, ALAC 3,000. Speech at the lowest bit rates, even 70 dB attenuated: Opus 3,600, AAC 8,200.
+SILENCE_BITS_PER_SECOND = 3200
 
 Enforcement = Literal["strict", "warn", "off"]
 """The effect of a violation: a rejection, a warning, or none."""
@@ -52,19 +66,13 @@ class MediaPolicy(BaseModel):
 DEFAULT_MEDIA_POLICY = MediaPolicy()
 
 
-class PixelBounds(BaseModel):
-    """Bounds of the long and the short side in pixels, independent of the orientation."""
-
-    model_config = ConfigDict(frozen=True)
-
-    min_long: int
-    min_short: int
-    max_long: int
-    max_short: int
+def is_measured(seconds: float) -> bool:
+    """Return whether a duration is one: neither zero, as displayed, nor negative, infinite or NaN."""
+    return MIN_MEASURED_SECONDS <= seconds < math.inf
 
 
 class MediaRules(BaseModel):
-    """Argil's rules for one role; None if Argil has no such rule."""
+    """Argil's rules for one role; None if Argil has no such rule. `resolution` is the minimum and the maximum."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,7 +80,15 @@ class MediaRules(BaseModel):
     max_size_text: str
     min_seconds: int | None = None
     max_seconds: int
-    pixels: PixelBounds | None = None
+    resolution: tuple[ResolutionLimit, ResolutionLimit] | None = None
+
+    def is_too_long(self, seconds: float) -> bool:
+        """Return whether a duration breaks the rule, also with the tolerance."""
+        return seconds > self.max_seconds + DURATION_TOLERANCE_SECONDS
+
+    def is_too_short(self, seconds: float) -> bool:
+        """Return whether a duration breaks the rule, also with the tolerance."""
+        return self.min_seconds is not None and seconds < self.min_seconds - DURATION_TOLERANCE_SECONDS
 
 
 RULES: Mapping[MediaRole, MediaRules] = MappingProxyType(
@@ -82,7 +98,7 @@ RULES: Mapping[MediaRole, MediaRules] = MappingProxyType(
             max_size_text="1.5 GB",
             min_seconds=60,
             max_seconds=300,
-            pixels=PixelBounds(min_long=1280, min_short=720, max_long=3840, max_short=2160),
+            resolution=(RESOLUTION_720P, RESOLUTION_4K),
         ),
         MediaRole.CONSENT: MediaRules(max_bytes=100 * MIB, max_size_text="100 MB", max_seconds=30),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import functools
+import math
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,10 @@ from av.video.stream import VideoStream
 
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf", b"edts", b"mfra"}
 INDEX = {b"moov", b"moof", b"sidx", b"mfra"}
+
+# A quiet tone of 250 Hz for 1024 samples at 8 kHz, which hold 32 periods. Digital silence would cause a warning.
+TONE = array.array("f", [0.03 * math.sin(2 * math.pi * sample / 32) for sample in range(1024)]).tobytes()
+TONE_BIT_RATE = 8000
 
 
 @functools.cache
@@ -35,7 +41,7 @@ def encode_video(
     step: int = 1,
     sound_first: bool = False,
 ) -> bytes:
-    """Encode a grey video with one frame per `step` seconds and `sound` silent audio tracks."""
+    """Encode a grey video with one frame per `step` seconds and `sound` audio tracks of a tone."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v")
         options = {"movflags": movflags} if movflags else {}
@@ -58,26 +64,33 @@ def encode_video(
                 packet.duration = int(step / packet.time_base)
                 output.mux(packet)
             for track in tracks:
-                for start in range(0, seconds * 8000, 1024):
-                    silence = av.AudioFrame("fltp", "mono", 1024)
-                    silence.planes[0].update(bytes(4096))
-                    silence.sample_rate, silence.pts, silence.time_base = 8000, start, Fraction(1, 8000)
-                    output.mux(track.encode(silence))
-                output.mux(track.encode(None))
+                _mux_tone(output, track, seconds)
         return path.read_bytes()
 
 
 def _add_sound(output: OutputContainer, count: int) -> list[AudioStream]:
-    return [output.add_stream("aac", rate=8000, layout="mono") for _ in range(count)]
+    tracks = [output.add_stream("aac", rate=8000, layout="mono") for _ in range(count)]
+    for track in tracks:
+        track.bit_rate = TONE_BIT_RATE
+    return tracks
+
+
+def _mux_tone(output: OutputContainer, track: AudioStream, seconds: int) -> None:
+    for start in range(0, seconds * 8000, 1024):
+        tone = av.AudioFrame("fltp", "mono", 1024)
+        tone.planes[0].update(TONE)
+        tone.sample_rate, tone.pts, tone.time_base = 8000, start, Fraction(1, 8000)
+        output.mux(track.encode(tone))
+    output.mux(track.encode(None))
 
 
 @functools.cache
 def audio_only(*, cover: bool = False, container: str = "mp4") -> bytes:
-    """Encode twelve seconds of silence, with or without cover art."""
+    """Encode twelve seconds of a tone, with or without cover art."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v")
         with av.open(str(path), "w", format=container) as output:
-            audio = output.add_stream("aac", rate=8000, layout="mono")
+            [audio] = _add_sound(output, 1)
             if cover:
                 picture = output.add_stream("mjpeg", rate=1)
                 picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
@@ -86,12 +99,7 @@ def audio_only(*, cover: bool = False, container: str = "mp4") -> bytes:
                 frame.pts, frame.time_base = 0, Fraction(1)
                 output.mux(picture.encode(frame))
                 output.mux(picture.encode(None))
-            for start in range(0, 12 * 8000, 1024):
-                silence = av.AudioFrame("fltp", "mono", 1024)
-                silence.planes[0].update(bytes(4096))
-                silence.sample_rate, silence.pts, silence.time_base = 8000, start, Fraction(1, 8000)
-                output.mux(audio.encode(silence))
-            output.mux(audio.encode(None))
+            _mux_tone(output, audio, 12)
         return path.read_bytes()
 
 

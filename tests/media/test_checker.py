@@ -97,6 +97,8 @@ async def test_report_lists_passed_and_failed_rules(
         "wrong-container": True,
         "file-too-large": True,
         "no-video-stream": True,
+        "unknown-codec": True,
+        "uncommon-codec": True,
         "duration-too-short": True,
         "duration-too-long": True,
         "resolution-too-low": False,
