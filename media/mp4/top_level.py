@@ -110,7 +110,7 @@ class TopLevel:
         return {track: entry for track, entry in entries.items() if self.start <= entry.offset < mfra.start}
 
     def _require_padding(self, start: int) -> None:
-        """Raise MediaRejected unless the rest of the file is a few zeros, as of storage that works in blocks."""
+        """Raise MediaRejected unless the rest of the file is a few zeros, up to a whole block of the storage."""
         is_padding = self.size - start <= MAX_PADDING_BYTES
         if is_padding and self._require(start, self.size, self.fetches + 1):
             is_padding = not any(self._read(start, self.size))

@@ -377,7 +377,9 @@ CASES = [
     Case("first frame of zeros in a fragment", lambda: without_first_frame(FRAGMENTS), ("unreadable",)),
     Case("zeros to the end", lambda: zeroed(encode_video(movflags="faststart"), 0.4), ("truncated",)),
     Case("zeros before the index", lambda: zeroed(encode_video(), 0.4), ("truncated",)),
-    Case("zeros in the middle", lambda: zeroed(encode_video(movflags="faststart", sound=0), 0.3, 0.7), ("truncated",)),
+    Case(
+        "zeros in the middle", lambda: zeroed(encode_video(movflags="faststart", sound=0), 0.3, 0.7), ("truncated",)
+    ),
     Case(
         "zeros in a mov", lambda: zeroed(encode_video(container="mov", movflags="faststart"), 0.4), ("truncated",)
     ),
