@@ -20,7 +20,7 @@ COMMAND = "ffmpeg -hide_banner -nostdin -loglevel error -y -filter_threads 1"
 
 
 class Made(NamedTuple):
-    """The file of a recording, and the facts that ffprobe reads from it."""
+    """The file of a recording, and the facts that ffprobe reads from it; none if Python alone made it."""
 
     path: Path
     reference: Facts
@@ -73,7 +73,7 @@ class CorpusFactory:
             data = path.read_bytes()
         if recording.edit is not None:
             path.write_bytes(recording.edit(data))
-        return Made(path, read_reference(path))
+        return Made(path, read_reference(path) if recording.arguments else {})
 
     def _run(self, arguments: str, path: Path) -> None:
         command = [*shlex.split(f"{COMMAND} {arguments}"), "-threads", "1", str(path)]

@@ -12,8 +12,10 @@ from tests.media.corpus.sources import BOTH, SOUND, VIDEO
 
 COPY = "-i {talk} -c copy"
 FRAME = f"{VIDEO} -frames:v 1"
+# Another format of videos or sound.
 WRONG = ("wrong-container",)
-TEXT = ("not-a-video",)
+# A picture, a text, an archive or anything else.
+OTHER = ("not-a-video",)
 
 
 def content(data: bytes) -> Edit:
@@ -66,40 +68,40 @@ MADE_BY_FFMPEG = (
 )
 
 MADE_OF_BYTES = (
-    Recording("HEIC picture", edit=content(picture_file(b"heic")), reasons=WRONG),
-    Recording("AVIF picture", edit=content(picture_file(b"avif")), reasons=WRONG),
-    Recording("HEIF picture", edit=content(picture_file(b"heix")), reasons=WRONG),
+    Recording("HEIC picture", edit=content(picture_file(b"heic")), reasons=OTHER),
+    Recording("AVIF picture", edit=content(picture_file(b"avif")), reasons=OTHER),
+    Recording("HEIF picture", edit=content(picture_file(b"heix")), reasons=OTHER),
     Recording(
         "JPEG 2000 picture",
         edit=content(box(b"jP  ", b"\r\n\x87\n") + box(b"ftyp", b"jp2 \0\0\0\0jp2 ") + bytes(900)),
-        reasons=WRONG,
+        reasons=OTHER,
     ),
     Recording("file type only", edit=content(box(b"ftyp", b"isom\0\0\2\0isommp42")), reasons=("missing-moov",)),
     Recording("empty file", edit=content(b""), reasons=("empty-file",)),
     Recording("one byte", edit=content(b"\0"), reasons=("truncated",)),
-    Recording("zip archive", edit=content(archive()), reasons=WRONG),
-    Recording("RAR archive", edit=content(b"Rar!\x1a\x07\x01\0" + bytes(900)), reasons=WRONG),
-    Recording("7z archive", edit=content(b"7z\xbc\xaf\x27\x1c\0\4" + bytes(900)), reasons=WRONG),
+    Recording("zip archive", edit=content(archive()), reasons=OTHER),
+    Recording("RAR archive", edit=content(b"Rar!\x1a\x07\x01\0" + bytes(900)), reasons=OTHER),
+    Recording("7z archive", edit=content(b"7z\xbc\xaf\x27\x1c\0\4" + bytes(900)), reasons=OTHER),
     Recording(
-        "tar archive", edit=content(b"dataset.mp4".ljust(257, b"\0") + b"ustar\x0000" + bytes(900)), reasons=WRONG
+        "tar archive", edit=content(b"dataset.mp4".ljust(257, b"\0") + b"ustar\x0000" + bytes(900)), reasons=OTHER
     ),
-    Recording("PDF", edit=content(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(900)), reasons=WRONG),
-    Recording("program", edit=content(b"\x7fELF\2\1\1" + bytes(900)), reasons=WRONG),
-    Recording("database", edit=content(b"SQLite format 3\0" + bytes(900)), reasons=WRONG),
-    Recording("web page", edit=content(b"<!doctype html>\n<html><title>Sign in</title></html>"), reasons=TEXT),
-    Recording("web page after a byte order mark", edit=content(b"\xef\xbb\xbf<html></html>"), reasons=TEXT),
+    Recording("PDF", edit=content(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(900)), reasons=OTHER),
+    Recording("program", edit=content(b"\x7fELF\2\1\1" + bytes(900)), reasons=OTHER),
+    Recording("database", edit=content(b"SQLite format 3\0" + bytes(900)), reasons=OTHER),
+    Recording("web page", edit=content(b"<!doctype html>\n<html><title>Sign in</title></html>"), reasons=OTHER),
+    Recording("web page after a byte order mark", edit=content(b"\xef\xbb\xbf<html></html>"), reasons=OTHER),
     Recording(
-        "XML error", edit=content(b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'), reasons=TEXT
+        "XML error", edit=content(b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'), reasons=OTHER
     ),
-    Recording("JSON error", edit=content(b'{"error": "expired"}'), reasons=TEXT),
-    Recording("plain text", edit=content(b"File not found.\n"), reasons=TEXT),
+    Recording("JSON error", edit=content(b'{"error": "expired"}'), reasons=OTHER),
+    Recording("plain text", edit=content(b"File not found.\n"), reasons=OTHER),
     Recording(
         "pointer of large-file storage",
         edit=content(b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"),
-        reasons=TEXT,
+        reasons=OTHER,
     ),
-    Recording("playlist", edit=content(b"#EXTM3U\n#EXTINF:10,\nhttps://videos.test/1.ts\n"), reasons=WRONG),
-    Recording("subtitles file", edit=content(b"1\n00:00:00,000 --> 00:00:02,000\nHello\n"), reasons=TEXT),
+    Recording("playlist", edit=content(b"#EXTM3U\n#EXTINF:10,\nhttps://videos.test/1.ts\n"), reasons=OTHER),
+    Recording("subtitles file", edit=content(b"1\n00:00:00,000 --> 00:00:02,000\nHello\n"), reasons=OTHER),
     Recording(
         "other RIFF file", edit=content(b"RIFF" + struct.pack("<I", 900) + b"RMID" + bytes(900)), reasons=WRONG
     ),
