@@ -28,18 +28,19 @@ class RangeCache:
             self._store(first, self._client.fetch_range(first * BLOCK_BYTES, min(last * BLOCK_BYTES, self.size)))
 
     def iter_chunks(self) -> Iterator[bytes]:
-        """Yield the whole file in chunks, and fetch what is missing. The last chunk is cached, for the sample."""
+        """Yield the whole file in chunks, and fetch what is missing: from the first to the last gap of each chunk."""
         starts = range(0, self.size, CHUNK_BYTES)
         self._budget.extend(self.size, len(starts))
         for start in starts:
             end = min(start + CHUNK_BYTES, self.size)
-            cached = self.cached(start, end)
-            yield cached
-            if start + len(cached) < end:
-                rest = self._client.fetch_range(start + len(cached), end)
-                if end == self.size:
-                    self._store((start + len(cached)) // BLOCK_BYTES, rest)
-                yield rest
+            gaps = list(self._missing_ranges(start // BLOCK_BYTES, -(-end // BLOCK_BYTES)))
+            if not gaps:
+                yield self.cached(start, end)
+                continue
+            first, last = gaps[0][0] * BLOCK_BYTES, min(gaps[-1][1] * BLOCK_BYTES, end)
+            yield self.cached(start, first)
+            yield self._client.fetch_range(first, last)
+            yield self.cached(last, end)
 
     def can_reach_end(self) -> bool:
         """Return True: the last bytes take one request."""

@@ -74,7 +74,7 @@ async def test_checker_reads_all_facts_of_a_video(
     path = ensure_sample("dataset.mp4", samples)
     report = await checker.check(media_host.url(path.name), DATASET)
     assert report.facts is not None
-    assert report.facts.model_dump(exclude={"etag", "sample_sha256"}, exclude_none=True) == {
+    assert report.facts.model_dump(exclude={"etag", "sample_sha256", "audio_bit_rate"}, exclude_none=True) == {
         "size_bytes": path.stat().st_size,
         "container": "mp4",
         "video_codec": "h264",
@@ -83,6 +83,8 @@ async def test_checker_reads_all_facts_of_a_video(
         "duration_seconds": 75.0,
         "frame_rate": 1.0,
         "has_audio": True,
+        "audio_seconds": 75.008,
+        "pixel_format": "yuv420p",
     }
     assert report.facts.etag
     assert (report.requests, report.bytes_fetched) == (1, path.stat().st_size)
