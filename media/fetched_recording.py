@@ -14,6 +14,10 @@ from models.errors import MediaNotInspected
 BOX_HEADER_BYTES = 16
 # Their bodies are pictures, or nothing; FFmpeg skips them when it reads the index.
 _SKIPPED_BOXES = {b"mdat", b"free", b"skip", b"wide"}
+# FFmpeg reads through bodies that are shorter than its buffer and its threshold for seeking (32 KiB each).
+_READ_THROUGH_BYTES = 64 * 1024
+# It looks for the name of a program at the start of a free box.
+_FREE_BYTES = 16
 _HEADER = struct.Struct(">I4s")
 _LONG_HEADER = struct.Struct(">I4sQ")
 
@@ -84,7 +88,8 @@ class FetchedRecording:
 def _index_ranges(file: RemoteFile, moov: Box) -> Iterator[Range]:
     """Yield the bytes that FFmpeg reads to find the index, and the index."""
     for box in iter_boxes(file, 0, moov.end):
-        body_limit = 0 if box.kind in _SKIPPED_BOXES else MAX_TABLE_BYTES
+        is_skipped = box.kind in _SKIPPED_BOXES and box.end - box.body > _READ_THROUGH_BYTES
+        body_limit = (0 if box.kind == b"mdat" else _FREE_BYTES) if is_skipped else MAX_TABLE_BYTES
         end = box.end if box.start == moov.start else min(box.end, box.body + body_limit)
         yield box.start, end
     yield moov.end, moov.end + BOX_HEADER_BYTES

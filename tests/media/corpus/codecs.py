@@ -78,6 +78,19 @@ PICTURES = (
         "AV1 in fragments",
         f"{picture('libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p -g 4')} {FRAGMENTS}",
     ),
+    # The first frame has a megabyte, so that only a part of it is read with the index.
+    *(
+        uncommon(
+            f"AV1 with a large first frame, {name}",
+            f"-f lavfi -i testsrc2=s=1280x720:r=2:d=2,noise=alls=80 {SOUND} -t 2"
+            f" -c:v libaom-av1 -cpu-used 8 -usage realtime -b:v 9M -g 2 {AAC} {options}",
+        )
+        for name, options in (
+            ("index last", ""),
+            ("index first", "-movflags faststart"),
+            ("in fragments", FRAGMENTS),
+        )
+    ),
     uncommon("VP9", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p")),
     uncommon("VP9 10-bit", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p10le")),
     uncommon("VP9 4:4:4", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv444p")),

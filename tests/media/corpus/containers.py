@@ -98,6 +98,15 @@ RECORDINGS = (
     Recording("data up to the end", f"{COPY} -movflags faststart", edit=with_last_length_zero),
     Recording("free box before the index", COPY, edit=insert_before_moov(b"free", 5000)),
     Recording("large free box before the index", COPY, edit=insert_before_moov(b"free", 2_000_000)),
+    *(
+        Recording(
+            f"{kind} of {size} bytes before a late index",
+            "-i {film} -c copy",
+            edit=insert_before_moov(kind.encode(), size),
+            role=DATASET,
+        )
+        for kind, size in (("free", 8), ("free", 50), ("free", 40_000), ("skip", 50), ("wide", 0), ("mdat", 50))
+    ),
     Recording("unknown box before the index", COPY, edit=insert_before_moov(b"zzzz", 100)),
     Recording("uuid box before the index", COPY, edit=insert_before_moov(b"uuid", 4000)),
     Recording("second picture data box", COPY, edit=insert_before_moov(b"mdat", 4000)),
