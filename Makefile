@@ -7,6 +7,9 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 
+# Commands and tests start many processes, which compile every module again if this is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo up help setup test test-system chaos fuzz bench check dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator

@@ -20,6 +20,8 @@ from models.text_decoding import unescape_html
 
 MAX_BODY_CHARACTERS = 65_536
 """The part of a body that is read for people; a longer one is a file or an attack."""
+MAX_TEXT_CHARACTERS = 16_384
+"""The part of a message or a text that is searched for secrets. A few hundred of its characters are shown."""
 MAX_PAGE_CHARACTERS = 4000
 """The part of a page that is searched for words."""
 _HTML_TYPES = ("text/html", "application/xhtml", "text/xml", "application/xml")
@@ -109,11 +111,11 @@ class ArgilResponse:
         """
         message = self.fields.get("message")
         if message and isinstance(message, str):
-            return " ".join(hide(cut_at_white_space(message, MAX_BODY_CHARACTERS)).split())
+            return " ".join(hide(cut_at_white_space(message, MAX_TEXT_CHARACTERS)).split())
         text = self.body.decode(json.detect_encoding(self.body), errors="replace")
-        text = cut_at_white_space(text, MAX_BODY_CHARACTERS)
         if not self.is_page:
-            return " ".join(hide(text).split())
+            return " ".join(hide(cut_at_white_space(text, MAX_TEXT_CHARACTERS)).split())
+        text = cut_at_white_space(text, MAX_BODY_CHARACTERS)
         text = hide(unescape_html(_INLINE_TAG.sub("", text)))[:MAX_PAGE_CHARACTERS]
         text = unescape_html(_TAG.sub(" ", _INVISIBLE.sub(" ", text)))
         return " ".join(text.split())

@@ -51,6 +51,18 @@ def erase_in_artifact(data: Any, subject: DataSubject) -> Any:
     return "\n".join(_erase_line(line, subject) for line in data.split("\n"))
 
 
+def has_namesake(data: Any, subject: DataSubject) -> bool:
+    """Return whether the table of a batch has a row with an equal name and no id: it may be about another person.
+
+    An invalid row has no provisioning, and its reference may be missing.
+    """
+    names = subject.as_shown(inert).names
+    return any(
+        isinstance(row, dict) and row.get("name") in names and not (row.get("provisioning") or row.get("reference"))
+        for row in _parse_table(data) or []
+    )
+
+
 def _parse_table(data: Any) -> list[Any] | None:
     if isinstance(data, str) and data.lstrip().startswith("["):
         try:

@@ -30,6 +30,9 @@ _ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})
 # A URL ends before white space, a query, a quote or the separator of a CSV file. Other punctuation belongs to the
 # sentence, if nothing follows it.
 _URL_END = r"(?![.:!'()*+=@$&~\[\]-]{0,10}[\w%/])"
+MIN_CUT_URL_CHARACTERS = 200
+"""A URL that a cut text ends with is recognized by so many characters; fewer may begin other URLs, too."""
+_CUT = "…"
 
 
 class Match(StrEnum):
@@ -101,19 +104,20 @@ class DataSubject:
             form
             for url in urls
             if isinstance(url, str) and url.strip() and "?" not in canonical_form(url)
-            for form in (shown_form(url), redact_url(url).removesuffix("?…"))
+            for form in (shown_form(url), *_written_forms(redact_url(url).removesuffix("?…")))
         }
         return replace(
             self, names=self.names | (names - {ERASED_PLACEHOLDER}), urls=self.urls | (shown - {ERASED_PLACEHOLDER})
         )
 
     def learning_from(self, fields: Mapping[str, Any]) -> DataSubject:
-        """Return the person with the name and the URLs of a request that was found, if it has their recording.
+        """Return the person with the name and the URLs of a request of theirs, if it has their recording or name.
 
-        A request with the same reference and other recordings is a conflict, perhaps by a mistake in the reference.
-        Its name and URLs may be those of another person.
+        A request with the same reference and neither is a conflict, perhaps by a mistake in the reference. Its name
+        and URLs may be those of another person.
         """
-        return self.including(fields) if self._is_same_recording(fields) else self
+        is_certain = self._is_same_recording(fields) or self.is_named(fields.get("name"))
+        return self.including(fields) if is_certain else self
 
     @property
     def own_ids(self) -> frozenset[str]:
@@ -146,7 +150,10 @@ class DataSubject:
 
     def has_url(self, text: str) -> bool:
         """Return whether the text contains the URL of a recording, with any query; a longer path is another URL."""
-        return any(url in text and re.search(rf"{re.escape(url)}{_URL_END}", text) for url in self.urls)
+        return any(
+            (url in text and re.search(rf"{re.escape(url)}{_URL_END}", text)) or _ends_with_part(text, url)
+            for url in self.urls
+        )
 
     def is_mentioned(self, text: str) -> bool:
         """Return whether the text contains the name, as whole words, or the URL of a recording."""
@@ -204,6 +211,15 @@ class TracedRequest:
         return self.match_if_unrecorded
 
 
+def _written_forms(url: str) -> Iterator[str]:
+    """Yield the URL as it is, and as an HTTP client writes it: with scheme and host in lower case."""
+    yield url
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    for port in (":443", ""):
+        yield f"{scheme}{separator}{host.removesuffix(port)}".lower() + slash + path
+
+
 def possible_references(fields: Mapping[str, Any], run_id: str | None) -> list[str]:
     """Return the reference of a request: its own, or those that a run and a batch give to one without."""
     reference = fields.get("reference")
@@ -251,6 +267,14 @@ def erase_requests(value: Any, is_own: Collection[int]) -> Any:
             return {key: item if key == "reference" else ERASED_PLACEHOLDER for key, item in value.items()}
         return {key: erase_requests(item, is_own) for key, item in value.items()}
     return [erase_requests(item, is_own) for item in value] if isinstance(value, list) else value
+
+
+def _ends_with_part(text: str, url: str) -> bool:
+    """Return whether the text was cut within the URL."""
+    start = text.rfind(url[:MIN_CUT_URL_CHARACTERS]) if len(url) > MIN_CUT_URL_CHARACTERS else -1
+    # The URL itself is cut, too, if it is as it is shown.
+    part = text[start:].partition(_CUT)
+    return start >= 0 and bool(part[1]) and url.startswith(part[0])
 
 
 def _normalized(normalize: Any, text: str) -> str:

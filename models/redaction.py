@@ -10,15 +10,20 @@ from __future__ import annotations
 import contextlib
 import re
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
+from itertools import islice
 from typing import Any
 
 from models.secret_search import MIN_SECRET_LENGTH, REPLACEMENT, SecretSearch, search_for
 
-MAX_FAILED_SCOPES = 50
-"""How many scopes that an exception has left are remembered for its traceback, which is formatted later."""
+MAX_FAILED_SCOPES = 10_000
+"""How many scopes that an exception has left are remembered for its traceback, which is formatted later.
+
+A batch with thousands of rows reports the first exception after all rows have ended.
+"""
+MAX_RECENT_SCOPES = 50
+"""How many of them, the newest, are searched for in any traceback: an exception may quote another one's text."""
 
 
 def _literal(character: str, entity: str) -> str:
@@ -27,7 +32,7 @@ def _literal(character: str, entity: str) -> str:
     # A match starts at the first backslash of a run, so that a search is linear: JSON within JSON has long runs.
     # Each alternative starts with a literal, by which `re` finds the places to try.
     references = rf"&(?:{entity}|\#0*+{ord(character)}|\#x0*+{code});"
-    return rf"{re.escape(character)}|\\(?<!\\\\)\\*+u00{code}|{references}"
+    return rf"{re.escape(character)}|\\(?<!\\\\)\\*+(?:u00|x){code}|{references}"
 
 
 def _encoded(character: str) -> str:
@@ -44,7 +49,7 @@ _SCHEME = rf"(?<![a-z0-9+.-])(?P<scheme>[a-z0-9+.-]++)(?:{_COLON}|{_ENCODED_COLO
 _URL = re.compile(rf"{_SCHEME}\S+", re.IGNORECASE)
 _AUTHORITY_START = re.compile(rf"{_SCHEME}|^{_ANY_SLASH}{{2}}", re.IGNORECASE)
 # The # of a character reference for a delimiter begins no fragment.
-_FRAGMENT = r"#(?!(?<=&#)(?:58|47|64|63|x3a|x2f|x40|x3f);)|\\(?<!\\\\)\\*+u0023|&num;"
+_FRAGMENT = r"#(?!(?<=&#)(?:58|47|64|63|x3a|x2f|x40|x3f);)|\\(?<!\\\\)\\*+(?:u00|x)23|&num;"
 _QUERY = re.compile(_literal("?", "quest"), re.IGNORECASE)
 _END = re.compile(rf"{_QUERY.pattern}|{_FRAGMENT}", re.IGNORECASE)
 # In a URL nested in another one, or a URL that is percent-encoded as a whole.
@@ -65,16 +70,18 @@ _LITERAL_DELIMITERS = _Delimiters(_COLON, _SLASH, _AT)
 _ENCODED_DELIMITERS = _Delimiters(
     rf"{_COLON}|{_ENCODED_COLON}", rf"{_SLASH}|{_ENCODED_SLASH}", rf"{_AT}|{_ENCODED_AT}"
 )
-# In a fragment of a truncated URL: the parameters that are secrets.
+_QUOTE = r"(?:\\*+[\"']|&(?:quot|apos|\#0*+3[49]|\#x0*+2[27]);)"
+# In a fragment of a truncated URL, or as JSON, a list or a dict: the parameters that are secrets.
 _PARAMETER = re.compile(
     r"(?<![a-z0-9_])((?:"
     r"x-(?:amz|goog|oss|obs|tos)-(?:signature|credential|security-token)"
-    rf"[\"']?\s*+(?:{_EQUALS}|:)\s*+"
+    rf"(?:{_QUOTE}?\s*+(?:{_EQUALS}|:)|{_QUOTE}\s*+,)\s*+\[*+"
     r"|(?:sig|signature|token|access_token|password|api_?key|awsaccesskeyid|googleaccessid|ossaccesskeyid|key-pair-id"
     r"|q-ak|q-signature|temp_url_sig|x-cos-security-token|hdnts|hdnea|hdntl|__token__|rlkey|tempauth)"
-    rf"{_EQUALS}"
+    rf"(?:{_EQUALS}|{_QUOTE}\s*+:\s*+\[*+(?={_QUOTE}))"
     # A value in base64 has slashes and plus signs, which JSON and HTML may escape.
-    r")[\"']?)(?:[^\s&\"'<>\\]|\\++(?:/|u00[0-9a-f]{2})|&(?:\#x?[0-9a-f]{1,7}|sol|plus|equals);)+",
+    rf"){_QUOTE}?)"
+    r"(?:[^\s&\"'<>\\]|\\++(?:/|u00[0-9a-f]{2})|&(?:\#x?[0-9a-f]{1,7}|sol|plus|equals);)+",
     re.IGNORECASE,
 )
 # A text without these has neither userinfo nor a URL or parameter; the checks are enough for most texts.
@@ -84,7 +91,8 @@ _PARAMETER_WORDS = ("sig", "token", "key", "password", "credential", "accessid",
 
 _registered_secrets: list[str] = []
 _scope: ContextVar[SecretSearch | None] = ContextVar("redaction_scope", default=None)
-_failed_scopes: deque[SecretSearch] = deque(maxlen=MAX_FAILED_SCOPES)
+_failed_scopes: dict[int, SecretSearch] = {}
+"""By the `id` of the exception, which a later exception may reuse; then more is replaced than necessary."""
 
 
 def register_secret(secret: str) -> None:
@@ -108,8 +116,11 @@ def redaction_scope(search: SecretSearch) -> Iterator[None]:
     token = _scope.set(search)
     try:
         yield
-    except BaseException:
-        _failed_scopes.append(search)
+    except BaseException as error:
+        _failed_scopes.pop(id(error), None)  # so that the new entry is the newest
+        _failed_scopes[id(error)] = search
+        if len(_failed_scopes) > MAX_FAILED_SCOPES:
+            del _failed_scopes[next(iter(_failed_scopes))]
         raise
     finally:
         _scope.reset(token)
@@ -148,9 +159,24 @@ def redact(text: str, *, max_characters: int | None = None) -> str:
     return _redact(text, [_process_secrets(), _scope.get()], max_characters)
 
 
-def redact_report(text: str, *, max_characters: int | None = None) -> str:
+def redact_report(text: str, error: BaseException, *, max_characters: int | None = None) -> str:
     """Redact the report of an exception, also if the exception has left the scope whose secrets it contains."""
-    return _redact(text, [_process_secrets(), _scope.get(), *_failed_scopes], max_characters)
+    left = {each: _failed_scopes[each] for each in _chained_ids(error) if each in _failed_scopes}
+    recent = islice(reversed(_failed_scopes.items()), MAX_RECENT_SCOPES)
+    return _redact(text, [_process_secrets(), _scope.get(), *{**left, **dict(recent)}.values()], max_characters)
+
+
+def _chained_ids(error: BaseException) -> set[int]:
+    """Return the `id` of an exception and of every exception that its traceback shows."""
+    found: set[int] = set()
+    remaining: list[BaseException | None] = [error]
+    while remaining:
+        each = remaining.pop()
+        if each is not None and id(each) not in found:
+            found.add(id(each))
+            remaining += [each.__cause__, each.__context__]
+            remaining += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return found
 
 
 def redact_json(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Finds secrets in a text in any encoding and case, and replaces them.
 
-The encodings are those of models/text_decoding.py, and base64 and hexadecimal of the secret at any position of the
-encoded bytes. A server may cut a secret, so its first and its last half are searched for. The time is linear in the
-length of the text.
+The encodings are those of models/text_decoding.py, lists of bytes, and base64 and hexadecimal at any position of
+the encoded bytes, of the secret as it is or percent-encoded. A server may cut a secret, so its first and its last
+half are searched for. The time is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
+from urllib.parse import quote
 
 from models.text_decoding import Layer, decoded_layers
 
@@ -70,9 +71,15 @@ class SecretSearch:
 
 def _forms(secret: str) -> Iterator[str]:
     encoded = secret.encode("utf-8", "surrogatepass")
-    forms = [*_decoded_forms(secret), encoded.hex()]
-    forms += [_base64_form(encoded, offset, alphabet).lower() for alphabet in (b"+/", b"-_") for offset in range(3)]
+    forms = _decoded_forms(secret)
+    # The user information of HTTP is percent-encoded before base64 (RFC 6749, section 2.3.1).
+    for octets in {encoded, quote(encoded, safe="").encode()}:
+        forms += [octets.hex(), octets.hex(":"), octets.hex("-")]
+        forms += [
+            _base64_form(octets, offset, alphabet).lower() for alphabet in (b"+/", b"-_") for offset in range(3)
+        ]
     yield from forms
+    yield from (",".join(map(byte, encoded)) for byte in (str, hex))  # as Node.js and C write bytes
     yield from (form.replace("+", "") for form in forms)  # a decoded query has spaces there, which the layers drop
     yield from _decoded_forms("+".join(secret.split()))  # a query writes spaces so
 

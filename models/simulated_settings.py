@@ -24,12 +24,14 @@ KEPT_PREFECT_SETTINGS = (
 )
 """Settings of Prefect that keep their configured values; all others are removed."""
 REMOVED_VARIABLES = ("PREFECT_*", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_CLEANUP_QUEUE = "prefect.server.worker_communication.cleanup_queue.memory"
 _MEMORY_ONLY = {
     "PREFECT_SERVER_DOCKET_URL": "memory://",
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect.server.utilities.messaging.memory",
     "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect.server.utilities.messaging.memory",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect.server.events.ordering.memory",
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.memory",
+    "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": _CLEANUP_QUEUE,
 }
 """Prefect's defaults. A configured Redis would connect the simulated server with the real one."""
 
@@ -62,6 +64,7 @@ def simulated_settings(folder: Path, *, keeps_behaviour: bool) -> dict[str, str]
         "PREFECT_PROFILES_PATH": str(prefect_home / "profiles.toml"),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{prefect_home / 'prefect.db'}",
         "PREFECT_SERVER_MEMO_STORE_PATH": str(prefect_home / "memo_store.toml"),
+        "PREFECT_SERVER_UI_API_URL": "",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": "",
         "PREFECT_RESULTS_LOCAL_STORAGE_PATH": str(prefect_home / "storage"),
         "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",

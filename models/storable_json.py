@@ -24,8 +24,8 @@ class NotJson(ValueError):
     """The text is not JSON."""
 
 
-def check_storable_json(document: bytes | str) -> None:
-    """Raise ValueError with the rule that the document breaks.
+def check_storable_json(document: bytes | str) -> Any:
+    """Return the decoded document, or raise ValueError with the rule that it breaks.
 
     A document must be JSON in UTF-8. Its strings and keys contain neither NUL, which PostgreSQL rejects, nor lone
     surrogates. Its numbers are finite, and its integers fit into 64 bits. It has at most MAX_DEPTH levels.
@@ -34,11 +34,12 @@ def check_storable_json(document: bytes | str) -> None:
         text = document if isinstance(document, str) else document.decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("it must be JSON in UTF-8") from None
-    level = [_parse(text)]
+    decoded = _parse(text)
+    level = [decoded]
     for _ in range(MAX_DEPTH + 1):  # scalars are on a level of their own
         level = [child for value in level for child in _checked_children(value)]
         if not level:
-            return
+            return decoded
     raise ValueError(f"it has more than {MAX_DEPTH} levels of arrays and objects")
 
 

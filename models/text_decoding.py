@@ -31,8 +31,12 @@ _ESCAPE = re.compile(
     r"%(?:25)*(?P<ascii>[0-7][0-9a-f])"
     # Bytes beyond ASCII are decoded together: several of them encode one character of UTF-8.
     r"|(?P<bytes>(?:%(?:25)*+[89a-f][0-9a-f])++)"
-    # JSON within JSON repeats the backslashes. Alone they are dropped: they continue a line, or escape nothing.
-    r"|\\++(?:u(?P<high>d[89ab][0-9a-f]{2})\\++u(?P<low>d[c-f][0-9a-f]{2})|u(?P<unit>[0-9a-f]{4})|x(?P<byte>[0-9a-f]{2})|[nrtbf])?"
+    # JSON within JSON repeats the backslashes; JavaScript's `escape` writes a percent sign instead.
+    r"|(?:\\++|%(?:25)*+)u(?P<high>d[89ab][0-9a-f]{2})(?:\\++|%(?:25)*+)u(?P<low>d[c-f][0-9a-f]{2})"
+    r"|(?:\\++|%(?:25)*+)u(?P<unit>[0-9a-f]{4})"
+    # Braces as in Rust, octal as in C and shells. Alone, backslashes are dropped: they continue a line, or
+    # escape nothing.
+    r"|\\++(?:u\{0*+(?P<braced>[0-9a-f]{1,5})\}|x(?P<byte>[0-9a-f]{2})|(?P<octal>[0-3][0-7]{2})|[nrtbf])?"
     r"|(?P<entity>&(?:\#x[0-9a-f]+|\#[0-9]+|[a-z][a-z0-9]{1,30});?)"
 )
 # Names that differ in case alone mean letters that do, and the layers are in lower case: `&NewLine;`, `&Tab;`.
@@ -140,7 +144,9 @@ def _decode(match: re.Match[str]) -> str:
     elif match["high"]:
         pair = bytes.fromhex(match["high"] + match["low"])
         decoded = pair.decode("utf-16-be")
-    elif code := match["ascii"] or match["unit"] or match["byte"]:
+    elif match["octal"]:
+        decoded = chr(int(match["octal"], 8))
+    elif code := match["ascii"] or match["unit"] or match["braced"] or match["byte"]:
         decoded = chr(int(code, 16))
     else:
         return ""

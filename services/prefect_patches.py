@@ -160,7 +160,7 @@ def _is_supported(consequence: str) -> bool:
 
 
 def _redacted_format_exception(error: BaseException, trace: TracebackType | None = None) -> str:
-    text = redact_report(_format_exception(error, trace))  # type: ignore[misc]  # patched only if it exists
+    text = redact_report(_format_exception(error, trace), error)  # type: ignore[misc]  # patched only if it exists
     return shorten(visible_lines(text), MAX_STATE_MESSAGE_CHARACTERS)
 
 

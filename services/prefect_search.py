@@ -10,13 +10,13 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowFilter, FlowFilterId, LogFilter, LogFilterTextSearch
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, Variable
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.events.filters import EventAnyResourceFilter, EventFilter
 from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter
 
-from models.artifact_erasure import erase_in_artifact, is_our_artifact, is_own_artifact
+from models.artifact_erasure import erase_in_artifact, has_namesake, is_our_artifact, is_own_artifact
 from models.data_subject import DataSubject, TracedRequest
 from models.prefect_traces import (
     ANONYMOUS_FLOWS,
@@ -131,6 +131,8 @@ class PrefectSearch:
                     shared.append(str(artifact.id))
                 else:
                     others.append(f"artifact {artifact.id}")
+            elif is_our_artifact(artifact.key) and has_namesake(artifact.data, self.subject):
+                others.append(f"artifact {artifact.id}")
         return own, shared, others
 
     async def _search_logs(self) -> list[str]:
@@ -177,9 +179,18 @@ class PrefectSearch:
             lambda offset: self._client.read_deployments(limit=PAGE_SIZE, offset=offset), "deployments"
         )
         found = [f"deployment {item.id}" async for item in deployments if self._is_in(item)]
-        found += [f"automation {item.id}" for item in await self._client.read_automations() if self._is_in(item)]
-        variables = await self._client.read_variables(limit=PAGE_SIZE)
-        return found + [f"variable {item.name}" for item in variables if self._is_in(item)]
+        automations = self._pages(
+            lambda offset: self._client.read_automations(limit=PAGE_SIZE, offset=offset), "automations"
+        )
+        found += [f"automation {item.id}" async for item in automations if self._is_in(item)]
+        variables = self._pages(self._read_variables, "variables")
+        return found + [f"variable {item.name}" async for item in variables if self._is_in(item)]
+
+    async def _read_variables(self, offset: int) -> list[Variable]:
+        # The method of Prefect's client has no offset.
+        page = {"limit": PAGE_SIZE, "offset": offset}
+        response = await self._client.request("POST", "/variables/filter", json=page)
+        return Variable.model_validate_list(response.json())
 
     def _is_in(self, item: Any) -> bool:
         return is_mentioned_in(item.model_dump(mode="json"), self.subject)

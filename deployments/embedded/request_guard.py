@@ -1,8 +1,8 @@
 """An ASGI layer around the embedded Prefect server that refuses dangerous requests before Prefect reads them.
 
 It refuses hosts and origins that AccessPolicy does not allow, for HTTP and WebSocket. It also refuses bodies and
-messages that Prefect would store and could not serialize again. A body is read completely before the server sees
-it, so slow clients do not occupy the server's concurrency slots.
+messages that Prefect would store and could not serialize again, and schedules that could block its event loop. A
+body is read completely before the server sees it, so slow clients do not occupy the server's concurrency slots.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from models.browser_access import AccessPolicy, BrowserRequest, Refusal
+from models.recurrence_rules import has_recurrence_rule
 from models.storable_json import check_storable_json
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -153,9 +154,12 @@ def _body_refusal(body: bytes | None) -> Refusal | None:
     if not body:
         return None
     try:
-        check_storable_json(body)
+        decoded = check_storable_json(body)
     except ValueError as error:
         return Refusal(HTTPStatus.BAD_REQUEST, f"the body is refused: {error}")
+    if has_recurrence_rule(decoded):
+        text = "a schedule by recurrence rule (rrule) could block the server: use cron or an interval"
+        return Refusal(HTTPStatus.BAD_REQUEST, text)
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -10,26 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from store import migrate
-from store.database import Database
 from tests.chaos.totals import KEY, LONG_RUN, TOTAL, ChaosTotals, totals_from_properties
 
 
 @pytest.fixture(scope="session")
-def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty ledger with its schema; copying it is faster than migrating a new one."""
-    path = tmp_path_factory.mktemp("chaos") / "empty.db"
-
-    async def make() -> None:
-        database = Database(f"sqlite+aiosqlite:///{path}")
-        await migrate.ensure_schema(database)
-        await database.close()
-
-    asyncio.run(make())
-    return path
-
-
-@pytest.fixture
 def fresh_ledger_file(empty_ledger: Path) -> Callable[[], Path]:
     """Return a function that replaces the current ledger file with an empty ledger."""
     path = empty_ledger.with_name("ledger.db")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.artifact_erasure import erase_in_artifact, is_own_artifact
+from models.artifact_erasure import erase_in_artifact, has_namesake, is_own_artifact
 from models.data_subject import DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import inert, markdown
@@ -46,6 +46,25 @@ def test_only_the_row_of_the_person_changes(row: dict[str, Any], encode: Any) ->
 )
 def test_data_without_the_person_is_unchanged(data: Any) -> None:
     assert erase_in_artifact(data, SUBJECT) == data
+
+
+INVALID = {**BOB, "status": "INVALID", "name": inert("Ada  L_ovelace"), "reference": ""}
+
+
+@pytest.mark.parametrize(
+    ("row", "is_listed"),
+    [
+        (INVALID, True),
+        ({**INVALID, "reference": "bob-1"}, False),
+        ({**INVALID, "provisioning": "2c9771a1-0000-4000-8000-000000000002"}, False),
+        ({**INVALID, "name": "Ada"}, False),
+        ("Ada L_ovelace", False),
+    ],
+    ids=["no id", "reference", "provisioning", "name", "text"],
+)
+@pytest.mark.parametrize("encode", [lambda table: table, json.dumps])
+def test_row_of_a_namesake_without_an_id_is_listed(row: Any, is_listed: bool, encode: Any) -> None:
+    assert has_namesake(encode([BOB, row]), SUBJECT) is is_listed
 
 
 @pytest.mark.parametrize("reference", ["2", "READY", "Bob"])

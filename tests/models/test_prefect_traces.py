@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from models.data_subject import DataSubject, LedgerTraces, erase_requests, iter_requests
+from models.artifact_erasure import erase_in_artifact
+from models.data_subject import (
+    MIN_CUT_URL_CHARACTERS,
+    DataSubject,
+    LedgerTraces,
+    erase_requests,
+    iter_requests,
+)
 from models.erasure import ERASED_PLACEHOLDER
+from models.escaping import inert, state_message
 from models.manifest import parse_rows
 from models.prefect_traces import Relation, RunRecord, is_mentioned_in, own_requests, trace_requests
 from models.prefect_traces import classify_run as classify
@@ -269,6 +277,53 @@ def test_url_of_a_file_that_its_query_selects_is_not_searched() -> None:
 )
 def test_longer_url_is_not_that_of_the_recording(text: str, has_url: bool) -> None:
     assert subject().has_url(text) is has_url
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "HTTPS://V.example:443/%7eAda//d.mp4",
+        "https://v.example:443/%7eAda//d.mp4",
+        "https://v.example/%7eAda//d.mp4",
+        "https://v.example/~Ada/d.mp4",
+    ],
+)
+def test_url_is_found_as_an_http_client_writes_it(shown: str) -> None:
+    person = DataSubject(ID, "r-1").including(
+        {"dataset_video": "HTTPS://V.example:443/%7eAda//d.mp4?X-Amz-Signature=1"}
+    )
+    assert person.has_url(f"cannot read {shown}: no answer")
+    assert not person.has_url(f"cannot read {shown.replace('d.mp4', 'D.mp4')}: no answer")
+
+
+LONG_URL = f"https://v.example/{'a' * 3000}/ada.mp4"
+
+
+@pytest.mark.parametrize(
+    ("text", "has_url"),
+    [
+        (state_message(f"cannot read {LONG_URL}"), True),
+        (f"cannot read {LONG_URL[:MIN_CUT_URL_CHARACTERS]}…", True),
+        (f"cannot read {LONG_URL[:MIN_CUT_URL_CHARACTERS]}/bob.mp4…", False),
+        (f"cannot read {LONG_URL[:MIN_CUT_URL_CHARACTERS]}", False),
+        (f"cannot read {LONG_URL[:60]}…", False),
+    ],
+    ids=["state", "shortest", "other", "not cut", "too short"],
+)
+def test_long_url_is_found_in_a_text_that_was_cut(text: str, has_url: bool) -> None:
+    person = DataSubject(ID, "r-1").including({"dataset_video": LONG_URL})
+    assert person.has_url(text) is has_url
+
+
+def test_long_url_is_found_in_a_cell() -> None:
+    person = DataSubject(ID, "r-1").including({"dataset_video": LONG_URL})
+    row = {"line": "1", "status": "REJECTED", "reasons": inert(f"media: {LONG_URL} is missing")}
+    assert erase_in_artifact([row], person)[0]["reasons"] == ERASED_PLACEHOLDER
+
+
+def test_urls_of_a_corrected_request_are_learned_by_the_name() -> None:
+    corrected = {"name": REQUEST["name"], "dataset_video": "https://v.example/ada-2.mp4", "reference": "creator-1"}
+    assert subject().learning_from(corrected).has_url("https://v.example/ada-2.mp4 answered 403")
 
 
 def test_names_of_a_conflict_are_learned_only_with_the_recording() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from models import redaction
 from models.redaction import (
+    MAX_RECENT_SCOPES,
     redact,
     redact_json,
     redact_report,
@@ -77,6 +79,14 @@ def test_redact_url_keeps_only_host_and_path(url: str, expected: str) -> None:
         ("/b?X-Amz-Signature=canary&x=1", "/b?X-Amz-Signature=…&x=1"),
         ("X-Amz-Signature%3Dcanary", "X-Amz-Signature%3D…"),
         ('{"X-Goog-Signature": "canary"}', '{"X-Goog-Signature": "…"}'),
+        ("{'X-Amz-Signature': ['canary']}", "{'X-Amz-Signature': ['…']}"),
+        ("[('X-Amz-Signature', 'canary')]", "[('X-Amz-Signature', '…')]"),
+        (r"{\"X-Amz-Signature\": \"canary\"}", r"{\"X-Amz-Signature\": \"…\"}"),
+        ("{&quot;X-Amz-Signature&quot;: &#34;canary&quot;}", "{&quot;X-Amz-Signature&quot;: &#34;…&quot;}"),
+        ('{"sig": "canary", "token":["canary"]}', '{"sig": "…", "token":["…"]}'),
+        ("it lacks X-Amz-Signature, X-Amz-Date", "it lacks X-Amz-Signature, X-Amz-Date"),
+        ('use "signature", "token" and "sig": x', 'use "signature", "token" and "sig": x'),
+        (r"https\x3a\x2f\x2fada:canary\x40a\x2fb\x3fc=canary", r"https\x3a\x2f\x2fa\x2fb?…"),
         ("sv=1&sig=can%2Fary", "sv=1&sig=…"),
         (r"sv=1&sig=can\/ary\u002bcanary&x=1", "sv=1&sig=…&x=1"),
         ("sv=1&amp;sig=can&#47;ary&#x2B;canary&amp;x=1", "sv=1&amp;sig=…&amp;x=1"),
@@ -179,8 +189,27 @@ def test_report_of_an_exception_outlives_its_scope() -> None:
     error = ValueError("bad canary-0123456789")
     with pytest.raises(ValueError, match="bad"), redaction_scope(SecretSearch(["canary-0123456789"])):
         raise error
-    assert redact_report(str(error)) == "bad …"
+    assert redact_report(str(error), error) == redact_report(str(error), KeyError()) == "bad …"
     assert redact(str(error)) == str(error)
+
+
+@pytest.mark.parametrize("place", ["itself", "context", "cause", "group"])
+def test_first_of_many_exceptions_keeps_its_scope(place: str) -> None:
+    """All rows of a batch end before the first exception is reported."""
+    secrets = [hashlib.sha256(bytes([number])).hexdigest() for number in range(2 * MAX_RECENT_SCOPES)]
+    errors = []
+    for secret in secrets:
+        error = ValueError(f"bad {secret}")
+        with pytest.raises(ValueError, match="bad"), redaction_scope(SecretSearch([secret])):
+            raise error
+        errors.append(error)
+    first, outer = errors[0], RuntimeError("outer")
+    if place == "context":
+        outer.__context__ = first
+    if place == "cause":
+        outer.__cause__ = first
+    reported = {"itself": first, "group": ExceptionGroup("rows", errors)}.get(place, outer)
+    assert redact_report(f"it was {secrets[0]}", reported) == "it was …"
 
 
 def test_registered_secret_is_redacted_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:

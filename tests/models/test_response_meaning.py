@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.argil_response import ArgilResponse
+from models.argil_response import MAX_TEXT_CHARACTERS, ArgilResponse
 from models.response_meaning import RULES, Meaning, Operation, SentRequest, meaning_of
 
 SENT = SentRequest(Operation.CREATE, submission_id="s-1", name="Ada")
@@ -216,3 +216,15 @@ def test_every_response_has_a_meaning(sent: SentRequest, status: int, headers: d
         assert response.submission_id in {None, "s-1"}
     if meaning in {Meaning.AVATAR, Meaning.NOT_FOUND}:
         assert status == 404 or (response.avatar is not None and response.avatar.id == "a-1")
+
+
+@pytest.mark.parametrize("body", [b'{"code": 7, "message": "%s"}', b'["%s"]'], ids=["message", "text"])
+def test_start_of_a_long_text_is_searched_for_secrets(body: bytes) -> None:
+    sizes: list[int] = []
+
+    def hide(text: str) -> str:
+        sizes.append(len(text))
+        return text
+
+    ArgilResponse(422, {"content-type": "application/json"}, body % (b"word " * 10_000)).words(hide)
+    assert 0 < max(sizes) <= MAX_TEXT_CHARACTERS

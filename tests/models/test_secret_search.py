@@ -65,7 +65,17 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON of HTML": lambda text: json.dumps(html.escape(text))[1:-1],
     "percent-encoded HTML": lambda text: quote(html.escape(text), safe=""),
     "HTML of percent-encoded": lambda text: html.escape(quote(text, safe="")),
+    "JavaScript's escape": lambda text: units(text).replace("\\", "%"),
+    "octal escapes": lambda text: "".join(
+        rf"\{ord(character):03o}" if character.isascii() else character for character in text
+    ),
+    "escapes in braces": lambda text: "".join(rf"\u{{{ord(character):x}}}" for character in text),
     "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal with colons": lambda text: text.encode().hex(":"),
+    "hexadecimal with hyphens": lambda text: text.encode().hex("-"),
+    "hexadecimal, percent-encoded before": lambda text: quote(text, safe="").encode().hex(),
+    "hexadecimal list of bytes": lambda text: ", ".join(map(hex, text.encode())),
+    "base64, percent-encoded before": lambda text: base64_at(1)(quote(text, safe="")),
     "hexadecimal, upper case": lambda text: text.encode().hex().upper(),
     **{f"base64 at {offset}": base64_at(offset) for offset in range(3)},
     **{f"base64 at {offset}, URL-safe": base64_at(offset, url_safe=True) for offset in range(3)},

@@ -141,3 +141,27 @@ def test_prefect_writes_no_configured_file(monkeypatch: pytest.MonkeyPatch, tmp_
     assert not prefect.server.ui.static_directory
     assert prefect.results.local_storage_path == tmp_path / "prefect/storage"
     assert not prefect.results.persist_by_default
+
+
+@pytest.mark.parametrize("name", ["PREFECT_UI_API_URL", "PREFECT_SERVER_UI_API_URL"])
+@pytest.mark.parametrize("source", ["prefect.toml", "pyproject.toml", ".env"])
+def test_prefect_calls_no_configured_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, name: str
+) -> None:
+    from prefect.settings.models.root import Settings as PrefectSettings
+
+    monkeypatch.chdir(tmp_path)
+    table = "tool.prefect." if source == "pyproject.toml" else ""
+    url = "https://real.example/api"
+    Path(source).write_text(
+        f"{name}={url}\nPREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE=real\n"
+        if source == ".env"
+        else f'[{table}server.ui]\napi_url = "{url}"\n'
+        f'[{table}server.worker_channel]\ncleanup_queue_storage = "real"\n'
+    )
+    assert PrefectSettings().server.ui.api_url == url
+    for variable, value in simulated_settings(tmp_path, keeps_behaviour=True).items():
+        monkeypatch.setenv(variable, value)
+    prefect = PrefectSettings()
+    assert not prefect.server.ui.api_url
+    assert prefect.server.worker_channel.cleanup_queue_storage.endswith(".memory")

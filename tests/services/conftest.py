@@ -2,16 +2,13 @@
 
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
     argil,
-    certificate,
     changes,
     clock,
     context,
-    empty_ledger,
     gateway,
     harness,
     ledger_file,
     media,
-    one_trusted_certificate,
     other_owner,
     served_gateway,
     timing,

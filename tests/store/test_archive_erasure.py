@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,37 @@ def test_archive_message_of_an_earlier_version_has_a_name() -> None:
     message = f"2 events until 2026-11-23 09:00:00 UTC moved to the archive a, b.gz, SHA-256 {'0' * 64}"
     assert ArchiveRecord.parse(message) == ArchiveRecord(file=Path("a, b.gz"), sha256="0" * 64)
     assert ArchiveRecord.parse("the request was recorded") is None
+
+
+async def test_erasure_changes_the_file_behind_a_link(archived: ArchivedLedger, tmp_path: Path) -> None:
+    link, file = tmp_path / "events.jsonl.gz", tmp_path / "volume"
+    await archived.archive(link)
+    link.rename(file)
+    link.symlink_to(file)
+    report = await archived.erase("ada")
+    assert report.erased_archives == [str(link)]
+    assert link.is_symlink()
+    assert b"ada was rejected" not in gzip.decompress(file.read_bytes())
+    assert b"bob was rejected" in gzip.decompress(file.read_bytes())
+
+
+async def test_archive_with_a_hard_link_is_reported(archived: ArchivedLedger, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    await archived.archive(file)
+    (tmp_path / "events.jsonl.part").hardlink_to(file)  # of an archive run that was interrupted; it is removed
+    (tmp_path / "second").hardlink_to(file)
+    report = await archived.erase("ada")
+    assert report.erased_archives == []
+    assert "hard links" in report.archives[0]
+    (tmp_path / "second").unlink()
+    assert (await archived.erase("ada")).erased_archives == [str(file)]
+    assert archive_names(tmp_path) == ["events.jsonl"]
+
+
+async def test_archive_that_is_a_named_pipe_is_refused(archived: ArchivedLedger, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    await archived.archive(file)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ArchiveError, match="named pipe"):
+        await archived.erase("ada", file)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,11 @@ from models.tables import webhook_delivery_table
 from models.webhook import WebhookDelivery
 from services.erasure import erase_provisioning
 from store import compaction, migrate
+from store.archive_file import ArchiveFile
 from store.compaction import POSTGRESQL_REMAINS, compact_sqlite
 from store.database import Database
 from store.erasure import ERASED_TABLES, erase
+from store.event_archive import EventArchive
 from store.ledger import Ledger
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
@@ -50,7 +53,9 @@ async def ended(ledger: Ledger, owner: LeaseOwner, reference: str = "r-1") -> Pr
         message = f"{number}: {PERSON} " + "x" * 500
         reasons = [Reason(code="blocked", message=message, hint=PERSON)]
         provisioning = await ledger.transition(provisioning, owner, message, reasons=reasons)
-    return await ledger.transition(provisioning, owner, "rejected", new_status=Status.REJECTED)
+    return await ledger.transition(
+        provisioning, owner, "rejected", new_status=Status.REJECTED, raw_status=f"waiting for {PERSON}"
+    )
 
 
 def write_without_secure_delete(file: Path) -> None:
@@ -71,6 +76,33 @@ async def test_erase_leaves_nothing_in_sqlite_files(
     report = await erase_provisioning(sqlite_ledger, clock, provisioning.id, owner)
     assert report.former_contents == []
     assert files_with_secret(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("reported", "kept"), [(f"waiting for {PERSON}", "(erased)"), ("REFUSED", "REFUSED"), (None, None)]
+)
+async def test_only_documented_statuses_of_argil_are_kept(
+    sqlite_ledger: Ledger,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    clock: FakeClock,
+    tmp_path: Path,
+    reported: str | None,
+    kept: str | None,
+) -> None:
+    ledger, file = sqlite_ledger, tmp_path / "old.jsonl"
+    opened, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
+    await ledger.transition(opened, owner, "rejected", new_status=Status.REJECTED, raw_status=reported)
+    clock.advance(timedelta(days=2).total_seconds())
+    await EventArchive(ledger.database, clock).archive(clock.now() - timedelta(days=1), ArchiveFile(file))
+    again, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
+    again = await ledger.transition(again, owner, "again", raw_status=reported)
+    await erase_provisioning(ledger, clock, "r-1", owner)
+    shown = [event.raw_status for event in await ledger.list_events(again.id) if event.message == "(erased)"]
+    archived = [json.loads(line)["raw_status"] for line in file.read_text().splitlines()]
+    assert (await ledger.get("r-1")).raw_status == kept
+    assert shown[-1] == archived[-1] == kept
+    assert PERSON not in f"{shown} {archived}"
 
 
 async def test_every_ledger_connection_deletes_securely(sqlite_ledger: Ledger) -> None:

@@ -114,6 +114,15 @@ def test_allowed_request_reaches_the_app(guard: RunningGuard) -> None:
     assert guard.app.received == [("GET", "/api/health", b"")] * 2
 
 
+def test_schedule_by_recurrence_rule_is_refused(guard: RunningGuard) -> None:
+    response = guard.post(
+        rb'[{"active": true, "schedule": {"\u0072rule": "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30"}}]'
+    )
+    assert response.status_code == 400
+    assert "use cron or an interval" in response.text
+    assert guard.app.received == []
+
+
 def test_foreign_host_is_refused_before_the_app(guard: RunningGuard) -> None:
     status, text = guard.request(f"Host: evil.example:{guard.port}")
     assert status == 421

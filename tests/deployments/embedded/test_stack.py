@@ -53,6 +53,12 @@ def args(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
 
 
+def test_ui_calls_the_api_of_its_own_stack(up: RunningStack) -> None:
+    api_url = up.environment["PREFECT_API_URL"]
+    settings = httpx.get(f"{api_url.removesuffix('/api')}/ui-settings", timeout=100).json()
+    assert settings["api_url"] == api_url
+
+
 def test_api_run_suspends_and_finishes_as_ready(up: RunningStack) -> None:
     parameters = {"request": up.request("Ada")}
     created = up.api.create_run("provision-avatar/on-demand", parameters, key="ada")
