@@ -11,7 +11,6 @@ from media.mp4.fragment_tables import MAX_TABLE_BYTES
 from media.remote_file import READ_AHEAD_BYTES, RemoteFile
 from models.errors import MediaNotInspected
 
-BOX_HEADER_BYTES = 16
 # Their bodies are pictures, or nothing; FFmpeg skips them when it reads the index.
 _SKIPPED_BOXES = {b"mdat", b"free", b"skip", b"wide"}
 # FFmpeg reads through bodies that are shorter than its buffer and its threshold for seeking (32 KiB each).
@@ -29,22 +28,19 @@ class FetchedRecording:
         file: The recording.
         inspect: Runs FFmpeg.
         moov: The box of the index.
-        is_fragmented: Fragments may follow the index.
-        first_fragment: The first one with pictures.
+        first_fragment: The first one with pictures, None without any.
     """
 
-    def __init__(
-        self, file: RemoteFile, inspect: Inspect, moov: Box, *, is_fragmented: bool, first_fragment: Box | None
-    ) -> None:
+    def __init__(self, file: RemoteFile, inspect: Inspect, moov: Box, first_fragment: Box | None) -> None:
         self._file = file
         self._inspect = inspect
         self._moov = moov
         self._first_fragment = first_fragment
         self._ranges = [(0, READ_AHEAD_BYTES), *_index_ranges(file, moov)]
-        # FFmpeg sees only one fragment, since the next table may be fetched in part, and no byte of
-        # its pictures: it refuses an AV1 file of which it reads a part of a picture.
+        # For FFmpeg the file ends with its tables. What follows may be fetched in part: it refuses an
+        # AV1 file of which it reads a part of a picture, and any file that ends within a box.
         last = first_fragment or moov
-        self._size = last.end if is_fragmented else file.size
+        self._size = last.end
         if first_fragment is not None:
             self._ranges.append((last.start, last.end))
 
@@ -92,7 +88,6 @@ def _index_ranges(file: RemoteFile, moov: Box) -> Iterator[Range]:
         body_limit = (0 if box.kind == b"mdat" else _FREE_BYTES) if is_skipped else MAX_TABLE_BYTES
         end = box.end if box.start == moov.start else min(box.end, box.body + body_limit)
         yield box.start, end
-    yield moov.end, moov.end + BOX_HEADER_BYTES
 
 
 def _read(file: RemoteFile, start: int, end: int) -> bytes:

@@ -88,7 +88,7 @@ def inspect(
             container_options={
                 "enable_drefs": "0",  # nor tracks that are stored in other files
                 "max_streams": str(MAX_TRACKS),
-                # A frame that is available in part is no frame: the parser of AV1 would refuse the file.
+                # Drops a frame that is available in part. The parser of AV1 would refuse the whole file.
                 "fflags": "+discardcorrupt",
             },
             options=options,

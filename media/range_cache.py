@@ -28,7 +28,7 @@ class RangeCache:
             self._store(first, self._client.fetch_range(first * BLOCK_BYTES, min(last * BLOCK_BYTES, self.size)))
 
     def iter_chunks(self) -> Iterator[bytes]:
-        """Yield the whole file in chunks, and fetch what is missing: from the first to the last gap of each chunk."""
+        """Yield the whole file in chunks, after fetching from the first to the last gap of each chunk."""
         starts = range(0, self.size, CHUNK_BYTES)
         self._budget.extend(self.size, len(starts))
         for start in starts:

@@ -11,14 +11,14 @@ from media.inspection import FirstFrame, Inspect, VideoStream
 from media.mp4.boxes import Box, FileLayout, find_layout, unreadable_error
 from media.mp4.damage import encrypted_error, verify_pictures, verify_positions, verify_sound
 from media.mp4.fragments import measure_fragments
-from media.mp4.tracks import AUDIO, VIDEO, Index, Track, longest, read_index
+from media.mp4.tracks import AUDIO, VIDEO, Index, Track, highest_bit_rate, longest, read_index
 from media.remote_file import RemoteFile
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 
-# Larger first frames are not fetched and decoded.
-MAX_FIRST_FRAME_BYTES = 128 * 1024
+# Larger first frames are not fetched and decoded. Those of phones in 4K take about 500 KB.
+MAX_FIRST_FRAME_BYTES = 1024 * 1024
 # A track header with a larger side is damaged: no codec has such pictures.
 MAX_HEADER_PIXELS = 16384
 # How FFmpeg or our checks see samples that are encrypted.
@@ -48,16 +48,18 @@ def read_facts(file: RemoteFile, inspect: Inspect) -> MediaFacts:
 
 def _read_tracks(file: RemoteFile, inspect: Inspect, layout: FileLayout, index: Index) -> MediaFacts:
     videos = index.shown(VIDEO) or index.of_medium(VIDEO)
-    audio = longest(index.shown(AUDIO))
-    if any(track.entry.is_encrypted for track in (*videos, *index.shown(AUDIO))):
+    audios = index.shown(AUDIO)
+    video, audio = longest(videos), longest(audios)
+    if any(track.entry.is_encrypted for track in (*videos, *audios)):
         raise encrypted_error()
     # The last bytes, which nearly always contain the last samples.
     sample_sha256 = file.sample_sha256()
-    for track in (*videos, *index.shown(AUDIO)):
+    for track in (*videos, *audios):
         verify_positions(track, layout.moov, file.size)
-    stream, video = _inspect_video(file, inspect, layout.moov, index, videos)
+    # Before FFmpeg, which takes the zeros of a stopped upload for damage.
     if video is not None and sample_sha256 is not None:
         verify_pictures(file, video, layout.moov)
+    stream = _inspect_video(file, inspect, layout.moov, index, video)
     if audio is not None:
         verify_sound(file, audio)
     return MediaFacts(
@@ -65,7 +67,7 @@ def _read_tracks(file: RemoteFile, inspect: Inspect, layout: FileLayout, index: 
         container=layout.container,
         has_audio=audio is not None,
         audio_seconds=audio and audio.seconds,
-        audio_bit_rate=audio and audio.bit_rate,
+        audio_bit_rate=highest_bit_rate(audios),
         etag=file.etag,
         sample_sha256=sample_sha256,
         **(_video_facts(stream, video) if stream and video else {}),
@@ -73,22 +75,13 @@ def _read_tracks(file: RemoteFile, inspect: Inspect, layout: FileLayout, index: 
 
 
 def _inspect_video(
-    file: RemoteFile, inspect: Inspect, moov: Box, index: Index, videos: tuple[Track, ...]
-) -> tuple[VideoStream | None, Track | None]:
-    """Return the longest video as FFmpeg describes it, and its track."""
-    track = longest(videos)
-    recording = FetchedRecording(
-        file,
-        inspect,
-        moov,
-        is_fragmented=index.is_fragmented,
-        first_fragment=track and track.first_fragment,
-    )
+    file: RemoteFile, inspect: Inspect, moov: Box, index: Index, video: Track | None
+) -> VideoStream | None:
+    """Return a video as FFmpeg describes it, None if FFmpeg finds no such track."""
+    recording = FetchedRecording(file, inspect, moov, video and video.first_fragment)
     streams = [stream for stream in recording.inspect().videos if not stream.is_attached_picture]
-    stream = None if track is None else _stream_of(track, streams, index)
-    if track is None or stream is None:
-        return None, None
-    return _verify_first_frame(recording, stream), track
+    stream = None if video is None else _stream_of(video, streams, index)
+    return None if stream is None else _verify_first_frame(recording, stream)
 
 
 def _stream_of(track: Track, streams: Sequence[VideoStream], index: Index) -> VideoStream | None:

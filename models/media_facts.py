@@ -26,7 +26,8 @@ class MediaFacts(BaseModel):
         frame_rate: Mean frames per second.
         has_audio: Whether the file has an audio track with samples.
         audio_seconds: Duration of the longest audio track as players show it; None if unknown.
-        audio_bit_rate: Mean bit rate of the audio in bits per second; None if unknown.
+        audio_bit_rate: Mean bit rate of the audio in bits per second, of the track with the highest one; None if
+            that of a track is unknown.
         etag: ETag of the host.
         sha256: Digest of the whole file; None if it was not requested.
         sample_sha256: Digest of its size, first and last bytes; see media/remote_file.py.

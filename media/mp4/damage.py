@@ -47,8 +47,10 @@ def verify_pictures(file: FetchedFile, video: Track, moov: Box) -> None:
     for sample, name in ((samples.first, "first"), (samples.middle, "middle"), (samples.last, "last")):
         data = _read(file, sample)
         if sample is not None and data and not is_plausible_picture(video.entry, data, sample.size):
-            cause = "has only zeros" if not any(data) else "is not a picture"
-            raise truncated_error(f"the {name} frame, at byte {sample.start:,}, {cause}")
+            cause = "is not a picture" if any(data) else "has only zeros"
+            # An upload that stopped has its first bytes, or zeros instead of them.
+            error = unreadable_error if name == "first" and any(data) else truncated_error
+            raise error(f"the {name} frame, at byte {sample.start:,}, {cause}")
 
 
 def verify_sound(file: FetchedFile, audio: Track) -> None:

@@ -42,6 +42,7 @@ class Samples(NamedTuple):
         sample_count: Their number.
         byte_count: Their bytes, 0 if the table does not tell (sound that is not compressed).
         ticks: Their total duration, in the time scale of the track.
+        first_ticks: The duration of the first one.
         decode_begin: The tick at which the first one is decoded.
         decode_end: The tick at which decoding ends.
         begin: The tick at which the first one is shown.
@@ -54,6 +55,7 @@ class Samples(NamedTuple):
     sample_count: int = 0
     byte_count: int = 0
     ticks: int = 0
+    first_ticks: int = 0
     decode_begin: int = 0
     decode_end: int = 0
     begin: int = 0

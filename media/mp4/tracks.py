@@ -101,8 +101,11 @@ class Track(NamedTuple):
     @property
     def frame_rate(self) -> float | None:
         """The mean of the samples that were read, in frames per second; None if unknown."""
-        samples = self.samples
-        return samples.sample_count * self.timescale / samples.ticks if samples.ticks else None
+        count, ticks = self.samples.sample_count, self.samples.ticks
+        if self.is_fragmented and 0 < self.samples.first_ticks < ticks:
+            # Some tools add the time until the first picture to its duration, and few of the others are read.
+            count, ticks = count - 1, ticks - self.samples.first_ticks
+        return count * self.timescale / ticks if ticks else None
 
 
 class Index(NamedTuple):
@@ -129,6 +132,16 @@ class Index(NamedTuple):
 def longest(tracks: Iterable[Track]) -> Track | None:
     """Return the track that is shown for the longest time, the first of several, None without tracks."""
     return max(tracks, key=lambda track: track.seconds or 0, default=None)
+
+
+def highest_bit_rate(tracks: Iterable[Track]) -> float | None:
+    """Return the highest bit rate of some tracks, None if that of one is unknown or there are none."""
+    rates: list[float] = []
+    for track in tracks:
+        if track.bit_rate is None:
+            return None
+        rates.append(track.bit_rate)
+    return max(rates, default=None)
 
 
 def read_index(file: SeekableBytes, moov: Box) -> Index:

@@ -61,7 +61,7 @@ def run_script(body: str, **popen: object) -> subprocess.Popen[str]:
         "SMALL = whole(encode('libx264'))\n"
         "def pids(pool): return ' '.join(str(child.pid) for child in pool._children)\n"
     )
-    return subprocess.Popen(
+    process: subprocess.Popen[str] = subprocess.Popen(
         [sys.executable, "-P", "-c", script + body],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
@@ -69,6 +69,7 @@ def run_script(body: str, **popen: object) -> subprocess.Popen[str]:
         text=True,
         **popen,  # type: ignore[call-overload]  # keyword arguments of Popen
     )
+    return process
 
 
 def read_pids(process: subprocess.Popen[str]) -> list[int]:

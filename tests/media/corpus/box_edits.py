@@ -55,9 +55,15 @@ def edit_track(handler: bytes, path: str, change: Callable[[bytes], bytes | None
 
 def handler_of(track: bytes) -> bytes:
     """Return the handler of the body of a track."""
-    found: list[bytes] = []
-    replace_box(track, "mdia.hdlr", lambda body: found.append(body[8:12]) or body)
-    return found[0]
+    found = b""
+
+    def read(body: bytes) -> bytes:
+        nonlocal found
+        found = body[8:12]
+        return body
+
+    replace_box(track, "mdia.hdlr", read)
+    return found
 
 
 def put(offset: int, replacement: bytes) -> Callable[[bytes], bytes]:

@@ -161,8 +161,8 @@ FILLED = (
         role=DATASET,
         reasons=("truncated",),
     ),
-    Recording("zeros in all picture data", FAST, edit=fill_media(0, 1), role=DATASET, reasons=("unreadable",)),
-    Recording("zeros in the first half", FAST, edit=fill_media(0, 0.5), role=DATASET, reasons=("unreadable",)),
+    Recording("zeros in all picture data", FAST, edit=fill_media(0, 1), role=DATASET, reasons=("truncated",)),
+    Recording("zeros in the first half", FAST, edit=fill_media(0, 0.5), role=DATASET, reasons=("truncated",)),
     Recording(
         "noise in all picture data", FAST, edit=fill_media(0, 1, noise=True), role=DATASET, reasons=("unreadable",)
     ),
@@ -250,7 +250,7 @@ TRANSFERS = (
     ),
     Recording("twice in one file", TALK, edit=lambda data: data * 2),
     Recording("bytes reversed", TALK, edit=lambda data: data[::-1], reasons=("wrong-container",)),
-    Recording("only zeros", TALK, edit=lambda data: bytes(len(data)), reasons=("wrong-container",)),
+    Recording("only zeros", TALK, edit=lambda data: bytes(len(data)), reasons=("truncated",)),
 )
 
 ENCRYPTED = (

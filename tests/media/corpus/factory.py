@@ -20,7 +20,7 @@ COMMAND = "ffmpeg -hide_banner -nostdin -loglevel error -y -filter_threads 1"
 
 
 class Made(NamedTuple):
-    """The file of a recording, and the facts that ffprobe reads from it; none if Python alone made it."""
+    """The file of a recording, and the facts that ffprobe reads from it; none if it cannot, or Python made it."""
 
     path: Path
     reference: Facts
@@ -48,7 +48,10 @@ class CorpusFactory:
         self._sources = {
             Path(name).stem: self._executor.submit(self._run, SOURCES[name], folder / name) for name in used
         }
-        self._made = {recording: self._executor.submit(self._make, recording) for recording in recordings}
+        self._made = {
+            recording: self._executor.submit(self._make, recording, number)
+            for number, recording in enumerate(recordings)
+        }
 
     def get(self, recording: Recording) -> Made:
         """Wait for a recording.
@@ -62,8 +65,8 @@ class CorpusFactory:
         """Wait for the commands that are running, and drop the others."""
         self._executor.shutdown(cancel_futures=True)
 
-    def _make(self, recording: Recording) -> Made:
-        path = self._folder / f"{list(self._made).index(recording)}.{recording.suffix}"
+    def _make(self, recording: Recording, number: int) -> Made:
+        path = self._folder / f"{number}.{recording.suffix}"
         data = b""
         if recording.arguments:
             for name, source in self._sources.items():
@@ -73,7 +76,13 @@ class CorpusFactory:
             data = path.read_bytes()
         if recording.edit is not None:
             path.write_bytes(recording.edit(data))
-        return Made(path, read_reference(path) if recording.arguments else {})
+        return Made(path, self._read_reference(path) if recording.arguments else {})
+
+    def _read_reference(self, path: Path) -> Facts:
+        try:
+            return read_reference(path)
+        except subprocess.CalledProcessError:
+            return {}
 
     def _run(self, arguments: str, path: Path) -> None:
         command = [*shlex.split(f"{COMMAND} {arguments}"), "-threads", "1", str(path)]

@@ -60,7 +60,9 @@ RECORDINGS = (
     Recording("a single frame for 20 seconds", at_rate("1/20", "20")),
     Recording("variable frame rate", at_rate("10", options=r"-vf select=not(mod(n\\,7)) -fps_mode vfr")),
     Recording(
-        "variable frame rate in bursts", at_rate("10", options=r"-vf select=lt(mod(n\\,40)\\,9) -fps_mode vfr")
+        "variable frame rate in bursts",
+        at_rate("10", options=r"-vf select=lt(mod(n\\,40)\\,9) -fps_mode vfr"),
+        warnings=("audio-longer-than-video",),
     ),
     Recording(
         "variable frame rate in a mov", at_rate("10", options=r"-vf select=not(mod(n\\,3)) -fps_mode vfr"), "mov"
