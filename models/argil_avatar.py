@@ -113,7 +113,8 @@ class Avatar(BaseModel):
     an unexpected type is parsed as absent. `raw` is the whole response.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # Built when the first avatar is parsed: commands that only read the ledger parse none.
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     id: ArgilId
     status: Annotated[
