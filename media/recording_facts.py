@@ -17,8 +17,8 @@ from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 
-# Larger first frames are not fetched and decoded. Those of phones in 4K take about 500 KB.
-MAX_FIRST_FRAME_BYTES = 1024 * 1024
+# Larger first frames are not fetched and decoded.
+MAX_FIRST_FRAME_BYTES = 128 * 1024
 # A track header with a larger side is damaged: no codec has such pictures.
 MAX_HEADER_PIXELS = 16384
 # How FFmpeg or our checks see samples that are encrypted.

@@ -131,6 +131,11 @@ def test_defaults_of_the_index_apply() -> None:
     assert track.samples.last.size == 10
 
 
+def test_pause_before_the_second_frame_is_not_a_frame_rate() -> None:
+    fragments = fragment(traf(1, 0, trun((900, 50, 0), FRAME, FRAME))) + second(1, 1100)
+    assert measured(moov(VIDEO) + fragments)[0].frame_rate == TIMESCALE / FRAME[0]
+
+
 def test_positions_follow_the_data_of_the_previous_track() -> None:
     run = trun(FRAME, FRAME)
     data = moov(AUDIO, VIDEO) + fragment(

@@ -7,7 +7,8 @@ import pytest
 
 from media.mp4.boxes import find_layout
 from media.mp4.sample_entries import SampleEntry
-from media.mp4.tracks import AUDIO, VIDEO, FragmentDefaults, Index, longest, read_index
+from media.mp4.sample_tables import Samples
+from media.mp4.tracks import AUDIO, VIDEO, FragmentDefaults, Index, highest_bit_rate, longest, read_index
 from models.errors import MediaRejected
 from tests.media.mp4_boxes import NOT_ROTATED, box, ftyp, mvhd, table, tkhd
 
@@ -129,6 +130,17 @@ def test_longest_track_is_the_first_of_equals() -> None:
     assert (chosen := longest(tracks)) is not None
     assert chosen.id == 2
     assert longest([]) is None
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_second", "expected"),
+    [((250, 2000), 16_000), ((2000, 250), 16_000), ((2000, 0), None), ((), None)],
+)
+def test_sound_counts_by_its_loudest_track(bytes_per_second: tuple[int, ...], expected: float | None) -> None:
+    [track] = index_of(mvhd(), trak(1, handler=AUDIO)).tracks
+    samples = Samples(sample_count=1, ticks=90_000)
+    tracks = [track._replace(samples=samples._replace(byte_count=count)) for count in bytes_per_second]
+    assert highest_bit_rate(tracks) == expected
 
 
 @pytest.mark.parametrize(

@@ -365,7 +365,8 @@ def test_tail_of_fragments_is_walked_few_times() -> None:
 def test_recording_that_ffmpeg_cannot_finish_is_operational() -> None:
     url = "https://videos.test/v.mp4?X-Amz-Signature=CANARY"
     limits = InspectionLimits(cpu_seconds=0.02)
-    transport = FileTransport(heavy_index() + bytes(FRAMES_OF_HEAVY_TRACK))  # with the bytes of all frames
+    data = overwrite(48, b"\1")(heavy_index())  # the first frame; zeros would be rejected before
+    transport = FileTransport(data + b"\1" * FRAMES_OF_HEAVY_TRACK)
     with InspectorPool(size=1, limits=limits) as pool, pytest.raises(MediaNotInspected) as failed:
         probe(url, DATASET, transport=transport, inspect=pool.inspect, sleep=lambda _: None)
     assert str(failed.value).endswith("FFmpeg did not read it within 0.02 s of CPU time, in 2 attempts")

@@ -117,6 +117,12 @@ def with_wide_mdat(data: bytes) -> bytes:
     return data[:start] + struct.pack(">I4sQ", 1, b"mdat", length + 8) + data[start + 16 :]
 
 
+def with_boxes_behind_the_index() -> bytes:
+    return with_wide_mdat(encode_video()) + b"".join(
+        struct.pack(">I4s", 8 + 70_000, kind) + bytes(70_000) for kind in (b"free", b"meta")
+    )
+
+
 def other_bytes_at_the_end() -> bytes:
     data = encode_video(movflags="faststart")
     return data[:-1000] + b"\xa5" * 1000
@@ -363,6 +369,7 @@ CASES = [
         ("unreadable",),
     ),
     # Sizes
+    Case("boxes behind the index", with_boxes_behind_the_index, hole=MIB),
     Case("1.4 GB", lambda: with_wide_mdat(encode_video()), hole=1_400_000_000),
     Case("over 1.5 GB", lambda: with_wide_mdat(encode_video()), ("file-too-large",), hole=3 * GIB // 2),
     Case(
@@ -375,10 +382,11 @@ CASES = [
     # Broken
     Case("first frame of zeros", without_first_frame, ("unreadable",)),
     Case("first frame of zeros in a fragment", lambda: without_first_frame(FRAGMENTS), ("unreadable",)),
+    Case("zeros from the start", lambda: zeroed(encode_video(), 0), ("truncated",)),
     Case("zeros to the end", lambda: zeroed(encode_video(movflags="faststart"), 0.4), ("truncated",)),
     Case("zeros before the index", lambda: zeroed(encode_video(), 0.4), ("truncated",)),
     Case(
-        "zeros in the middle", lambda: zeroed(encode_video(movflags="faststart", sound=0), 0.3, 0.7), ("truncated",)
+        "zeros in the middle", lambda: zeroed(encode_video(movflags="faststart", sound=0), 0.7, 0.9), ("truncated",)
     ),
     Case(
         "zeros in a mov", lambda: zeroed(encode_video(container="mov", movflags="faststart"), 0.4), ("truncated",)
