@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 
 from models.child_environment import NO_TELEMETRY
@@ -20,6 +21,8 @@ def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(*GC_THRESHOLDS)
     os.umask(PRIVATE_UMASK)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal ends a command as Ctrl-C does
     for name, value in NO_TELEMETRY.items():
         os.environ.setdefault(name, value)
     if sys.argv[1:2] in _WITHOUT_PLUGINS:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from cyclopts import App
 
-from cli.console import stdout_console
+from cli.console import print_line, stdout_console
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
 from store import migrate
@@ -28,4 +29,25 @@ def upgrade() -> int:
             await database.close()
 
     stdout_console.print(f"the ledger is at revision {asyncio.run(run())}")
+    return EXIT_OK
+
+
+@db.command
+def backup(file: Path, /) -> int:
+    """Copy a SQLite ledger to a new file while it is in use.
+
+    Args:
+        file: File to create.
+
+    """
+
+    async def run() -> str:
+        database = Database(Settings.load().avatars_database_url.get_secret_value())
+        try:
+            await database.back_up(file)
+        finally:
+            await database.close()
+        return database.redacted_url
+
+    print_line(f"{asyncio.run(run())} was copied to {file} ({file.stat().st_size:,} bytes)")
     return EXIT_OK

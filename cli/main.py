@@ -84,7 +84,12 @@ COMMANDS = (
         OPERATE,
         "Move the events of final provisionings to a file and delete old webhook deliveries.",
     ),
-    Command("up", "cli.up:up", SET_UP, "Run the whole service on this machine until Ctrl-C or SIGTERM."),
+    Command(
+        "up",
+        "cli.up:up",
+        SET_UP,
+        "Run the whole service on this machine until Ctrl-C, SIGTERM or a closed terminal.",
+    ),
     Command("demo", "cli.demo:demo", SET_UP, "Show every outcome on this machine against the simulator."),
     Command(
         "simulate",

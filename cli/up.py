@@ -36,7 +36,7 @@ def up(
     training_seconds: float = 30.0,
     data_dir: Path | None = None,
 ) -> int:
-    """Run the whole service on this machine until Ctrl-C or SIGTERM.
+    """Run the whole service on this machine until Ctrl-C, SIGTERM or a closed terminal.
 
     Args:
         simulate: Use a simulated Argil API and sample videos.
@@ -47,8 +47,9 @@ def up(
 
     """
     stop_requested = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop_requested.set())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, lambda *_: stop_requested.set())
     with contextlib.ExitStack() as stack:
         videos = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else []
         settings = Settings.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Self
@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
-from clients.argil_errors import ResponseErrorMapper, read_response
+from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedRateLimit
+from clients.response_body import read_response
 from models.account_list import AccountList
 from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, AvatarList, CreateAvatarRequest
 from models.argil_response import ArgilResponse
@@ -155,14 +156,10 @@ class ArgilClient:
 
     async def list_account(self) -> AccountList:
         """Like `list_avatars`, with what is needed to look a submission up. Raises the same errors."""
-        # Streamed: an httpx response keeps its body, here many megabytes, until the garbage collector runs.
-        body = bytearray()
         await self._rate_limiter.acquire()
         with self._error_mapper.translating_read_errors():
             async with asyncio.timeout(LIST_TIMEOUT_SECONDS), self._stream_list() as response:
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-        received = ArgilResponse(response.status_code, dict(response.headers), body, is_list=True)
+                received = await read_response(response, is_list=True)
         self._error_mapper.raise_unless_list(received)
         return AccountList(received)
 
@@ -194,8 +191,8 @@ class ArgilClient:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS), self._stream_list() as response:
                 if response.is_success:
                     return
-                await response.aread()
-        self._error_mapper.raise_if_no_list_path(read_response(response))
+                received = await read_response(response)
+        self._error_mapper.raise_if_no_list_path(received)
 
     async def register_webhook(self, url: str, events: Sequence[str]) -> None:
         """POST /webhooks: register a URL for deliveries of these events. Raises OperationalError.
@@ -220,16 +217,22 @@ class ArgilClient:
     async def _post(self, request: CreateAvatarRequest) -> Avatar:
         with self._error_mapper.translating_create_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                response = await self._http.post("/avatars", json=request.to_json())
+                response = await self._send("POST", "/avatars", json=request.to_json())
         key = request.extras.get(SUBMISSION_ID_EXTRA)
         sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name)
-        return self._error_mapper.created_avatar(sent, read_response(response))
+        return self._error_mapper.created_avatar(sent, response)
 
     async def _get(self, path: str) -> ArgilResponse:
         await self._rate_limiter.acquire()
         with self._error_mapper.translating_read_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                return read_response(await self._http.get(path, headers=FRESH))
+                return await self._send("GET", path, headers=FRESH)
+
+    async def _send(
+        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+    ) -> ArgilResponse:
+        async with self._http.stream(method, path, json=json, headers=headers) as response:
+            return await read_response(response)
 
     def _stream_list(self) -> AbstractAsyncContextManager[httpx.Response]:
         return self._http.stream("GET", "/avatars", params={"visibility": "private"}, headers=FRESH)
@@ -240,6 +243,6 @@ class ArgilClient:
         with self._error_mapper.translating_management_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 headers = FRESH if method == "GET" else None
-                response = read_response(await self._http.request(method, path, json=body, headers=headers))
+                response = await self._send(method, path, json=body, headers=headers)
         self._error_mapper.raise_for_management(response)
         return response

@@ -233,8 +233,3 @@ class ResponseErrorMapper:
     def _redact(self, text: str) -> str:
         """Return the text without secrets, those of this client first: one may contain a registered secret."""
         return redact(search_for(tuple(self._secrets)).replace_in(text))
-
-
-def read_response(response: httpx.Response) -> ArgilResponse:
-    """Return the parts of a response, with its whole body, that decide its meaning."""
-    return ArgilResponse(response.status_code, dict(response.headers), response.content)

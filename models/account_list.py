@@ -18,11 +18,15 @@ from models.response_meaning import list_items
 CREATION_TIME_TOLERANCE = timedelta(hours=1)
 """An avatar that Argil created earlier than this before a submission belongs to another one; clocks may differ."""
 _PAGING_WORDS = {"continuation", "count", "cursor", "limit", "marker", "more", "next", "offset", "page", "pages"}
-_PAGING_WORDS |= {"pagination", "paging", "partial", "records", "total", "truncated"}
+_PAGING_WORDS |= {"incomplete", "pagination", "paging", "partial", "records", "total", "truncated"}
 _PAGING_NAME = re.compile(
     "total(?:count|items|pages|records)|next(?:cursor|link|page|token)|page(?:count|number|size)|continuation|hasmore"
     "|lastid"
 )
+# X-Cache, CF-Cache-Status, X-Proxy-Cache, X-Vercel-Cache and the like; Cache-Status is RFC 9211.
+_CACHE_NAME = re.compile(r"(?:[a-z0-9-]+-)?cache(?:-status)?")
+# Not `fwd=stale` or `RefreshHit`, after which the origin answered.
+_CACHED = re.compile(r"(?<![a-z=])(?:hit|stale|updating)(?![a-z])", re.IGNORECASE)
 # Gateways add these to any response.
 _OTHER_NAME = re.compile("rate-?limit|attempt|retry|next-?js|page-id|page-speed|total-time")
 _OTHER_RELATION = re.compile(
@@ -107,6 +111,7 @@ def _incomplete_because(response: ArgilResponse) -> str:
 
 
 def _is_paging_name(name: str) -> bool:
+    name = name.replace("_", "-")
     is_named = not _PAGING_WORDS.isdisjoint(name.split("-")) or _PAGING_NAME.search(name.replace("-", ""))
     return bool(is_named) and not _OTHER_NAME.search(name)
 
@@ -114,7 +119,11 @@ def _is_paging_name(name: str) -> bool:
 def _is_cached(headers: Mapping[str, str]) -> bool:
     """Whether a cache answered, although the request asked for a fresh response: the list may be of any age."""
     age, warning = headers.get("age", "").strip(), headers.get("warning", "").strip()
-    return age.strip("0") != "" or warning.startswith(("110", "111")) or "hit" in headers.get("x-cache", "").lower()
+    return (
+        age.strip("0") != ""
+        or warning.startswith(("110", "111"))
+        or any(_CACHE_NAME.fullmatch(name) and _CACHED.search(value) for name, value in headers.items())
+    )
 
 
 def _paging_header(headers: Mapping[str, str]) -> str | None:

@@ -32,6 +32,9 @@ class AvatarStatus(StrEnum):
     REFUSED = "REFUSED"
 
 
+DOCUMENTED_STATUSES = frozenset(AvatarStatus)
+MAX_STATUS_CHARACTERS = 256
+"""A longer text is cut: PostgreSQL would refuse to record it."""
 TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
 
 
@@ -118,7 +121,10 @@ class Avatar(BaseModel):
 
     id: ArgilId
     status: Annotated[
-        str, AfterValidator(redact_stored), AfterValidator(replace_unstorable_characters)
+        str,
+        AfterValidator(redact_stored),
+        AfterValidator(replace_unstorable_characters),
+        AfterValidator(lambda text: text[:MAX_STATUS_CHARACTERS]),
     ]  # recorded and shown without mapping
     name: LenientStr = None
     created_at: Annotated[

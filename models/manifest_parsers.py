@@ -43,6 +43,8 @@ _QUOTED_CONTENT = re.compile(r"""(?<!\s)\s*(['"]).{2,}\1""", re.DOTALL)
 _SCIENTIFIC_NOTATION = re.compile(
     r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE
 )
+# A column that is too narrow, and the errors of a formula (ECMA-376, 18.17.3).
+_PLACEHOLDER = re.compile(r"#{3,}|#(?:N/A|NULL!|DIV/0!|VALUE!|REF!|NAME\?|NUM!)", re.IGNORECASE)
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -115,20 +117,25 @@ def _parse_csv_row(line: int, columns: list[str], cells: list[str]) -> RawRow:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
         elif cell or column in REQUIRED_COLUMNS:
             values[column] = cell
-            if column == "reference" and _is_scientific_notation(cell):
-                # A spreadsheet displays long numbers so; several references end up as one.
-                rule = "is a number in scientific notation, so its digits are lost: format the column as text"
-                problems.append((column, f"{rule}; it is {trim(cell)!r}"))
+            if column == "reference" and (lost := _lost_value_rule(cell)):
+                problems.append((column, f"{lost}; it is {trim(cell)!r}"))
     if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
         problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
     values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}
     return RawRow(line, values, problems)
 
 
-def _is_scientific_notation(cell: str) -> bool:
+def _lost_value_rule(cell: str) -> str | None:
+    """Return the rule that a reference breaks because a spreadsheet wrote something else than its value."""
     if len(cell) > MAX_NORMALIZED_CHARACTERS:
-        return False
-    return _SCIENTIFIC_NOTATION.fullmatch(unicodedata.normalize("NFKC", trim(cell))) is not None
+        return None
+    text = unicodedata.normalize("NFKC", trim(cell))
+    if _SCIENTIFIC_NOTATION.fullmatch(text):
+        # A spreadsheet displays long numbers so; several references end up as one.
+        return "is a number in scientific notation, so its digits are lost: format the column as text"
+    if _PLACEHOLDER.fullmatch(text):
+        return "is what a spreadsheet shows in place of the value: widen the column, or correct the formula"
+    return None
 
 
 def _parse_json_object(cell: str, problems: list[tuple[str, str]]) -> dict[Any, Any]:

@@ -39,7 +39,14 @@ class Status(StrEnum):
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.ACCEPTED: frozenset({Status.REJECTED, Status.SUBMITTING, Status.CANCELLED}),
+    Status.ACCEPTED: frozenset(
+        {
+            Status.REJECTED,
+            Status.SUBMITTING,
+            Status.TRAINING,  # the avatar of a submission that was presumed lost was found
+            Status.CANCELLED,
+        }
+    ),
     Status.SUBMITTING: frozenset(
         {
             Status.ACCEPTED,  # Argil did not accept the submission, or its avatar was not found

@@ -20,6 +20,7 @@ from typing import Any, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 from models.object_store_uris import canonical_uri, object_uri
+from models.service_urls import common_form
 from models.signature_parameters import RECORDING_EXTENSION, SIGNATURE_SCHEMES, names_recording
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -32,11 +33,6 @@ _SESSION_PARAMETER = re.compile(r";jsessionid=[^;/]*", re.IGNORECASE)
 _FILE_PARAMETERS = re.compile(
     rf"(?>(.+?{RECORDING_EXTENSION})(?=;))(?:;[^;=]+=[^;]*)*+;?", re.IGNORECASE | re.DOTALL
 )
-# Dropbox redirects the one to the other.
-_HOST_ALIASES = {"dropbox.com": "www.dropbox.com"}
-# Google Drive addresses the signed-in account by its number: /u/0/uc is /uc.
-_DRIVE_HOSTS = {"drive.google.com", "docs.google.com"}
-_DRIVE_ACCOUNT = re.compile(r"^/u/\d+(?=/)")
 _JWT = re.compile(r"eyJ[\w-]*\.([\w-]+)\.[\w-]*")
 # The registered claims (RFC 7519, 4.1) that differ each time a token is issued; `jti` may also be the file's id.
 _TIME_CLAIMS = {"exp", "nbf", "iat"}
@@ -96,14 +92,13 @@ def _sha256(text: str) -> str:
 
 def _canonical_url(scheme: str, parts: SplitResult) -> str:
     host = _canonical_host(parts.hostname or "")
-    host = _HOST_ALIASES.get(host, host)
     port = parts.port if parts.port != _DEFAULT_PORTS[scheme] else None
     path = _without_dot_segments(parts.path)
     if port is None and (uri := object_uri(host, path)):
         return uri
     path = _canonical_path(path)
-    if host in _DRIVE_HOSTS:
-        path = _DRIVE_ACCOUNT.sub("", path)
+    if port is None:
+        host, path = common_form(host, path)
     parameters = _selecting_parameters(host, path, parts.query)
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters)
     authority = host if port is None else f"{host}:{port}"

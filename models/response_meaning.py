@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
-from models.argil_avatar import UNKNOWN_STATUS
+from models.argil_avatar import DOCUMENTED_STATUSES, UNKNOWN_STATUS
 from models.argil_response import ArgilResponse
 
 
@@ -111,7 +111,8 @@ def _is_own_avatar(sent: SentRequest, response: ArgilResponse) -> bool:
         return True
     if sent.submission_id is not None and response.fields.get("extras") is not None:
         return False  # Argil returns extras unchanged, so this is the avatar of another request
-    return avatar.status != UNKNOWN_STATUS and not response.is_argil_error and avatar.name in {None, sent.name}
+    # The documented statuses only: gateways answer {"id": "req-7", "status": "error"}, too.
+    return avatar.status in DOCUMENTED_STATUSES and not response.is_argil_error and avatar.name in {None, sent.name}
 
 
 def _is_error_without_id(_: SentRequest, response: ArgilResponse) -> bool:
@@ -139,7 +140,8 @@ _WITH_RETRY_AFTER = Body(
     lambda _, response: not response.is_page and "retry-after" in response.headers,
 )
 _OWN_AVATAR = Body(
-    "an id and our submission id; or an id and a status, without extras and without another name", _is_own_avatar
+    "an id and our submission id; or an id and a documented status, without extras and without another name",
+    _is_own_avatar,
 )
 _OPERATIONAL_ERROR = Body(
     "JSON error without an id, with code 401, 402, 403 or 429",

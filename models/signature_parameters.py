@@ -199,6 +199,15 @@ SIGNATURE_SCHEMES = (
         SignatureScheme("Akamai", _names(name), required={name: r".*\bhmac=[0-9a-f]{20,}"}, signs_paths=True)
         for name in ("hdnts", "hdnea", "hdntl", "__token__", "__gda__", "token")
     ),
+    SignatureScheme(
+        "Cloudinary",
+        _names("__cld_token__"),
+        required={"__cld_token__": r".*\bhmac=[0-9a-f]{20,}"},
+        signs_paths=True,
+    ),
+    SignatureScheme(
+        "imgix", _names("s expires"), required={"s": r"[0-9a-f]{32}"}, hosts=("imgix.net", "imgix.video")
+    ),
     *(
         SignatureScheme(
             "Laravel and similar frameworks",
@@ -227,6 +236,8 @@ SIGNATURE_SCHEMES = (
         hosts=("drive.google.com", "docs.google.com", "drive.usercontent.google.com"),
     ),
     SignatureScheme(
-        "OneDrive or SharePoint", _names("download e tempauth web"), hosts=("sharepoint.com", "1drv.ms")
+        "OneDrive or SharePoint",
+        _names("apiversion download e tempauth translate web"),
+        hosts=("sharepoint.com", "1drv.ms", "microsoftpersonalcontent.com"),
     ),
 )

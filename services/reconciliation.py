@@ -13,6 +13,7 @@ from models.recording_secrets import protect_request
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
+from services.submissions import adopt_avatars
 
 PAGE_SIZE = 500
 LATE_COMPLETION_WINDOW = timedelta(days=7)
@@ -48,8 +49,9 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
     """Record changes of the account's avatars that belong to submissions in the ledger.
 
-    These are the avatar of a provisioning that was cancelled before Argil responded, the current status of a
-    cancelled avatar, and duplicates. Provisionings in SUBMITTING are resolved by their lease owner.
+    These are the avatar of a provisioning that was cancelled before Argil responded or waits to be submitted again,
+    the current status of a cancelled avatar, and duplicates. The lease owner of a provisioning in SUBMITTING
+    resolves it.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
@@ -84,10 +86,13 @@ async def _reconcile_provisioning(
     current = provisioning
     # For an erased provisioning only duplicates are reported: they still have to be deleted at Argil.
     records_avatar = current.status is Status.CANCELLED and current.erased_at is None
+    is_waiting = current.status is Status.ACCEPTED and current.erased_at is None
     try:
         for submission in submissions:
             for avatar in avatars_by_submission_id.get(submission.id, ()):
-                if avatar.id not in known_avatar_ids and records_avatar and current.avatar_id is None:
+                if avatar.id not in known_avatar_ids and is_waiting and current.avatar_id is None:
+                    current = await adopt_avatars(context, current, owner, {submission.id: submission}, [avatar])
+                elif avatar.id not in known_avatar_ids and records_avatar and current.avatar_id is None:
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
                 elif avatar.id not in known_avatar_ids:
                     await report_duplicate(context, current, owner, avatar)

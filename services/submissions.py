@@ -1,11 +1,15 @@
-"""The request of a submission, and the record of the avatar that Argil created for it."""
+"""The request of a submission, and the record of the avatars that Argil created for it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, CreateAvatarRequest, VideoSource
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.request import ProvisioningRequest
 from services.context import AppContext
+from services.duplicates import report_duplicate
+from services.run_log import log_to_run
 
 
 def build_create_request(request: ProvisioningRequest, submission_id: str) -> CreateAvatarRequest:
@@ -48,3 +52,34 @@ async def record_created_avatar(
         avatar_snapshot=avatar.raw,
         reasons=[],
     )
+
+
+async def adopt_avatars(
+    context: AppContext,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    submissions_by_id: Mapping[str, Submission],
+    avatars: Sequence[Avatar],
+) -> Provisioning:
+    """Record the avatar of the earliest submission, report the others, and return the provisioning in TRAINING.
+
+    Args:
+        context: The composition root.
+        provisioning: A provisioning in SUBMITTING, or in ACCEPTED after a submission that was presumed lost.
+        owner: The owner of its lease.
+        submissions_by_id: Its submissions whose avatars may be adopted.
+        avatars: At least one avatar that carries the id of one of them.
+
+    Raises:
+        StaleVersion: Another owner changed the provisioning since it was read.
+        DatabaseError: The ledger cannot be written.
+
+    """
+    first, *others = sorted(avatars, key=lambda avatar: submissions_by_id[avatar.submission_id or ""].ordinal)
+    message = f"Argil created avatar {first.id} for the submission; found by its submission id and adopted"
+    log_to_run("%s", message)
+    submission = submissions_by_id[first.submission_id or ""]
+    adopted = await record_created_avatar(context, provisioning, owner, submission, first, message)
+    for duplicate in others:
+        await report_duplicate(context, adopted, owner, duplicate)
+    return adopted

@@ -15,10 +15,11 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 
 from models.database_url import DatabaseUrl, parse_database_url
-from models.errors import DatabaseError
+from models.errors import DatabaseError, InvalidRequest
 from models.private_files import create_private_folder
 from models.regular_files import open_regular_file
 from models.settings import HOME
+from store.backup import back_up_sqlite, require_new_file
 from store.errors import statement_errors, translating_errors
 from store.group_commit import Result, Work
 from store.ledger_file import LedgerFile
@@ -145,6 +146,27 @@ class Database:
         """
         with translating_errors(self.redacted_url):
             return await self._backend.compact(tables)
+
+    async def back_up(self, path: Path) -> None:
+        """Write a copy of a SQLite ledger to a new file while the ledger is in use.
+
+        Raises:
+            InvalidRequest: The ledger is not a file, or no file can be created at the path.
+            DatabaseError: The ledger is not one that this version can use, or its copy cannot be written.
+        """
+        if self._file is None:
+            raise InvalidRequest(
+                [("AVATARS_DATABASE_URL", f"{self.redacted_url} is not a SQLite file")],
+                hint="back up a PostgreSQL ledger with pg_dump, see docs/operating.md",
+            )
+        require_new_file(path)
+        with translating_errors(self.redacted_url):
+            await asyncio.to_thread(self._back_up, self._file, path)
+
+    def _back_up(self, file: LedgerFile, path: Path) -> None:
+        with contextlib.closing(file.connect(LOCK_TIMEOUT_SECONDS)) as connection:
+            read_sqlite_schema_state(connection).require_usable(self.redacted_url)
+        back_up_sqlite(file, path, LOCK_TIMEOUT_SECONDS)
 
     async def close(self) -> None:
         """Wait for the writes that have been requested, then close every connection. Idempotent."""

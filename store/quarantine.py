@@ -31,7 +31,16 @@ _FIND_QUARANTINING_PROVISIONING = (
                     bindparam("content_sha256", type_=_columns.content_sha256.type).is_(None),
                 ),
             ),
-            and_(_columns.etag == bindparam("etag"), _columns.size_bytes == bindparam("size_bytes")),
+            and_(
+                _columns.etag == bindparam("etag"),
+                _columns.size_bytes == bindparam("size_bytes"),
+                # Some hosts calculate an ETag of this form from the path, and files of one size may share a path.
+                or_(
+                    _columns.sample_sha256.is_(None),
+                    bindparam("sample_sha256", type_=_columns.sample_sha256.type).is_(None),
+                    _columns.sample_sha256 == bindparam("sample_sha256"),
+                ),
+            ),
         ),
         _columns.released_at.is_(None),
     )

@@ -9,14 +9,12 @@ from datetime import timedelta
 from prefect import task
 
 from clients.training_monitor import MonitorResult
-from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, AvatarStatus, read_extras
+from models.argil_avatar import DOCUMENTED_STATUSES, SUBMISSION_ID_EXTRA, Avatar, AvatarStatus, read_extras
 from models.errors import AvatarsError
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
-
-KNOWN_STATUSES = frozenset(AvatarStatus)
 
 
 @task(**TASK_OPTIONS)
@@ -52,7 +50,7 @@ async def await_training(
 
         async def record_change(avatar: Avatar) -> None:
             nonlocal current
-            if avatar.status not in KNOWN_STATUSES and avatar.status not in warned_statuses:
+            if avatar.status not in DOCUMENTED_STATUSES and avatar.status not in warned_statuses:
                 warned_statuses.add(avatar.status)
                 log_to_run(
                     "Argil reports the undocumented status %r: polling continues",

@@ -15,10 +15,8 @@ from models.errors import ArgilUnreachable, PollFailed, SubmissionUnresolved
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Submission, SubmissionState
 from services.absent_avatars import record_absent_avatar
 from services.context import AppContext, app_context
-from services.duplicates import report_duplicate
 from services.prefect_options import TASK_OPTIONS
-from services.run_log import log_to_run
-from services.submissions import record_created_avatar
+from services.submissions import adopt_avatars
 
 POLLS_PER_GRACE_PERIOD = 10
 MIN_POLL_SECONDS = 0.2
@@ -69,7 +67,7 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
             submission.id: submission for submission in submissions if submission.state in _ADOPTABLE_STATES
         }
         if avatars := await _poll_for_avatar(context, provisioning, submissions_by_id, latest):
-            return await _adopt(context, provisioning, owner, submissions_by_id, avatars)
+            return await adopt_avatars(context, provisioning, owner, submissions_by_id, avatars)
         return await record_absent_avatar(context, provisioning, owner, submissions, latest)
 
 
@@ -81,7 +79,7 @@ def _latest_unresolved(submissions: list[Submission]) -> Submission:
 async def _poll_for_avatar(
     context: AppContext, provisioning: Provisioning, submissions_by_id: dict[str, Submission], latest: Submission
 ) -> list[Avatar]:
-    """Return the avatars with one of the submission ids, oldest submission first; none if none exists."""
+    """Return the avatars with one of the submission ids; none if none exists."""
     grace_period = timedelta(seconds=context.settings.avatars_lookup_grace_seconds)
     interval = min(max(grace_period.total_seconds() / POLLS_PER_GRACE_PERIOD, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
     submitted_at = min(submission.created_at for submission in submissions_by_id.values())
@@ -102,7 +100,7 @@ async def _poll_for_avatar(
         else:
             last_success_at = started_at
             if matching := account.find(sought):
-                return sorted(matching, key=lambda avatar: submissions_by_id[avatar.submission_id or ""].ordinal)
+                return matching
             inconclusive_because = account.inconclusive_because(sought)
             if not inconclusive_because and started_at >= latest.state_changed_at + grace_period:
                 return []
@@ -113,20 +111,3 @@ async def _poll_for_avatar(
                     f"`avatars resume {provisioning.id}`",
                 )
         await context.clock.sleep(max(interval, retry_after))
-
-
-async def _adopt(
-    context: AppContext,
-    provisioning: Provisioning,
-    owner: LeaseOwner,
-    submissions_by_id: dict[str, Submission],
-    avatars: list[Avatar],
-) -> Provisioning:
-    first, *others = avatars
-    submission = submissions_by_id[first.submission_id or ""]
-    message = f"Argil created avatar {first.id} for the submission; found by its submission id and adopted"
-    log_to_run("%s", message)
-    adopted = await record_created_avatar(context, provisioning, owner, submission, first, message)
-    for duplicate in others:
-        await report_duplicate(context, adopted, owner, duplicate)
-    return adopted

@@ -212,8 +212,8 @@ class RunningStack:
         groups = {pid for pid, _, parent in rows if parent == self.process.pid}
         return [pid for pid, group, _ in rows if group in groups]
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
         code = self.process.wait(WAIT_TIMEOUT_SECONDS)
         self.close()
         return code

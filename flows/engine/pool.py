@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -40,7 +41,7 @@ async def run_many(
 ) -> Counter[str]:
     """Run every provisioning that `acquire_next` returns, at most MAX_CONCURRENCY at a time.
 
-    An operational error or a lost lease stops only the provisioning it occurs in.
+    An error stops only the provisioning it occurs in.
 
     Args:
         acquire_next: Called until it returns None.
@@ -50,10 +51,14 @@ async def run_many(
     Returns:
         The number of provisionings by the status they reached, or by the code of the error that stopped them.
 
+    Raises:
+        Exception: The first error that is neither an operational one nor a lost lease, after all the others ended.
+
     """
     async with app_context() as context:
         execution = _PooledExecution(BranchBatcher(context.clock))
     counts_by_status: Counter[str] = Counter()
+    unexpected: list[Exception] = []
 
     async def work() -> None:
         while (provisioning := await acquire_next()) is not None:
@@ -64,8 +69,13 @@ async def run_many(
             except (OperationalError, ConcurrencyError) as error:
                 log_to_run("provisioning %s: %s", provisioning.id, error.message)
                 counts_by_status[error.code] += 1
+            except Exception as error:  # noqa: BLE001  # a defect; it is raised below
+                log_to_run("provisioning %s: %s", provisioning.id, type(error).__name__, level=logging.ERROR)
+                unexpected.append(error)
 
     await asyncio.gather(*(work() for _ in range(MAX_CONCURRENCY)))
+    if unexpected:
+        raise unexpected[0]
     return counts_by_status
 
 

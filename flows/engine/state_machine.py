@@ -16,6 +16,7 @@ from models.recording_secrets import protect_request
 from services.context import app_context
 from services.events import emit_outcome_event
 from services.run_log import log_to_run
+from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_recording import check_recording
 from tasks.find_provisioning import find_provisioning
@@ -115,6 +116,10 @@ async def _step(
 async def _check_and_submit(
     provisioning: Provisioning, owner: LeaseOwner, execution: ExecutionStrategy
 ) -> Provisioning:
+    if provisioning.submission_count:
+        provisioning = await execution.as_callable(adopt_late_avatar)(provisioning, owner)
+        if provisioning.status is Status.TRAINING:
+            return provisioning
     check = execution.as_callable(check_recording)
     checks = await asyncio.gather(*(check(provisioning, role) for role in MediaRole))
     checked = await execution.as_callable(record_checks)(provisioning, checks, owner)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
+from models.account_list import AccountList
 from models.errors import LeaseLost
 from models.provisioning import LeaseOwner, Provisioning, Submission, SubmissionState
 from models.tables import provisioning_table
@@ -62,12 +63,13 @@ def disable_submission_record(patch: pytest.MonkeyPatch) -> None:
 
 
 def disable_lookup(patch: pytest.MonkeyPatch) -> None:
-    """Presume an unknown submission lost and submit again, without reading Argil's list."""
+    """Presume an unknown submission lost and submit again, without finding its avatar in Argil's list."""
 
     async def find_nothing(*_: object) -> list[object]:
         return []
 
     patch.setattr("tasks.resolve_submission._poll_for_avatar", find_nothing)
+    patch.setattr(AccountList, "find", lambda *_: [])  # also before the next submission
 
 
 def disable_version_check(patch: pytest.MonkeyPatch) -> None:

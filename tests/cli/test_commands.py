@@ -99,7 +99,10 @@ def test_wrong_key_is_one_clear_error_and_resume_continues(simulated: ArgilSimul
 @pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-def test_ctrl_c_in_training_keeps_progress_for_resume(simulated: ArgilSimulator, videos: MediaHost) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed-terminal"])
+def test_stop_in_training_keeps_progress_for_resume(
+    number: signal.Signals, simulated: ArgilSimulator, videos: MediaHost
+) -> None:
     process = start(*provision_args(videos, fault="never"), "--reference", "r")
     output = ""
     while "Argil reports" not in output:
@@ -107,7 +110,7 @@ def test_ctrl_c_in_training_keeps_progress_for_resume(simulated: ArgilSimulator,
         line = process.stderr.readline()
         assert line, output
         output += line
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stopped = CompletedCommand(process)
     assert stopped.code == 130
     assert "avatars resume" in stopped.err
@@ -260,3 +263,15 @@ def test_unknown_provisioning_is_one_clear_error(simulated: ArgilSimulator) -> N
 
 def test_db_upgrade_prints_the_revision(simulated: ArgilSimulator) -> None:
     assert f"revision {HEAD_REVISION}" in avatars("db", "upgrade").out
+
+
+def test_backup_can_be_listed_as_a_ledger(tmp_path: Path) -> None:
+    ledger, backup = (f"sqlite+aiosqlite:///{tmp_path / name}" for name in ("ledger.db", "backup.db"))
+    assert avatars("db", "upgrade", AVATARS_DATABASE_URL=ledger).code == 0
+    copied = avatars("db", "backup", str(tmp_path / "backup.db"), AVATARS_DATABASE_URL=ledger)
+    assert (copied.code, copied.err) == (0, "")
+    assert f"was copied to {tmp_path / 'backup.db'} (" in copied.out
+    assert avatars("list", "--json", AVATARS_DATABASE_URL=f"{backup}?mode=ro").document == []
+    again = avatars("db", "backup", str(tmp_path / "backup.db"), AVATARS_DATABASE_URL=ledger)
+    assert again.code == 2
+    assert "already exists" in again.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 import traceback
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from starlette.responses import Response
 
 from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
 from clients.argil_errors import MAX_MESSAGE_CHARACTERS
@@ -26,6 +28,7 @@ from models.errors import (
     AvatarNotFound,
     AvatarsError,
     LeaseLost,
+    OperationalError,
     PollFailed,
     SubmissionOutcomeUnknown,
     SubmissionRejected,
@@ -33,6 +36,7 @@ from models.errors import (
 from models.retry import backoff_seconds
 from simulator.scenarios import SCENARIOS
 from simulator.server import ArgilSimulator, run_argil
+from simulator.uvicorn_thread import serve_in_thread
 from tests.fakes import FakeClock
 
 KEY = "canary-key"
@@ -615,6 +619,31 @@ async def test_unreadable_response_is_poll_failed(
 ) -> None:
     with pytest.raises(PollFailed):
         await read(make_client(Responses(httpx.Response(200, content=content))))
+
+
+def bomb(layers: int) -> Response:
+    """Return a small body that is decompressed to 2 MB of white space, compressed once or more."""
+    body = b" " * 2_000_000
+    for _ in range(layers):
+        body = gzip.compress(body, mtime=0)
+    return Response(body, headers={"content-encoding": ", ".join(["gzip"] * layers)})
+
+
+@pytest.mark.parametrize("response", [bomb(1), bomb(2), Response(b" " * 2_000_000)], ids=["gzip", "twice", "plain"])
+async def test_body_beyond_the_limit_is_not_read(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, response: Response
+) -> None:
+    monkeypatch.setattr("clients.response_body.MAX_BODY_BYTES", 1_000_000)
+    monkeypatch.setattr("clients.response_body.MAX_LIST_BYTES", 1_000_000)
+    with serve_in_thread(response) as url:
+        async with ArgilClient(url, KEY, clock=clock, requests_per_second=NO_LIMIT) as client:
+            for read in (client.get_avatar("a-1"), client.list_account(), client.check_access()):
+                with pytest.raises(PollFailed, match="the body"):
+                    await read
+            with pytest.raises(SubmissionOutcomeUnknown, match="the body"):
+                await client.create_avatar(create_request())
+            with pytest.raises(OperationalError, match="the body"):
+                await client.list_webhooks()
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,9 @@ def test_avatar_is_found_in_an_envelope() -> None:
         {"link": "<https://fonts.example>; rel=preconnect", "age": "0", "x-cache": "MISS"},
         {"last-modified": "now", "x-envoy-attempt-count": "1", "x-rate-limit-limit": "9"},
         {"link": '<https://docs.example/avatars>; rel="canonical"', "x-total-time": "7"},
+        {"cache-control": "max-age=0, stale-while-revalidate=60", "cf-cache-status": "DYNAMIC"},
+        {"cache-status": "edge; fwd=stale", "x-cache": "RefreshHit from cloudfront", "x-cache-status": "EXPIRED"},
+        {"cdn-cache-control": "stale-if-error=60", "x-cache-lookup": "NONE"},
     ],
 )
 def test_complete_list_without_the_avatar_proves_absence(items: list[object], headers: dict[str, str]) -> None:
@@ -85,13 +88,26 @@ def test_complete_list_without_the_avatar_proves_absence(items: list[object], he
         *({name: "1"} for name in ("x-has-more", "x-hasmore", "x-truncated", "x-partial", "x-offset")),
         *({name: "1"} for name in ("x-limit", "x-count", "x-totalcount", "x-nextpage", "x-pagesize")),
         *({name: "1"} for name in ("x-ms-continuationtoken", "x-last-id", "x-marker", "odata-nextlink")),
+        *({name: "1"} for name in ("x_page", "per_page", "x_total_count", "x-incomplete-results")),
     ],
 )
 def test_paging_header_proves_no_absence(headers: dict[str, str]) -> None:
     assert "one page" in account([OTHER], headers=headers).inconclusive_because(SOUGHT)
 
 
-@pytest.mark.parametrize("headers", [{"age": "3600"}, {"x-cache": "HIT"}, {"warning": '110 - "Response is Stale"'}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"age": "3600"},
+        {"warning": '110 - "Response is Stale"'},
+        *({"x-cache": value} for value in ("HIT", "Hit from cloudfront", "TCP_HIT from a1", "MISS, HIT")),
+        *({name: "HIT"} for name in ("cf-cache-status", "x-cache-status", "x-proxy-cache", "cdn-cache")),
+        *({"x-vercel-cache": value} for value in ("STALE", "PRERENDER, hit")),
+        {"x-cache-status": "UPDATING"},
+        {"cache-status": '"edge"; hit; ttl=30'},
+        {"cache-status": "edge;hit"},
+    ],
+)
 def test_cached_list_proves_no_absence(headers: dict[str, str]) -> None:
     assert "cache" in account([OTHER], headers=headers).inconclusive_because(SOUGHT)
 

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.argil_avatar import TERMINAL_STATUSES, Avatar, AvatarStatus, CreateAvatarRequest, VideoSource
+from models.argil_avatar import (
+    MAX_STATUS_CHARACTERS,
+    TERMINAL_STATUSES,
+    Avatar,
+    AvatarStatus,
+    CreateAvatarRequest,
+    VideoSource,
+)
+from models.tables import provisioning_table
 
 # From Argil's original specification: POST /avatars, AvatarCreateArgs and its 201.
 SEED_BODY = {"name", "datasetVideo", "consentVideo", "extras"}
@@ -204,7 +212,7 @@ def test_any_object_with_id_and_status_is_an_avatar(known: dict[str, Any], more:
     avatar = Avatar.parse(response)
     assert avatar is not None
     assert avatar.raw is response or repr(avatar.raw) == repr(response)
-    assert (avatar.id, avatar.status) == (known["id"], known["status"])
+    assert (avatar.id, avatar.status) == (known["id"], known["status"][:MAX_STATUS_CHARACTERS])
 
 
 @settings(deadline=None)
@@ -220,3 +228,11 @@ def test_unstorable_text_is_rejected_or_replaced(text: str) -> None:
     avatar = Avatar.parse({"id": "a", "status": text, "name": text})
     assert avatar is not None
     assert avatar.status == "a?"
+
+
+def test_long_status_fits_into_the_ledger() -> None:
+    avatar = Avatar.parse({"id": "a", "status": "x" * 10_000})
+    assert avatar is not None
+    assert avatar.status == "x" * MAX_STATUS_CHARACTERS
+    assert provisioning_table.c.raw_status.type.length == MAX_STATUS_CHARACTERS  # type: ignore[attr-defined]  # String
+    assert avatar.raw["status"] == "x" * 10_000

@@ -186,9 +186,19 @@ def test_csv_reference_in_scientific_notation_fails(reference: str) -> None:
     assert f"format the column as text; it is '{trim(reference)}'" in message
 
 
+@pytest.mark.parametrize("reference", ["########", " ### ", "#N/A", "#REF!", "#name?", "#DIV/0!", "#VALUE!"])
+def test_csv_reference_without_its_value_fails(reference: str) -> None:
+    [row] = parse_manifest(f"{HEADER}Ada,{DATASET},{CONSENT},{reference},,\n".encode(), "csv")
+    assert row.request is None
+    [(code, message)] = problems_of(row)
+    assert code == "row.reference"
+    assert f"it is '{trim(reference)}'" in message
+
+
 @pytest.mark.parametrize(
     "reference",
     [
+        *("#1", "##", "# 3", "#N/A-7", "team#REF!", "#######7"),
         *("4711", "4.71", "e5", "1e5x", "E+15", "creator-1e5", "1e5-2", "1e5a", "e10", "2E-unit"),
         *("12E", "E10", "3E10-x", ".E5", "12 E5"),
     ],

@@ -77,9 +77,10 @@ def test_every_status_in_flight_can_be_cancelled(status: Status) -> None:
 
 
 def test_training_is_entered_from_a_submission_only() -> None:
-    """TRAINING is entered from SUBMITTING, or again from a status that can be re-opened with an avatar."""
+    """TRAINING is entered from SUBMITTING, after it from ACCEPTED, or from a status re-opened with an avatar."""
     assert {source for source, targets in TRANSITIONS.items() if Status.TRAINING in targets} == {
         Status.SUBMITTING,
+        Status.ACCEPTED,
         *REOPENED,
     }
     assert {source for source, targets in TRANSITIONS.items() if Status.READY in targets} == {Status.TRAINING}

@@ -27,6 +27,7 @@ URL = "https://files.example/q/d~1.mp4"
 EPOCH = "1795683600"
 MAC = "aiDhHXZGHidbDZZqIY14z1eHhhbZvMlzh_7u9cEIdfI"
 HEX = "0123456789abcdef" * 4
+ACCOUNT = HEX[:32]
 # The parameters by which each store signs, without those that the signer may leave out.
 SIGNATURES = {
     "S3 version 4": f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20261126%2Feu%2Fs3%2Faws4_request"
@@ -57,6 +58,7 @@ SIGNATURES = {
     "Fastly": f"token={EPOCH}_{HEX}",
     "CDN77": f"secure={MAC},{EPOCH}",
     "Akamai": f"hdnts=exp={EPOCH}~acl=/*~hmac={HEX}",
+    "Cloudinary": f"__cld_token__=exp={EPOCH}~hmac={HEX}",
     "Laravel": f"expires={EPOCH}&signature={HEX}",
     "Laravel, without an end": f"signature={HEX}",
 }
@@ -132,6 +134,30 @@ def test_equivalent_url_has_the_same_identity(url: str) -> None:
         ("https://drive.google.com/uc?id=1", "https://drive.google.com/uc?id=1&export=download"),
         ("https://drive.google.com/u/0/uc?id=1", "https://drive.google.com/uc?id=1&export=download"),
         ("https://dropbox.com/scl/fi/x/a.mp4?rlkey=1", "https://www.dropbox.com/scl/fi/x/a.mp4?rlkey=1"),
+        ("https://docs.google.com/uc?id=1&export=download", "https://drive.google.com/uc?id=1"),
+        ("https://drive.usercontent.google.com/download?id=1&confirm=t", "https://drive.google.com/uc?id=1"),
+        ("https://dl.dropboxusercontent.com/s/x/a.mp4", "https://www.dropbox.com/s/x/a.mp4?dl=1"),
+        ("https://dl.dropbox.com/s/x/a.mp4", "https://www.dropbox.com/s/x/a.mp4?raw=1"),
+        (f"https://b.{ACCOUNT}.r2.cloudflarestorage.com/x/k", f"https://{ACCOUNT}.r2.cloudflarestorage.com/b/x/k"),
+        ("https://my.b.s3.eu-central-1.wasabisys.com/k", "https://s3.eu-central-1.wasabisys.com/my.b/k"),
+        ("https://b.s3.wasabisys.com/k", "https://s3.wasabisys.com/b/k"),
+        ("https://b.s3.us-west-004.backblazeb2.com/k", "https://s3.us-west-004.backblazeb2.com/b/k"),
+        ("https://b.fra1.digitaloceanspaces.com/k", "https://fra1.digitaloceanspaces.com/b/k"),
+        (
+            f"https://a.b-cdn.net/bcdn_token={MAC}&expires={EPOCH}&token_path=%2Fq%2F/q/a.mp4",
+            "https://a.b-cdn.net/q/a.mp4",
+        ),
+        (f"https://h.example/exp={EPOCH}~acl=%2Fq%2F%2A~hmac={HEX}/q/a.mp4", "https://h.example/q/a.mp4"),
+        (f"https://h.example/hdnts=exp={EPOCH}~hmac={HEX}/q/a.mp4", "https://h.example/q/a.mp4"),
+        (
+            "https://res.cloudinary.com/d/video/upload/s--Ai_4-znf--/v1/a.mp4",
+            "https://res.cloudinary.com/d/video/upload/v1/a.mp4",
+        ),
+        (f"https://d.imgix.video/a.mp4?s={HEX[:32]}&expires={EPOCH}", "https://d.imgix.video/a.mp4"),
+        (
+            "https://x.sharepoint.com/_layouts/15/download.aspx?UniqueId=1&Translate=false&tempauth=t&ApiVersion=2.0",
+            "https://x.sharepoint.com/_layouts/15/download.aspx?UniqueId=1",
+        ),
         ("https://💩.la/a", "https://xn--ls8h.la/a"),
         ("https://💩。LA./a", "https://xn--ls8h.la/a"),
         ("https://h.example/a.mp4;v=1;w=2;", "https://h.example/a.mp4"),
@@ -231,6 +257,16 @@ def test_other_spelling_has_the_same_identity(one: str, same: str) -> None:
         ("https://h.example/clip.mov;2", "https://h.example/clip.mov;3"),
         ("https://drive.google.com/u/0/uc?id=1", "https://drive.google.com/u/0/uc?id=2"),
         ("https://h.example/u/0/uc?id=1", "https://h.example/uc?id=1"),
+        ("https://docs.google.com/uc?id=1", "https://drive.google.com/uc?id=2"),
+        ("https://drive.usercontent.google.com/u/0/thumbnail?id=1", "https://drive.google.com/uc?id=1"),
+        ("https://b.s3.wasabisys.com/k", "https://c.s3.wasabisys.com/k"),
+        ("https://b.s3.wasabisys.com/k", "https://b.s3.eu-central-1.wasabisys.com/k"),
+        (
+            f"https://h.example/exp={EPOCH}~id=ada~hmac={HEX}/video",
+            f"https://h.example/exp={EPOCH}~id=bob~hmac={HEX}/video",
+        ),
+        ("https://h.example/s--Ai_4-znf--/a.mp4", "https://h.example/s--Bi_4-znf--/a.mp4"),
+        (f"https://h.example/a.mp4?s={HEX[:32]}", f"https://h.example/a.mp4?s={HEX[1:33]}"),
         ("https://💩.la/a", "https://🎬.la/a"),
         ("s3://b/what?a.mp4", "s3://b/what?b.mp4"),
         ("gs://b/k#1", "gs://b/k#2"),

@@ -39,6 +39,19 @@ async def test_late_avatar_of_a_lost_submission_is_reported_once(
     assert (await harness.reload(training)).version == training.version
 
 
+async def test_late_avatar_of_a_waiting_request_is_adopted(
+    harness: ProvisioningHarness, argil: ArgilSimulator, reported: list[str]
+) -> None:
+    waiting = await harness.resolve_submission(await harness.submitted("cut-before-create"))
+    [lost] = await harness.submissions(waiting)
+    late = await harness.context.argil.create_avatar(build_create_request(harness.request, lost.id))
+    await list_orphaned(harness.owner)
+    current = await harness.reload(waiting)
+    assert (current.status, current.avatar_id) == (Status.TRAINING, late.id)
+    assert await harness.states(current) == [SubmissionState.CREATED]
+    assert reported == []
+
+
 async def test_adopted_and_foreign_avatars_are_not_reported(
     harness: ProvisioningHarness, argil: ArgilSimulator, reported: list[str]
 ) -> None:

@@ -69,6 +69,8 @@ async def test_both_recordings_are_quarantined_by_identity(
         ({"sample_sha256": CONSENT_SAMPLE}, True),
         ({"sample_sha256": None, "sha256": None}, False),
         ({"etag": ETAG, "size_bytes": 7}, True),
+        ({"etag": ETAG, "size_bytes": 7, "sample_sha256": SAMPLE, "sha256": OTHER}, True),
+        ({"etag": ETAG, "size_bytes": 7, "sample_sha256": OTHER}, False),
         ({"etag": ETAG, "size_bytes": 8}, False),
         ({"etag": None, "size_bytes": 7}, False),
         ({"etag": '"1"', "size_bytes": 8}, False),

@@ -251,7 +251,7 @@ def test_cancel_command_ends_the_run(up: RunningStack, wait: str) -> None:
     assert up.status_of(run_id) == "CANCELLED"
 
 
-def test_stopped_stack_leaves_no_process_or_running_run(up: RunningStack) -> None:
+def test_closed_terminal_leaves_no_process_or_running_run(up: RunningStack) -> None:
     """Must run last in this module: it stops the stack in the middle of a run."""
     created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Last"), "wait": "block"})
     run_id = created.json()["id"]
@@ -260,7 +260,7 @@ def test_stopped_stack_leaves_no_process_or_running_run(up: RunningStack) -> Non
     )
     pids = up.process_ids()
     assert len(pids) >= 3
-    assert up.stop() == 0
+    assert up.stop(signal.SIGHUP) == 0
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
     with sqlite3.connect(up.home / ".avatars/prefect/prefect.db") as database:
         active_runs = "SELECT count(*) FROM flow_run WHERE state_type IN ('RUNNING', 'PENDING', 'CANCELLING')"

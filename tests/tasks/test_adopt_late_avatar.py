@@ -1,0 +1,58 @@
+"""The last lookup before another submission: an avatar that appeared late is adopted, not created again."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from flows.engine.execution import InlineExecution
+from flows.engine.state_machine import run_to_completion
+from models.errors import ArgilUnreachable, UnintelligibleResponse
+from models.provisioning import Provisioning, Status, SubmissionState
+from services.submissions import build_create_request
+from simulator.server import ArgilSimulator
+from tests.provisioning_harness import ProvisioningHarness, SimulatorGateway
+from tests.tasks.test_responses import LIST, PAGE, POST
+
+
+@pytest.fixture
+async def waiting(harness: ProvisioningHarness, gateway: SimulatorGateway) -> Provisioning:
+    """A provisioning in ACCEPTED whose submission was answered with a page and is presumed lost."""
+    gateway.canned_responses[POST] = [Response(PAGE, 502, media_type="text/html")]
+    with pytest.raises(UnintelligibleResponse):
+        await harness.resolve_submission(await harness.submitted())
+    [provisioning] = await harness.context.ledger.list_latest(Status.ACCEPTED, 1)
+    return provisioning
+
+
+async def create_late_avatar(harness: ProvisioningHarness, provisioning: Provisioning) -> str:
+    [lost] = await harness.submissions(provisioning)
+    return (await harness.context.argil.create_avatar(build_create_request(harness.request, lost.id))).id
+
+
+async def test_late_avatar_is_adopted_before_a_new_submission(
+    harness: ProvisioningHarness, argil: ArgilSimulator, waiting: Provisioning
+) -> None:
+    late = await create_late_avatar(harness, waiting)
+    ready = await run_to_completion(waiting, harness.owner, None, InlineExecution())
+    assert (ready.status, ready.avatar_id) == (Status.READY, late)
+    assert await harness.states(ready) == [SubmissionState.CREATED]
+    assert len(argil.account.avatars) == 1
+
+
+async def test_failed_lookup_sends_no_new_submission(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, waiting: Provisioning
+) -> None:
+    gateway.canned_responses[LIST] = [JSONResponse({}, 500)]
+    with pytest.raises(ArgilUnreachable, match="lookup of its avatar failed"):
+        await run_to_completion(waiting, harness.owner, None, InlineExecution())
+    assert await harness.states(waiting) == [SubmissionState.LOST]
+
+
+async def test_absent_avatar_is_submitted_again(
+    harness: ProvisioningHarness, argil: ArgilSimulator, waiting: Provisioning
+) -> None:
+    ready = await run_to_completion(waiting, harness.owner, None, InlineExecution())
+    assert ready.status is Status.READY
+    assert await harness.states(ready) == [SubmissionState.LOST, SubmissionState.CREATED]
+    assert len(argil.account.avatars) == 1
