@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
+import time
 from pathlib import Path
 from typing import IO, cast
 
@@ -28,6 +28,8 @@ _INSPECTION = TypeAdapter(Inspection)
 class InspectorChild:
     """A child process. One thread at a time may use it; any thread may kill it.
 
+    `jobs` counts its jobs; the pool sets `idle_since`, in seconds of the monotonic clock.
+
     Raises:
         InspectionFailed: On creation, if the system starts no process.
     """
@@ -35,8 +37,7 @@ class InspectorChild:
     def __init__(self, limits: InspectionLimits) -> None:
         self.jobs = 0
         self._limits = limits
-        self._timed_out = False
-        self._idle_timer: threading.Timer | None = None
+        self.idle_since = 0.0
         arguments = (str(limits.cpu_seconds), str(limits.wall_seconds), str(limits.memory_bytes))
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
@@ -53,6 +54,8 @@ class InspectorChild:
             raise InspectionFailed(f"FFmpeg's process cannot be started: {error.strerror}") from error
         self._stdin = cast("IO[bytes]", self._process.stdin)
         self._stdout = cast("IO[bytes]", self._process.stdout)
+        # A write ends if the process does not read; reads wait for data before.
+        os.set_blocking(self._stdin.fileno(), False)
 
     @property
     def pid(self) -> int:
@@ -71,14 +74,15 @@ class InspectorChild:
             InspectionFailed: If the process ended, exceeded a limit or gave an invalid answer. End it then.
         """
         self.jobs += 1
-        backstop = _start_timer(self._limits.backstop_seconds, self._time_out)
+        deadline = time.monotonic() + self._limits.backstop_seconds
         try:
             with contextlib.suppress(BrokenPipeError):  # it ended; the answer is missing
                 for part in job:
-                    _write(self._stdin, part)
-            answer = read_answer(self._stdout)
-        finally:
-            backstop.cancel()
+                    _write(self._stdin, part, deadline)
+            answer = read_answer(_WaitingReader(self._stdout, deadline))
+        except TimeoutError:
+            self.kill()
+            raise InspectionFailed(f"FFmpeg did not read it within {self._limits.backstop_seconds:g} s") from None
         if answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(EXIT_SECONDS)
@@ -88,15 +92,6 @@ class InspectorChild:
             return _INSPECTION.validate_json(answer)
         except ValidationError:
             raise InspectionFailed("FFmpeg's process gave an invalid answer") from None
-
-    def start_idle_timer(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call the action after this time, in a thread."""
-        self._idle_timer = _start_timer(seconds, action)
-
-    def stop_idle_timer(self) -> None:
-        """Do not call the action."""
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
 
     def kill(self) -> None:
         """End the process, and wait for its end. It has no state to save."""
@@ -114,10 +109,6 @@ class InspectorChild:
         self._stdin.close()
         self._process.returncode = 0  # it is not a child of this process, which cannot wait for it
 
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self._process.kill()
-
     def _cause_of_end(self) -> str:
         limits, code = self._limits, self._process.returncode
         limit = {
@@ -125,8 +116,6 @@ class InspectorChild:
             -signal.SIGALRM: f"{limits.wall_seconds:g} s",
             OUT_OF_MEMORY_EXIT_CODE: f"{limits.memory_bytes // MIB:,} MiB of memory",
         }.get(code)
-        if self._timed_out:
-            limit = f"{limits.backstop_seconds:g} s"
         if limit is not None:
             return f"FFmpeg did not read it within {limit}"
         return (
@@ -136,18 +125,32 @@ class InspectorChild:
         )
 
 
-def _write(pipe: IO[bytes], data: bytes) -> None:
-    """Write everything: an unbuffered pipe may accept less."""
+class _WaitingReader:
+    """Reads a pipe as it fills. A thread with a timer would cost more than all else in this process."""
+
+    def __init__(self, pipe: IO[bytes], deadline: float) -> None:
+        self._pipe = pipe
+        self._deadline = deadline
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end. Raises TimeoutError."""
+        _wait(self._pipe, select.POLLIN, self._deadline)
+        return self._pipe.read(size)
+
+
+def _write(pipe: IO[bytes], data: bytes, deadline: float) -> None:
+    """Write everything: an unbuffered pipe may accept less, or nothing (None). Raises TimeoutError."""
     rest = memoryview(data)
     while rest:
-        rest = rest[pipe.write(rest) :]
+        _wait(pipe, select.POLLOUT, deadline)
+        rest = rest[pipe.write(rest) or 0 :]
 
 
-def _start_timer(seconds: float, action: Callable[[], None]) -> threading.Timer:
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True  # it does not delay the end of this process
-    timer.start()
-    return timer
+def _wait(pipe: IO[bytes], event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(pipe, event)
+    if not poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+        raise TimeoutError
 
 
 def _signal_name(number: int) -> str:

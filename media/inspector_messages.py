@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from dataclasses import asdict, dataclass
-from typing import IO
+from typing import Protocol
 
 from media.inspection import AvailableBytes, Inspection
 
@@ -50,6 +50,13 @@ class Job:
     stream: int | None
 
 
+class Readable(Protocol):
+    """A pipe; reads return fewer bytes than asked if no more have arrived, and none at its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+
+
 def encode_job(job: Job) -> list[bytes]:
     """Return the parts of the message; the blocks are not copied."""
     header = json.dumps(
@@ -62,7 +69,7 @@ def encode_job(job: Job) -> list[bytes]:
     return [LENGTH.pack(len(header)) + header, *(data for _, data in job.available.blocks)]
 
 
-def read_job(pipe: IO[bytes]) -> Job | None:
+def read_job(pipe: Readable) -> Job | None:
     """Read the next job; None if the parent closed the pipe or ended, also in the middle of a job."""
     if (header_bytes := _read_prefixed(pipe)) is None:
         return None
@@ -81,12 +88,12 @@ def encode_answer(inspection: Inspection) -> bytes:
     return LENGTH.pack(len(document)) + document
 
 
-def read_answer(pipe: IO[bytes]) -> bytes | None:
+def read_answer(pipe: Readable) -> bytes | None:
     """Read the JSON document of an answer; None if the child process ended or claims too long an answer."""
     return _read_prefixed(pipe, MAX_ANSWER_BYTES)
 
 
-def _read_prefixed(pipe: IO[bytes], limit: int | None = None) -> bytes | None:
+def _read_prefixed(pipe: Readable, limit: int | None = None) -> bytes | None:
     prefix = _read_exactly(pipe, LENGTH.size)
     if prefix is None:
         return None
@@ -94,7 +101,7 @@ def _read_prefixed(pipe: IO[bytes], limit: int | None = None) -> bytes | None:
     return None if limit is not None and length > limit else _read_exactly(pipe, length)
 
 
-def _read_exactly(pipe: IO[bytes], size: int) -> bytes | None:
+def _read_exactly(pipe: Readable, size: int) -> bytes | None:
     """Return the next bytes, None if the pipe ends before. An unbuffered pipe returns fewer at once."""
     data = bytearray()
     while len(data) < size:

@@ -9,6 +9,7 @@ import atexit
 import functools
 import os
 import threading
+import time
 import weakref
 from typing import Self
 
@@ -60,6 +61,7 @@ class InspectorPool:
         self._slots = threading.BoundedSemaphore(self._size)
         self._lock: threading.Lock = threading.Lock()
         self._idle: list[InspectorChild] = []
+        self._idle_timer: threading.Timer | None = None
         self._children: set[InspectorChild] = set()
 
     def inspect(self, available: AvailableBytes, stream: int | None = None) -> Inspection:
@@ -91,8 +93,9 @@ class InspectorPool:
             idle = list(self._idle)
             self._idle.clear()
             busy = self._children.difference(idle)
+            if self._idle_timer is not None:
+                self._idle_timer.cancel()
         for child in idle:
-            child.stop_idle_timer()
             self._end(child)
         for child in busy:
             child.kill()  # its thread closes the pipes
@@ -120,7 +123,6 @@ class InspectorPool:
                 if not self._idle:
                     break
                 child = self._idle.pop()
-            child.stop_idle_timer()
             if child.is_alive:
                 return child
             self._end(child)
@@ -138,17 +140,31 @@ class InspectorPool:
         with self._lock:
             is_kept = not self._is_closed and child.jobs < self._jobs_per_child
             if is_kept:
+                child.idle_since = time.monotonic()
                 self._idle.append(child)
-                child.start_idle_timer(self._idle_seconds, functools.partial(self._end_if_idle, child))
+                self._schedule_idle_check()
         if not is_kept:
             self._end(child)
 
-    def _end_if_idle(self, child: InspectorChild) -> None:
+    def _schedule_idle_check(self) -> None:
+        """Start the only timer, unless it runs: a timer per job would cost more than the job. Call it locked."""
+        if self._idle_timer is None and self._idle:
+            oldest = min(child.idle_since for child in self._idle)
+            delay = max(oldest + self._idle_seconds - time.monotonic(), 0)
+            self._idle_timer = threading.Timer(delay, self._end_idle)
+            self._idle_timer.daemon = True  # it does not delay the end of this process
+            self._idle_timer.start()
+
+    def _end_idle(self) -> None:
+        expired = time.monotonic() - self._idle_seconds
         with self._lock:
-            if child not in self._idle:
-                return
-            self._idle.remove(child)
-        self._end(child)
+            ended = [child for child in self._idle if child.idle_since <= expired]
+            self._idle = [child for child in self._idle if child.idle_since > expired]
+            self._idle_timer = None
+            if not self._is_closed:
+                self._schedule_idle_check()
+        for child in ended:
+            self._end(child)
 
     def _end(self, child: InspectorChild) -> None:
         child.end()
