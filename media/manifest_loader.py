@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from media.fetch_limits import FetchLimits
 from media.name_resolution import NameResolution
-from media.range_client import FetchLimits
 from media.remote_file import RemoteFile
 from media.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,30 +13,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
-from media.range_client import (
-    DEFAULT_LIMITS,
-    SYSTEM_CLOCK,
-    AttemptFailed,
-    FetchLimits,
-    RangeClient,
-    RangeResponse,
-)
-from media.response_headers import content_length
+from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
+from media.file_host import FileHost
+from media.range_cache import RangeCache
+from media.range_client import RangeClient, RangeResponse
+from media.streamed_download import StreamedDownload
 from models.clock import Clock
-from models.errors import MediaRejected
-from models.media_codes import MediaCode
-from models.media_rules import MIB, SMALLER_FILE_HINT
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-BLOCK_BYTES = 4096
 READ_AHEAD_BYTES = 64 * 1024
-CHUNK_BYTES = 4 * MIB
 SAMPLE_BYTES = 64 * 1024
 """The bytes at either end of a file that count for its sample. The first request fetches as many."""
-MAX_SAMPLE_DOWNLOAD_BYTES = 256 * MIB
-"""The end of a larger file is not downloaded for its sample from a host without range requests."""
 
 
 class _ByteSource(Protocol):
@@ -93,15 +81,16 @@ class RemoteFile(io.RawIOBase):
         self.fetch_on_read = True
         self._position = 0
         self._resources = ExitStack()
-        self._client = RangeClient(url, transport, limits, clock, sleep)
-        head = self._client.fetch_range(0, READ_AHEAD_BYTES)
+        self._host = FileHost(url, transport, limits, clock, sleep)
+        self._client = RangeClient(self._host)
+        head = self._client.open_file(READ_AHEAD_BYTES)
         self._store: _ByteSource
         if isinstance(head, RangeResponse):
-            self._store = _RangeCache(self._client, head)
+            self._store = RangeCache(self._client, self._host.budget, head)
             return
         try:
-            self._resources.callback(head.close)
-            self._store = _StreamedDownload(self._client, head, self._resources, download_limit_bytes)
+            self._resources.callback(head.response.close)
+            self._store = StreamedDownload(self._host, head, self._resources, download_limit_bytes)
         except BaseException:
             self.close()
             raise
@@ -119,22 +108,22 @@ class RemoteFile(io.RawIOBase):
     @property
     def redacted_url(self) -> str:
         """The current URL, after redirects, without its query."""
-        return self._client.redacted_url
+        return self._host.redacted_url
 
     @property
     def host_time(self) -> datetime:
-        """The time of the last response; see RangeClient."""
-        return self._client.host_time
+        """The time of the last response; see FileHost."""
+        return self._host.time
 
     @property
     def requests(self) -> int:
         """The number of requests sent so far, including redirects and retries."""
-        return self._client.requests
+        return self._host.budget.requests
 
     @property
     def bytes_fetched(self) -> int:
         """The number of body bytes received so far."""
-        return self._client.bytes_fetched
+        return self._host.budget.bytes_fetched
 
     def fetch(self, start: int, end: int) -> None:
         """Fetch the bytes from `start` to `end`, with one request for each gap."""
@@ -159,7 +148,7 @@ class RemoteFile(io.RawIOBase):
         """
         if not self._store.can_reach_end():
             return None
-        self._client.extend_budget(SAMPLE_BYTES, 1)
+        self._host.budget.extend(SAMPLE_BYTES, 1)
         digest = hashlib.sha256(b"%d\n" % self.size)
         for start, end in ((0, min(SAMPLE_BYTES, self.size)), (max(self.size - SAMPLE_BYTES, 0), self.size)):
             self.fetch(start, end)
@@ -203,122 +192,3 @@ class RemoteFile(io.RawIOBase):
         """Stop a running download and remove its temporary file."""
         self._resources.close()
         super().close()
-
-
-class _RangeCache:
-    """Blocks of BLOCK_BYTES that were fetched by range, keyed by their number."""
-
-    def __init__(self, client: RangeClient, head: RangeResponse) -> None:
-        self.size = head.size
-        self._client = client
-        self._blocks: dict[int, bytes] = {}
-        self._store(0, head.data)
-
-    def fetch(self, start: int, end: int) -> None:
-        for first, last in self._missing_ranges(start // BLOCK_BYTES, -(-end // BLOCK_BYTES)):
-            self._store(first, self._fetch_range(first * BLOCK_BYTES, min(last * BLOCK_BYTES, self.size)))
-
-    def iter_chunks(self) -> Iterator[bytes]:
-        """Yield the whole file in chunks, and fetch what is missing. The last chunk is cached, for the sample."""
-        starts = range(0, self.size, CHUNK_BYTES)
-        self._client.extend_budget(self.size, len(starts))
-        for start in starts:
-            end = min(start + CHUNK_BYTES, self.size)
-            cached = self.cached(start, end)
-            yield cached
-            if start + len(cached) < end:
-                rest = self._fetch_range(start + len(cached), end)
-                if end == self.size:
-                    self._store((start + len(cached)) // BLOCK_BYTES, rest)
-                yield rest
-
-    def can_reach_end(self) -> bool:
-        return True
-
-    def _fetch_range(self, start: int, end: int) -> bytes:
-        response = self._client.fetch_range(start, end)
-        if isinstance(response, RangeResponse):
-            return response.data
-        response.close()
-        raise self._client.unreachable_error("the host stopped supporting range requests")
-
-    def cached(self, start: int, end: int) -> bytes:
-        """Return the cached bytes from `start` to `end`, up to the first gap."""
-        blocks = []
-        for number in range(start // BLOCK_BYTES, -(-end // BLOCK_BYTES)):
-            if number not in self._blocks:
-                break
-            blocks.append(self._blocks[number])
-        skip = start % BLOCK_BYTES
-        return b"".join(blocks)[skip : skip + max(end - start, 0)]
-
-    def _missing_ranges(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        gap = None
-        for number in range(first, last + 1):
-            if number < last and number not in self._blocks:
-                gap = number if gap is None else gap
-            elif gap is not None:
-                yield gap, number
-                gap = None
-
-    def _store(self, first: int, data: bytes) -> None:
-        for offset in range(0, len(data), BLOCK_BYTES):
-            self._blocks[first + offset // BLOCK_BYTES] = data[offset : offset + BLOCK_BYTES]
-
-
-class _StreamedDownload:
-    """The first part of one streamed download, as far as needed, in a temporary file."""
-
-    def __init__(self, client: RangeClient, response: httpx.Response, resources: ExitStack, limit: int) -> None:
-        self._client = client
-        self._limit = limit
-        self._chunks = client.iter_body(response)
-        # An unnamed file: the system removes it even if the process is killed.
-        self._file = resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # closed by the RemoteFile
-        self._received = 0
-        length = content_length(response)
-        self._check_limit(length or 0)
-        self.size = self._receive(None) if length is None else length
-
-    def can_reach_end(self) -> bool:
-        return self.size - self._received <= MAX_SAMPLE_DOWNLOAD_BYTES
-
-    def fetch(self, _start: int, end: int) -> None:
-        if end > self._received and self._receive(end) < end:
-            raise self._client.unreachable_error("the download ended early")
-
-    def cached(self, start: int, end: int) -> bytes:
-        end = min(end, self._received)
-        self._file.seek(start)
-        return self._file.read(max(end - start, 0))
-
-    def iter_chunks(self) -> Iterator[bytes]:
-        """Download the rest of the file, and yield all of it in chunks."""
-        self.fetch(0, self.size)
-        for start in range(0, self.size, CHUNK_BYTES):
-            yield self.cached(start, min(start + CHUNK_BYTES, self.size))
-
-    def _receive(self, end: int | None) -> int:
-        """Receive up to `end` (None: the whole body), and return the number of bytes received in total."""
-        try:
-            self._file.seek(self._received)
-            while end is None or self._received < end:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    break
-                self._received += self._file.write(chunk)
-                self._check_limit(self._received)
-            self._file.flush()
-        except AttemptFailed as error:
-            raise self._client.unreachable_error(f"the download was interrupted: {error}") from error
-        except OSError as error:
-            raise self._client.unreachable_error(f"cannot store the download: {error.strerror}") from error
-        return self._received
-
-    def _check_limit(self, size: int) -> None:
-        if size > self._limit:
-            raise MediaRejected(
-                MediaCode.FILE_TOO_LARGE,
-                f"{self._client.redacted_url} is larger than {self._limit:,} bytes",
-                hint=SMALLER_FILE_HINT,
-            )
