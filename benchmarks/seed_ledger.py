@@ -105,6 +105,7 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
             "provisioning_id": provisioning["id"],
             "ordinal": 1,
             "state": SubmissionState.CREATED,
+            "request_fingerprint": provisioning["request_fingerprint"],
             "avatar_id": provisioning["avatar_id"],
             "created_at": now,
             "state_changed_at": now,

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from models.errors import AvatarsError, InvalidRequest
 from models.escaping import json_document, short_line, visible_lines
 from models.redaction import redact, redact_json
 
@@ -108,3 +109,13 @@ def show_run_log(title: str) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
+
+
+def print_error(error: AvatarsError) -> None:
+    """Print an expected error to stderr: its message, every problem of a request, and its hint."""
+    stderr_console.print(Text.assemble(("error", "bold red"), " ", shown(error.message)), soft_wrap=True)
+    if isinstance(error, InvalidRequest) and len(error.problems) > 1:
+        for field, problem in error.problems:
+            stderr_console.print(shown(f"  - {field}: {problem}"), soft_wrap=True)
+    if error.hint:
+        stderr_console.print(shown(error.hint, "dim"), soft_wrap=True)

@@ -96,7 +96,11 @@ async def error_from_state(state: State) -> AvatarsError | None:
     return None
 
 
-async def _outcome(settings: Settings, key: str) -> tuple[Provisioning, list[Submission]]:
+Outcome = tuple[Provisioning, list[Submission]]
+
+
+async def read_outcome(settings: Settings, key: str) -> Outcome:
+    """Return the provisioning with its submissions. Raises UnknownProvisioning and DatabaseError."""
     async with open_store(settings, SystemClock()) as store:
         provisioning = await store.ledger.get(key)
         return provisioning, await store.ledger.list_submissions(provisioning.id)
@@ -105,7 +109,7 @@ async def _outcome(settings: Settings, key: str) -> tuple[Provisioning, list[Sub
 async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str) -> AvatarsError:
     """Put the provisioning's id into the error's hint if the ledger has the provisioning."""
     try:
-        provisioning, _ = await _outcome(settings, key)
+        provisioning, _ = await read_outcome(settings, key)
     except AvatarsError:
         return error
     error.hint = error.hint.replace("avatars resume ID", f"avatars resume {provisioning.id}")
@@ -114,7 +118,7 @@ async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str
 
 def require_known(key: str) -> None:
     """Raise UnknownProvisioning before a server is started if the ledger has no such id or reference."""
-    asyncio.run(_outcome(Settings.load(), key))
+    asyncio.run(read_outcome(Settings.load(), key))
 
 
 def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, title: str, as_json: bool) -> int:
@@ -141,7 +145,7 @@ def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, ti
             reference = key or str(state.state_details.flow_run_id)
             if (error := await error_from_state(state)) is not None:
                 raise await _add_provisioning_id(error, settings, reference)
-            return await _outcome(settings, reference)
+            return await read_outcome(settings, reference)
 
         with show_run_log(title):
             provisioning, submissions = asyncio.run(run())

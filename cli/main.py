@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, CycloptsPanel, Group
-from rich.text import Text
 
-from cli.console import print_json, shown, stderr_console
-from models.errors import AvatarsError, InvalidRequest, OperationalError, RequestError
+from cli.console import print_error, print_json, shown, stderr_console
+from models.error_view import error_view
+from models.errors import AvatarsError, OperationalError, RequestError
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
 
 PROVISION, INSPECT, OPERATE, SET_UP, OPTIONS = map(
@@ -61,15 +61,27 @@ COMMANDS = (
     ),
     Command(
         "resume",
-        "cli.provision:resume",
+        "cli.reopen:resume",
         OPERATE,
-        "Resume a provisioning from its recorded status and wait for its outcome.",
+        "Resume provisionings from their recorded status and wait for their outcome.",
+    ),
+    Command(
+        "retry",
+        "cli.reopen:retry",
+        OPERATE,
+        "Check and submit rejected provisionings again and wait for their outcome.",
+    ),
+    Command(
+        "retrain",
+        "cli.reopen:retrain",
+        OPERATE,
+        "Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.",
     ),
     Command(
         "cancel",
         "cli.cancel:cancel",
         OPERATE,
-        "Cancel a provisioning; a training that has started at Argil continues.",
+        "Cancel provisionings; a training that has started at Argil continues.",
     ),
     Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
     Command(
@@ -158,15 +170,10 @@ def exit_code_for(error: AvatarsError) -> int:
     return EXIT_OPERATIONAL_ERROR if isinstance(error, OperationalError) else EXIT_BATCH_INCOMPLETE
 
 
-def _print_error(error: AvatarsError, *, as_json: bool) -> None:
+def _report_error(error: AvatarsError, *, as_json: bool) -> None:
     if as_json:
-        print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
-    stderr_console.print(Text.assemble(("error", "bold red"), " ", shown(error.message)), soft_wrap=True)
-    if isinstance(error, InvalidRequest) and len(error.problems) > 1:
-        for field, problem in error.problems:
-            stderr_console.print(shown(f"  - {field}: {problem}"), soft_wrap=True)
-    if error.hint:
-        stderr_console.print(shown(error.hint, "dim"), soft_wrap=True)
+        print_json(error_view(error))
+    print_error(error)
 
 
 def run(args: list[str]) -> int:
@@ -177,7 +184,7 @@ def run(args: list[str]) -> int:
     except CycloptsError:
         return EXIT_USAGE
     except AvatarsError as error:
-        _print_error(error, as_json="--json" in args)
+        _report_error(error, as_json="--json" in args)
         return exit_code_for(error)
     except KeyboardInterrupt:
         stderr_console.print("interrupted; recorded progress is kept: see `avatars list`, then `avatars resume ID`")

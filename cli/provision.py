@@ -1,4 +1,4 @@
-"""`avatars provision`, `enqueue` and `resume`: provision one avatar."""
+"""`avatars provision` and `enqueue`: provision one avatar."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cli.console import print_json
-from cli.flow_runner import require_known, run_and_report
-from cli.options import JsonFlag, ProvisioningKey
+from cli.flow_runner import run_and_report
+from cli.options import JsonFlag
 from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.errors import InvalidRequest
@@ -20,6 +20,7 @@ from models.json_views import provisioning_summary
 from models.provisioning import LeaseOwner, Provisioning, Submission
 from models.request import ProvisioningRequest, parse_request
 from models.settings import Settings
+from services.reopening import open_request
 from services.store import open_store
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
     async def record() -> tuple[Provisioning, list[Submission]]:
         async with open_store(Settings.load(), SystemClock()) as store:
             owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
-            provisioning, _ = await store.ledger.get_or_create(
-                request, request.reference or str(uuid.uuid4()), owner
+            provisioning, _ = await open_request(
+                store.ledger, store.quarantine, request, request.reference or str(uuid.uuid4()), owner
             )
             return provisioning, await store.ledger.list_submissions(provisioning.id)
 
@@ -106,16 +107,3 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
     else:
         print_outcome(provisioning)
     return EXIT_OK
-
-
-def resume(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
-    """Resume a provisioning from its recorded status and wait for its outcome."""
-    require_known(provisioning)
-
-    async def start() -> State:
-        from flows.resume_provisioning import resume_provisioning
-
-        state: State = await resume_provisioning(provisioning, wait="block", return_state=True)
-        return state
-
-    return run_and_report(start, key=provisioning, title=f"resuming {provisioning}", as_json=json)

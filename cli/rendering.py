@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.console import print_line, shown, shown_lines, stdout_console
+from models.attempts import list_attempts
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.submission_resolution import Resolution, ResolvedSubmission
@@ -63,7 +64,7 @@ def print_history(
     submissions: Sequence[Submission],
     resolved: Mapping[str, ResolvedSubmission],
 ) -> None:
-    """Print the events of a provisioning and the resolution of each of its submissions."""
+    """Print the events of a provisioning, and of each submission who asked for it, why, and its resolution."""
     table = Table("Time (UTC)", "Status", "Actor", "Message", title="History", title_justify="left")
     for event in events:
         table.add_row(
@@ -71,6 +72,12 @@ def print_history(
         )
     stdout_console.print(table)
     if submissions:
+        table = Table("#", "Time (UTC)", "Requested by", "Cause", title="Attempts", title_justify="left")
+        for attempt in list_attempts(submissions, events):
+            created_at = f"{attempt.submission.created_at:%Y-%m-%d %H:%M:%S}"
+            ordinal = str(attempt.submission.ordinal)
+            table.add_row(ordinal, created_at, shown(attempt.requested_by), shown(attempt.cause))
+        stdout_console.print(table)
         table = Table("#", "State", "Resolution", title="Submissions", title_justify="left")
         for column in ("Avatar", "Submission"):
             table.add_column(column, overflow="fold")  # people copy them

@@ -107,7 +107,7 @@ class ResponseErrorMapper:
                 f"Argil rejected the request with {response.status}: {body['message']}",
                 status=response.status,
                 body=body,
-                hint="fix what Argil's response names, then provision again under a new reference",
+                hint="fix what Argil's response names, then submit it again with `avatars retrain`",
             )
         if (error := self._unavailable(meaning, response)) is not None:
             raise error

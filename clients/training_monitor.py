@@ -40,6 +40,14 @@ class MonitorResult(Enum):
     """Returned by `await_training` only: the timeout of the caller passed before the deadline."""
 
 
+AbsenceObserver = Callable[[datetime | None], Awaitable[None]]
+"""Awaited with the time of the first 404, and with None once Argil returns the avatar again."""
+
+
+async def _ignore_absence(since: datetime | None) -> None:
+    """Store nothing: the time of the first 404 is kept in this process."""
+
+
 class WakeupSource(Protocol):
     """Reports that an avatar should be polled early, for example because of a webhook delivery."""
 
@@ -126,6 +134,9 @@ class TrainingMonitor:
         deadline: datetime,
         on_change: Callable[[Avatar], Awaitable[None]],
         submission_id: str | None = None,
+        *,
+        not_found_since: datetime | None = None,
+        on_absence: AbsenceObserver = _ignore_absence,
     ) -> MonitorResult:
         """Poll until the avatar is terminal, the deadline has passed, or 404s have lasted for the grace period.
 
@@ -139,47 +150,62 @@ class TrainingMonitor:
             deadline: Monitoring ends with the first poll at or after this time.
             on_change: Awaited with each response whose status differs from the previous one. Its errors propagate.
             submission_id: The avatar's correlation key, if known. A response with another key is a failed poll.
+            not_found_since: Since when Argil has answered 404, if an earlier process stored it.
+            on_absence: Stores it. Its errors propagate.
 
         Raises:
             ArgilUnauthorized: Argil rejects the API key.
         """
         self._subscriptions_by_avatar[avatar_id] += 1
-        subscription = Subscription(avatar_id, training_started_at, deadline, submission_id)
+        subscription = Subscription(avatar_id, training_started_at, deadline, submission_id, not_found_since)
         try:
             async with self._wakeups.subscribe(avatar_id, subscription.request_poll):
-                return await self._poll_until_terminal(subscription, on_change)
+                return await self._poll_until_terminal(subscription, on_change, on_absence)
         finally:
             self._subscriptions_by_avatar[avatar_id] -= 1
             if not self._subscriptions_by_avatar[avatar_id]:
                 del self._subscriptions_by_avatar[avatar_id]
 
     async def _poll_until_terminal(
-        self, subscription: Subscription, on_change: Callable[[Avatar], Awaitable[None]]
+        self,
+        subscription: Subscription,
+        on_change: Callable[[Avatar], Awaitable[None]],
+        on_absence: AbsenceObserver,
     ) -> MonitorResult:
         # Do not keep the update in a variable: thousands of coroutines wait here, and each would keep a whole
         # avatar in memory.
         result = await self._process_update(
-            subscription, await self._next_update(subscription, is_first=True), on_change
+            subscription, await self._next_update(subscription, is_first=True), on_change, on_absence
         )
         while result is None:
-            result = await self._process_update(subscription, await self._next_update(subscription), on_change)
+            result = await self._process_update(
+                subscription, await self._next_update(subscription), on_change, on_absence
+            )
         return result
 
     async def _process_update(
-        self, subscription: Subscription, update: PollUpdate, on_change: Callable[[Avatar], Awaitable[None]]
+        self,
+        subscription: Subscription,
+        update: PollUpdate,
+        on_change: Callable[[Avatar], Awaitable[None]],
+        on_absence: AbsenceObserver,
     ) -> MonitorResult | None:
         """Apply an update to the subscription; return the result if monitoring ends, None otherwise."""
         subscription.retry_after_seconds = 0.0
         if isinstance(update, PollFailedUpdate):
             subscription.retry_after_seconds = update.error.retry_after_seconds or 0.0
         elif isinstance(update, AvatarNotFoundUpdate):
-            # A new avatar may be answered with 404 for a while; only a lasting 404 means that it is gone.
-            subscription.not_found_since = subscription.not_found_since or update.polled_at
+            # A new avatar may be answered with 404 for a while, and a gateway may answer 404 for all of them.
+            if subscription.not_found_since is None:
+                subscription.not_found_since = update.polled_at
+                await on_absence(update.polled_at)
             if update.polled_at - subscription.not_found_since >= self._not_found_grace:
                 return MonitorResult.NOT_FOUND
         else:
             avatar = update.avatar
-            subscription.not_found_since = None
+            if subscription.not_found_since is not None:
+                subscription.not_found_since = None
+                await on_absence(None)
             if avatar.status != subscription.status:
                 await on_change(avatar)
             subscription.status = avatar.status

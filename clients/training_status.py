@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from clients.argil import ArgilClient
+from models.account_list import AccountList
 from models.argil_avatar import Avatar
 from models.errors import AvatarNotFound, PollFailed
 
@@ -37,12 +38,12 @@ async def fetch_avatars(
     return avatars
 
 
-async def list_avatars_or_empty(argil: ArgilClient) -> list[Avatar]:
-    """Return the account's avatars, or an empty list if the call fails: the caller then reads each by id.
+async def list_account_or_none(argil: ArgilClient) -> AccountList | None:
+    """Return the account's avatars, or None if the call fails: the caller then reads each by id.
 
     Raises ArgilUnauthorized.
     """
     try:
-        return await argil.list_avatars()
+        return await argil.list_account()
     except PollFailed:
-        return []
+        return None

@@ -68,7 +68,12 @@ class Subscription:
     )
 
     def __init__(
-        self, avatar_id: str, training_started_at: datetime, deadline: datetime, submission_id: str | None = None
+        self,
+        avatar_id: str,
+        training_started_at: datetime,
+        deadline: datetime,
+        submission_id: str | None = None,
+        not_found_since: datetime | None = None,
     ) -> None:
         self.avatar_id = avatar_id
         self.submission_id = submission_id
@@ -76,8 +81,8 @@ class Subscription:
         self.training_started_at = training_started_at
         self.deadline = deadline
         self.status: str | None = None
-        self.not_found_since: datetime | None = None
-        """Set while Argil answers 404."""
+        self.not_found_since = not_found_since
+        """Set while Argil answers 404; an earlier process may have stored it."""
         self.retry_after_seconds = 0.0
         """The Retry-After of the last poll."""
         self.poll_due_at = -math.inf

@@ -1,6 +1,9 @@
-"""The flow `resume-provisioning`: continues one provisioning from its current status."""
+"""The flow `resume-provisioning`: continues one provisioning, or re-opens it for a retry or a retrain."""
 
 from __future__ import annotations
+
+import contextlib
+from typing import Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -9,35 +12,70 @@ from flows.engine.final_state import final_state_for_error
 from flows.engine.run_context import lease_owner_for_run, run_name_for
 from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
-from models.errors import AvatarsError
-from models.provisioning import Status
+from models.errors import AvatarsError, InvalidRequest
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.recording_secrets import protect_urls
 from services.context import app_context
 from services.outcome_states import final_state_for
 from services.prefect_options import FLOW_OPTIONS
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
+from tasks.retrain_provisioning import retrain_provisioning
+from tasks.retry_provisioning import retry_provisioning
+
+ResumeAction = Literal["resume", "retry", "retrain"]
 
 
-@flow(name="resume-provisioning", flow_run_name=run_name_for("resume"), **FLOW_OPTIONS)
-async def resume_provisioning(provisioning_id: str, wait: WaitMode = "suspend") -> State:
-    """Continue a provisioning from its current status. TIMED_OUT and CANCELLED ones are re-opened first.
+@flow(name="resume-provisioning", flow_run_name=run_name_for("resume", verb_parameter="action"), **FLOW_OPTIONS)
+async def resume_provisioning(
+    provisioning_id: str,
+    action: ResumeAction = "resume",
+    reason: str = "",
+    dataset_video: str = "",
+    consent_video: str = "",
+    wait: WaitMode = "suspend",
+) -> State:
+    """Continue a provisioning from its current status. A terminal one is re-opened first, if the action allows it.
+
+    A run re-opens at most once, also if it is retried or starts again. Start a new run to re-open again.
 
     Args:
-        provisioning_id: The id or reference of the provisioning.
+        provisioning_id: Id or reference of the provisioning.
+        action: `resume` continues TIMED_OUT, CANCELLED and VANISHED where they stopped. `retry` checks and submits
+            REJECTED again, for which nothing was sent. Both are free. `retrain` submits TRAINING_FAILED,
+            SUBMISSION_FAILED or VANISHED again, which may be charged.
+        reason: Who decided and why; stored in the ledger. `retrain` requires it.
+        dataset_video: For `retrain` only: HTTPS URL of another dataset video. Empty to keep the one of the request.
+        consent_video: For `retrain` only: HTTPS URL of another consent video. Empty to keep the one of the request.
         wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
             resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
             submission, and `reconcile-avatars` completes the provisioning.
 
     """
     owner = lease_owner_for_run("resume-provisioning")
+    recordings = {"dataset_video": dataset_video, "consent_video": consent_video}
+    given = [url for url in recordings.values() if url]
     try:
         async with app_context():
             provisioning = await find_provisioning(provisioning_id)
             if not await was_resumed():  # an outcome recorded during the suspension is reported, not re-opened
-                provisioning = await reopen_provisioning(provisioning, owner)
+                with protect_urls(given) if given else contextlib.nullcontext():
+                    provisioning = await _reopen(provisioning, owner, action, reason, recordings)
             provisioning = await run_to_completion(provisioning, owner, watch_timeout(wait))
         if provisioning.status is Status.TRAINING and wait == "suspend":
             await suspend(provisioning, owner)
     except AvatarsError as error:
         return final_state_for_error(error)
     return final_state_for(provisioning)
+
+
+async def _reopen(
+    provisioning: Provisioning, owner: LeaseOwner, action: ResumeAction, reason: str, recordings: dict[str, str]
+) -> Provisioning:
+    if action == "retrain":
+        return await retrain_provisioning(provisioning, owner, reason, **recordings)
+    if problems := [(name, f"`{action}` takes no other recordings") for name, url in recordings.items() if url]:
+        raise InvalidRequest(problems, hint="choose `retrain`, or make a corrected request with the same reference")
+    if action == "retry":
+        return await retry_provisioning(provisioning, owner, reason)
+    return await reopen_provisioning(provisioning, owner, reason, clears_absence=True)

@@ -8,11 +8,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from models.provisioning import ProvisioningEvent
+from models.provisioning import ProvisioningEvent, Status
 
 ARCHIVE_ACTOR = "archive"
 """The actor of the events that record an archive. These events are never archived and keep their messages."""
+ARCHIVABLE_STATUSES = frozenset(status for status in Status if status.is_terminal) - {
+    Status.TIMED_OUT,
+    Status.CANCELLED,
+}
+"""The statuses of provisionings whose events are archived: reconciliation no longer polls them.
 
+A person may re-open some of them. The rules for that need no events (`callers` in models/tables.py).
+"""
 
 _MOVED = re.compile(r"moved to the archive (?P<file>.+), SHA-256 (?P<sha256>[0-9a-f]{64})$")
 

@@ -9,6 +9,8 @@ AvatarsError
 │   │   └── ReferenceIsId           the reference is the id of another provisioning
 │   ├── UnknownProvisioning         no provisioning has this id or reference
 │   ├── NotCancellable              the provisioning has reached another terminal state
+│   ├── NotReopenable               the command does not re-open a provisioning in this status
+│   ├── SubmissionLimitReached      a retrain would exceed AVATARS_SUBMISSION_LIMIT
 │   ├── NotTerminal                 the provisioning cannot be erased before it is terminal
 │   └── ProvisioningErased          the personal data was erased; it cannot be resumed
 ├── OperationalError                fixed outside the request, then resumed; exit code 3
@@ -21,6 +23,8 @@ AvatarsError
 │   │   └── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
+│   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
+│   ├── AvatarsMissing              Argil answers 404 for avatars, which does not prove that they are gone
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
 │       ├── ArgilPathNotFound       404, 405 or 410: ARGIL_API_URL is not the address of the API
@@ -111,7 +115,10 @@ class ReferenceConflict(RequestError):
 
     code = "request.reference-conflict"
     problem = "already belongs to provisioning {id} with a different request"
-    remedy = "use a new reference, or send the same name, videos and extras as before"
+    remedy = (
+        "it was submitted, or another run replaced the request: send the same name, videos and extras as "
+        "`avatars show {id}` names, or use a reference of its own for another avatar"
+    )
 
     def __init__(self, reference: str, provisioning_id: str) -> None:
         super().__init__(
@@ -198,6 +205,18 @@ class UnintelligibleResponse(OperationalError):
     """A submission got a response that is not Argil's, and no avatar was found after the grace period."""
 
     code = "argil.unintelligible-response"
+
+
+class SubmissionBudgetUsed(OperationalError):
+    """The provisioning has AVATARS_SUBMISSION_LIMIT submissions that may have been charged. It stays ACCEPTED."""
+
+    code = "budget.submissions"
+
+
+class AvatarsMissing(OperationalError):
+    """Argil answers 404 for avatars in training, which does not prove that they are gone. They stay in TRAINING."""
+
+    code = "argil.avatars-missing"
 
 
 class ArgilUnavailable(OperationalError):
@@ -304,6 +323,18 @@ class NotCancellable(RequestError):
     """The provisioning has reached a terminal status other than CANCELLED."""
 
     code = "request.not-cancellable"
+
+
+class NotReopenable(RequestError):
+    """The command does not re-open a provisioning in this status."""
+
+    code = "request.not-reopenable"
+
+
+class SubmissionLimitReached(RequestError):
+    """A retrain would exceed AVATARS_SUBMISSION_LIMIT; nothing was changed."""
+
+    code = "request.submission-limit"
 
 
 class NotTerminal(RequestError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from models.attempts import list_attempts
 from models.provisioning import Provisioning, ProvisioningEvent, Submission
 from models.submission_resolution import ResolvedSubmission
 
@@ -33,7 +34,7 @@ def provisioning_detail(
     events: Sequence[ProvisioningEvent],
     resolved: Mapping[str, ResolvedSubmission],
 ) -> dict[str, Any]:
-    """Return the summary with the events, the resolution of each submission and the media facts.
+    """Return the summary with the events, the media facts, and each submission's resolution and cause.
 
     Args:
         provisioning: The provisioning.
@@ -42,9 +43,12 @@ def provisioning_detail(
         resolved: The resolution of each submission, by submission id.
     """
     summary = provisioning_summary(provisioning, submissions)
-    for submission in summary["submissions"]:
+    attempts = list_attempts(submissions, events)
+    for submission, attempt in zip(summary["submissions"], attempts, strict=True):
         resolution = resolved[submission["id"]]
         submission |= {
+            "requested_by": attempt.requested_by,
+            "cause": attempt.cause,
             "resolution": resolution.kind,
             "resolution_text": resolution.description,
             "duplicate_avatar_ids": list(resolution.duplicate_avatar_ids),

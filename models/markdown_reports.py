@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from models.argil_avatar import Avatar
+from models.attempts import list_attempts
 from models.escaping import inert, markdown, markdown_code, visible
 from models.outcomes import OUTCOMES
-from models.provisioning import Provisioning, ProvisioningEvent, Status
+from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
 
 MAX_LISTED_EVENTS = 200
@@ -47,8 +48,10 @@ def describe_provisioning(provisioning: Provisioning) -> str:
     return f"{inert(redact(provisioning.name))}: {provisioning.status}"
 
 
-def render_provisioning_report(provisioning: Provisioning, events: Sequence[ProvisioningEvent]) -> str:
-    """Return markdown with the status, facts, reasons, next step and timeline (UTC), without secrets."""
+def render_provisioning_report(
+    provisioning: Provisioning, events: Sequence[ProvisioningEvent], submissions: Sequence[Submission] = ()
+) -> str:
+    """Return markdown with the status, facts, reasons, next step, attempts and timeline (UTC), without secrets."""
     outcome = OUTCOMES[provisioning.status]
     avatar = Avatar.parse(provisioning.avatar_snapshot) if provisioning.avatar_snapshot else None
     lines = [
@@ -72,14 +75,31 @@ def render_provisioning_report(provisioning: Provisioning, events: Sequence[Prov
         ]
         lines.append("")
     lines += ["## What to do next", "", outcome.next_step_for(provisioning.id), ""]
+    lines += _attempts_section(submissions, events)
     omitted = len(events) - MAX_LISTED_EVENTS
     note = [f"The first {omitted:,} events are omitted.", ""] if omitted > 0 else []
-    lines += ["## Timeline", "", *note, "| Time | Status | Message |", "|---|---|---|"]
+    lines += ["## Timeline", "", *note, "| Time | Status | By | Message |", "|---|---|---|---|"]
     lines += [
-        f"| {event.occurred_at:%Y-%m-%d %H:%M:%S} | {event.to_status} | {_escape(event.message)} |"
+        f"| {event.occurred_at:%Y-%m-%d %H:%M:%S} | {event.to_status} | {_escape(event.actor)} "
+        f"| {_escape(event.message)} |"
         for event in events[-MAX_LISTED_EVENTS:]
     ]
     return "\n".join(lines)
+
+
+def _attempts_section(submissions: Sequence[Submission], events: Sequence[ProvisioningEvent]) -> list[str]:
+    """Return the table of the submissions with who asked for each and why; nothing if there is none."""
+    if not submissions:
+        return []
+    lines = ["## Attempts", "", "| # | Time | Requested by | Cause | State | Avatar |", "|---|---|---|---|---|---|"]
+    for attempt in list_attempts(submissions, events)[-MAX_LISTED_EVENTS:]:
+        submission = attempt.submission
+        avatar = markdown_code(submission.avatar_id) if submission.avatar_id else "none"
+        lines.append(
+            f"| {submission.ordinal} | {submission.created_at:%Y-%m-%d %H:%M:%S} | {_escape(attempt.requested_by)} "
+            f"| {_escape(attempt.cause)} | {submission.state} | {avatar} |"
+        )
+    return [*lines, ""]
 
 
 _NEEDS_ATTENTION = (

@@ -52,23 +52,24 @@ OUTCOMES: dict[Status, Outcome] = {
         EXIT_USAGE,
         "Rejected",
         "avatar.rejected",
-        "the request breaks the rules listed; nothing was sent and nothing was paid",
-        "fix what the reasons name and provision again under a new reference",
+        "the request breaks the rules listed; it was not sent and not paid",
+        "fix what the reasons name, then make the same request again or run `avatars retry {id}`; both are free",
     ),
     Status.SUBMISSION_FAILED: Outcome(
         4,
         "SubmissionFailed",
         "avatar.submission-failed",
         "Argil rejected the create request; no avatar was created",
-        "read Argil's response in the reasons; a corrected request needs a new reference",
+        "read Argil's response in the reasons, then `avatars retrain {id} --reason ...` submits it again, with "
+        "other videos if given",
     ),
     Status.TRAINING_FAILED: Outcome(
         10,
         "TrainingFailed",
         "avatar.training-failed",
         "Argil could not train the avatar; it gives no reason",
-        "check light, sound and framing of the dataset video, record it again and provision under a new "
-        "reference; or contact Argil's support with the avatar id",
+        "check light, sound and framing of the dataset video; `avatars retrain {id} --reason ... --dataset-video "
+        "URL` submits another one and may be charged; or contact Argil's support with the avatar id",
     ),
     Status.REFUSED: Outcome(
         11,
@@ -98,6 +99,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "Vanished",
         "avatar.vanished",
         "Argil no longer has the avatar",
-        "contact Argil's support with the avatar id, then provision under a new reference",
+        "`avatars resume {id}` polls it again; `avatars retrain {id} --reason ...` creates another avatar, which "
+        "may be charged; or contact Argil's support with the avatar id",
     ),
 }

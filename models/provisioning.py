@@ -34,7 +34,7 @@ class Status(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a run stops at this status. `resume` can re-open TIMED_OUT and CANCELLED."""
+        """Whether a run stops at this status. models/reopening.py says what re-opens it."""
         return self not in {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
 
 
@@ -69,16 +69,19 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.TIMED_OUT: frozenset({Status.TRAINING, Status.CANCELLED}),
     # Re-opened in the status it was cancelled in: before a submission, during one, or while the avatar is training.
     Status.CANCELLED: frozenset({Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}),
-    Status.REJECTED: frozenset(),
+    # Re-opened by a request or `retry`: it was not sent. By `retrain` after an earlier submission.
+    Status.REJECTED: frozenset({Status.ACCEPTED, Status.TRAINING}),
+    # Re-opened by `retrain`: for another submission, or with an earlier avatar that is usable or in training.
+    Status.TRAINING_FAILED: frozenset({Status.ACCEPTED, Status.TRAINING}),
+    Status.SUBMISSION_FAILED: frozenset({Status.ACCEPTED, Status.TRAINING}),
+    # Also by `resume` and by the account list, with its avatar.
+    Status.VANISHED: frozenset({Status.ACCEPTED, Status.TRAINING}),
     Status.READY: frozenset(),
-    Status.TRAINING_FAILED: frozenset(),
     Status.REFUSED: frozenset(),
-    Status.SUBMISSION_FAILED: frozenset(),
-    Status.VANISHED: frozenset(),
 }
 
 FINAL_STATUSES = frozenset(status for status, targets in TRANSITIONS.items() if not targets)
-"""The terminal statuses that cannot be re-opened: all except TIMED_OUT and CANCELLED."""
+"""The terminal statuses that cannot be re-opened: READY and REFUSED."""
 
 
 class SubmissionState(StrEnum):
@@ -123,6 +126,11 @@ class LeaseOwner(BaseModel):
     id: str
     flow_run_id: str | None = None
 
+    @property
+    def caller_id(self) -> str:
+        """The id that all attempts of one run share, so that a restarted run re-opens nothing a second time."""
+        return self.flow_run_id or self.id
+
 
 class Submission(BaseModel):
     """One submission, recorded before it is sent.
@@ -136,6 +144,8 @@ class Submission(BaseModel):
     id: str
     ordinal: int
     state: SubmissionState
+    request_fingerprint: str | None
+    """The fingerprint of its request. Its avatar is adopted only if the provisioning has the same."""
     avatar_id: str | None
     http_status: int | None
     response: dict[str, Any] | None
@@ -180,6 +190,8 @@ class Provisioning:
     version: int
     reference: str
     request: ProvisioningRequest
+    request_fingerprint: str
+    """The stored fingerprint of the request. It remains after an erasure."""
     status: Status
     avatar_id: str | None
     raw_status: str | None
@@ -194,6 +206,8 @@ class Provisioning:
     media_facts: dict[str, Any] | None
     lease_owner: str | None
     """The id of the lease owner, also after its lease expired; None after a release."""
+    not_found_since: datetime | None = None
+    """Since when Argil answers 404 for its avatar; None after an answer with the avatar (models/vanished.py)."""
     erased_at: datetime | None = None
     """When name, URLs and extras were removed; an erased provisioning no longer changes."""
 

@@ -180,7 +180,9 @@ class Settings(BaseSettings):
     avatars_training_timeout_seconds: Seconds = 21600
     avatars_watch_before_suspend_seconds: GraceSeconds = 60
     avatars_lookup_grace_seconds: GraceSeconds = 30
+    avatars_gone_after_seconds: GraceSeconds = 900
     avatars_retrain_limit: Annotated[int, Field(ge=0)] = 0
+    avatars_submission_limit: Annotated[int, Field(ge=1)] = 5
     avatars_reconcile_interval_seconds: ScheduleSeconds = 60
     avatars_pending_interval_seconds: ScheduleSeconds = 60
     avatars_report_interval_seconds: ScheduleSeconds = 86400

@@ -119,6 +119,7 @@ provisioning_table = Table(
     Column("lease_owner", Text256),
     Column("lease_expires_at", UtcDateTime),
     Column("erased_at", UtcDateTime),
+    Column("not_found_since", UtcDateTime),
     Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
 )
 """One provisioning in its current state. `version` is incremented by every write of status or lease owner.
@@ -138,6 +139,7 @@ submission_table = Table(
     Column("response", RedactedJson),
     Column("created_at", UtcDateTime, nullable=False),
     Column("state_changed_at", UtcDateTime, nullable=False),
+    Column("request_fingerprint", String(64)),
     UniqueConstraint("provisioning_id", "ordinal", name="uq_submissions_provisioning_id_ordinal"),
 )
 """One submission, committed before it is sent; see models/provisioning.py."""
@@ -175,6 +177,19 @@ suspended_run_table = Table(
     Column("suspended_at", UtcDateTime, nullable=False),
 )
 """A Prefect run that is suspended until its provisioning is terminal."""
+
+caller_table = Table(
+    "callers",
+    METADATA,
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), primary_key=True),
+    Column("caller_id", IdType, primary_key=True),
+    Column("action", CodeType, primary_key=True),
+    Column("called_at", UtcDateTime, nullable=False),
+)
+"""A flow run or command that asked for a provisioning: its first call may re-open it, its later calls only attach.
+
+Apart from the events, because those are moved to archives.
+"""
 
 event_table = Table(
     "events",

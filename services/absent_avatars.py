@@ -12,6 +12,7 @@ from models.errors import (
     SubmissionUnresolved,
     UnintelligibleResponse,
 )
+from models.outcomes import OUTCOMES
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.response_meaning import Meaning
@@ -75,7 +76,7 @@ async def _record_rejection(
         f"Argil answered {status} with an error, and no avatar was found: {body['message']} (code {body['code']})",
         status=status,
         body=body,
-        hint="fix what Argil's response names, then provision again under a new reference",
+        hint=OUTCOMES[Status.SUBMISSION_FAILED].next_step_for(provisioning.id),
     )
     return await context.ledger.resolve_submission(
         provisioning,

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from clients.argil import ArgilClient
 from clients.rate_limiter import SharedRateLimit
+from clients.shared_list import SharedList
 from clients.training_monitor import TrainingMonitor
 from media.checker import MediaChecker
 from models.clock import Clock, SystemClock
@@ -41,6 +42,7 @@ class AppContext:
     suspended_runs: SuspendedRunRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
+    shared_list: SharedList
     media_checker: MediaChecker
 
     @property
@@ -111,9 +113,10 @@ async def build_context(
                 clock,
                 min_interval_seconds=settings.avatars_poll_min_seconds,
                 max_interval_seconds=settings.avatars_poll_max_seconds,
-                not_found_grace_seconds=settings.avatars_lookup_grace_seconds,
+                not_found_grace_seconds=settings.avatars_gone_after_seconds,
                 wakeups=WebhookWakeups(store.deliveries),
             ),
+            shared_list=SharedList(argil, clock),
             media_checker=media_checker,
         )
 

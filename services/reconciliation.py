@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clients.training_status import fetch_avatars, list_avatars_or_empty
-from models.argil_avatar import Avatar
+from clients.training_status import fetch_avatars, list_account_or_none
+from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
+from services.absences import record_polls
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
@@ -19,6 +21,15 @@ PAGE_SIZE = 500
 LATE_COMPLETION_WINDOW = timedelta(days=7)
 """How long a timed-out training is still polled."""
 
+
+@dataclass(frozen=True)
+class _Listing:
+    """The account's avatars by id, and when the list call started; None if it proves no absence."""
+
+    avatars: dict[str, Avatar]
+    complete_at: datetime | None
+
+
 PageReader = Callable[[Provisioning | None], Awaitable[list[Provisioning]]]
 """Reads the page of the ledger after a provisioning, or the first page."""
 
@@ -27,7 +38,8 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
     """Reconcile the account, then yield the provisionings without a valid lease that need work, page by page.
 
     These are: provisionings whose lease owner crashed, submissions with an unknown outcome, trainings that have
-    finished, passed their deadline or return 404, and timed-out trainings that finished late.
+    finished, passed their deadline or whose avatars are gone, timed-out trainings that finished late, and vanished
+    avatars that the account list contains again.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
@@ -35,15 +47,21 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
 
     """
     async with app_context() as context:
-        listed_avatars = {avatar.id: avatar for avatar in await list_avatars_or_empty(context.argil)}
+        listed_at = context.clock.now()
+        account = await list_account_or_none(context.argil)
+        listed_avatars = {avatar.id: avatar for avatar in account.avatars} if account is not None else {}
         await reconcile_account(context, list(listed_avatars.values()), owner)
+        is_complete = account is not None and not account.incomplete_because
+        listing = _Listing(listed_avatars, listed_at if is_complete else None)
         async for page in _iter_pages(_read_unleased(context, Status.ACCEPTED)):
             yield [provisioning for provisioning in page if provisioning.lease_owner]
         async for page in _iter_pages(_read_unleased(context, Status.SUBMITTING)):
             yield page
         for read_page in (_read_unleased(context, Status.TRAINING), _read_timed_out(context)):
             async for page in _iter_pages(read_page):
-                yield await _select_due(context, page, listed_avatars)
+                yield await _select_due(context, owner, page, listing)
+        async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
+            yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
@@ -90,13 +108,16 @@ async def _reconcile_provisioning(
     try:
         for submission in submissions:
             for avatar in avatars_by_submission_id.get(submission.id, ()):
-                if avatar.id not in known_avatar_ids and is_waiting and current.avatar_id is None:
+                is_new = avatar.id not in known_avatar_ids
+                is_current = submission.request_fingerprint == current.request_fingerprint
+                may_adopt = is_new and is_current and current.avatar_id is None
+                if may_adopt and is_waiting:
                     current = await adopt_avatars(context, current, owner, {submission.id: submission}, [avatar])
-                elif avatar.id not in known_avatar_ids and records_avatar and current.avatar_id is None:
+                elif may_adopt and records_avatar:
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
-                elif avatar.id not in known_avatar_ids:
+                elif is_new or _has_returned(avatar, current):
                     await report_duplicate(context, current, owner, avatar)
-                elif records_avatar and avatar.status != current.raw_status:
+                elif records_avatar and avatar.id == current.avatar_id and avatar.status != current.raw_status:
                     current = await context.ledger.transition(
                         current,
                         owner,
@@ -108,6 +129,11 @@ async def _reconcile_provisioning(
         log_to_run(
             "provisioning %s changed while it was reconciled: left to the next scheduled run", provisioning.id
         )
+
+
+def _has_returned(avatar: Avatar, provisioning: Provisioning) -> bool:
+    """Return whether an earlier avatar, in whose place another one was submitted, is usable after all."""
+    return provisioning.avatar_id not in {None, avatar.id} and avatar.status == AvatarStatus.IDLE
 
 
 async def _record_late_avatar(
@@ -143,16 +169,18 @@ async def _iter_pages(read_page: PageReader) -> AsyncIterator[list[Provisioning]
 
 
 async def _select_due(
-    context: AppContext, page: list[Provisioning], listed_avatars: dict[str, Avatar]
+    context: AppContext, owner: LeaseOwner, page: list[Provisioning], listing: _Listing
 ) -> list[Provisioning]:
     by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
-    known = [listed_avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listed_avatars]
+    known = [listing.avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listing.avatars]
     avatars = await fetch_avatars(context.argil, by_avatar_id, known)
+    polled = [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in avatars.items()]
+    gone_ids = await record_polls(context, owner, polled, listing.complete_at)
     overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
     return [
-        by_avatar_id[avatar_id]
-        for avatar_id, avatar in avatars.items()
-        if _needs_action(by_avatar_id[avatar_id], avatar, overdue_since)
+        provisioning
+        for provisioning, avatar in polled
+        if provisioning.id in gone_ids or _needs_action(provisioning, avatar, overdue_since)
     ]
 
 
@@ -162,4 +190,4 @@ def _needs_action(provisioning: Provisioning, avatar: Avatar | None, overdue_sin
         return is_terminal
     started_at = provisioning.training_started_at
     is_overdue = started_at is not None and started_at <= overdue_since
-    return is_terminal or avatar is None or is_overdue or provisioning.lease_owner is not None
+    return is_terminal or is_overdue or provisioning.lease_owner is not None

@@ -35,6 +35,15 @@ class RecordingCheckResult(BaseModel):
     unreachable: Reason | None = None
 
 
+def quarantine_reason(role: MediaRole, provisioning_id: str) -> Reason:
+    """Return why a recording is in quarantine: it belongs to this provisioning."""
+    return Reason(
+        code=f"{role}{QUARANTINED_SUFFIX}",
+        message=f"the {role} video belongs to provisioning {provisioning_id}, which Argil's moderation refused",
+        hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases both videos",
+    )
+
+
 def blocking_reasons(checks: Sequence[RecordingCheckResult], level: str) -> list[Reason]:
     """Return the reasons that stop a request at a level of AVATARS_MEDIA_CHECK; a quarantine always does."""
     reasons = [reason for check in checks for reason in check.reasons]

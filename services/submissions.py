@@ -22,6 +22,19 @@ def build_create_request(request: ProvisioningRequest, submission_id: str) -> Cr
     )
 
 
+async def limit_problem(context: AppContext, provisioning: Provisioning) -> str:
+    """Return why AVATARS_SUBMISSION_LIMIT allows no other submission; empty if it does.
+
+    Submissions for which Argil certainly created nothing do not count. Raises DatabaseError.
+    """
+    limit = context.settings.avatars_submission_limit
+    if provisioning.submission_count < limit:
+        return ""
+    submissions = await context.ledger.list_submissions(provisioning.id)
+    count = sum(submission.state is not SubmissionState.NOT_CREATED for submission in submissions)
+    return f"{count} submissions may have been charged (AVATARS_SUBMISSION_LIMIT={limit})" if count >= limit else ""
+
+
 async def record_created_avatar(
     context: AppContext,
     provisioning: Provisioning,

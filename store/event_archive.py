@@ -10,10 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Delete, Row, Select, delete, func, insert, select
 
-from models.archive import ARCHIVE_ACTOR, ArchivedEvent, ArchiveResult, archive_event_message
+from models.archive import ARCHIVABLE_STATUSES, ARCHIVE_ACTOR, ArchivedEvent, ArchiveResult, archive_event_message
 from models.clock import Clock
 from models.errors import ArchiveError
-from models.provisioning import FINAL_STATUSES
 from models.tables import event_table, provisioning_table, webhook_delivery_table
 from store import pagination
 from store.archive_file import ArchiveFile
@@ -90,7 +89,7 @@ class EventArchive:
     async def _iter_final_ids(self, before: datetime) -> AsyncIterator[list[str]]:
         """Yield the ids of final provisionings that were last changed before `before`, in pages."""
         key, created_at = provisioning_table.c.id, provisioning_table.c.created_at
-        for status in sorted(FINAL_STATUSES):
+        for status in sorted(ARCHIVABLE_STATUSES):
             after: tuple[datetime, str] | None = None
             while True:
                 query = (

@@ -98,6 +98,14 @@ class LedgerReader:
         )
         return {status: counted[status] for status in Status if status in counted}
 
+    async def count_absences(self) -> tuple[int, int]:
+        """Return how many provisionings are in TRAINING, and for how many of them Argil answers 404."""
+        query = select(func.count(), func.count(provisioning_table.c.not_found_since)).where(
+            provisioning_table.c.status == Status.TRAINING
+        )
+        in_training, not_found = await self.database.read(lambda connection: connection.execute(query).one())
+        return in_training, not_found
+
     async def list_unleased(
         self, status: Status, *, after: Provisioning | None = None, limit: int = 500
     ) -> list[Provisioning]:

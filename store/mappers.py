@@ -21,6 +21,7 @@ def to_provisioning(row: Row[Any]) -> Provisioning:
         version=row.version,
         reference=row.reference,
         request=ProvisioningRequest.model_construct(_FIELDS, **row.request, reference=row.reference),
+        request_fingerprint=row.request_fingerprint,
         status=Status(row.status),
         avatar_id=row.avatar_id,
         raw_status=row.raw_status,
@@ -34,6 +35,7 @@ def to_provisioning(row: Row[Any]) -> Provisioning:
         avatar_snapshot=row.avatar_snapshot,
         media_facts=row.media_facts,
         lease_owner=row.lease_owner,
+        not_found_since=row.not_found_since,
         erased_at=row.erased_at,
     )
 

@@ -19,6 +19,8 @@ from services.submissions import adopt_avatars
 async def adopt_late_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
     """Adopt the avatar of a lost submission of a provisioning in ACCEPTED, if the account list contains it.
 
+    Submissions of a request that was replaced do not count: reconciliation reports their avatars as duplicates.
+
     Returns:
         The provisioning in TRAINING, or unchanged if the list contains no avatar of a lost submission.
 
@@ -34,6 +36,7 @@ async def adopt_late_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Pr
             submission.id: submission
             for submission in await context.ledger.list_submissions(provisioning.id)
             if submission.state is SubmissionState.LOST
+            and submission.request_fingerprint == provisioning.request_fingerprint
         }
         if not lost:
             return provisioning

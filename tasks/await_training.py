@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prefect import task
 
@@ -21,7 +21,7 @@ from services.run_log import log_to_run
 async def await_training(
     provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None
 ) -> tuple[Provisioning, MonitorResult]:
-    """Wait until the training is terminal, its deadline passes, the avatar is gone, or the timeout passes.
+    """Wait until the training is terminal, its deadline passes, 404s have lasted, or the timeout passes.
 
     The deadline is the stored start of the training plus AVATARS_TRAINING_TIMEOUT_SECONDS. A restart does not
     extend it.
@@ -61,14 +61,26 @@ async def await_training(
                 log_to_run("Argil reports %s for avatar %s", avatar.status, avatar.id)
             if avatar.status == AvatarStatus.IDLE:  # recorded together with the terminal status
                 current = replace(current, raw_status=avatar.status, avatar_snapshot=avatar.raw)
-            elif avatar.status != current.raw_status or avatar.is_terminal:
+            elif avatar.status != current.raw_status or avatar.is_terminal or current.reasons:
+                # The reasons are those of an operational error, which is over.
                 current = await context.ledger.transition(
                     current,
                     owner,
                     f"Argil reports {avatar.status}",
                     raw_status=avatar.status,
+                    reasons=[],
                     avatar_snapshot=avatar.raw,
                 )
+
+        async def record_absence(since: datetime | None) -> None:
+            nonlocal current
+            if since is None:
+                log_to_run("Argil returns avatar %s again", provisioning.avatar_id)
+                await context.ledger.clear_not_found([provisioning.id])
+            else:
+                log_to_run("Argil answers 404 for avatar %s", provisioning.avatar_id, level=logging.WARNING)
+                await context.ledger.record_not_found([provisioning.id], since)
+            current = replace(current, not_found_since=since)
 
         training_timeout = timedelta(seconds=context.settings.avatars_training_timeout_seconds)
         training_started_at = provisioning.training_started_at
@@ -76,7 +88,13 @@ async def await_training(
         if timeout_seconds is not None:
             wait_deadline = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))
         monitoring = context.training_monitor.wait_until_terminal(
-            provisioning.avatar_id, training_started_at, wait_deadline, record_change, _submission_id(provisioning)
+            provisioning.avatar_id,
+            training_started_at,
+            wait_deadline,
+            record_change,
+            _submission_id(provisioning),
+            not_found_since=provisioning.not_found_since,
+            on_absence=record_absence,
         )
         result = await context.lease_manager.run_while_leased(provisioning.id, owner, monitoring)
     if result is MonitorResult.TIMED_OUT and wait_deadline < deadline:

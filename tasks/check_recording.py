@@ -5,14 +5,13 @@ from __future__ import annotations
 from prefect import task
 
 from models.errors import MediaUnreachable, NetworkUnavailable
-from models.media_codes import MediaCode
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning
 from models.reason import Reason
 from models.recording_identity import RecordingIdentity
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
-from services.recording_checks import RecordingCheckResult
+from services.recording_checks import RecordingCheckResult, quarantine_reason
 from store.quarantine import recording_identities
 
 
@@ -50,12 +49,4 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
 
 async def _quarantine_reasons(context: AppContext, role: MediaRole, recording: RecordingIdentity) -> list[Reason]:
     provisioning_id = await context.quarantine.find_provisioning_for(recording)
-    if provisioning_id is None:
-        return []
-    return [
-        Reason(
-            code=f"{role}.{MediaCode.QUARANTINED}",
-            message=f"the {role} video belongs to provisioning {provisioning_id}, which Argil's moderation refused",
-            hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases both videos",
-        )
-    ]
+    return [] if provisioning_id is None else [quarantine_reason(role, provisioning_id)]

@@ -10,6 +10,7 @@ from models.provisioning import LeaseOwner, Provisioning
 from models.request import RECOMMENDED_MAX_EXTRAS, ProvisioningRequest
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
+from services.reopening import open_request
 from services.run_log import log_to_run
 
 
@@ -19,13 +20,15 @@ async def get_or_create_provisioning(
 ) -> Provisioning:
     """Return the provisioning of this reference, created in ACCEPTED if there is none.
 
+    A REJECTED one with the same request is re-opened, once per run, unless its recordings are in quarantine now.
+
     Raises:
         ReferenceConflict: The reference belongs to a different request.
         DatabaseError: The ledger cannot be read or written.
 
     """
     async with app_context() as context:
-        provisioning, is_new = await context.ledger.get_or_create(request, reference, owner)
+        provisioning, is_new = await open_request(context.ledger, context.quarantine, request, reference, owner)
     if not is_new:
         log_to_run("attached to provisioning %s, which is %s", provisioning.id, provisioning.status)
     elif len(request.extras) >= RECOMMENDED_MAX_EXTRAS:

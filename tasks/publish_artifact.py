@@ -22,8 +22,9 @@ async def publish_artifact(provisioning_id: str) -> None:
     async with app_context() as context:
         provisioning = await context.ledger.get(provisioning_id)
         events = await context.ledger.list_events(provisioning_id)
+        submissions = await context.ledger.list_submissions(provisioning_id)
     await acreate_markdown_artifact(
         key=f"avatar-{provisioning_id}",
-        markdown=render_provisioning_report(provisioning, events),
+        markdown=render_provisioning_report(provisioning, events, submissions),
         description=describe_provisioning(provisioning),
     )

@@ -12,6 +12,6 @@ from services.prefect_options import TASK_OPTIONS
 
 @task(**TASK_OPTIONS)
 async def record_outcome(provisioning: Provisioning, status: Status, owner: LeaseOwner) -> Provisioning:
-    """Return the provisioning READY, TIMED_OUT or VANISHED. Raises StaleVersion and DatabaseError."""
+    """Return the provisioning READY or TIMED_OUT. Raises StaleVersion and DatabaseError."""
     async with app_context() as context:
         return await transition_to_terminal(context, provisioning, owner, status)

@@ -1,35 +1,29 @@
-"""The task that re-opens a timed-out or cancelled provisioning."""
+"""The task that re-opens a provisioning where it stopped."""
 
 from __future__ import annotations
 
 from prefect import task
 
-from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
-from services.context import AppContext, app_context
+from models.provisioning import LeaseOwner, Provisioning
+from services import reopening
+from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)
-async def reopen_provisioning(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
-    """Return a TIMED_OUT or CANCELLED provisioning in the status where it stopped, any other unchanged.
+async def reopen_provisioning(
+    provisioning: Provisioning, owner: LeaseOwner, reason: str = "", *, clears_absence: bool = False
+) -> Provisioning:
+    """Return a TIMED_OUT, CANCELLED or VANISHED provisioning in the status where it stopped, any other unchanged.
+
+    `clears_absence` is set if a person asked for it: the 404s so far of a training then no longer count.
 
     Raises:
+        InvalidRequest: The reason breaks a rule.
+        ProvisioningErased: It was erased.
         StaleVersion: Another owner changed it since it was read.
-        DatabaseError: The ledger cannot be written.
+        DatabaseError: The ledger cannot be read or written.
 
     """
-    if provisioning.status not in {Status.TIMED_OUT, Status.CANCELLED}:
-        return provisioning
     async with app_context() as context:
-        return await context.ledger.transition(
-            provisioning, owner, "re-opened", new_status=await _status_to_resume(context, provisioning), reasons=[]
-        )
-
-
-async def _status_to_resume(context: AppContext, provisioning: Provisioning) -> Status:
-    if provisioning.avatar_id is not None:
-        return Status.TRAINING
-    submissions = await context.ledger.list_submissions(provisioning.id)
-    if any(submission.state in UNRESOLVED for submission in submissions):
-        return Status.SUBMITTING
-    return Status.ACCEPTED
+        return await reopening.resume(context.ledger, provisioning, owner, reason, clears_absence=clears_absence)

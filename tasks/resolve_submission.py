@@ -52,7 +52,7 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
     """
     async with app_context() as context:
         submissions = await context.ledger.list_submissions(provisioning.id)
-        latest = _latest_unresolved(submissions)
+        latest = _latest_unresolved(provisioning, submissions)
         if latest.state is SubmissionState.PENDING:
             provisioning = await context.ledger.resolve_submission(
                 provisioning,
@@ -62,18 +62,25 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
                 SubmissionState.UNKNOWN,
             )
             submissions = await context.ledger.list_submissions(provisioning.id)
-            latest = _latest_unresolved(submissions)
+            latest = _latest_unresolved(provisioning, submissions)
         submissions_by_id = {
-            submission.id: submission for submission in submissions if submission.state in _ADOPTABLE_STATES
+            submission.id: submission
+            for submission in submissions
+            if submission.state in _ADOPTABLE_STATES
+            and submission.request_fingerprint == provisioning.request_fingerprint
         }
         if avatars := await _poll_for_avatar(context, provisioning, submissions_by_id, latest):
             return await adopt_avatars(context, provisioning, owner, submissions_by_id, avatars)
         return await record_absent_avatar(context, provisioning, owner, submissions, latest)
 
 
-def _latest_unresolved(submissions: list[Submission]) -> Submission:
-    """Return the latest unresolved submission; every provisioning in SUBMITTING has one."""
-    return next(submission for submission in reversed(submissions) if submission.state in UNRESOLVED)
+def _latest_unresolved(provisioning: Provisioning, submissions: list[Submission]) -> Submission:
+    """Return the latest unresolved submission of the current request; every provisioning in SUBMITTING has one."""
+    return next(
+        submission
+        for submission in reversed(submissions)
+        if submission.state in UNRESOLVED and submission.request_fingerprint == provisioning.request_fingerprint
+    )
 
 
 async def _poll_for_avatar(

@@ -6,14 +6,14 @@ import logging
 
 from prefect import task
 
-from models.errors import ArgilUnavailable, SubmissionOutcomeUnknown, SubmissionRejected
+from models.errors import ArgilUnavailable, SubmissionBudgetUsed, SubmissionOutcomeUnknown, SubmissionRejected
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
-from services.submissions import build_create_request, record_created_avatar
+from services.submissions import build_create_request, limit_problem, record_created_avatar
 
 
 @task(**TASK_OPTIONS)
@@ -29,6 +29,7 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
 
     Raises:
         ArgilUnavailable: Argil created nothing; the provisioning is ACCEPTED again, with the reason.
+        SubmissionBudgetUsed: AVATARS_SUBMISSION_LIMIT allows no other submission.
         LeaseLost: The owner's lease was lost before an attempt.
         StaleVersion: Another owner changed the provisioning before the POST, or before its result was recorded. In
             the second case the submission stays PENDING and is resolved later.
@@ -42,6 +43,11 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
 async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
     async with app_context() as context:
         ledger = context.ledger
+        if problem := await limit_problem(context, provisioning):
+            raise SubmissionBudgetUsed(
+                f"nothing more is submitted: {problem}",
+                hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
+            )
         current, submission = await ledger.begin_submission(provisioning, owner, "a submission was recorded")
 
         async def renew_lease() -> None:

@@ -258,6 +258,7 @@ def simulated(videos: MediaHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             "AVATARS_MEDIA_ALLOWED_HOSTS": "127.0.0.1",
             "AVATARS_POLL_MIN_SECONDS": "0.2",
             "AVATARS_LOOKUP_GRACE_SECONDS": "3",
+            "AVATARS_GONE_AFTER_SECONDS": "3",
             "AVATARS_REQUESTS_PER_SECOND": "100",
             "SSL_CERT_FILE": str(videos.ca_file),
         }.items():

@@ -240,6 +240,7 @@ async def context(
         "avatars_media_check": "off",
         "avatars_poll_min_seconds": 20.0,
         "avatars_lookup_grace_seconds": GRACE_SECONDS,
+        "avatars_gone_after_seconds": GRACE_SECONDS,
         "avatars_training_timeout_seconds": TIMEOUT_SECONDS,
         "avatars_requests_per_second": 1e6,
         **changes,

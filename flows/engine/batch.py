@@ -20,6 +20,7 @@ from models.errors import (
     MediaUnreachable,
     OperationalError,
     ReferenceConflict,
+    SubmissionBudgetUsed,
     SubmissionUnresolved,
     UnintelligibleResponse,
 )
@@ -37,7 +38,13 @@ from tasks.reopen_provisioning import reopen_provisioning
 
 ROWS_PER_TASK_RUN = 200
 """Rows per task run."""
-_ERRORS_OF_ONE_ROW = (ArgilRateLimited, MediaUnreachable, SubmissionUnresolved, UnintelligibleResponse)
+_ERRORS_OF_ONE_ROW = (
+    ArgilRateLimited,
+    MediaUnreachable,
+    SubmissionBudgetUsed,
+    SubmissionUnresolved,
+    UnintelligibleResponse,
+)
 """Operational errors that do not stop the other rows of a batch, which may succeed."""
 RATE_LIMIT_TIMEOUT_SECONDS = 900.0
 """How long one row is retried while Argil answers 429."""

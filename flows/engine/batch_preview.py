@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
 from models.errors import NetworkUnavailable, ReferenceConflict, ReferenceIsId, UnknownProvisioning
 from models.media_rules import MediaRole
-from models.provisioning import Provisioning, Status
+from models.provisioning import Provisioning, Status, SubmissionState
 from models.reason import Reason
+from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request
 from models.request import ProvisioningRequest
 from services.context import AppContext
 from services.recording_checks import blocking_reasons, inconclusive_error
@@ -30,7 +32,9 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
     except UnknownProvisioning:
         pass
     else:
-        if (recorded := _preview_recorded(provisioning, row, request)) is not None:
+        submissions = await context.ledger.list_submissions(provisioning.id)
+        states = {submission.state for submission in submissions}
+        if (recorded := _preview_recorded(provisioning, states, row, request)) is not None:
             return recorded
     unsaved = _unsaved_provisioning(request, row.reference, context)
     checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in MediaRole))
@@ -44,12 +48,26 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
     return row.with_status(WOULD_CREATE, [reason for check in checks for reason in check.reasons])
 
 
-def _preview_recorded(provisioning: Provisioning, row: RowResult, request: ProvisioningRequest) -> RowResult | None:
+def _preview_recorded(
+    provisioning: Provisioning, states: Collection[SubmissionState], row: RowResult, request: ProvisioningRequest
+) -> RowResult | None:
     """Return the row if a run would attach to this provisioning or fail, None if it would check the request."""
     if provisioning.reference != row.reference:
         return row.with_status(INVALID, [Reason.from_error(ReferenceIsId(row.reference, provisioning.id))])
-    if provisioning.request.fingerprint != request.fingerprint:
+    action = decide_request(
+        provisioning.status,
+        provisioning.avatar_id,
+        states,
+        is_same_request=provisioning.request_fingerprint == request.fingerprint,
+        has_called=False,
+        is_erased=provisioning.erased_at is not None,
+    )
+    if action is RequestAction.CONFLICT:
         return row.with_status(INVALID, [Reason.from_error(ReferenceConflict(row.reference, provisioning.id))])
+    if action is RequestAction.REPLACE or (
+        provisioning.status in RETRYABLE_STATUSES and provisioning.erased_at is None
+    ):
+        return None
     if provisioning.status.is_terminal and provisioning.status is not Status.TIMED_OUT:
         return row.with_provisioning(provisioning)
     if provisioning.status is not Status.ACCEPTED:
@@ -65,6 +83,7 @@ def _unsaved_provisioning(request: ProvisioningRequest, reference: str, context:
         version=0,
         reference=reference,
         request=request,
+        request_fingerprint=request.fingerprint,
         status=Status.ACCEPTED,
         avatar_id=None,
         raw_status=None,

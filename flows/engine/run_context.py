@@ -22,13 +22,19 @@ def lease_owner_for_run(actor: str) -> LeaseOwner:
     return LeaseOwner(actor=actor, id=str(uuid.uuid4()), flow_run_id=flow_run.id)
 
 
-def run_name_for(verb: str) -> Callable[[], str]:
+def run_name_for(verb: str, *, verb_parameter: str = "") -> Callable[[], str]:
     """Return a function that names the current run after the verb and its parameter `provisioning_id`.
 
     Prefect would put the parameter into the name as it is, and a caller of its API may send any text.
 
     Args:
         verb: What the flow does.
+        verb_parameter: The parameter that holds the verb, if the caller chooses it; `verb` is its default.
 
     """
-    return lambda: run_name(f"{verb} {redact(str(flow_run.parameters.get('provisioning_id', '')))}")
+
+    def name_run() -> str:
+        parameters = flow_run.parameters
+        return run_name(redact(f"{parameters.get(verb_parameter) or verb} {parameters.get('provisioning_id', '')}"))
+
+    return name_run

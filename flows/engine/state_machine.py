@@ -20,6 +20,7 @@ from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_recording import check_recording
 from tasks.find_provisioning import find_provisioning
+from tasks.record_absence import record_absence
 from tasks.record_blocker import record_blocker
 from tasks.record_checks import record_checks
 from tasks.record_outcome import record_outcome
@@ -54,8 +55,8 @@ async def run_to_completion(
         OperationalError: The provisioning cannot continue. The ledger holds the reason, except for a DatabaseError.
 
     """
-    with protect_request(provisioning.request):
-        while True:
+    while True:
+        with protect_request(provisioning.request):
             try:
                 return await _run_leased(provisioning, owner, timeout_seconds, execution)
             except (StaleVersion, LeaseLost):
@@ -73,15 +74,16 @@ async def _run_leased(
         provisioning = leased
         was_terminal = provisioning.status.is_terminal
         execution.on_status_change(provisioning)
-        while not provisioning.status.is_terminal:
-            previous_status = provisioning.status
-            provisioning = await _step(provisioning, owner, timeout_seconds, execution)
-            if provisioning.status is not previous_status:
-                # Without the name: an erasure cannot change the log of a run that advances several avatars.
-                log_to_run("provisioning %s is %s", provisioning.id, provisioning.status)
-                execution.on_status_change(provisioning)
-            elif provisioning.status is Status.TRAINING:
-                return provisioning  # timeout_seconds passed before the training deadline
+        with protect_request(provisioning.request):  # another run may have replaced it since it was read
+            while not provisioning.status.is_terminal:
+                previous_status = provisioning.status
+                provisioning = await _step(provisioning, owner, timeout_seconds, execution)
+                if provisioning.status is not previous_status:
+                    # Without the name: an erasure cannot change the log of a run that advances several avatars.
+                    log_to_run("provisioning %s is %s", provisioning.id, provisioning.status)
+                    execution.on_status_change(provisioning)
+                elif provisioning.status is Status.TRAINING:
+                    return provisioning  # timeout_seconds passed before the training deadline
     await execution.publish_outcome(provisioning.id)
     if not was_terminal and provisioning.status not in _STATUSES_EMITTED_BY_BRANCH:
         emit_outcome_event(provisioning)
@@ -133,13 +135,16 @@ async def _await_and_record_training(
     provisioning: Provisioning, owner: LeaseOwner, timeout_seconds: float | None, execution: ExecutionStrategy
 ) -> Provisioning:
     current, result = await execution.as_callable(await_training)(provisioning, owner, timeout_seconds)
+    while result is MonitorResult.NOT_FOUND:
+        current = await execution.as_callable(record_absence)(current, owner)
+        if current.status.is_terminal:
+            return current
+        current, result = await execution.as_callable(await_training)(current, owner, timeout_seconds)
     if result is MonitorResult.STILL_TRAINING:
         return current
     record = execution.as_callable(record_outcome)
     if result is MonitorResult.TIMED_OUT:
         return await record(current, Status.TIMED_OUT, owner)
-    if result is MonitorResult.NOT_FOUND:
-        return await record(current, Status.VANISHED, owner)
     if current.raw_status == AvatarStatus.IDLE:
         return await record(current, Status.READY, owner)
     await execution.run_branch(

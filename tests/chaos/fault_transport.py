@@ -82,6 +82,8 @@ class FaultInjectingTransport(httpx.AsyncBaseTransport):
         self._argil = httpx.ASGITransport(_droppable(app))
         self._faults = faults
         self._later = later
+        self.intercept: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+        """Answers in Argil's place while it returns a response."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request, applying the next fault if there is one."""
@@ -89,6 +91,8 @@ class FaultInjectingTransport(httpx.AsyncBaseTransport):
         await self._scheduler.yield_point(
             f"{operation}: not sent", within=MAX_IN_FLIGHT_DELAY if request.method == "POST" else None
         )
+        if (intercepted := self.intercept(request)) is not None:
+            return intercepted
         fault = self._faults.popleft() if self._faults else Fault("none", reaches_server=True)
         if fault.delay_seconds:
             self._later(request, fault.delay_seconds)

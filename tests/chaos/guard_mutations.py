@@ -31,6 +31,7 @@ def disable_submission_record(patch: pytest.MonkeyPatch) -> None:
             id=str(uuid.uuid4()),
             ordinal=provisioning.submission_count + 1,
             state=SubmissionState.PENDING,
+            request_fingerprint=provisioning.request_fingerprint,
             avatar_id=None,
             http_status=None,
             response=None,
@@ -84,6 +85,11 @@ def disable_version_check(patch: pytest.MonkeyPatch) -> None:
         return record(self, connection, dataclasses.replace(provisioning, version=version), *args, **changes)
 
     patch.setattr(Ledger, "_transition", transition_unchecked)
+
+
+def disable_caller_record(patch: pytest.MonkeyPatch) -> None:
+    """Re-open a provisioning each time a run starts, also if the same run has re-opened it before."""
+    patch.setattr(Ledger, "_record_call", lambda *_: True)
 
 
 def disable_lease_check(patch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +34,18 @@ async def all_terminal(ledger: LedgerReader) -> bool:
     return all(_is_at_rest(provisioning) for provisioning in await ledger.list_latest(None, MAX_PROVISIONINGS))
 
 
-async def check_invariants(ledger: LedgerReader, account: Account) -> InvariantViolations:
+async def check_invariants(
+    ledger: LedgerReader, account: Account, retrains: Mapping[str, int] | None = None
+) -> InvariantViolations:
     """Check a ledger without provisionings in flight against every avatar at the simulator.
 
     Avatars that Argil dropped before the ledger knew them are ignored: neither the list nor a GET shows them.
+
+    Args:
+        ledger: The ledger.
+        account: The account at the simulator.
+        retrains: How many retrains persons asked for, by name.
+
     """
     violations = InvariantViolations()
     provisionings = await ledger.list_latest(None, MAX_PROVISIONINGS)
@@ -49,8 +58,11 @@ async def check_invariants(ledger: LedgerReader, account: Account) -> InvariantV
     submissions = await ledger.list_submissions_by_provisioning([provisioning.id for provisioning in provisionings])
     for provisioning in provisionings:
         avatars = avatars_by_name.pop(provisioning.name, [])
-        _check_provisioning(violations, provisioning, submissions[provisioning.id], avatars)
-        _check_events(violations, provisioning, await ledger.list_events(provisioning.id))
+        events = await ledger.list_events(provisioning.id)
+        abandoned = min((retrains or {}).get(provisioning.name, 0), _count_abandoned(events))
+        _check_provisioning(violations, provisioning, submissions[provisioning.id], avatars, abandoned)
+        _check_request(violations, provisioning, avatars, account)
+        _check_events(violations, provisioning, events)
     for name, avatars in avatars_by_name.items():
         violations.lost.append(f"{name}: {len(avatars)} avatars are not in the ledger")
     return violations
@@ -61,6 +73,7 @@ def _check_provisioning(
     provisioning: Provisioning,
     submissions: list[Submission],
     avatars: list[dict[str, Any]],
+    abandoned: int,
 ) -> None:
     name = f"{provisioning.name} ({provisioning.status})"
     submission_ids = {submission.id for submission in submissions}
@@ -71,22 +84,41 @@ def _check_provisioning(
     ]
     if not _is_at_rest(provisioning):
         violations.lost.append(f"{name}: not at rest; reasons {provisioning.reasons}")
-    allowed = provisioning.retrain_count + (
-        provisioning.status in WITH_AVATAR or provisioning.status is Status.CANCELLED
-    )
+    earlier = provisioning.retrain_count + abandoned
+    allowed = earlier + (provisioning.status in WITH_AVATAR or provisioning.status is Status.CANCELLED)
     if len(avatars) > allowed:
         violations.duplicated.append(f"{name}: {len(avatars)} avatars at Argil, at most {allowed} allowed")
     if provisioning.status in WITH_AVATAR and provisioning.avatar_id not in {avatar["id"] for avatar in avatars}:
         violations.lost.append(f"{name}: avatar {provisioning.avatar_id} is not at Argil")
-    if (
-        provisioning.status is Status.CANCELLED
-        and len(avatars) > provisioning.retrain_count
-        and provisioning.avatar_id is None
-    ):
+    if provisioning.status is Status.CANCELLED and len(avatars) > earlier and provisioning.avatar_id is None:
         violations.lost.append(f"{name}: its avatar is at Argil but not in the ledger")
     pending = [submission.ordinal for submission in submissions if submission.state is SubmissionState.PENDING]
     if pending and provisioning.status is not Status.CANCELLED:
         violations.other.append(f"{name}: submissions {pending} are still pending")
+
+
+def _count_abandoned(events: list[ProvisioningEvent]) -> int:
+    """Return how often another avatar was to take the place of one that failed or was gone."""
+    return sum(
+        event.from_status in {Status.TRAINING_FAILED, Status.VANISHED} and event.to_status is Status.ACCEPTED
+        for event in events
+    )
+
+
+def _check_request(
+    violations: InvariantViolations,
+    provisioning: Provisioning,
+    avatars: list[dict[str, Any]],
+    account: Account,
+) -> None:
+    """Check that Argil created the recorded avatar from the recordings of the current request."""
+    sent = {
+        create.body["extras"]["submission_id"]: create.body["datasetVideo"]["url"] for create in account.received
+    }
+    for avatar in avatars:
+        url = sent[avatar["extras"]["submission_id"]]
+        if avatar["id"] == provisioning.avatar_id and url != provisioning.request.dataset_video:
+            violations.other.append(f"{provisioning.name}: avatar {avatar['id']} was created from {url}")
 
 
 def _is_at_rest(provisioning: Provisioning) -> bool:

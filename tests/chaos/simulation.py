@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -30,15 +30,18 @@ from simulator.scenarios import Timing
 from store.ledger_reader import LedgerReader
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
+from tasks.retrain_provisioning import retrain_provisioning
 from tests.chaos.deterministic_scheduler import IDS, DeterministicScheduler, ProcessKilled, SimulatedProcess
 from tests.chaos.fakes import ScheduledClock, SharedDatabase
 from tests.chaos.fault_transport import Fault, FaultInjectingTransport
 from tests.chaos.invariants import MAX_PROVISIONINGS
 
 KEY = "chaos-key"
+REASON = "Grace: recorded again"
 TRAINING_SECONDS = 40.0
 TIMEOUT_SECONDS = 80.0
 GRACE_SECONDS = 10.0
+GONE_AFTER_SECONDS = 15.0
 LAG_SECONDS = 4.0
 LEASE_SECONDS = LEASE_DURATION.total_seconds()
 TICK_SECONDS = 60.0
@@ -71,6 +74,23 @@ def resume(request: ProvisioningRequest) -> Job:
                 await run_to_completion(
                     await reopen_provisioning(await find_provisioning(request.name), owner), owner
                 )
+
+    return work
+
+
+def retrain(request: ProvisioningRequest) -> Job:
+    """Retrain, like `avatars retrain`; each call of the returned job is an attempt of the same run.
+
+    Starting the job again is what Prefect's Retry does.
+    """
+    flow_run_id = str(uuid.uuid4())
+
+    async def work() -> None:
+        owner = LeaseOwner(actor="retrain", id=str(uuid.uuid4()), flow_run_id=flow_run_id)
+        with contextlib.suppress(AvatarsError):
+            async with app_context():
+                provisioning = await find_provisioning(request.name)
+                await run_to_completion(await retrain_provisioning(provisioning, owner, REASON), owner)
 
     return work
 
@@ -124,6 +144,8 @@ class Simulation:
             clock=lambda: self.scheduler.time.timestamp(),  # noqa: PLW0108  # the scheduler replaces its time
         )
         self.requests: dict[str, ProvisioningRequest] = {}
+        self.retrains: Counter[str] = Counter()
+        """The retrains that persons asked for, by name."""
         self.faults: deque[Fault] = deque()
         self.failing_writes = 0
         """The number of next writes that fail."""
@@ -140,6 +162,7 @@ class Simulation:
             avatars_media_check="off",
             avatars_poll_min_seconds=8.0,
             avatars_lookup_grace_seconds=GRACE_SECONDS,
+            avatars_gone_after_seconds=GONE_AFTER_SECONDS,
             avatars_training_timeout_seconds=TIMEOUT_SECONDS,
             avatars_requests_per_second=1e6,
             avatars_retrain_limit=retrain_limit,
@@ -155,6 +178,15 @@ class Simulation:
     def request(self, name: str, scenario: str) -> ProvisioningRequest:
         """Return the request of this name; repeated calls return the same request."""
         return self.requests.setdefault(name, make_request(name, scenario))
+
+    def correct(self, name: str) -> ProvisioningRequest:
+        """Return a request with another dataset video for the reference of this name."""
+        return self.requests[name].model_copy(update={"dataset_video": f"https://videos.example/{name}/other.mp4"})
+
+    def retrain(self, name: str) -> Job:
+        """Return a job of another person who retrains the provisioning of this name."""
+        self.retrains[name] += 1
+        return retrain(self.requests[name])
 
     async def statuses(self) -> list[Status]:
         """Return the status of each provisioning."""

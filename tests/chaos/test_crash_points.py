@@ -40,10 +40,14 @@ class Scenario:
     retrain_limit: int = 0
     alternative_outcome: Status | None = None
     """Another status that a crash may lead to."""
+    is_retrained: bool = False
+    """Whether a person retrains it afterwards."""
 
     def __str__(self) -> str:
-        return (self.simulator_scenario or "ready") + (
-            f" with {self.retrain_limit} retrain" if self.retrain_limit else ""
+        return (
+            (self.simulator_scenario or "ready")
+            + (f" with {self.retrain_limit} retrain" if self.retrain_limit else "")
+            + (", retrained" if self.is_retrained else "")
         )
 
 
@@ -76,6 +80,9 @@ SCENARIOS = (
     Scenario("no-path"),
     Scenario("payment-required", Status.ACCEPTED),
     Scenario("cut-after-create,fail", Status.TRAINING_FAILED, retrain_limit=1),
+    Scenario("fail", Status.TRAINING_FAILED, is_retrained=True),
+    Scenario("invalid", Status.SUBMISSION_FAILED, is_retrained=True),
+    Scenario("vanish", Status.VANISHED, alternative_outcome=Status.TIMED_OUT, is_retrained=True),
 )
 
 
@@ -127,7 +134,7 @@ RECOVERIES: tuple[Recovery, ...] = (recover_by_retry, recover_by_schedules, reco
 def run_with_crashes(
     ledger: Path, scenario: Scenario, kill_after: tuple[int, ...] = (), recover: Recovery | None = None
 ) -> RunRecord:
-    """Provision once, crash after the given numbers of points, and recover.
+    """Provision once, retrain if the scenario says so, crash after the given numbers of points, and recover.
 
     Args:
         ledger: An empty ledger.
@@ -144,6 +151,11 @@ def run_with_crashes(
             await simulation.finish(work)
             if recover is not None:
                 await recover(simulation, work)
+            if scenario.is_retrained:
+                work = simulation.retrain("ada")
+                await simulation.finish(work)
+                if recover is not None:
+                    await recover(simulation, work)
             for _ in range(OPERATOR_RETRIES):
                 statuses = await simulation.statuses()
                 if statuses == [scenario.expected_status] or Status.ACCEPTED not in statuses:
@@ -156,7 +168,7 @@ def run_with_crashes(
                 kill_after,
                 simulation.scheduler.crashes,
                 statuses,
-                await check_invariants(simulation.reader, simulation.account),
+                await check_invariants(simulation.reader, simulation.account, simulation.retrains),
             )
         finally:
             await simulation.close()

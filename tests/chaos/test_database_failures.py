@@ -150,6 +150,7 @@ class ProcessUnderTest:
             avatars_poll_min_seconds=0.1,
             avatars_poll_max_seconds=0.1,
             avatars_lookup_grace_seconds=0.5,
+            avatars_gone_after_seconds=0.5,
             avatars_requests_per_second=1e6,
         )
 

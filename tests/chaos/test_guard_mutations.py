@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from models.provisioning import Status
 from tests.chaos.deterministic_scheduler import SimulatedProcess
 from tests.chaos.guard_mutations import (
+    disable_caller_record,
     disable_lease_check,
     disable_lookup,
     disable_submission_record,
@@ -38,6 +40,7 @@ STALL_POINTS = (
     "resolve_submission: not begun",
 )
 """Points before and during a submission at which a process may stall for longer than its lease."""
+RETRAINED = Scenario("fail", Status.TRAINING_FAILED, is_retrained=True)
 LedgerFactory = Callable[[], Path]
 Mutation = Callable[[pytest.MonkeyPatch], None]
 Inject = Callable[[LedgerFactory, Scenario], Iterator[InvariantViolations]]
@@ -74,6 +77,11 @@ def stall(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[Inva
         yield asyncio.run(run(stall_point))
 
 
+def press_retry(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[InvariantViolations]:
+    """Start each run again after it ended, as Retry in Prefect's UI does; yield the violations."""
+    yield run_with_crashes(fresh_ledger_file(), scenario, (), recover_by_retry).violations
+
+
 @functools.cache
 def violations_with_all_guards(
     inject: Inject, fresh_ledger_file: LedgerFactory, scenario: Scenario
@@ -105,6 +113,7 @@ async def run_exclusively(simulation: Simulation, process: SimulatedProcess) -> 
         ),
         pytest.param(disable_version_check, stall, Scenario(""), id="no version check"),
         pytest.param(disable_lease_check, stall, Scenario(""), id="no lease check"),
+        pytest.param(disable_caller_record, press_retry, RETRAINED, id="no caller record"),
     ],
 )
 def test_disabled_guard_is_detected(

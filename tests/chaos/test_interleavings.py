@@ -75,6 +75,7 @@ class Interleavings(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.simulation: Simulation
+        self.retrain_runs: list[Job] = []
 
     def do(self, work: Awaitable[Result]) -> Result:
         async def run() -> Result:
@@ -127,6 +128,29 @@ class Interleavings(RuleBasedStateMachine):
             make_job(list(self.simulation.requests.values())[index % len(self.simulation.requests)]), same_process
         )
 
+    def pick_name(self, index: int) -> str:
+        return list(self.simulation.requests)[index % len(self.simulation.requests)]
+
+    @precondition(lambda self: self.has_room and self.has_requests)
+    @rule(index=process_index, same_process=st.booleans())
+    def correct_request(self, index: int, same_process: bool) -> None:
+        """Send a request with another recording for the reference of an earlier one."""
+        self.start(provision(self.simulation.correct(self.pick_name(index))), same_process)
+
+    @precondition(lambda self: self.has_room and self.has_requests)
+    @rule(index=process_index, same_process=st.booleans())
+    def retrain(self, index: int, same_process: bool) -> None:
+        """Let another person retrain an earlier request; it has an effect only if it failed."""
+        job = self.simulation.retrain(self.pick_name(index))
+        self.retrain_runs.append(job)
+        self.start(job, same_process)
+
+    @precondition(lambda self: self.has_room and self.retrain_runs)
+    @rule(index=process_index, same_process=st.booleans())
+    def press_retry(self, index: int, same_process: bool) -> None:
+        """Start a run of a retrain again, as Retry in Prefect's UI does."""
+        self.start(self.retrain_runs[index % len(self.retrain_runs)], same_process)
+
     @precondition(lambda self: self.has_room)
     @rule(schedule=st.sampled_from(SCHEDULES), same_process=st.booleans())
     def run_schedule(self, schedule: Job, same_process: bool) -> None:
@@ -173,9 +197,13 @@ class Interleavings(RuleBasedStateMachine):
         if not hasattr(self, "simulation"):
             return
         self.simulation.raise_unexpected()
-        allowed = dict.fromkeys(self.simulation.requests, 1 + self.simulation.settings.avatars_retrain_limit)
+        limit, retrains = self.simulation.settings.avatars_retrain_limit, self.simulation.retrains
         created = Counter(avatar["name"] for avatar in self.simulation.account.avatars)
-        assert not [name for name, count in created.items() if count > allowed[name] and not self.is_hidden(name)]
+        assert not [
+            name
+            for name, count in created.items()
+            if count > 1 + limit + retrains[name] and not self.is_hidden(name)
+        ]
 
     def is_hidden(self, name: str) -> bool:
         """Return whether Argil's list hides the avatar for longer than the grace period of the lookup."""
@@ -200,7 +228,9 @@ class Interleavings(RuleBasedStateMachine):
             if await all_terminal(self.simulation.reader):
                 break
         await self.simulation.run_schedules()  # records late outcomes
-        violations = await check_invariants(self.simulation.reader, self.simulation.account)
+        violations = await check_invariants(
+            self.simulation.reader, self.simulation.account, self.simulation.retrains
+        )
         violations.duplicated = [text for text in violations.duplicated if not self.is_hidden(text.split()[0])]
         assert not violations, violations
 

@@ -77,6 +77,7 @@ def argil(videos: MediaHost, monkeypatch: pytest.MonkeyPatch) -> Iterator[ArgilS
             "ARGIL_API_KEY": running.api_key,
             "AVATARS_MEDIA_ALLOWED_HOSTS": "127.0.0.1",
             "AVATARS_LOOKUP_GRACE_SECONDS": "5",
+            "AVATARS_GONE_AFTER_SECONDS": "5",
             "SSL_CERT_FILE": str(videos.ca_file),
         }.items():
             monkeypatch.setenv(name, value)

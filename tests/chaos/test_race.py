@@ -149,6 +149,7 @@ def race(database_url: str, argil: ArgilSimulator, references: list[str], home: 
         "AVATARS_POLL_MIN_SECONDS": "1",
         "AVATARS_POLL_MAX_SECONDS": "2",
         "AVATARS_LOOKUP_GRACE_SECONDS": str(GRACE_SECONDS),
+        "AVATARS_GONE_AFTER_SECONDS": str(GRACE_SECONDS),
         "AVATARS_REQUESTS_PER_SECOND": "1000",
         "PYTHONPATH": str(ROOT),
     }

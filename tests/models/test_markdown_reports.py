@@ -19,7 +19,7 @@ from models.markdown_reports import (
     render_provisioning_report,
 )
 from models.outcomes import OUTCOMES
-from models.provisioning import Provisioning, ProvisioningEvent, Status
+from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
@@ -53,6 +53,7 @@ def provisioning(status: Status = Status.READY, *, name: str = "Ada", **changes:
             extras={},
             reference=None,
         ),
+        "request_fingerprint": "0" * 64,
         "status": status,
         "avatar_id": None,
         "raw_status": None,
@@ -138,7 +139,7 @@ def test_untrusted_text_makes_no_markup_and_no_line_break(text: str) -> None:
         line(report, "# ").removesuffix(": REJECTED"),
         line(report, "| Reference | ").removesuffix(" |"),
         line(report, "- **dataset.duration-too-short**: "),
-        line(report, "| 2026-11-23 09:00:30 | ACCEPTED | ").removesuffix(" |"),
+        line(report, "| 2026-11-23 09:00:30 | ACCEPTED | test | ").removesuffix(" |"),
     ):
         assert MARKUP.search(ESCAPED.sub("", cell)) is None
     assert re.fullmatch(r"`[^`|\n]+` \|", line(report, "| Avatar at Argil | "))
@@ -195,8 +196,8 @@ def test_timeline_lists_every_event_in_order() -> None:
     events = [event("the request was recorded"), event("a submission was recorded", Status.SUBMITTING)]
     report = render_provisioning_report(provisioning(), events)
     assert report.splitlines()[-2:] == [
-        "| 2026-11-23 09:00:30 | ACCEPTED | the request was recorded |",
-        "| 2026-11-23 09:00:30 | SUBMITTING | a submission was recorded |",
+        "| 2026-11-23 09:00:30 | ACCEPTED | test | the request was recorded |",
+        "| 2026-11-23 09:00:30 | SUBMITTING | test | a submission was recorded |",
     ]
 
 
@@ -273,3 +274,22 @@ def test_fleet_report_has_one_row_per_provisioning(text: str) -> None:
 def test_picture_with_a_hidden_character_or_too_long_is_omitted(url: str) -> None:
     report = render_provisioning_report(provisioning(avatar_snapshot=IDLE | {"coverImageUrl": url}), [])
     assert "Cover" not in report
+
+
+def test_report_tells_who_asked_for_each_attempt_and_why() -> None:
+    submission = Submission(
+        id="s-1",
+        ordinal=1,
+        state=SubmissionState.CREATED,
+        request_fingerprint=None,
+        avatar_id="a|1",
+        http_status=201,
+        response=None,
+        created_at=AT,
+        state_changed_at=AT,
+    )
+    recorded = event("sent", Status.SUBMITTING).model_copy(update={"submission_id": "s-1"})
+    report = render_provisioning_report(provisioning(), [event("retrained: *Grace*"), recorded], [submission])
+    assert "| 1 | 2026-11-23 09:00:30 | test | retrained: \\*Grace\\* | CREATED | `a·1` |" in report
+    assert "| 2026-11-23 09:00:30 | ACCEPTED | test | retrained: \\*Grace\\* |" in report
+    assert "## Attempts" not in render_provisioning_report(provisioning(), [])

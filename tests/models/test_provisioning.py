@@ -8,9 +8,17 @@ from typing import Any
 
 import pytest
 
-from models.provisioning import TRANSITIONS, Provisioning, Status
+from models.provisioning import FINAL_STATUSES, TRANSITIONS, Provisioning, Status
 
-REOPENED = {Status.TIMED_OUT, Status.CANCELLED}
+FINAL = {Status.READY, Status.REFUSED}
+REOPENED_WITH_AVATAR = {
+    Status.REJECTED,
+    Status.TIMED_OUT,
+    Status.CANCELLED,
+    Status.TRAINING_FAILED,
+    Status.SUBMISSION_FAILED,
+    Status.VANISHED,
+}
 IN_FLIGHT = {Status.ACCEPTED, Status.SUBMITTING, Status.TRAINING}
 
 MAX_RECORD_BYTES = 256
@@ -42,9 +50,8 @@ def test_status_is_terminal_unless_in_flight(status: Status) -> None:
     assert status.is_terminal is (status not in IN_FLIGHT)
 
 
-@pytest.mark.parametrize("status", [status for status in Status if status.is_terminal and status not in REOPENED])
-def test_final_status_has_no_transition(status: Status) -> None:
-    assert TRANSITIONS[status] == frozenset()
+def test_only_final_statuses_have_no_transition() -> None:
+    assert {status for status, targets in TRANSITIONS.items() if not targets} == FINAL_STATUSES == FINAL
 
 
 @pytest.mark.parametrize(
@@ -52,9 +59,13 @@ def test_final_status_has_no_transition(status: Status) -> None:
     [
         (Status.TIMED_OUT, {Status.TRAINING, Status.CANCELLED}),
         (Status.CANCELLED, IN_FLIGHT),
+        (Status.REJECTED, {Status.ACCEPTED, Status.TRAINING}),
+        (Status.TRAINING_FAILED, {Status.ACCEPTED, Status.TRAINING}),
+        (Status.SUBMISSION_FAILED, {Status.ACCEPTED, Status.TRAINING}),
+        (Status.VANISHED, {Status.ACCEPTED, Status.TRAINING}),
     ],
 )
-def test_timed_out_and_cancelled_can_be_reopened(status: Status, targets: set[Status]) -> None:
+def test_other_terminal_statuses_can_be_reopened(status: Status, targets: set[Status]) -> None:
     assert TRANSITIONS[status] == targets
 
 
@@ -81,7 +92,7 @@ def test_training_is_entered_from_a_submission_only() -> None:
     assert {source for source, targets in TRANSITIONS.items() if Status.TRAINING in targets} == {
         Status.SUBMITTING,
         Status.ACCEPTED,
-        *REOPENED,
+        *REOPENED_WITH_AVATAR,
     }
     assert {source for source, targets in TRANSITIONS.items() if Status.READY in targets} == {Status.TRAINING}
 

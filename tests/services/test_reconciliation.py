@@ -10,7 +10,8 @@ from models.settings import Settings
 from services import duplicates as module
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
-from tests.provisioning_harness import ProvisioningHarness, ScriptedClock, list_orphaned
+from tasks.record_training_failure import record_training_failure
+from tests.provisioning_harness import TRAINING_SECONDS, ProvisioningHarness, ScriptedClock, list_orphaned
 
 
 @pytest.fixture
@@ -69,8 +70,6 @@ async def test_adopted_and_foreign_avatars_are_not_reported(
 async def test_failed_avatar_before_a_retrain_is_not_a_duplicate(
     harness: ProvisioningHarness, argil: ArgilSimulator, reported: list[str]
 ) -> None:
-    from tasks.record_training_failure import record_training_failure
-
     assert isinstance(harness.context.settings, Settings)
     failed = await harness.trained("fail", "TRAINING_FAILED")
     retrained = await harness.submitted_from(await record_training_failure.fn(failed.id, harness.owner))
@@ -78,3 +77,18 @@ async def test_failed_avatar_before_a_retrain_is_not_a_duplicate(
     await list_orphaned(harness.owner)
     assert retrained.status is Status.TRAINING
     assert reported == []
+
+
+@pytest.mark.parametrize("changes", [{"avatars_retrain_limit": 1}])
+async def test_cancelled_one_follows_only_its_current_avatar(
+    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, reported: list[str]
+) -> None:
+    failed = await harness.trained("fail", "TRAINING_FAILED")
+    clock.advance(TRAINING_SECONDS)
+    retrained = await harness.submitted_from(await record_training_failure.fn(failed.id, harness.owner))
+    await harness.context.ledger.transition(retrained, harness.owner, "stopped", new_status=Status.CANCELLED)
+    await list_orphaned(harness.owner)
+    after_one_pass = await harness.reload(retrained)
+    await list_orphaned(harness.owner)
+    assert await harness.reload(retrained) == after_one_pass
+    assert after_one_pass.raw_status != "TRAINING_FAILED"

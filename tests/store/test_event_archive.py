@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from models.archive import ARCHIVE_ACTOR, ArchivedEvent
+from models.archive import ARCHIVABLE_STATUSES, ARCHIVE_ACTOR, ArchivedEvent
 from models.errors import ArchiveError, DatabaseError, InvalidRequest
-from models.provisioning import FINAL_STATUSES, LeaseOwner, Provisioning, ProvisioningEvent, Status, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning, ProvisioningEvent, Status, SubmissionState
 from models.request import ProvisioningRequest
 from models.submission_resolution import Resolution, resolve_submissions
 from models.tables import webhook_delivery_table
@@ -83,7 +83,7 @@ async def history(
     database: Database, clock: FakeClock, provisioning_request: ProvisioningRequest, owner: LeaseOwner
 ) -> History:
     history = History(database, clock, provisioning_request, owner)
-    for status in [*FINAL_STATUSES, Status.TIMED_OUT, Status.CANCELLED, Status.TRAINING]:
+    for status in [*ARCHIVABLE_STATUSES, Status.TIMED_OUT, Status.CANCELLED, Status.TRAINING]:
         await history.create(f"old-{status}", status)
     clock.advance(timedelta(days=100).total_seconds())
     await history.create("new-READY", Status.READY)
@@ -104,7 +104,7 @@ async def test_archive_moves_all_events_of_final_provisionings(history: History,
     before = await history.events()
     rows = {row.id: row for row in await history.ledger.list_latest(None, 100)}
     result = await history.archive.archive(history.before, ArchiveFile(tmp_path / name))
-    final = {f"old-{status}" for status in FINAL_STATUSES}
+    final = {f"old-{status}" for status in ARCHIVABLE_STATUSES}
     archived = read_lines(tmp_path / name)
     for reference, events in (await history.events()).items():
         if reference not in final:
@@ -121,7 +121,7 @@ async def test_archive_moves_all_events_of_final_provisionings(history: History,
         )
     assert result.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
     assert (result.provisionings, result.events, result.file) == (
-        len(FINAL_STATUSES),
+        len(ARCHIVABLE_STATUSES),
         len(archived),
         str(tmp_path / name),
     )
@@ -186,7 +186,7 @@ async def test_archive_reads_and_deletes_in_pages(
     monkeypatch.setattr(module, "PAGE_SIZE", 2)
     monkeypatch.setattr(module, "DELETE_BATCH_SIZE", 3)
     result = await history.archive.archive(history.before, ArchiveFile(tmp_path / "old.jsonl"))
-    assert result.provisionings == len(FINAL_STATUSES) + 6
+    assert result.provisionings == len(ARCHIVABLE_STATUSES) + 6
     assert {len(events) for reference, events in (await history.events()).items() if "READY" in reference} == {1}
     assert len(read_lines(tmp_path / "old.jsonl")) == result.events
 

@@ -82,26 +82,27 @@ async def test_new_signature_replaces_the_url_while_accepted(
     assert again.request.dataset_video.endswith("?X-Amz-Signature=2")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"name": "Grace"},
-        {"dataset_video": "https://videos.example/other.mp4"},
-        {"consent_video": "https://videos.example/other.mp4"},
-        {"extras": {"team": "blue"}},
-    ],
-)
-async def test_same_reference_other_request_is_a_conflict(
+OTHER_REQUESTS = [
+    {"name": "Grace"},
+    {"dataset_video": "https://videos.example/other.mp4"},
+    {"consent_video": "https://videos.example/other.mp4"},
+    {"extras": {"team": "blue"}},
+]
+
+
+@pytest.mark.parametrize("change", OTHER_REQUESTS)
+async def test_other_request_of_a_submitted_one_is_a_conflict(
     ledger: Ledger,
     accepted: Provisioning,
     provisioning_request: ProvisioningRequest,
     owner: LeaseOwner,
     change: dict[str, object],
 ) -> None:
+    submitting, _ = await ledger.begin_submission(accepted, owner, "recorded")
     with pytest.raises(ReferenceConflict, match="ada-1"):
-        await ledger.get_or_create(provisioning_request.model_copy(update=change), "ada-1", owner)
-    assert await ledger.get("ada-1") == accepted
-    assert len(await ledger.list_events(accepted.id)) == 1
+        await ledger.get_or_create(provisioning_request.model_copy(update=change), "ada-1", make_owner())
+    assert await ledger.get("ada-1") == submitting
+    assert len(await ledger.list_events(accepted.id)) == 2
 
 
 ID_FORMS: dict[str, Callable[[str], str]] = {

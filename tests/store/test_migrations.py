@@ -84,6 +84,16 @@ async def old_database(database_url: str) -> AsyncIterator[Database]:
         insert_provisioning(connection, "refused", "creator-9\u00a0", media_facts=facts)
         insert_quarantined(connection, "refused", "https://videos.example/dl")
         insert_quarantined(connection, "refused", CONSENT)
+        insert_row(
+            connection,
+            "submissions",
+            id="s-1",
+            provisioning_id="refused",
+            ordinal=1,
+            state="CREATED",
+            created_at=NOW,
+            state_changed_at=NOW,
+        )
         blank = request_fields("(erased)", "", "")
         insert_provisioning(connection, "erased", "erased-1", request=blank, erased_at=NOW)
         insert_quarantined(connection, "erased", "https://videos.example/old.mp4", "(erased)")
@@ -140,6 +150,14 @@ async def test_same_request_attaches_after_the_upgrade(old_database: Database, o
     assert row.request is not None
     attached, is_new = await ledger.get_or_create(row.request, row.reference, owner)
     assert (attached.id, is_new) == ("derived", False)
+
+
+async def test_earlier_submission_has_the_request_of_its_provisioning(old_database: Database) -> None:
+    ledger = Ledger(old_database, FakeClock())
+    provisioning = await ledger.get("refused")
+    [submission] = await ledger.list_submissions("refused")
+    assert submission.request_fingerprint == provisioning.request_fingerprint != OLD_FINGERPRINT
+    assert provisioning.not_found_since is None
 
 
 async def test_upgrade_keeps_references_that_would_collide(old_database: Database) -> None:

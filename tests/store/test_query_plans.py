@@ -48,6 +48,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
         after=provisioning,
     ),
     "LedgerReader.count_by_status": lambda ledger, _: ledger.count_by_status(),
+    "LedgerReader.count_absences": lambda ledger, _: ledger.count_absences(),
     "LedgerReader.list_unleased": lambda ledger, provisioning: ledger.list_unleased(
         Status.TRAINING, after=provisioning
     ),

@@ -11,7 +11,9 @@ from models.errors import ArgilUnreachable, UnintelligibleResponse
 from models.provisioning import Provisioning, Status, SubmissionState
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
-from tests.provisioning_harness import ProvisioningHarness, SimulatorGateway
+from tasks.adopt_late_avatar import adopt_late_avatar
+from tasks.retrain_provisioning import retrain_provisioning
+from tests.provisioning_harness import ProvisioningHarness, SimulatorGateway, list_orphaned
 from tests.tasks.test_responses import LIST, PAGE, POST
 
 
@@ -56,3 +58,21 @@ async def test_absent_avatar_is_submitted_again(
     assert ready.status is Status.READY
     assert await harness.states(ready) == [SubmissionState.LOST, SubmissionState.CREATED]
     assert len(argil.account.avatars) == 1
+
+
+async def test_late_avatar_of_a_replaced_request_is_not_adopted(
+    harness: ProvisioningHarness, waiting: Provisioning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    rejected = await harness.context.ledger.transition(
+        waiting, harness.owner, "too short", new_status=Status.REJECTED
+    )
+    retrained = await retrain_provisioning.fn(
+        rejected, harness.owner, "Grace: longer", dataset_video="https://videos.example/ada/longer.mp4"
+    )
+    late = await create_late_avatar(harness, retrained)
+    assert await adopt_late_avatar.fn(retrained, harness.owner) == retrained
+    await list_orphaned(harness.owner)
+    assert (await harness.reload(retrained)).avatar_id is None
+    [duplicate] = await harness.context.ledger.list_duplicates(retrained.id)
+    assert duplicate.avatar_id == late

@@ -24,7 +24,7 @@ async def test_failed_training_is_terminal_by_default(harness: ProvisioningHarne
     assert reason.code == "avatar.training-failed"
     assert (reason.message, reason.hint) == (
         OUTCOMES[Status.TRAINING_FAILED].description,
-        OUTCOMES[Status.TRAINING_FAILED].next_step,
+        OUTCOMES[Status.TRAINING_FAILED].next_step_for(failed.id),
     )
     assert failed.avatar_id is not None
     assert await harness.reload(failed) == failed

@@ -1,0 +1,91 @@
+"""Applies a change to provisionings of the ledger, one by one, and prints the results: no flow is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from cli.console import print_error, print_json
+from cli.rendering import print_outcome
+from models.clock import SystemClock
+from models.error_view import error_view
+from models.errors import AvatarsError, RequestError, StaleVersion
+from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
+from models.json_views import provisioning_summary
+from models.provisioning import Provisioning, Submission
+from models.settings import Settings
+from services.store import Store, open_store
+
+LedgerAction = Callable[[Store, Provisioning], Awaitable[Provisioning]]
+Result = tuple[Provisioning, list[Submission]] | AvatarsError
+
+
+def run_on_ledger(
+    provisioning_ids: Sequence[str],
+    action: LedgerAction,
+    *,
+    is_one: bool,
+    as_json: bool,
+    exit_code: Callable[[Provisioning], int] = lambda _: EXIT_OK,
+    on_printed: Callable[[Provisioning], None] = lambda _: None,
+) -> int:
+    """Apply the action to each provisioning and print the results; return the exit code.
+
+    Args:
+        provisioning_ids: The provisionings.
+        action: Changes one. It is repeated on the current version if another owner wrote in between.
+        is_one: Whether the command names one provisioning: its error is raised, and JSON is one object.
+        as_json: Print JSON instead of text.
+        exit_code: The exit code of one provisioning after the change. Of several: 1 unless each is 0.
+        on_printed: Called after a provisioning was printed as text.
+
+    Raises:
+        AvatarsError: The only provisioning cannot be changed, or an operational error stopped the command.
+
+    """
+    results = asyncio.run(_apply(provisioning_ids, action, is_one=is_one))
+    if as_json:
+        documents = [_to_json(key, result) for key, result in zip(provisioning_ids, results, strict=True)]
+        print_json(documents[0] if is_one else documents)
+    codes: list[int] = []
+    for result in results:
+        if isinstance(result, AvatarsError):
+            print_error(result)
+            codes.append(EXIT_BATCH_INCOMPLETE)
+            continue
+        codes.append(exit_code(result[0]))
+        if not as_json:
+            print_outcome(result[0])
+            on_printed(result[0])
+    if is_one:
+        return codes[0]
+    return EXIT_BATCH_INCOMPLETE if any(codes) else EXIT_OK
+
+
+async def _apply(provisioning_ids: Sequence[str], action: LedgerAction, *, is_one: bool) -> list[Result]:
+    results: list[Result] = []
+    async with open_store(Settings.load(), SystemClock()) as store:
+        for provisioning_id in provisioning_ids:
+            try:
+                results.append(await _apply_to_one(store, provisioning_id, action))
+            except RequestError as error:
+                if is_one:
+                    raise
+                results.append(error)
+    return results
+
+
+async def _apply_to_one(store: Store, provisioning_id: str, action: LedgerAction) -> Result:
+    while True:
+        try:
+            changed = await action(store, await store.ledger.get(provisioning_id))
+        except StaleVersion:
+            continue  # the lease owner wrote in between: decide again on the current version
+        return changed, await store.ledger.list_submissions(changed.id)
+
+
+def _to_json(provisioning_id: str, result: Result) -> dict[str, Any]:
+    if isinstance(result, AvatarsError):
+        return {"id": provisioning_id, **error_view(result)}
+    return provisioning_summary(*result)

@@ -1,0 +1,122 @@
+"""`avatars resume`, `retry` and `retrain`: continue provisionings, or re-open terminal ones."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from cli.concurrent_runs import run_each_and_report
+from cli.flow_runner import require_known, run_and_report
+from cli.ledger_actions import run_on_ledger
+from cli.options import JsonFlag, ProvisioningKey
+from cli.selection import ProvisioningKeys, StatusOption, names_one, select_ids
+from models.exit_codes import EXIT_OK
+from models.outcomes import OUTCOMES
+from models.provisioning import LeaseOwner, Provisioning
+from models.request import parse_reason
+from services.reopening import retry as retry_in_ledger
+from services.store import Store
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+
+def resume(
+    *provisionings: ProvisioningKeys, status: StatusOption = None, reason: str = "", json: JsonFlag = False
+) -> int:
+    """Resume provisionings from their recorded status and wait for their outcome.
+
+    TIMED_OUT, CANCELLED and VANISHED ones are re-opened where they stopped. It is free: what was submitted is not
+    submitted again.
+
+    Args:
+        reason: Who decided and why; it is recorded in the ledger.
+
+    """
+    return _run(provisionings, status, action="resume", reason=reason, as_json=json)
+
+
+def retry(
+    *provisionings: ProvisioningKeys,
+    status: StatusOption = None,
+    enqueue: Annotated[bool, Parameter(negative=())] = False,
+    reason: str = "",
+    json: JsonFlag = False,
+) -> int:
+    """Check and submit rejected provisionings again and wait for their outcome.
+
+    It is free, because nothing was sent. Those whose recordings are in quarantine stay REJECTED.
+
+    Args:
+        enqueue: Return immediately; the schedule `provision-pending` submits them.
+        reason: Who decided and why; it is recorded in the ledger.
+
+    """
+    if not enqueue:
+        return _run(provisionings, status, action="retry", reason=reason, as_json=json)
+    owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
+
+    async def reopen(store: Store, provisioning: Provisioning) -> Provisioning:
+        return await retry_in_ledger(store.ledger, store.quarantine, provisioning, owner, reason)
+
+    return run_on_ledger(
+        asyncio.run(select_ids(provisionings, status)),
+        reopen,
+        is_one=names_one(provisionings, status),
+        as_json=json,
+        exit_code=lambda item: OUTCOMES[item.status].exit_code if item.status.is_terminal else EXIT_OK,
+    )
+
+
+def retrain(
+    provisioning: ProvisioningKey,
+    /,
+    *,
+    reason: str,
+    dataset_video: str = "",
+    consent_video: str = "",
+    json: JsonFlag = False,
+) -> int:
+    """Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.
+
+    For TRAINING_FAILED, SUBMISSION_FAILED and VANISHED. If Argil has an earlier avatar that is usable or in
+    training, that one is used, and nothing is submitted.
+
+    Args:
+        reason: Who decided and why; it is recorded in the ledger.
+        dataset_video: HTTPS URL of another dataset video, if it was recorded again.
+        consent_video: HTTPS URL of another consent video.
+
+    """
+    parse_reason(reason)
+    require_known(provisioning)
+    parameters = {"reason": reason, "dataset_video": dataset_video, "consent_video": consent_video}
+
+    async def start() -> State:
+        return await _start(provisioning, action="retrain", **parameters)
+
+    return run_and_report(start, key=provisioning, title=f"retraining {provisioning}", as_json=json)
+
+
+def _run(keys: tuple[str, ...], status: StatusOption, *, action: str, reason: str, as_json: bool) -> int:
+    if reason:
+        parse_reason(reason)
+    ids = asyncio.run(select_ids(keys, status))
+    title = f"{action}: {keys[0] if names_one(keys, status) else f'{len(ids)} provisionings'}"
+
+    async def start(provisioning_id: str) -> State:
+        return await _start(provisioning_id, action=action, reason=reason)
+
+    if names_one(keys, status):
+        return run_and_report(lambda: start(ids[0]), key=ids[0], title=title, as_json=as_json)
+    return run_each_and_report(start, ids, title=title, as_json=as_json)
+
+
+async def _start(provisioning_id: str, **parameters: Any) -> State:
+    from flows.resume_provisioning import resume_provisioning
+
+    state: State = await resume_provisioning(provisioning_id, wait="block", return_state=True, **parameters)
+    return state

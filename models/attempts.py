@@ -1,0 +1,40 @@
+"""The attempts of a provisioning: each submission with who asked for it and why, from the events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.provisioning import ProvisioningEvent, Status, Submission
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One submission and the event that led to it."""
+
+    submission: Submission
+    requested_by: str
+    """The actor: a flow or command. Empty if the event was archived."""
+    cause: str
+    """The event's message; it ends with the person's reason, if one was given."""
+
+
+def list_attempts(submissions: Sequence[Submission], events: Sequence[ProvisioningEvent]) -> list[Attempt]:
+    """Return the attempts of one provisioning, oldest first.
+
+    Args:
+        submissions: Its submissions, oldest first.
+        events: Its events, oldest first.
+    """
+    causes: dict[str, ProvisioningEvent] = {}
+    latest: ProvisioningEvent | None = None
+    for event in events:
+        if event.to_status is Status.ACCEPTED and event.from_status is not Status.ACCEPTED:
+            latest = event
+        elif event.to_status is Status.SUBMITTING and event.submission_id is not None and latest is not None:
+            causes.setdefault(event.submission_id, latest)
+    return [
+        Attempt(submission, cause.actor if cause else "", cause.message if cause else "")
+        for submission in submissions
+        for cause in [causes.get(submission.id)]
+    ]

@@ -1,0 +1,172 @@
+"""Re-opens provisionings: `resume` where they stopped, `retry` and a new request after a rejection.
+
+Both are free: `resume` continues with what was submitted, and nothing was sent for a rejected one.
+services/retraining.py has the third way, which may cost money. Each caller re-opens a provisioning once.
+"""
+
+from __future__ import annotations
+
+from models.errors import NotReopenable, ProvisioningErased, StaleVersion
+from models.media_rules import MediaRole
+from models.outcomes import OUTCOMES
+from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
+from models.reason import Reason
+from models.recording_identity import RecordingIdentity
+from models.reopening import RESUMABLE_STATUSES, RETRYABLE_STATUSES, CallerAction
+from models.request import ProvisioningRequest, parse_reason
+from services.recording_checks import quarantine_reason
+from store.ledger import Ledger
+from store.quarantine import QuarantineRepository
+
+
+async def open_request(
+    ledger: Ledger,
+    quarantine: QuarantineRepository,
+    request: ProvisioningRequest,
+    reference: str,
+    owner: LeaseOwner,
+) -> tuple[Provisioning, bool]:
+    """Record a request, or attach to the provisioning of its reference; the same request re-opens a REJECTED one.
+
+    One whose recordings are in quarantine now stays REJECTED. A run that starts again re-opens nothing.
+
+    Returns:
+        The provisioning, and whether it is new.
+
+    Raises:
+        ReferenceConflict: The reference belongs to another request.
+        ReferenceIsId: The reference is new, and is the id of another provisioning.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    while True:
+        provisioning, is_new = await ledger.get_or_create(request, reference, owner)
+        if provisioning.status is not Status.REJECTED or provisioning.erased_at is not None:
+            return provisioning, is_new
+        try:
+            return (
+                await _reopen_rejected(
+                    ledger, quarantine, provisioning, owner, CallerAction.REQUEST, "requested again", request
+                ),
+                False,
+            )
+        except StaleVersion:
+            continue  # another owner wrote in between: decide again on the current version
+
+
+async def resume(
+    ledger: Ledger,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    reason: str = "",
+    *,
+    clears_absence: bool = False,
+) -> Provisioning:
+    """Return a TIMED_OUT, CANCELLED or VANISHED provisioning in the status where it stopped, any other unchanged.
+
+    Args:
+        ledger: The ledger.
+        provisioning: The provisioning as it was read.
+        owner: The caller.
+        reason: Who decided and why, if a person said so; the event stores it.
+        clears_absence: Whether a person asked for it. The 404s so far of a training then no longer count.
+
+    Raises:
+        InvalidRequest: The reason breaks a rule.
+        ProvisioningErased: It was erased.
+        StaleVersion: Another owner changed it since it was read.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    message = _message("re-opened", reason)
+    if provisioning.status in RESUMABLE_STATUSES:
+        new_status = await _status_to_resume(ledger, provisioning)
+        return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, new_status)
+    if clears_absence and provisioning.not_found_since is not None:
+        await ledger.clear_not_found([provisioning.id])
+        return await ledger.get(provisioning.id)
+    return provisioning
+
+
+async def retry(
+    ledger: Ledger,
+    quarantine: QuarantineRepository,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    reason: str = "",
+) -> Provisioning:
+    """Return a REJECTED provisioning in ACCEPTED, or with this reason if its recordings are in quarantine now.
+
+    One in flight is returned unchanged, and so is one that this caller retried before. The event stores the reason,
+    if a person gave one.
+
+    Raises:
+        InvalidRequest: The reason breaks a rule.
+        NotReopenable: It has another terminal status.
+        ProvisioningErased: It was erased.
+        StaleVersion: Another owner changed it since it was read.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    message = _message("retried", reason)
+    if not provisioning.status.is_terminal or await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
+        return provisioning
+    require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
+    return await _reopen_rejected(ledger, quarantine, provisioning, owner, CallerAction.RETRY, message)
+
+
+def _message(what: str, reason: str) -> str:
+    """Return the message of an event with the person's reason, if there is one. Raises InvalidRequest."""
+    return f"{what}: {parse_reason(reason)}" if reason.strip() else what
+
+
+def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], action: CallerAction) -> None:
+    """Raise ProvisioningErased or NotReopenable unless the action re-opens a provisioning like this one."""
+    if provisioning.erased_at is not None:
+        raise ProvisioningErased(provisioning.id)
+    if provisioning.status not in statuses:
+        raise NotReopenable(
+            f"provisioning {provisioning.id} is {provisioning.status}: `{action}` re-opens only "
+            f"{', '.join(sorted(statuses))}",
+            hint=OUTCOMES[provisioning.status].next_step_for(provisioning.id),
+        )
+
+
+async def _reopen_rejected(
+    ledger: Ledger,
+    quarantine: QuarantineRepository,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    action: CallerAction,
+    message: str,
+    request: ProvisioningRequest | None = None,
+) -> Provisioning:
+    if await ledger.has_called(provisioning.id, owner, action):
+        return provisioning
+    if reasons := await _quarantine_reasons(quarantine, provisioning):
+        if reasons == provisioning.reasons:
+            return provisioning
+        return await ledger.transition(provisioning, owner, f"{message}: in quarantine", reasons=reasons)
+    return await ledger.reopen(provisioning, owner, action, message, Status.ACCEPTED, request=request)
+
+
+async def _quarantine_reasons(quarantine: QuarantineRepository, provisioning: Provisioning) -> list[Reason]:
+    """Look both recordings up by URL alone: the file may have been replaced since, and a check follows."""
+    request = provisioning.request
+    urls = {MediaRole.DATASET: request.dataset_video, MediaRole.CONSENT: request.consent_video}
+    refused = {
+        role: await quarantine.find_provisioning_for(RecordingIdentity.from_facts(url, None))
+        for role, url in urls.items()
+    }
+    return [quarantine_reason(role, found) for role, found in refused.items() if found is not None]
+
+
+async def _status_to_resume(ledger: Ledger, provisioning: Provisioning) -> Status:
+    if provisioning.avatar_id is not None:
+        return Status.TRAINING
+    submissions = await ledger.list_submissions(provisioning.id)
+    is_unresolved = any(
+        submission.state in UNRESOLVED and submission.request_fingerprint == provisioning.request_fingerprint
+        for submission in submissions
+    )
+    return Status.SUBMITTING if is_unresolved else Status.ACCEPTED

@@ -1,0 +1,82 @@
+"""Re-opens a failed provisioning for another submission. It may cost money, so only a person asks for it."""
+
+from __future__ import annotations
+
+from models.errors import SubmissionLimitReached
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.reopening import CallerAction, retrainable_statuses
+from models.request import ProvisioningRequest, parse_reason, parse_request
+from services.context import AppContext
+from services.earlier_avatars import find_earlier_avatar
+from services.reopening import require_reopenable
+from services.submissions import limit_problem
+
+
+async def retrain(
+    context: AppContext,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    reason: str,
+    dataset_video: str = "",
+    consent_video: str = "",
+) -> Provisioning:
+    """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
+
+    In the second case nothing is submitted, and the request stays as it is. It is returned unchanged if this caller
+    retrained it before: a run that starts again never does so twice. The count for AVATARS_RETRAIN_LIMIT stays.
+
+    Args:
+        context: The context of this process.
+        provisioning: The provisioning as it was read.
+        owner: The caller.
+        reason: Who decided and why; its event stores it.
+        dataset_video: The URL of another dataset video; empty to keep the one of the request.
+        consent_video: The URL of another consent video; empty to keep it.
+
+    Raises:
+        NotReopenable: Its status is none of `retrainable_statuses`.
+        ProvisioningErased: It was erased.
+        InvalidRequest: The reason or a URL breaks a rule.
+        SubmissionLimitReached: AVATARS_SUBMISSION_LIMIT is used up; nothing was changed.
+        ArgilUnreachable: The earlier avatars could not be read; nothing was changed.
+        SubmissionUnresolved: An earlier submission may have an avatar; nothing was changed.
+        ArgilUnauthorized: Argil rejects the API key.
+        StaleVersion: Another owner changed it since it was read.
+        DatabaseError: The ledger cannot be read or written.
+
+    """
+    if await context.ledger.has_called(provisioning.id, owner, CallerAction.RETRAIN):
+        return provisioning
+    reason = parse_reason(reason)
+    submissions = await context.ledger.list_submissions(provisioning.id)
+    statuses = retrainable_statuses({submission.state for submission in submissions})
+    require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
+    request = _with_recordings(provisioning.request, dataset_video, consent_video)
+    earlier = await find_earlier_avatar(context, provisioning, owner)
+    if earlier is not None:
+        message = (
+            f"continued with avatar {earlier.avatar.id}, which Argil reports as {earlier.avatar.status}: {reason}"
+        )
+        return await context.ledger.reopen(
+            provisioning, owner, CallerAction.RETRAIN, message, Status.TRAINING, earlier=earlier
+        )
+    if problem := await limit_problem(context, provisioning):
+        raise SubmissionLimitReached(
+            f"provisioning {provisioning.id} cannot be retrained: {problem}", hint="raise AVATARS_SUBMISSION_LIMIT"
+        )
+    recordings = "the same recordings" if request == provisioning.request else "other recordings"
+    return await context.ledger.reopen(
+        provisioning,
+        owner,
+        CallerAction.RETRAIN,
+        f"retrained with {recordings}: {reason}",
+        Status.ACCEPTED,
+        request=request,
+    )
+
+
+def _with_recordings(request: ProvisioningRequest, dataset_video: str, consent_video: str) -> ProvisioningRequest:
+    """Return the request with the given recordings. Raises InvalidRequest."""
+    given = {"dataset_video": dataset_video, "consent_video": consent_video}
+    changes = {name: url for name, url in given.items() if url}
+    return parse_request({**request.model_dump(), **changes}) if changes else request

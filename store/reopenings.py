@@ -1,0 +1,111 @@
+"""Re-openings in the ledger: tied to one flow run or command, so that none happens twice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from models.argil_avatar import Avatar
+from models.errors import StaleVersion
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from models.redaction import redact, redact_json
+from models.reopening import CallerAction
+from models.request import ProvisioningRequest
+from store import mappers
+from store.requests import stored_request
+from store.statements import BY_ID, HAS_CALLED, UPDATE_SUBMISSION
+from store.transitions import ProvisioningChanges, TransitionWriter
+
+
+class EarlierAvatar(NamedTuple):
+    """An avatar at Argil that an earlier submission of the provisioning created."""
+
+    submission: Submission
+    avatar: Avatar
+
+
+class ReopeningWriter(TransitionWriter):
+    """Writes re-openings. Every method raises DatabaseError if the database fails."""
+
+    async def has_called(self, provisioning_id: str, owner: LeaseOwner, action: CallerAction) -> bool:
+        """Return whether this flow run or command asked for this action before."""
+        parameters = {"provisioning_id": provisioning_id, "caller_id": owner.caller_id, "action": action}
+        return await self.database.read(
+            lambda connection: connection.execute(HAS_CALLED, parameters).first() is not None
+        )
+
+    async def reopen(
+        self,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        action: CallerAction,
+        message: str,
+        new_status: Status,
+        *,
+        request: ProvisioningRequest | None = None,
+        earlier: EarlierAvatar | None = None,
+    ) -> Provisioning:
+        """Re-open a terminal provisioning, once per caller and action.
+
+        In ACCEPTED it starts again: its media facts, avatar id and start of training are cleared. Its submissions
+        and its retrain count remain.
+
+        Args:
+            provisioning: The provisioning as it was read.
+            owner: The caller. The provisioning gets its flow run, or none.
+            action: What the caller asked for.
+            message: The event's message.
+            new_status: The status to continue in.
+            request: Replaces the request, if given.
+            earlier: The avatar to continue with in TRAINING, instead of the recorded one.
+
+        Returns:
+            The provisioning after the change; unchanged if this caller asked for this before.
+
+        Raises:
+            InvalidTransition: TRANSITIONS does not allow the change.
+            ProvisioningErased: The provisioning was erased.
+            StaleVersion: Another owner changed the provisioning since it was read; nothing was written.
+        """
+        message = redact(message)
+        changes: ProvisioningChanges = {"not_found_since": None, "flow_run_id": owner.flow_run_id}
+        if new_status is Status.ACCEPTED:
+            changes |= {"media_facts": None, "avatar_id": None, "training_started_at": None}
+        if request is not None:
+            changes |= {"request": stored_request(request), "request_fingerprint": request.fingerprint}
+        if earlier is not None:
+            changes |= {
+                "avatar_id": earlier.avatar.id,
+                "training_started_at": earlier.submission.created_at,
+                "avatar_snapshot": redact_json(earlier.avatar.raw),
+            }
+
+        def record(connection: Connection) -> Provisioning:
+            if not self._record_call(connection, provisioning.id, owner, action):
+                current = mappers.to_provisioning(connection.execute(BY_ID, {"id_": provisioning.id}).one())
+                if current.version != provisioning.version:
+                    raise StaleVersion(f"provisioning {provisioning.id} was changed since it was read")
+                return current
+            reopened = self._transition(
+                connection,
+                provisioning,
+                owner,
+                message,
+                new_status=new_status,
+                raw_status=None if earlier is None else earlier.avatar.status,
+                reasons=[],
+                submission_id=None if earlier is None else earlier.submission.id,
+                **changes,
+            )
+            if earlier is not None and earlier.submission.avatar_id is None:
+                resolution = {
+                    "submission_id": earlier.submission.id,
+                    "state": SubmissionState.CREATED,
+                    "avatar_id": earlier.avatar.id,
+                    "state_changed_at": self._clock.now(),
+                }
+                connection.execute(UPDATE_SUBMISSION, resolution)
+            return reopened
+
+        return await self.database.write(record)

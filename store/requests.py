@@ -1,0 +1,140 @@
+"""Requests in the ledger: recorded, attached to the provisioning of their reference, or in place of another."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from models.errors import ReferenceConflict, ReferenceIsId, StaleVersion
+from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, parse_provisioning_id
+from models.reopening import CallerAction, RequestAction, decide_request
+from models.request import ProvisioningRequest
+from models.tables import provisioning_table
+from store import mappers
+from store.statements import BY_ID, BY_REFERENCE, RENEW_URLS, SUBMISSION_STATES
+from store.transitions import TransitionWriter
+from store.upsert import insert_or_ignore
+
+
+class RequestWriter(TransitionWriter):
+    """Writes requests. Every method raises DatabaseError if the database fails."""
+
+    async def get_or_create(
+        self, request: ProvisioningRequest, reference: str, owner: LeaseOwner
+    ) -> tuple[Provisioning, bool]:
+        """Record the request, or attach to the existing provisioning with this reference.
+
+        models/reopening.py has the rule. If the existing one is ACCEPTED, it gets the URLs of this request, because
+        earlier signatures may have expired. Another request replaces one that Argil certainly never accepted. This
+        never re-opens the same request: services/requests.py does.
+
+        Returns:
+            The provisioning, and whether it is new.
+
+        Raises:
+            ReferenceConflict: The reference belongs to another request; nothing was changed.
+            ReferenceIsId: The reference is new, and is the id of another provisioning in any form.
+        """
+        provisioning_id = str(uuid.uuid4())
+        now = self._clock.now()
+        values = {
+            "id": provisioning_id,
+            "version": 1,
+            "reference": reference,
+            "request": stored_request(request),
+            "request_fingerprint": request.fingerprint,
+            "status": Status.ACCEPTED,
+            "reasons": [],
+            "retrain_count": 0,
+            "submission_count": 0,
+            "created_at": now,
+            "updated_at": now,
+            "flow_run_id": owner.flow_run_id,
+        }
+        statement = insert_or_ignore(provisioning_table, is_sqlite=self.database.is_sqlite)
+
+        def get_or_insert(connection: Connection) -> tuple[Provisioning, bool]:
+            inserted = connection.execute(statement, values).one_or_none()
+            if inserted is None:
+                existing = connection.execute(BY_REFERENCE, {"reference_": reference}).one()
+                return self._attach(connection, existing, request, owner), False
+            _refuse_id(connection, reference)
+            self._record_call(connection, provisioning_id, owner, CallerAction.REQUEST)
+            self._append_event(
+                connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
+            )
+            return mappers.to_provisioning(inserted), True
+
+        while True:
+            try:
+                return await self.database.write(get_or_insert)
+            except StaleVersion:
+                continue  # PostgreSQL: another owner wrote in between: decide again on the current version
+
+    def _attach(
+        self, connection: Connection, row: Row[Any], request: ProvisioningRequest, owner: LeaseOwner
+    ) -> Provisioning:
+        existing = mappers.to_provisioning(row)
+        is_same_request = existing.request_fingerprint == request.fingerprint
+        has_called = False
+        # In any other status a request changes nothing. The call of the same request for a REJECTED one is recorded
+        # when it is re-opened, so that a crash in between does not prevent that.
+        if not existing.status.is_terminal or (existing.status is Status.REJECTED and not is_same_request):
+            has_called = not self._record_call(connection, existing.id, owner, CallerAction.REQUEST)
+        states = {SubmissionState(state) for state in connection.scalars(SUBMISSION_STATES, {"id_": existing.id})}
+        match decide_request(
+            existing.status,
+            existing.avatar_id,
+            states,
+            is_same_request=is_same_request,
+            has_called=has_called,
+            is_erased=existing.erased_at is not None,
+        ):
+            case RequestAction.ATTACH:
+                return existing
+            case RequestAction.RENEW:
+                return _renew_urls(connection, existing, request)
+            case RequestAction.REPLACE:
+                return self._replace(connection, existing, request, owner)
+            case RequestAction.CONFLICT:
+                raise ReferenceConflict(existing.reference, existing.id)
+
+    def _replace(
+        self, connection: Connection, existing: Provisioning, request: ProvisioningRequest, owner: LeaseOwner
+    ) -> Provisioning:
+        """Put the request in the place of one that Argil certainly never accepted. Raises StaleVersion."""
+        return self._transition(
+            connection,
+            existing,
+            owner,
+            "another request replaced the earlier one, which Argil never accepted",
+            new_status=None if existing.status is Status.ACCEPTED else Status.ACCEPTED,
+            reasons=[],
+            request=stored_request(request),
+            request_fingerprint=request.fingerprint,
+            media_facts=None,
+            flow_run_id=owner.flow_run_id,
+        )
+
+
+def stored_request(request: ProvisioningRequest) -> dict[str, Any]:
+    """Return the value of the column `request`; the reference has a column of its own."""
+    return request.model_dump(exclude={"reference"})
+
+
+def _refuse_id(connection: Connection, reference: str) -> None:
+    same_id = parse_provisioning_id(reference)
+    if same_id is not None and connection.execute(BY_ID, {"id_": same_id}).first() is not None:
+        raise ReferenceIsId(reference, same_id)
+
+
+def _renew_urls(connection: Connection, existing: Provisioning, request: ProvisioningRequest) -> Provisioning:
+    parameters = {
+        "id_": existing.id,
+        "fingerprint": existing.request_fingerprint,
+        "new_request": stored_request(request),
+    }
+    connection.execute(RENEW_URLS, parameters)
+    return mappers.to_provisioning(connection.execute(BY_ID, {"id_": existing.id}).one())

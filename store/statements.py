@@ -1,0 +1,40 @@
+"""The statements of the ledger's writes.
+
+They are built once, from tables and bind parameters, because building a statement costs more than running it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, insert, select, update
+
+from models.provisioning import Status
+from models.tables import caller_table, event_table, provisioning_table, submission_table
+
+BY_ID = select(provisioning_table).where(provisioning_table.c.id == bindparam("id_"))
+BY_REFERENCE = select(provisioning_table).where(provisioning_table.c.reference == bindparam("reference_"))
+RENEW_URLS = (
+    update(provisioning_table)
+    .where(
+        provisioning_table.c.id == bindparam("id_"),
+        provisioning_table.c.request_fingerprint == bindparam("fingerprint"),
+        provisioning_table.c.status == Status.ACCEPTED,
+    )
+    .values(request=bindparam("new_request", type_=provisioning_table.c.request.type))
+)
+COMPARE_AND_SET = (
+    update(provisioning_table)
+    .where(
+        provisioning_table.c.id == bindparam("expected_id"),
+        provisioning_table.c.version == bindparam("expected_version"),
+    )
+    .returning(*provisioning_table.c)
+)
+INSERT_EVENT = insert(event_table)
+HAS_CALLED = select(caller_table.c.called_at).where(
+    caller_table.c.provisioning_id == bindparam("provisioning_id"),
+    caller_table.c.caller_id == bindparam("caller_id"),
+    caller_table.c.action == bindparam("action"),
+)
+SUBMISSION_STATES = select(submission_table.c.state).where(submission_table.c.provisioning_id == bindparam("id_"))
+INSERT_SUBMISSION = insert(submission_table).returning(*submission_table.c)
+UPDATE_SUBMISSION = update(submission_table).where(submission_table.c.id == bindparam("submission_id"))

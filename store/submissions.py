@@ -1,0 +1,135 @@
+"""Submissions in the ledger: recorded before the POST, resolved with the transition that follows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Unpack, cast
+
+from sqlalchemy import Connection, select
+
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from models.reason import Reason
+from models.redaction import redact, redact_json
+from models.tables import duplicate_table, provisioning_table
+from store import mappers
+from store.evidence import INSERT_EVIDENCE, evidence_values
+from store.statements import INSERT_SUBMISSION, UPDATE_SUBMISSION
+from store.transitions import ProvisioningChanges, TrainingChanges, TransitionWriter, redact_changes
+from store.upsert import insert_or_ignore
+
+
+class SubmissionWriter(TransitionWriter):
+    """Writes submissions and duplicates. Every method raises DatabaseError if the database fails."""
+
+    async def begin_submission(
+        self, provisioning: Provisioning, owner: LeaseOwner, message: str
+    ) -> tuple[Provisioning, Submission]:
+        """Record a submission and its evidence before the POST is sent. Raises the errors of `transition`."""
+        submission_id = str(uuid.uuid4())
+        now = self._clock.now()
+        values = {
+            "id": submission_id,
+            "provisioning_id": provisioning.id,
+            "ordinal": provisioning.submission_count + 1,
+            "state": SubmissionState.PENDING,
+            "request_fingerprint": provisioning.request_fingerprint,
+            "created_at": now,
+            "state_changed_at": now,
+        }
+
+        def record(connection: Connection) -> tuple[Provisioning, Submission]:
+            submitting = self._transition(
+                connection,
+                provisioning,
+                owner,
+                message,
+                new_status=Status.SUBMITTING,
+                submission_id=submission_id,
+                reasons=[],
+                submission_count=provisioning.submission_count + 1,
+                avatar_id=None,
+                training_started_at=None,
+                not_found_since=None,
+            )
+            row = connection.execute(INSERT_SUBMISSION, values).one()
+            connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))
+            return submitting, mappers.to_submission(row)
+
+        return await self.database.write(record)
+
+    async def resolve_submission(
+        self,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        message: str,
+        submission: Submission,
+        state: SubmissionState,
+        *,
+        new_status: Status | None = None,
+        raw_status: str | None = None,
+        reasons: Sequence[Reason] | None = None,
+        http_status: int | None = None,
+        response: dict[str, Any] | None = None,
+        avatar_id: str | None = None,
+        **changes: Unpack[TrainingChanges],
+    ) -> Provisioning:
+        """Record the outcome of a submission and the resulting transition in one transaction.
+
+        Raises the errors of `transition`.
+        """
+        message, transition_changes = redact(message), redact_changes(cast("ProvisioningChanges", dict(changes)))
+        if avatar_id is not None:
+            transition_changes["avatar_id"] = avatar_id
+        resolution = {
+            "submission_id": submission.id,
+            "state": state,
+            "http_status": http_status,
+            "response": redact_json(response),
+            "avatar_id": avatar_id,
+            "state_changed_at": self._clock.now(),
+        }
+
+        def record(connection: Connection) -> Provisioning:
+            resolved = self._transition(
+                connection,
+                provisioning,
+                owner,
+                message,
+                new_status=new_status,
+                raw_status=raw_status,
+                reasons=reasons,
+                submission_id=submission.id,
+                **transition_changes,
+            )
+            connection.execute(UPDATE_SUBMISSION, resolution)
+            return resolved
+
+        return await self.database.write(record)
+
+    async def record_duplicate(
+        self, provisioning: Provisioning, owner: LeaseOwner, submission_id: str, avatar_id: str, message: str
+    ) -> bool:
+        """Record another avatar that Argil created for a provisioning; return whether it is new.
+
+        The provisioning itself does not change, so its lease owner's next write does not fail.
+        """
+        values = {
+            "avatar_id": avatar_id,
+            "provisioning_id": provisioning.id,
+            "submission_id": submission_id,
+            "detected_at": self._clock.now(),
+        }
+        statement = insert_or_ignore(duplicate_table, is_sqlite=self.database.is_sqlite)
+        status_query = (
+            select(provisioning_table.c.status).where(provisioning_table.c.id == provisioning.id).with_for_update()
+        )
+
+        def record(connection: Connection) -> bool:
+            is_new = connection.execute(statement, values).one_or_none() is not None
+            if is_new:
+                status = Status(connection.execute(status_query).scalar_one())
+                self._append_event(connection, provisioning.id, status, status, owner, message, None, submission_id)
+            return is_new
+
+        return await self.database.write(record)

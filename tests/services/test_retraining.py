@@ -1,0 +1,264 @@
+"""Retrain: by a person, once per run, and never while an earlier avatar did not fail."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from starlette.responses import Response
+
+from models.errors import (
+    ArgilUnreachable,
+    InvalidRequest,
+    NotReopenable,
+    ProvisioningErased,
+    SubmissionBudgetUsed,
+    SubmissionLimitReached,
+)
+from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
+from services.submissions import build_create_request
+from simulator.server import ArgilSimulator
+from store.erasure import erase
+from tasks.retrain_provisioning import retrain_provisioning
+from tests.provisioning_harness import (
+    TRAINING_SECONDS,
+    ProvisioningHarness,
+    ScriptedClock,
+    SimulatorGateway,
+    list_orphaned,
+)
+
+REASON = "Grace: recorded again with more light"
+NEW_VIDEO = "https://videos.example/ada/dataset-2.mp4?X-Amz-Signature=canary-signature"
+
+
+def make_owner(flow_run_id: str | None = None) -> LeaseOwner:
+    return LeaseOwner(actor="retrain", id=str(uuid4()), flow_run_id=flow_run_id)
+
+
+async def failed(
+    harness: ProvisioningHarness,
+    clock: ScriptedClock,
+    status: Status = Status.TRAINING_FAILED,
+    scenario: str = "fail",
+) -> Provisioning:
+    training = await harness.submitted(scenario)
+    clock.advance(TRAINING_SECONDS)
+    return await harness.context.ledger.transition(training, harness.owner, "ended", new_status=status)
+
+
+async def retrain(provisioning: Provisioning, owner: LeaseOwner | None = None, **recordings: str) -> Provisioning:
+    return await retrain_provisioning.fn(provisioning, owner or make_owner(), REASON, **recordings)
+
+
+async def submit(harness: ProvisioningHarness, provisioning: Provisioning) -> Provisioning:
+    leased = await harness.context.leases.acquire(provisioning.id, harness.owner, harness.context.lease_duration)
+    return await harness.submitted_from(leased)
+
+
+async def test_failed_training_is_reopened_with_its_reason(
+    harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator
+) -> None:
+    before = await failed(harness, clock)
+    reopened = await retrain(before, make_owner("run-2"))
+    assert (reopened.status, reopened.avatar_id, reopened.flow_run_id) == (Status.ACCEPTED, None, "run-2")
+    event = (await harness.events(before))[-1]
+    assert (event.actor, event.flow_run_id) == ("retrain", "run-2")
+    assert event.message.endswith(REASON)
+    again = await submit(harness, reopened)
+    assert again.avatar_id not in {None, before.avatar_id}
+    assert len(argil.account.avatars) == 2
+
+
+async def test_other_recordings_change_the_request_of_the_reference(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    before = await failed(harness, clock)
+    reopened = await retrain(before, dataset_video=NEW_VIDEO)
+    assert reopened.request.dataset_video == NEW_VIDEO
+    assert reopened.request_fingerprint == reopened.request.fingerprint != before.request_fingerprint
+    await submit(harness, reopened)
+    fingerprints = [item.request_fingerprint for item in await harness.submissions(before)]
+    assert fingerprints == [before.request_fingerprint, reopened.request_fingerprint]
+    assert "canary" not in "".join(await harness.event_messages(before))
+
+
+async def test_run_retrains_once(harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator) -> None:
+    reopened = await retrain(await failed(harness, clock), make_owner("run-2"))
+    assert await retrain(reopened, make_owner("run-2")) == reopened
+    training = await submit(harness, reopened)
+    clock.advance(TRAINING_SECONDS)
+    failed_again = await harness.context.ledger.transition(
+        training, harness.owner, "failed", new_status=Status.TRAINING_FAILED
+    )
+    assert await retrain(failed_again, make_owner("run-2")) == failed_again
+
+
+async def test_second_person_does_not_retrain_the_same_failure(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    before = await failed(harness, clock)
+    await retrain(before)
+    with pytest.raises(NotReopenable, match="is ACCEPTED"):
+        await retrain(before)
+
+
+@pytest.mark.parametrize("status", [Status.VANISHED, Status.TRAINING_FAILED])
+@pytest.mark.parametrize("recordings", [{}, {"dataset_video": NEW_VIDEO}], ids=["same", "other"])
+async def test_usable_earlier_avatar_is_used_instead(
+    harness: ProvisioningHarness,
+    clock: ScriptedClock,
+    argil: ArgilSimulator,
+    status: Status,
+    recordings: dict[str, str],
+) -> None:
+    before = await failed(harness, clock, status, scenario="")
+    reopened = await retrain(before, None, **recordings)
+    assert (reopened.status, reopened.avatar_id) == (Status.TRAINING, before.avatar_id)
+    assert reopened.request == before.request
+    assert len(argil.account.posts) == 1
+
+
+async def test_other_recordings_that_were_rejected_are_replaced(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    reopened = await retrain(await failed(harness, clock), dataset_video=NEW_VIDEO)
+    rejected = await harness.context.ledger.transition(
+        reopened, make_owner(), "too short", new_status=Status.REJECTED
+    )
+    third = NEW_VIDEO.replace("-2", "-3")
+    again = await retrain(rejected, dataset_video=third)
+    assert (again.status, again.request.dataset_video) == (Status.ACCEPTED, third)
+
+
+async def test_avatar_that_returns_after_a_retrain_is_a_duplicate(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    gone = await failed(harness, clock, Status.VANISHED, scenario="")
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response("[]", media_type="application/json")]
+    gateway.canned_responses["GET", f"/v1/avatars/{gone.avatar_id}"] = [
+        Response('{"code": 404, "message": "no"}', status_code=404, media_type="application/json")
+    ]
+    retrained = await submit(harness, await retrain(gone))
+    for _ in range(2):
+        await list_orphaned(harness.owner)
+    [duplicate] = await harness.context.ledger.list_duplicates(gone.id)
+    assert duplicate.avatar_id == gone.avatar_id != retrained.avatar_id
+
+
+async def test_unlisted_avatar_is_read_by_its_id(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
+) -> None:
+    before = await failed(harness, clock, Status.VANISHED, scenario="")
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response("[]", media_type="application/json")]
+    assert (await retrain(before)).status is Status.TRAINING
+
+
+async def test_unreadable_account_submits_nothing(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
+) -> None:
+    before = await failed(harness, clock)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=502)]
+    with pytest.raises(ArgilUnreachable, match="nothing was submitted"):
+        await retrain(before)
+    assert await harness.reload(before) == before
+
+
+async def test_late_avatar_of_a_failed_submission_is_found(
+    harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator
+) -> None:
+    submitting = await harness.submitted("cut-before-create")
+    [unknown] = await harness.submissions(submitting)
+    before = await harness.context.ledger.resolve_submission(
+        submitting,
+        harness.owner,
+        "rejected",
+        unknown,
+        SubmissionState.NOT_CREATED,
+        new_status=Status.SUBMISSION_FAILED,
+    )
+    late = await harness.context.argil.create_avatar(build_create_request(harness.request, unknown.id))
+    reopened = await retrain(before)
+    assert (reopened.status, reopened.avatar_id) == (Status.TRAINING, late.id)
+    [submission] = await harness.submissions(before)
+    assert (submission.state, submission.avatar_id) == (SubmissionState.CREATED, late.id)
+
+
+async def test_late_avatar_of_other_recordings_is_a_duplicate(
+    harness: ProvisioningHarness, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    submitting = await harness.submitted("cut-before-create")
+    [unknown] = await harness.submissions(submitting)
+    before = await harness.context.ledger.resolve_submission(
+        submitting,
+        harness.owner,
+        "rejected",
+        unknown,
+        SubmissionState.NOT_CREATED,
+        new_status=Status.SUBMISSION_FAILED,
+    )
+    reopened = await retrain(before, dataset_video=NEW_VIDEO)
+    late = await harness.context.argil.create_avatar(build_create_request(harness.request, unknown.id))
+    cancelled = await harness.context.ledger.transition(
+        reopened, harness.owner, "cancelled", new_status=Status.CANCELLED
+    )
+    await list_orphaned(harness.owner)
+    assert (await harness.reload(cancelled)).avatar_id is None
+    [duplicate] = await harness.context.ledger.list_duplicates(before.id)
+    assert duplicate.avatar_id == late.id
+
+
+@pytest.mark.parametrize("changes", [{"avatars_submission_limit": 1}])
+async def test_limit_refuses_a_retrain_and_changes_nothing(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    before = await failed(harness, clock)
+    with pytest.raises(SubmissionLimitReached, match="AVATARS_SUBMISSION_LIMIT=1"):
+        await retrain(before)
+    assert await harness.reload(before) == before
+
+
+@pytest.mark.parametrize("changes", [{"avatars_submission_limit": 1}])
+async def test_limit_stops_the_submission_after_a_lost_one(
+    harness: ProvisioningHarness, argil: ArgilSimulator
+) -> None:
+    lost = await harness.resolve_submission(await harness.submitted("cut-before-create"))
+    with pytest.raises(SubmissionBudgetUsed) as caught:
+        await harness.submitted_from(lost)
+    assert caught.value.code == "budget.submissions"
+    assert (await harness.reload(lost)).status is Status.ACCEPTED
+    assert len(argil.account.posts) == 1
+
+
+@pytest.mark.parametrize("changes", [{"avatars_submission_limit": 1}])
+async def test_submission_that_created_nothing_does_not_count(harness: ProvisioningHarness) -> None:
+    submitting, submission = await harness.context.ledger.begin_submission(
+        await harness.accepted(), harness.owner, "recorded"
+    )
+    accepted = await harness.context.ledger.resolve_submission(
+        submitting, harness.owner, "no", submission, SubmissionState.NOT_CREATED, new_status=Status.ACCEPTED
+    )
+    assert (await harness.submitted_from(accepted)).status is Status.TRAINING
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [({"reason": " "}, "reason"), ({"dataset_video": "http://videos.example/a.mp4"}, "https")],
+)
+async def test_invalid_input_changes_nothing(
+    harness: ProvisioningHarness, clock: ScriptedClock, arguments: dict[str, Any], expected: str
+) -> None:
+    before = await failed(harness, clock)
+    with pytest.raises(InvalidRequest, match=expected):
+        await retrain_provisioning.fn(before, make_owner(), **{"reason": REASON, **arguments})
+    assert await harness.reload(before) == before
+
+
+async def test_erased_one_is_not_retrained(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
+    before = await failed(harness, clock)
+    await erase(harness.context.ledger.database, clock, before, harness.owner, "erased")
+    with pytest.raises(ProvisioningErased):
+        await retrain(await harness.reload(before))
