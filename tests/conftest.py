@@ -118,7 +118,7 @@ def clean_environment() -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def isolate_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Redact the secrets that a test registers only during that test: another one may expect their parts."""
     monkeypatch.setattr(redaction, "_registered_secrets", list(redaction._registered_secrets))
 
