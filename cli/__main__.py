@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import sys
 
@@ -23,6 +24,7 @@ def main() -> None:
     os.umask(PRIVATE_UMASK)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal ends a command as Ctrl-C does
+    _forbid_core_dumps()
     for name, value in NO_TELEMETRY.items():
         os.environ.setdefault(name, value)
     if sys.argv[1:2] in _WITHOUT_PLUGINS:
@@ -35,6 +37,14 @@ def main() -> None:
     code = run(sys.argv[1:])
     gc.freeze()  # skip the collection at exit, which would take half a second; the system frees the memory
     sys.exit(code)
+
+
+def _forbid_core_dumps() -> None:
+    """Let no crash, for example of a video decoder, write the memory with the API key to a file.
+
+    The child processes inherit the limit. systemd-coredump and apport honour it too.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 if __name__ == "__main__":

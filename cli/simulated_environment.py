@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import SettingsError
+from models.errors import AvatarsError, SettingsError
+from models.private_files import create_private_file
+from models.regular_files import find_same_file
+from models.settings import LEDGER_NAME, Settings, sqlite_url
 from models.simulated_settings import removed_variables, simulated_settings
+from services.store import find_ledger_file
 from simulator.media_host import MediaHost, running_media_host
 from simulator.server import ArgilSimulator, run_argil
 from simulator.uvicorn_thread import HOST
@@ -71,7 +75,8 @@ def simulated_environment(
 
     Raises:
         OSError: A port is in use.
-        SettingsError: The extra `demo` is not installed, or the folder has a ledger that is not simulated.
+        SettingsError: The extra `demo` is not installed, or the folder cannot be used or has a ledger that is not
+            simulated.
     """
     _require_demo_extra()
     with (
@@ -80,23 +85,57 @@ def simulated_environment(
     ):
         videos = Path(folder, "videos")
         videos.mkdir()
-        data = data_dir.expanduser().resolve() if data_dir else Path(folder).resolve()
+        data = _resolve(data_dir or Path(folder))
         _prepare(data)
         with running_media_host(videos, port=media_port) as media:
             yield SimulatedEnvironment(argil, media, videos, data)
 
 
+def _resolve(folder: Path) -> Path:
+    try:
+        return folder.expanduser().resolve()
+    except (OSError, RuntimeError):  # a loop of links; no home folder
+        raise _data_dir_error(folder, "it is not a valid path") from None
+
+
 def _prepare(data: Path) -> None:
     """Create the folder for the ledger and the Prefect database, and mark it as simulated."""
-    for folder in reversed((data, *data.parents)):  # `parents=True` would give the parents the default mode
-        folder.mkdir(mode=0o700, exist_ok=True)
-    marker = data / MARKER
-    if not marker.exists() and any((data / name).exists() for name in ("avatars.db", "prefect")):
+    ledger = data / LEDGER_NAME
+    if (configured := _configured_ledger()) and find_same_file(ledger, {LEDGER_NAME: configured}):
         raise SettingsError(
-            f"{data} has a ledger or a Prefect database that is not simulated",
-            hint="choose an empty folder with --data-dir, or a folder of an earlier `avatars up --simulate`",
+            f"the folder {data} has the ledger that AVATARS_DATABASE_URL configures, or its default",
+            hint="choose another folder with --data-dir",
         )
-    marker.touch()
+    try:
+        sqlite_url(ledger)
+        for folder in reversed((data, *data.parents)):  # `parents=True` would give the parents the default mode
+            folder.mkdir(mode=0o700, exist_ok=True)
+        marker = data / MARKER
+        if not marker.exists() and any((data / name).exists() for name in (LEDGER_NAME, "prefect")):
+            raise SettingsError(
+                f"{data} has a ledger or a Prefect database that is not simulated",
+                hint="choose an empty folder with --data-dir, or a folder of an earlier `avatars up --simulate`",
+            )
+        with contextlib.suppress(FileExistsError):
+            os.close(create_private_file(marker))
+    except (OSError, UnicodeEncodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "its name is not UTF-8"
+        raise _data_dir_error(data, cause) from None
+
+
+def _configured_ledger() -> Path | None:
+    """Return the SQLite ledger of the real service; None if there is none, or its settings cannot be used."""
+    try:
+        return find_ledger_file(Settings.load())
+    except AvatarsError:
+        return None
+
+
+def _data_dir_error(data: Path, cause: str | None) -> SettingsError:
+    return SettingsError(
+        f"the folder {str(data)!r} of --data-dir cannot be used: {cause}",
+        hint="name a folder that you can write, which need not exist",
+    )
 
 
 def _require_demo_extra() -> None:

@@ -36,6 +36,8 @@ def is_our_artifact(key: str | None) -> bool:
 def erase_in_artifact(data: Any, subject: DataSubject) -> Any:
     """Return the data of an artifact with the person's rows replaced; the same object if it has none.
 
+    A row of another provisioning stays, also if its reasons name the same recording.
+
     Args:
         data: A table as a list of rows or as JSON, or markdown.
         subject: The person.
@@ -49,6 +51,13 @@ def erase_in_artifact(data: Any, subject: DataSubject) -> Any:
     if not isinstance(data, str):
         return data
     return "\n".join(_erase_line(line, subject) for line in data.split("\n"))
+
+
+def is_mentioned_in_artifact(data: Any, subject: DataSubject) -> bool:
+    """Return whether an artifact of another project has a row, an id or the URL of a recording of the person."""
+    text = str(data).replace("\\", "")
+    has_text = subject.has_url(text) or any(own_id in text for own_id in subject.own_ids)
+    return has_text or erase_in_artifact(data, subject) != data
 
 
 def has_namesake(data: Any, subject: DataSubject) -> bool:
@@ -73,10 +82,7 @@ def _parse_table(data: Any) -> list[Any] | None:
 
 
 def _erase_row(row: Any, subject: DataSubject) -> Any:
-    if not isinstance(row, dict):
-        return row
-    is_own = any(_is_own_row(row, form) for form in (subject, subject.as_shown(inert)))
-    if not is_own or ERASED_PLACEHOLDER in row.values():
+    if not isinstance(row, dict) or not any(_is_own_row(row, form) for form in (subject, subject.as_shown(inert))):
         return row
     return {column: value if column in _KEPT_COLUMNS else ERASED_PLACEHOLDER for column, value in row.items()}
 
@@ -85,17 +91,20 @@ def _is_own_row(row: dict[Any, Any], subject: DataSubject) -> bool:
     # A reference may be any text, and Argil chooses the ids of avatars: they are compared with their columns only.
     if subject.is_key(row.get("reference")) or row.get("avatar") in subject.traces.avatar_ids:
         return True
+    if row.get("provisioning") not in {None, "", subject.provisioning_id}:
+        return False  # the reasons of another provisioning may name the same recording, or this provisioning
     texts = [value for value in row.values() if isinstance(value, str)]
     return any(text in subject.own_ids or subject.has_url(text) for text in texts)
 
 
 def _erase_line(line: str, subject: DataSubject) -> str:
     # models/markdown_reports.py escapes markup, also every | within a cell.
-    plain, cells = line.replace("\\", ""), line.split(" | ")
-    is_own = any(text in plain for text in subject.own_ids) or subject.has_url(plain)
-    if not is_own and len(cells) == _FLEET_COLUMNS and not _UUID.search(cells[-1]):
-        # Not every next step contains the id of the provisioning; a name is all that such a row has.
-        is_own = cells[_FLEET_NAME] in map(markdown, subject.names)
-    if not is_own or ERASED_PLACEHOLDER in cells:
+    cells = line.split(" | ")
+    if len(cells) != _FLEET_COLUMNS:
         return line
-    return " | ".join([cells[0], *([ERASED_PLACEHOLDER] * (len(cells) - 1))]) + (" |" if len(cells) > 1 else "")
+    # The next step has the id of its provisioning, or none; then a name is all that a row has. The reasons of
+    # another provisioning may name the same recording, or this provisioning.
+    is_named = cells[_FLEET_NAME] in map(markdown, subject.names)
+    if not (subject.provisioning_id in cells[-1] or (is_named and not _UUID.search(cells[-1]))):
+        return line
+    return " | ".join([cells[0], *([ERASED_PLACEHOLDER] * (len(cells) - 1))]) + " |"

@@ -6,6 +6,7 @@ docs/security.md has the same table.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class InheritedVariables:
     def select(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of `environment` that this kind of process receives, and those of NO_TELEMETRY."""
         return NO_TELEMETRY | {
-            name: value
+            name: _without_empty_entries(value) if name == "PYTHONPATH" else value
             for name, value in environment.items()
             if matches_any(name, self.allowed) and not matches_any(name, self.withheld)
         }
@@ -84,6 +85,11 @@ SERVICE = InheritedVariables(
     (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_*", "ARGIL_*"), withheld=PREFECT_SERVER_ONLY
 )
 """The runner and its flow runs, which call Argil and Prefect and write to the ledger."""
+
+
+def _without_empty_entries(search_path: str) -> str:
+    """Return the search path without the entries that Python reads as the working directory."""
+    return os.pathsep.join(filter(None, search_path.split(os.pathsep)))
 
 
 def python_command(module: str, *args: str) -> list[str]:

@@ -251,8 +251,9 @@ def iter_requests(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def is_erased(fields: Mapping[str, Any]) -> bool:
-    """Return whether a request was erased by `erase_requests`; its reference remains."""
-    return ERASED_PLACEHOLDER in fields.values()
+    """Return whether a request was erased by `erase_requests`; its reference remains, and a name may be equal."""
+    values = [value for key, value in fields.items() if key != "reference"]
+    return bool(values) and all(value == ERASED_PLACEHOLDER for value in values)
 
 
 def erase_requests(value: Any, is_own: Collection[int]) -> Any:

@@ -87,7 +87,7 @@ class ErasureReport(BaseModel):
                 yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"
         if traces.logs_of_runs:
             yield (
-                "the logs or states of these runs mention it and cannot be changed; `prefect flow-run delete ID` "
+                "the logs, states, names or tags of these runs mention it and stay; `prefect flow-run delete ID` "
                 f"deletes them with the history of everyone in the run: {_listed(traces.logs_of_runs)}"
             )
         if traces.others:

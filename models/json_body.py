@@ -8,6 +8,8 @@ from typing import Any
 
 MAX_DEPTH = 32
 """Deeper values are dropped. Argil's documented responses have at most four levels."""
+MAX_INTEGER_CHARACTERS = 308
+"""A longer integer is read as null: as a float it is infinite, and int() refuses one of more than 4,300 digits."""
 
 
 def parse_json_or_none(body: bytes | bytearray, *, unique_keys: bool = False) -> object:
@@ -49,6 +51,7 @@ def _load(body: bytes | bytearray | str, *, unique_keys: bool) -> object:
         body,
         parse_constant=lambda _: None,
         parse_float=_finite_or_none,
+        parse_int=_short_or_none,
         object_pairs_hook=_object_with_unique_keys if unique_keys else None,
     )
 
@@ -56,6 +59,10 @@ def _load(body: bytes | bytearray | str, *, unique_keys: bool) -> object:
 def _finite_or_none(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def _short_or_none(text: str) -> int | None:
+    return int(text) if len(text) <= MAX_INTEGER_CHARACTERS else None
 
 
 def _object_with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

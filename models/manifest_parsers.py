@@ -21,6 +21,8 @@ MAX_ROWS = 100_000
 SPLIT_HINT = "split it into several manifests"
 MAX_DEPTH = 10
 MAX_INT_BITS = 256
+MAX_YAML_CHARACTERS = 32 * 1024 * 1024
+"""Characters of all scalars, each counted as often as aliases repeat it: the limit of a file without aliases."""
 MAX_NUMBER_CHARACTERS = 1000
 """A longer number in YAML is text: the time that PyYAML takes to parse one in base 60 (`1:30:00`) is quadratic."""
 EXTRAS_COLUMN = "extras"
@@ -194,7 +196,7 @@ def read_yaml(text: str) -> Iterator[RawRow]:
     """Parse a list of mappings with the safe loader, which creates no Python objects."""
     loader = None
     try:
-        _reject_deep_nesting(text)
+        _reject_costly_events(text)
         loader = _LOADER(text)
         root = loader.get_single_node()
         if root is None:
@@ -215,12 +217,13 @@ def read_yaml(text: str) -> Iterator[RawRow]:
             loader.dispose()
 
 
-def _reject_deep_nesting(text: str) -> None:
+def _reject_costly_events(text: str) -> None:
     """Raise InvalidManifest if the nesting is too deep: the loader of libyaml would overflow its stack.
 
-    Too many rows are rejected too: each would take a kilobyte as nodes.
+    Too many rows are rejected too, because each would take a kilobyte as nodes, and aliases that repeat too much.
     """
     depth = rows = 0
+    characters = _CharacterCount()
     for event in yaml.parse(text, Loader=_LOADER):
         rows += depth == 1 and isinstance(event, yaml.NodeEvent)
         if rows > MAX_ROWS:
@@ -235,6 +238,33 @@ def _reject_deep_nesting(text: str) -> None:
                 f"the manifest is nested deeper than {MAX_DEPTH} levels at line {line}",
                 hint="use at most three levels: the list, a row and its extras",
             )
+        characters.add(event)
+        if characters.total > MAX_YAML_CHARACTERS:
+            raise InvalidManifest(
+                f"the manifest has more than {MAX_YAML_CHARACTERS:,} characters with what its aliases repeat",
+                hint="shorten the values that `*` repeats, or split it into several manifests",
+            )
+
+
+class _CharacterCount:
+    """Counts the characters of scalars. With aliases, a small file can stand for gigabytes."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._by_anchor: dict[str, int] = {}
+        self._open: list[tuple[str | None, int]] = []
+
+    def add(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            self.total += self._by_anchor.get(event.anchor, 0)
+        elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            self._open.append((event.anchor, self.total))
+        if isinstance(event, yaml.ScalarEvent):
+            self.total += len(event.value)
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionEndEvent):
+            anchor, start = self._open.pop()
+            if anchor is not None:
+                self._by_anchor[anchor] = self.total - start
 
 
 def _parse_yaml_row(loader: Any, node: yaml.Node) -> RawRow:

@@ -54,6 +54,8 @@ class RunRecord:
     parameters: Mapping[str, Any]
     state_type: str
     state_message: str = ""
+    labels: Sequence[str] = ()
+    """Further texts that a caller chose: tags and the idempotency key."""
 
 
 def trace_requests(run: RunRecord, subject: DataSubject) -> list[TracedRequest]:
@@ -141,8 +143,8 @@ class PrefectTraces(BaseModel):
         runs: The flow runs.
         own_artifacts: Ids of the artifacts about this person only, each version of them.
         shared_artifacts: Ids of the artifacts that list other people, too.
-        logs_of_runs: Ids of runs whose logs or earlier states mention the person, and which are not about the
-            person only.
+        logs_of_runs: Ids of runs whose logs, earlier states, name or tags mention the person, and which are not
+            about the person only.
         others: Other objects whose text mentions the person, for example `deployment ID`.
         event_count: Events about these runs, these artifacts and the provisioning.
         events_until: When Prefect will have deleted the newest of these events; None if that is not known.

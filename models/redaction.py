@@ -84,6 +84,13 @@ _PARAMETER = re.compile(
     r"(?:[^\s&\"'<>\\]|\\++(?:/|u00[0-9a-f]{2})|&(?:\#x?[0-9a-f]{1,7}|sol|plus|equals);)+",
     re.IGNORECASE,
 )
+# Libraries shorten a value in its middle; the rest may be the end of a query, without the URL to which it belongs.
+# SQLAlchemy does so with a parameter of more than 300 characters, pydantic with an input of more than 50.
+_SHORTENED = re.compile(
+    r"(\([0-9]{1,12} characters truncated\) \.{3} )\S++"
+    r"|(input_value=[^\n]{0,40}?\.{3})[^\n]{1,40}?(?=, input_type=)"
+)
+_SHORTENED_MARKS = ("characters truncated) ... ", "input_value=")
 # A text without these has neither userinfo nor a URL or parameter; the checks are enough for most texts.
 _USERINFO_MARKS = re.compile(r"[@%\\&]")
 _URL_MARKS = ("//", "%", "\\", "&")
@@ -230,6 +237,8 @@ def _strip_queries(text: str) -> str:
     lowered = text.lower()
     if any(word in lowered for word in _PARAMETER_WORDS):
         text = _PARAMETER.sub(rf"\1{REPLACEMENT}", text)
+    if any(mark in text for mark in _SHORTENED_MARKS):
+        text = _SHORTENED.sub(rf"\1\2{REPLACEMENT}", text)
     return text
 
 

@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -26,6 +26,8 @@ from models.reference_host import reference_host
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""
+LEDGER_NAME = "avatars.db"
+"""The default name of a SQLite ledger."""
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +90,17 @@ def _validate_database_url(url: str) -> str:
     return url
 
 
+def sqlite_url(file: Path) -> str:
+    """Return the database URL of a SQLite file; a `?` or `%` of its path would begin a query or an escape.
+
+    Raises:
+        UnicodeEncodeError: The path is not UTF-8.
+    """
+    return f"sqlite+aiosqlite:///{quote(str(file), safe=' +/')}"  # as SQLAlchemy's URL.render_as_string
+
+
 def _default_database_url() -> str:
-    return f"sqlite+aiosqlite:///{HOME.expanduser() / 'avatars.db'}"
+    return sqlite_url(HOME.expanduser() / LEDGER_NAME)
 
 
 def _validate_parameter_names(names: frozenset[str]) -> frozenset[str]:

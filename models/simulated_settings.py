@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from models.child_environment import matches_any
-from models.settings import Settings
+from models.settings import LEDGER_NAME, Settings, sqlite_url
 
 BEHAVIOUR_SETTINGS = (
     *("AVATARS_*_SECONDS", "AVATARS_*_PER_SECOND", "AVATARS_*_LIMIT", "AVATARS_HASH_CONSENT_VIDEO"),
@@ -55,14 +55,14 @@ def simulated_settings(folder: Path, *, keeps_behaviour: bool) -> dict[str, str]
     return {
         **defaults,
         "AVATARS_CREDENTIALS_BLOCK": "",
-        "AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{folder / 'avatars.db'}",
+        "AVATARS_DATABASE_URL": sqlite_url(folder / LEDGER_NAME),
         "AVATARS_WEBHOOK_PORT": "0",
         "PREFECT_API_URL": "",
         "PREFECT_API_KEY": "",
         "PREFECT_API_AUTH_STRING": "",
         "PREFECT_HOME": str(prefect_home),
         "PREFECT_PROFILES_PATH": str(prefect_home / "profiles.toml"),
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{prefect_home / 'prefect.db'}",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": sqlite_url(prefect_home / "prefect.db"),
         "PREFECT_SERVER_MEMO_STORE_PATH": str(prefect_home / "memo_store.toml"),
         "PREFECT_SERVER_UI_API_URL": "",
         "PREFECT_SERVER_UI_STATIC_DIRECTORY": "",

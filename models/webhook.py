@@ -49,7 +49,10 @@ class WebhookDelivery:
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
-        """Parse the body of a request; None if it is not JSON, of another event, or without an avatar id."""
+        """Parse the body of a request; None if it is not JSON, of another event, or without an avatar id.
+
+        A URL with a query, or a text with a secret of the process, is not an avatar id.
+        """
         try:
             fields = json.loads(raw.decode())
             data = fields["data"]
@@ -60,6 +63,8 @@ class WebhookDelivery:
         if not isinstance(event, str) or event not in ACCEPTED_EVENTS:
             return None
         if not isinstance(avatar_id, str) or not _PRINTABLE_ASCII.fullmatch(avatar_id):
+            return None
+        if redact(avatar_id) != avatar_id:  # the ledger compares ids, so it cannot store another text
             return None
         digest = hashlib.sha256(b"\0".join((event.encode(), avatar_id.encode(), raw))).hexdigest()
         # A string that contains JSON may have its slashes escaped once more.

@@ -70,9 +70,9 @@ async def erase_in_prefect(
         logs = await erasure.wait_for_log_deletion(own_runs, clock)
         remaining = await PrefectSearch(client, ledger, search.subject, on_progress).run()
     events = {"event_count": found.event_count, "events_until": found.events_until}
-    remaining = remaining.model_copy(
-        update={**events, "logs_of_runs": sorted({*remaining.logs_of_runs, *map(str, logs)})}
-    )
+    # Once its row is erased, a batch may be classified as one of other people, but its logs are the same.
+    logs_of_runs = sorted({*found.logs_of_runs, *remaining.logs_of_runs, *map(str, logs)})
+    remaining = remaining.model_copy(update={**events, "logs_of_runs": logs_of_runs})
     return found, remaining, search.subject
 
 

@@ -16,7 +16,13 @@ from prefect.events.filters import EventAnyResourceFilter, EventFilter
 from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter
 
-from models.artifact_erasure import erase_in_artifact, has_namesake, is_our_artifact, is_own_artifact
+from models.artifact_erasure import (
+    erase_in_artifact,
+    has_namesake,
+    is_mentioned_in_artifact,
+    is_our_artifact,
+    is_own_artifact,
+)
 from models.data_subject import DataSubject, TracedRequest
 from models.prefect_traces import (
     ANONYMOUS_FLOWS,
@@ -59,6 +65,7 @@ class PrefectSearch:
         self._on_progress = on_progress
         self.subject = subject
         self._runs: dict[str, TracedRun] = {}
+        self._labelled_runs: set[str] = set()
         self._flow_names: dict[UUID, str] = {}
 
     async def run(self) -> PrefectTraces:
@@ -111,6 +118,8 @@ class PrefectSearch:
         relation = classify_run(run, requests, self.subject, recorded)
         if relation is not Relation.NONE:
             self._runs[run.id] = TracedRun(id=run.id, flow=run.flow, relation=relation, state=run.state_type)
+        if relation is Relation.SHARED and any(map(self.subject.is_mentioned, (run.name, *run.labels))):
+            self._labelled_runs.add(run.id)
 
     def _ids(self, *relations: Relation) -> set[str]:
         return {run.id for run in self._runs.values() if run.relation in relations}
@@ -126,18 +135,18 @@ class PrefectSearch:
         async for artifact in self._pages(read, "artifacts"):
             if str(artifact.flow_run_id) in own_runs or is_own_artifact(artifact.key, artifact.data, self.subject):
                 own.append(str(artifact.id))
-            elif erase_in_artifact(artifact.data, self.subject) != artifact.data:
-                if is_our_artifact(artifact.key):
-                    shared.append(str(artifact.id))
-                else:
+            elif not is_our_artifact(artifact.key):
+                if is_mentioned_in_artifact(artifact.data, self.subject):
                     others.append(f"artifact {artifact.id}")
-            elif is_our_artifact(artifact.key) and has_namesake(artifact.data, self.subject):
+            elif erase_in_artifact(artifact.data, self.subject) != artifact.data:
+                shared.append(str(artifact.id))
+            elif has_namesake(artifact.data, self.subject):
                 others.append(f"artifact {artifact.id}")
         return own, shared, others
 
     async def _search_logs(self) -> list[str]:
-        """Return the runs, except for the person's own, whose logs or states mention the person."""
-        ids: set[str] = set()
+        """Return the runs, except for the person's own, whose logs, states, name or tags mention the person."""
+        ids = set(self._labelled_runs)
         for text in sorted(self.subject.names | self.subject.urls):
             part = searchable_part(text)
             if len(part.encode()) < MIN_QUERY_BYTES:
@@ -245,6 +254,7 @@ def to_record(run: FlowRun, flow: str) -> RunRecord:
         parameters=run.parameters,
         state_type=state.type.value if state else "SCHEDULED",
         state_message=(state.message or "") if state else "",
+        labels=[*run.tags, run.idempotency_key or ""],
     )
 
 

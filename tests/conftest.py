@@ -19,6 +19,7 @@ from sqlalchemy import make_url
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from models import redaction
 from models.provisioning import LeaseOwner
 from models.request import ProvisioningRequest
 from simulator.media_host import MediaHost, running_media_host
@@ -114,6 +115,12 @@ def clean_environment() -> Iterator[Path]:
         patch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         yield home
     shutil.rmtree(home)
+
+
+@pytest.fixture(autouse=True)
+def forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redact the secrets that a test registers only during that test: another one may expect their parts."""
+    monkeypatch.setattr(redaction, "_registered_secrets", list(redaction._registered_secrets))
 
 
 @pytest.fixture

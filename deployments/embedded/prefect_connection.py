@@ -25,6 +25,7 @@ from prefect.settings import (
 from deployments.embedded.prefect_server import embedded_home
 from models.errors import PrefectError, SettingsError
 from models.redaction import redact, redact_url
+from models.settings import sqlite_url
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 SQLITE_PLUGIN_NAME = "avatars-begin-immediate"
@@ -142,7 +143,7 @@ def embedded_database_settings(home: Path) -> dict[str, str]:
     """
     url: str = PREFECT_SERVER_DATABASE_CONNECTION_URL.value()
     if url == DEFAULT_DATABASE_URL_TEMPLATE.format(PREFECT_HOME.value()):
-        url = DEFAULT_DATABASE_URL_TEMPLATE.format(home)
+        url = sqlite_url(home / "prefect.db")
     if not url.startswith("sqlite") or "?" in url:
         return {}
     return {PREFECT_SERVER_DATABASE_CONNECTION_URL.name: f"{url}?plugin={SQLITE_PLUGIN_NAME}"}

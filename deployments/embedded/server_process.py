@@ -5,15 +5,18 @@ Usage: `python -m deployments.embedded.server_process PORT [ALLOWED_HOST ...]`. 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Collection
 
 import uvicorn
+from fastapi import FastAPI
 from prefect.server.api.server import create_app
 from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS, Settings, get_current_settings, temporary_settings
 
 from deployments.embedded.prefect_server import HOST
-from deployments.embedded.request_guard import MAX_BODY_BYTES, RequestGuard
+from deployments.embedded.request_guard import MAX_BODY_BYTES, App, RequestGuard
+from deployments.embedded.request_slots import RequestSlots, take_request_limit
 from deployments.embedded.server_connections import TimedProtocol, raise_open_files_limit
 from models.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
 
@@ -31,6 +34,15 @@ def allowed_origins(settings: Settings, port: int) -> list[str]:
     return [ANY_ORIGIN] if ANY_ORIGIN in origins else [*own_origins(port), *origins]
 
 
+def create_prefect_app(origins: Collection[str]) -> FastAPI:
+    """Return Prefect's app for pages of these origins."""
+    with temporary_settings({PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ",".join(origins)}):
+        app = create_app(final=True)
+    # Prefect generates the API reference again for each request, in seconds of CPU time, and without a password.
+    app.openapi = functools.cache(app.openapi)  # type: ignore[method-assign]
+    return app
+
+
 def run_server(port: int, hosts: Collection[str]) -> None:
     """Run Prefect's API, UI and background services on loopback until SIGTERM.
 
@@ -41,8 +53,9 @@ def run_server(port: int, hosts: Collection[str]) -> None:
     settings = get_current_settings()
     api = settings.server.api
     origins = allowed_origins(settings, port)
-    with temporary_settings({PREFECT_SERVER_CORS_ALLOWED_ORIGINS: ",".join(origins)}):
-        app = create_app(final=True)
+    prefect_app = create_prefect_app(origins)
+    limit = take_request_limit(prefect_app)
+    app: App = RequestSlots(prefect_app, limit) if limit else prefect_app
     policy = AccessPolicy.create(
         hosts=hosts,
         origins=origins,

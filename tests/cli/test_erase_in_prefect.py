@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import tags
 from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -33,7 +35,10 @@ from tests.stack import PrefectApi
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(600)]
 
 WORD = NEEDLE.decode()
-EVENT_COLUMNS = {"events.resource", "events.related", "events.payload", "event_resources.resource"}
+EVENT_COLUMNS = {
+    *("events.resource", "events.related", "events.payload", "event_resources.resource"),
+    *("events.related_resource_ids", "event_resources.resource_id"),  # a tag is a resource, too
+}
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ async def run_everything(ada: dict[str, Any], bob: dict[str, Any]) -> dict[str, 
         "attach": await provision_avatar(request=ada, wait="block", return_state=True),
         "conflict": await provision_avatar(request={**ada, "name": f"Eve {WORD}"}, wait="block", return_state=True),
         "invalid": await provision_avatar(request=invalid, wait="block", return_state=True),
-        "batch": await provision_batch(rows=[bob, ada], return_state=True),
+        "batch": await tagged_batch(bob, ada),
         "resume": await resume_provisioning("creator@1", wait="block", return_state=True),
         # Its state names the URL, and the run has a row of another person.
         "sharing": await provision_batch(
@@ -94,6 +99,11 @@ async def run_everything(ada: dict[str, Any], bob: dict[str, Any]) -> dict[str, 
         "report": await fleet_report(return_state=True),
     }
     return {name: state.name or "" for name, state in states.items()}
+
+
+async def tagged_batch(bob: dict[str, Any], ada: dict[str, Any]) -> State:
+    with tags(ada["name"]):
+        return await provision_batch(rows=[bob, ada], return_state=True)
 
 
 async def run_again(request: dict[str, Any]) -> None:
@@ -145,11 +155,12 @@ def test_erasure_leaves_only_the_places_that_it_lists(
 
     document = erase(capsys, "--in-prefect")
 
-    [sharing] = document["prefect_remaining"]["logs_of_runs"]
-    assert any(sharing in step and "flow-run delete" in step for step in document["remaining_steps"])
+    listed = document["prefect_remaining"]["logs_of_runs"]
+    assert len(listed) == 2  # the state of one and a tag of the other
+    assert any({*listed} <= {*re.split("[ ,]+", step)} and "delete" in step for step in document["remaining_steps"])
     assert {run["relation"] for run in document["prefect_remaining"]["runs"]} == {"shared"}
-    assert places(api).keys() == {"flow_runs", "event", "logs"}
-    assert api.call("DELETE", f"/flow_runs/{sharing}").status_code == 204
+    assert places(api).keys() == {"flow_runs", "task_runs", "event", "logs"}
+    assert {api.call("DELETE", f"/flow_runs/{run_id}").status_code for run_id in listed} == {204}
     last = erase(capsys, "--in-prefect")
     assert (last["prefect_remaining"]["runs"], last["prefect_remaining"]["logs_of_runs"]) == ([], [])
     assert any("events about it remain" in step and "UTC" in step for step in last["remaining_steps"])
@@ -162,7 +173,7 @@ def test_erasure_leaves_only_the_places_that_it_lists(
     assert len(after["event"]) <= document["prefect_found"]["event_count"]
     assert [run["name"] for run in api.runs_of("provision-batch")] != []
     bobs = [run["parameters"]["rows"][0] for run in api.runs_of("provision-batch")]
-    assert bobs == [bob] * 2
+    assert bobs == [bob]
     assert columns_with_secret(home / "prefect/prefect.db") <= EVENT_COLUMNS
     assert files_with_secret(home) == {"prefect.db"}
 

@@ -49,7 +49,8 @@ class Protected(RunningStack):
         }
         args = [sys.executable, "-m", "cli", "up", "--simulate", "--port", "0", "--training-seconds", "8"]
         args += ["--data-dir", str(home / ".avatars")]
-        protected = {**self.environment, "PREFECT_SERVER_API_AUTH_STRING": AUTH}
+        real = {"AVATARS_DATABASE_URL": "sqlite+aiosqlite:////dev/null/real.db"}  # not the one in --data-dir
+        protected = {**self.environment, **real, "PREFECT_SERVER_API_AUTH_STRING": AUTH}
         self.log = (home / "up.log").open("w+")
         self.process = subprocess.Popen(args, env=protected, stdout=self.log, stderr=self.log, text=True)
         wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")

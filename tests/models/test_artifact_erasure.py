@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from models.artifact_erasure import erase_in_artifact, has_namesake, is_own_artifact
+from models.artifact_erasure import (
+    erase_in_artifact,
+    has_namesake,
+    is_mentioned_in_artifact,
+    is_own_artifact,
+)
 from models.data_subject import DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import inert, markdown
@@ -107,16 +113,46 @@ OTHER_ID = "2c9771a1-0000-4000-8000-000000000002"
         "| REJECTED | Bob | 2026-11-24 08:00 | https://v.example/ada-12.mp4 is too short | fix it |",
         "| REJECTED | Bob | 2026-11-24 08:00 | https://v.example/ada-1/bob.mp4 is too short | fix it |",
         "| REJECTED | Bob | 2026-11-24 08:00 | it is Ada | fix it |",
+        "| REJECTED | Bob | 2026-11-24 08:00 | https://v.example/ada\\-1 is too short | fix it |",
+        f"| REJECTED | Bob | 2026-11-24 08:00 | it belongs to provisioning {ID} | fix it |",
+        f"| 2026-11-24 08:00:00 | REJECTED | it belongs to provisioning {ID} |",
         "| READY | 12 | the avatar can be used |",
         "| READY | Ada | the avatar can be used |",
     ],
-    ids=["id", "longer", "below", "reason", "avatar id", "count"],
+    ids=["id", "longer", "below", "reason", "recording", "own id", "timeline", "avatar id", "count"],
 )
 def test_line_of_another_person_is_unchanged(line: str) -> None:
     subject = DataSubject(ID, "creator-1", LedgerTraces(avatar_ids=("12", "e"))).including(
         {"name": "Ada", "dataset_video": "https://v.example/ada-1"}
     )
     assert erase_in_artifact(line, subject) == line
+
+
+@pytest.mark.parametrize("reason", ["https://v.example/ada-1.mp4 is too short", ID])
+@pytest.mark.parametrize("show", [str, inert])
+def test_row_of_another_provisioning_is_unchanged(reason: str, show: Callable[[str], str]) -> None:
+    row = {**BOB, "provisioning": OTHER_ID, "reasons": show(reason)}
+    assert erase_in_artifact([row], SUBJECT) == [row]
+
+
+def test_row_of_a_person_named_like_the_placeholder_is_erased() -> None:
+    [erased] = erase_in_artifact([{**ADA, "name": ERASED_PLACEHOLDER}], SUBJECT)
+    assert erased["reasons"] == ERASED_PLACEHOLDER
+
+
+@pytest.mark.parametrize(
+    ("data", "is_mentioned"),
+    [
+        ("seen: https://v.example/ada\\-1.mp4", True),
+        (f"- {ID}", True),
+        ([{"url": "https://v.example/ada-1.mp4"}], True),
+        ([{"reference": "creator-1"}], True),
+        ([BOB], False),
+        (None, False),
+    ],
+)
+def test_artifact_of_another_project_is_searched(data: Any, is_mentioned: bool) -> None:
+    assert is_mentioned_in_artifact(data, SUBJECT) is is_mentioned
 
 
 @pytest.mark.parametrize("avatar_id", ["Bob", "bob-1", "READY", "2"])
@@ -131,7 +167,7 @@ def test_rows_of_the_fleet_report_are_erased() -> None:
             "# Avatars",
             "| REFUSED | Ada L\\_ovelace | 2026-11-24 08:00 | refused | contact Argil |",
             f"| TIMED_OUT | Ada | 2026-11-24 08:00 | x | `avatars resume {ID}` |",
-            "| REJECTED | Ada | 2026-11-24 08:00 | https://v.example/ada\\-1.mp4 is too short | fix it |",
+            "| REJECTED | Ada L\\_ovelace | 2026-11-24 08:00 | https://v.example/ada\\-1.mp4 is short | fix it |",
             other,
         ]
     )

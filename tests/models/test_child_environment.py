@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from models.child_environment import (
@@ -13,6 +16,7 @@ from models.child_environment import (
     SERVICE,
     TOOL,
     InheritedVariables,
+    python_command,
 )
 
 KINDS = {
@@ -84,3 +88,14 @@ def test_process_of_ffmpeg_gets_no_variable_for_connections(name: str) -> None:
 def test_selected_value_is_unchanged() -> None:
     values = {"DO_NOT_TRACK": "0", "LANG": "C.UTF-8\udcff", "PATH": ""}
     assert TOOL.select(values) == values
+
+
+@pytest.mark.parametrize("path", ["{}:", ":{}", "::{}::", ":"])
+def test_empty_entry_of_pythonpath_is_removed(tmp_path: Path, path: str) -> None:
+    """`/x:$PYTHONPATH` has one if the variable was not set. Python reads it as the working directory."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "in_work.py").touch()
+    environment = TOOL.select({"PYTHONPATH": path.format(tmp_path)})
+    command = python_command("in_work")
+    completed = subprocess.run(command, env=environment, cwd=tmp_path / "work", capture_output=True, check=False)
+    assert b"No module named in_work" in completed.stderr

@@ -26,6 +26,13 @@ def test_numbers_that_are_not_finite_are_null() -> None:
     assert parse_json_or_none(body) == {"a": None, "b": None, "c": None, "d": None, "e": 1.5, "f": 7}
 
 
+@pytest.mark.parametrize("digits", [308, 309, 4300, 4301, 100_000])
+def test_long_integer_is_null_and_the_rest_is_read(digits: int) -> None:
+    body = b'[{"id": "a-1", "width": -' + b"9" * (digits - 1) + b'}, {"id": "a-2"}]'
+    width = -(10 ** (digits - 1) - 1) if digits <= 308 else None
+    assert parse_json_or_none(body) == [{"id": "a-1", "width": width}, {"id": "a-2"}]
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"<html>", b"\xff\xfe", b"[" * 100_000, b"9" * 5000, b'{"a": 1} {}', b"\x1f\x8b\x08"]
 )

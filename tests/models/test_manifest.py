@@ -438,3 +438,23 @@ def test_long_file_without_a_row_of_a_manifest_is_one_error() -> None:
     with pytest.raises(InvalidManifest, match="none of the 1,001 rows is a row of a manifest"):
         parse_manifest(b">\n" * 1001, "jsonl")
     assert len(parse_manifest(b">\n" * 1000, "jsonl")) == 1000
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["- name: &a {text}\n" + "- name: *a\n" * 1000, "- &a {{name: {text}}}\n" + "- *a\n" * 1000],
+    ids=["value", "row"],
+)
+def test_yaml_aliases_that_repeat_a_long_text_are_refused(rows: str) -> None:
+    """A file of 100 KB would otherwise stand for 100 MB, each of which is normalized and redacted."""
+    data = rows.format(text="x" * 100_000).encode()
+    with pytest.raises(InvalidManifest, match="with what its aliases repeat"):
+        parse_manifest(data, "yaml")
+
+
+def test_yaml_aliases_of_short_values_are_read() -> None:
+    videos = "dataset_video: https://videos.example/d.mp4, consent_video: https://videos.example/c.mp4"
+    lines = [f"- {{name: A, {videos}, extras: &e {{team: berlin}}}}"]
+    lines += [f"- {{name: B{number}, {videos}, extras: *e}}" for number in range(100)]
+    rows = parse_manifest("\n".join(lines).encode(), "yaml")
+    assert [row.request and row.request.extras["team"] for row in rows] == ["berlin"] * 101

@@ -331,3 +331,11 @@ def test_names_of_a_conflict_are_learned_only_with_the_recording() -> None:
     learned = ERASED.learning_from({**REQUEST, "name": "Eve", "reference": "creator-1"})
     assert learned.names == {"Eve"}
     assert learned.urls == {DATASET, CONSENT}
+
+
+@pytest.mark.parametrize("field", ["name", "reference"])
+def test_request_with_the_text_of_the_placeholder_is_found(field: str) -> None:
+    person = subject(reference=ERASED_PLACEHOLDER if field == "reference" else "creator-1")
+    fields = {**REQUEST, "reference": person.reference, field: ERASED_PLACEHOLDER}
+    assert classify_run(run("provision-avatar", {"request": fields}), person, ()) is Relation.OWN
+    assert classify_run(run("provision-batch", {"rows": [fields, BOB]}), person, ()) is Relation.SHARED

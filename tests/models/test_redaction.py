@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+from collections.abc import Callable
 
 import pytest
+import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.exc import DatabaseError
 
 from models import redaction
 from models.redaction import (
@@ -52,6 +57,27 @@ def unspaced(*, without: str = "") -> st.SearchStrategy[str]:
 )
 def test_redact_url_keeps_only_host_and_path(url: str, expected: str) -> None:
     assert redact_url(url) == expected
+
+
+@pytest.mark.parametrize("padding", [0, 100, 300, 5000])
+def test_end_of_a_query_that_sqlalchemy_shortened_is_redacted(padding: int) -> None:
+    url = f"https://a.example/b.mp4?auth={'Q' * padding}&hash=canary"
+    query = sqlalchemy.text("INSERT INTO missing VALUES (:request)")
+    with sqlalchemy.create_engine("sqlite://").connect() as connection, pytest.raises(DatabaseError) as raised:
+        connection.execute(query, {"request": json.dumps({"url": url, "name": "Ada"})})
+    assert CANARY in str(raised.value)
+    assert CANARY not in redact(str(raised.value))
+
+
+@pytest.mark.parametrize("wrap", [lambda url: url, lambda url: [url], lambda url: {"request": {"url": url}}])
+@pytest.mark.parametrize("padding", [0, 50])
+def test_end_of_a_query_that_pydantic_shortened_is_redacted(wrap: Callable[[str], object], padding: int) -> None:
+    url = f"https://videos.a.example/{'b' * padding}/dataset.mp4?auth={'c' * 30}canary"
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(int).validate_python(wrap(url))
+    text = redact(f"{raised.value}")
+    assert CANARY not in text
+    assert "input_type=" in text
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,9 @@ def test_secret_is_found_in_every_encoding(name: str) -> None:
         assert len(redacted) <= len("Argil:  is not valid") + 8
 
 
+# In UTF-16, only the letters of Latin-1 are themselves between null characters. A numeric reference is a character,
+# and not one of several bytes.
+ASCII_ENCODINGS = [ENCODINGS[name] for name in ("UTF-16 read as bytes", "broken by tags within escapes")]
 SECRETS = st.one_of(
     st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=16, max_size=40),
     st.text(st.sampled_from(string.ascii_letters + string.digits + "+/=-_"), min_size=16, max_size=80),
@@ -130,8 +133,7 @@ AROUND = st.text(st.sampled_from("ab &;%25\\u0/<>=\"'+-_\n.:?#@é…3dx"), max_s
 def test_no_layer_of_a_redacted_text_has_it(
     secret: str, encode: Callable[[str], str], before: str, after: str
 ) -> None:
-    # In UTF-16, only the letters of Latin-1 are themselves between null characters.
-    assume(secret.isascii() or encode is not ENCODINGS["UTF-16 read as bytes"])
+    assume(secret.isascii() or encode not in ASCII_ENCODINGS)
     text = f"{before} {encode(secret)} {after}"
     redacted = SecretSearch([secret]).replace_in(text)
     assert "…" in redacted

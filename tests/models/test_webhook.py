@@ -92,6 +92,13 @@ def test_delivery_without_a_valid_avatar_id_is_none(avatar_id: Any) -> None:
     assert parse_body(delivery_body(avatarId=avatar_id)) is None
 
 
+@pytest.mark.parametrize(
+    "avatar_id", ["https://v.example/a?sig=canary", "https://ada:canary@v.example/a", "token=canary"]
+)
+def test_avatar_id_with_a_secret_is_none(avatar_id: str) -> None:
+    assert parse_body(delivery_body(avatarId=avatar_id)) is None
+
+
 @pytest.mark.parametrize("data", [None, "a-1", 7, [{"avatarId": "a-1"}], {}, {"id": "a-1"}])
 def test_delivery_without_data_is_none(data: Any) -> None:
     assert parse_body(SUCCESS | {"data": data}) is None

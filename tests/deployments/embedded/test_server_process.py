@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from pathlib import Path
@@ -166,3 +167,20 @@ def test_unstorable_event_ends_the_websocket(prefect_api_url: str) -> None:
             events.recv(timeout=100)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1007
+
+
+@pytest.mark.prefect
+def test_more_idle_websockets_than_requests_block_no_request(prefect_api_url: str) -> None:
+    """Prefect's own limit of 100 concurrent requests also counts WebSockets."""
+    with contextlib.ExitStack() as sockets:
+        for _ in range(110):
+            sockets.enter_context(connect(f"ws{prefect_api_url.removeprefix('http')}/events/out"))
+        assert httpx.get(f"{prefect_api_url}/version", timeout=100).status_code == 200
+
+
+def test_api_reference_is_generated_once() -> None:
+    """It needs no password, and takes seconds of the only event loop."""
+    from deployments.embedded.server_process import create_prefect_app
+
+    app = create_prefect_app([])
+    assert app.openapi() is app.openapi()
