@@ -60,14 +60,15 @@ _PATTERNS = tuple(
         ),
         (rb"\0\0\x01[\xb9-\xff]", video("an MPEG program stream")),
         (rb"\0\0\x01[\0-\x1f\xb0\xb3]", video("a raw MPEG video stream without a container")),
-        # May follow a run-in of up to 64 KiB (SMPTE ST 377-1).
-        (rb".{0,65536}?\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", video("MXF")),
         (rb"G@[\0-\x1f]", video("an MPEG transport stream")),
         # The header of an audio frame, without reserved values.
         (rb"\xff[\xf0\xf1\xf8\xf9]", audio("AAC")),
         (rb"\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff][\0-\xef]", audio("MP3")),
     )
 )
+# The key of the header (SMPTE ST 377-1), which a run-in of up to 64 KiB may precede.
+_MXF_KEY = b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02"
+_MXF_RUN_IN_BYTES = 65536
 _PACKET_BYTES = (188, 192, 204)
 _SYNC_BYTE = 0x47
 _SYNC_COUNT = 5
@@ -81,6 +82,8 @@ def identify_binary(head: bytes) -> FileKind | None:
     for pattern, kind in _PATTERNS:
         if pattern.match(head):
             return kind
+    if _MXF_KEY in head[: _MXF_RUN_IN_BYTES + len(_MXF_KEY)]:
+        return video("MXF")
     return video("an MPEG transport stream") if _is_transport_stream(head) else None
 
 

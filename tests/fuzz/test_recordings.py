@@ -152,13 +152,13 @@ def test_recording_with_frames_behind_its_end_may_not_pass() -> None:
 
 def test_plausible_facts_tell_whether_a_rule_passes() -> None:
     assert assert_plausible(MediaFacts.model_validate(PLAYABLE))
-    assert not assert_plausible(MediaFacts.model_validate({**PLAYABLE, "has_audio": False}))
+    for fact in ({"has_audio": False}, {"duration_seconds": 0.0}):
+        assert not assert_plausible(MediaFacts.model_validate({**PLAYABLE, **fact}))
 
 
 @pytest.mark.parametrize(
     "fact",
     [
-        {"duration_seconds": 0.0},
         {"duration_seconds": math.inf},
         {"duration_seconds": math.nan},
         {"duration_seconds": -1.0},
