@@ -16,7 +16,7 @@ from models.errors import (
     SubmissionBudgetUsed,
     SubmissionLimitReached,
 )
-from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from store.erasure import erase
@@ -166,12 +166,11 @@ async def test_unreadable_account_submits_nothing(
     assert await harness.reload(before) == before
 
 
-async def test_late_avatar_of_a_failed_submission_is_found(
-    harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator
-) -> None:
+async def failed_submission(harness: ProvisioningHarness) -> tuple[Provisioning, Submission]:
+    """Return a provisioning in SUBMISSION_FAILED and its submission, which Argil has not carried out yet."""
     submitting = await harness.submitted("cut-before-create")
     [unknown] = await harness.submissions(submitting)
-    before = await harness.context.ledger.resolve_submission(
+    failed = await harness.context.ledger.resolve_submission(
         submitting,
         harness.owner,
         "rejected",
@@ -179,6 +178,13 @@ async def test_late_avatar_of_a_failed_submission_is_found(
         SubmissionState.NOT_CREATED,
         new_status=Status.SUBMISSION_FAILED,
     )
+    return failed, unknown
+
+
+async def test_late_avatar_of_a_failed_submission_is_found(
+    harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator
+) -> None:
+    before, unknown = await failed_submission(harness)
     late = await harness.context.argil.create_avatar(build_create_request(harness.request, unknown.id))
     reopened = await retrain(before)
     assert (reopened.status, reopened.avatar_id) == (Status.TRAINING, late.id)
@@ -190,16 +196,7 @@ async def test_late_avatar_of_other_recordings_is_a_duplicate(
     harness: ProvisioningHarness, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
-    submitting = await harness.submitted("cut-before-create")
-    [unknown] = await harness.submissions(submitting)
-    before = await harness.context.ledger.resolve_submission(
-        submitting,
-        harness.owner,
-        "rejected",
-        unknown,
-        SubmissionState.NOT_CREATED,
-        new_status=Status.SUBMISSION_FAILED,
-    )
+    before, unknown = await failed_submission(harness)
     reopened = await retrain(before, dataset_video=NEW_VIDEO)
     late = await harness.context.argil.create_avatar(build_create_request(harness.request, unknown.id))
     cancelled = await harness.context.ledger.transition(

@@ -8,6 +8,7 @@ import pytest
 
 from deployments.embedded.child_process import LOW_MEMORY_ENVIRONMENT, run_child
 from models.child_environment import PREFECT_SERVER
+from tests.stack import wait_for
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -25,7 +26,8 @@ def test_child_receives_selected_and_added_variables(monkeypatch: pytest.MonkeyP
         (tmp_path / "log").open("wb") as output,
         run_child("pdb", output=output, inherited=PREFECT_SERVER, environment={"PREFECT_HOME": "x"}) as process,
     ):
-        environment = environment_of(process.pid)
+        # Popen returns when exec begins; the system sets the environment a moment later.
+        environment = wait_for(lambda: environment_of(process.pid) or None, "the environment of the process")
     assert "canary" not in environment.values()
     assert environment["PREFECT_LOGGING_LEVEL"] == "ERROR"
     assert environment["PREFECT_HOME"] == "x"

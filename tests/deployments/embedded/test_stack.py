@@ -194,7 +194,7 @@ def test_attack_on_the_receiver_delays_no_run(up: RunningStack) -> None:
         wait_for(lambda: attack.opened > HALF_OPEN_CONNECTIONS or None, "the attack")
         created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Attacked")})
         assert up.api.wait_for_final_state(created.json()["id"])["name"] == "Ready"
-        assert httpx.get(f"{up.receiver}/health", trust_env=False).text == '{"status":"ok"}'
+        assert httpx.get(f"{up.receiver}/health", trust_env=False, timeout=100).text == '{"status":"ok"}'
         assert attack.is_alive()
     output = (up.home / "up.log").read_text()
     assert "the webhook receiver exited" not in output
