@@ -173,7 +173,10 @@ def test_tables_over_the_memory_limit_are_not_allocated() -> None:
         (pid,) = children(pool)
         status = Path(f"/proc/{pid}/status").read_text()
     peak_kib = int(status.partition("VmPeak:")[2].split()[0])
-    assert inspection.error == "Cannot allocate memory"
+    # FFmpeg reports it for a table of the file, and leaves out the frames if its own index of a track is too large.
+    is_complete = inspection.error is None and all(video.first for video in inspection.videos)
+    assert not is_complete
+    assert inspection.error in {None, "Cannot allocate memory"}
     assert 200 * 1024 < peak_kib <= 400 * 1024
 
 
