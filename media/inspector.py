@@ -5,7 +5,6 @@ It reads neither files nor the network; see docs/adr/0014-ffmpeg-processes.md.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from bisect import bisect_right
 from dataclasses import replace
@@ -19,7 +18,8 @@ import av.subtitles.stream  # PyAV would import it when it sees the first stream
 import av.video.stream
 from av.stream import Disposition
 
-from media.ffmpeg_limits import limit_ffmpeg_allocations
+from media.ffmpeg_functions import color_transfer_name, limit_ffmpeg_allocations
+from media.frame_start import end_last_nal_unit
 from media.inspection import AudioStream, AvailableBytes, FirstFrame, IndexEntry, Inspection, VideoStream
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def inspect(
     """
     limit_ffmpeg_allocations()
     file = SparseFile(available)
-    # FFmpeg decodes frames when it opens a file, too: these options reach only those decoders.
-    options = {"max_pixels": str(max_frame_pixels), "threads": "1"}
+    # FFmpeg decodes frames of every stream when it opens a file: these options reach only those decoders. The
+    # first frame of one stream is decoded below, so they skip theirs: that takes half of the time.
+    options = {"max_pixels": str(max_frame_pixels), "threads": "1", "skip_frame": "all"}
     try:
         with av.open(
             file,
@@ -90,6 +91,9 @@ def inspect(
                 "max_streams": str(MAX_TRACKS),
                 # Drops a frame that is available in part. The parser of AV1 would refuse the whole file.
                 "fflags": "+discardcorrupt",
+                # It reads no frames to estimate rates, and to look for facts that skipped frames do not tell.
+                "fpsprobesize": "0",
+                "probesize": "32",
             },
             options=options,
             metadata_errors="replace",
@@ -128,11 +132,8 @@ def _describe_video(
 ) -> VideoStream:
     entries = stream.index_entries
     first, last = (_entry(entries[0]), _entry(entries[-1])) if len(entries) else (None, None)
-    data = file.bytes_at(first.position, first.size) if is_decoded and first else b""
     # Before the facts: some codecs store the size and the pixel format in frames only.
-    first_frame = (
-        _decode(stream, data, options) if first and 0 < first.size == len(data) else FirstFrame.NOT_DECODED
-    )
+    first_frame = _decode_first(stream, first, file, options) if is_decoded and first else FirstFrame.NOT_DECODED
     return replace(
         _describe_picture(stream),
         frame_rate=float(stream.average_rate) if stream.average_rate else None,
@@ -157,8 +158,21 @@ def _describe_picture(stream: FfmpegVideoStream) -> VideoStream:
         height=stream.codec_context.height,
         sample_aspect_ratio=_pair(stream.sample_aspect_ratio),
         pixel_format=stream.codec_context.pix_fmt,
-        color_transfer=_transfer_name(stream.codec_context.color_trc),
+        color_transfer=color_transfer_name(stream.codec_context.color_trc),
     )
+
+
+def _decode_first(
+    stream: FfmpegVideoStream, first: IndexEntry, file: SparseFile, options: dict[str, str]
+) -> FirstFrame:
+    """Decode the first frame. Of one that is available in part, FFmpeg learns only the facts in its header."""
+    data = file.bytes_at(first.position, first.size)
+    if 0 < first.size == len(data):
+        return _decode(stream, data, options)
+    if data and stream.codec_context is not None:
+        codec, configuration = _codec_name(stream.codec_context), stream.codec_context.extradata
+        _decode(stream, end_last_nal_unit(data, codec, configuration), options)
+    return FirstFrame.NOT_DECODED
 
 
 def _decode(stream: FfmpegVideoStream, data: bytes, options: dict[str, str]) -> FirstFrame:
@@ -173,7 +187,9 @@ def _decode(stream: FfmpegVideoStream, data: bytes, options: dict[str, str]) -> 
     try:
         frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
     except av.InvalidDataError:
-        return FirstFrame.INVALID
+        # Some decoders report a picture over the limit so, too.
+        is_too_large = decoder.width * decoder.height > int(options["max_pixels"])
+        return FirstFrame.UNSUPPORTED if is_too_large else FirstFrame.INVALID
     except (av.FFmpegError, MemoryError):
         return FirstFrame.UNSUPPORTED
     return FirstFrame.DECODED if frames else FirstFrame.NO_PICTURE
@@ -193,11 +209,3 @@ def _entry(entry: av.index.IndexEntry) -> IndexEntry:
 
 def _pair(number: Fraction | None) -> tuple[int, int] | None:
     return (number.numerator, number.denominator) if number else None
-
-
-def _transfer_name(number: int) -> str | None:
-    """Return FFmpeg's name of a transfer characteristic; PyAV has other names. None if it is not specified."""
-    function = ctypes.CDLL(av.error.__file__).av_color_transfer_name
-    function.restype = ctypes.c_char_p
-    name = function(ctypes.c_int(number))
-    return None if name is None or name == b"unknown" else name.decode()

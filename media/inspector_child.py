@@ -22,6 +22,9 @@ from models.media_rules import MIB
 EXIT_SECONDS = 5.0
 """A process that closed its pipe is about to end; its exit code tells why."""
 
+_MEMORY_REUSE = {"MALLOC_MMAP_THRESHOLD_": str(32 * MIB), "MALLOC_TRIM_THRESHOLD_": str(32 * MIB)}
+"""Settings of glibc: it keeps freed memory for the next job. Mapping each picture again takes half of the time."""
+
 _INSPECTION = TypeAdapter(Inspection)
 
 
@@ -46,7 +49,7 @@ class InspectorChild:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,  # a fork closes the pipe; a buffer could be written to its number later
-                env={**INSPECTOR.select(os.environ), "PYTHONPATH": _import_path()},
+                env={**_MEMORY_REUSE, **INSPECTOR.select(os.environ), "PYTHONPATH": _import_path()},
                 cwd="/",
                 start_new_session=True,  # Ctrl-C reaches only the parent
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 from media.inspection import AvailableBytes, Inspection
@@ -84,7 +84,7 @@ def read_job(pipe: Readable) -> Job | None:
 
 def encode_answer(inspection: Inspection) -> bytes:
     """Return the message with an inspection."""
-    document = json.dumps(asdict(inspection)).encode()
+    document = json.dumps(inspection, default=vars).encode()
     return LENGTH.pack(len(document)) + document
 
 

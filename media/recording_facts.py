@@ -8,7 +8,7 @@ from typing import Any
 
 from media.fetched_recording import FetchedRecording
 from media.inspection import FirstFrame, Inspect, VideoStream
-from media.mp4.boxes import Box, FileLayout, find_layout, unreadable_error
+from media.mp4.boxes import Box, FetchedBytes, FileLayout, find_layout, unreadable_error
 from media.mp4.damage import encrypted_error, verify_pictures, verify_positions, verify_sound
 from media.mp4.fragments import measure_fragments
 from media.mp4.tracks import AUDIO, VIDEO, Index, Track, highest_bit_rate, longest, read_index
@@ -17,8 +17,10 @@ from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 
-# Larger first frames are not fetched and decoded.
+# Of larger first frames, only the header is read.
 MAX_FIRST_FRAME_BYTES = 128 * 1024
+# Contains the header of a frame. Encoders write the parameters of the picture and their own settings before it.
+FRAME_START_BYTES = 16 * 1024
 # A track header with a larger side is damaged: no codec has such pictures.
 MAX_HEADER_PIXELS = 16384
 # How FFmpeg or our checks see samples that are encrypted.
@@ -37,7 +39,9 @@ def read_facts(file: RemoteFile, inspect: Inspect) -> MediaFacts:
     file.fetch(layout.moov.start, layout.moov.end)
     # The index contains nearly every fact. FFmpeg would read on into the picture data.
     file.fetch_on_read = False
-    index = read_index(file, layout.moov)
+    file.seek(layout.moov.start)
+    moov = FetchedBytes(layout.moov.start, file.read(layout.moov.end - layout.moov.start))
+    index = read_index(moov, layout.moov)
     try:
         return _read_tracks(file, inspect, layout, measure_fragments(file, index, layout.moov, file.size))
     except MediaRejected as error:
@@ -100,8 +104,11 @@ def _verify_first_frame(recording: FetchedRecording, stream: VideoStream) -> Vid
     """
     if stream.first is None:
         return stream
-    if stream.first_frame is FirstFrame.NOT_DECODED and 0 < stream.first.size <= MAX_FIRST_FRAME_BYTES:
-        recording.add(stream.first.position, stream.first.position + stream.first.size)
+    is_small = stream.first.size <= MAX_FIRST_FRAME_BYTES
+    size = stream.first.size if is_small else FRAME_START_BYTES
+    is_needed = is_small or stream.pixel_format is None
+    if stream.first_frame is FirstFrame.NOT_DECODED and is_needed and size > 0:
+        recording.add(stream.first.position, stream.first.position + size)
         videos = recording.inspect(stream.index).videos
         stream = next(video for video in videos if video.index == stream.index)
     if stream.first_frame is FirstFrame.INVALID:

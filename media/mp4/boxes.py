@@ -38,6 +38,27 @@ class SeekableBytes(Protocol):
         """Return the next `size` bytes."""
 
 
+class FetchedBytes:
+    """Some bytes of a file, at their offsets in the file. Many short reads take less time than in a remote file."""
+
+    def __init__(self, start: int, data: bytes) -> None:
+        self._start = start
+        self._data = data
+        self._position = start
+
+    def seek(self, offset: int, /) -> int:
+        """Set the position in the file, which must not be before the bytes."""
+        self._position = offset
+        return offset
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, fewer at the end of the bytes."""
+        start = self._position - self._start
+        data = self._data[start : start + size]
+        self._position += len(data)
+        return data
+
+
 class Box(NamedTuple):
     """A box from `start` to `end`, whose body starts at `body`; all are byte offsets in the file."""
 
@@ -121,7 +142,7 @@ def iter_children(file: SeekableBytes, parent: Box) -> Iterator[Box]:
         MediaRejected: If a length is invalid, or there are more than MAX_BOXES boxes.
     """
     for box in iter_boxes(file, parent.body, parent.end):
-        yield box._replace(end=min(box.end, parent.end))
+        yield box if box.end <= parent.end else box._replace(end=parent.end)
 
 
 def child_bodies(file: SeekableBytes, parent: Box, kinds: Collection[bytes]) -> dict[bytes, bytes]:

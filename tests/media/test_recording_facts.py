@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from media.inspection import VideoStream
@@ -7,8 +9,10 @@ from media.inspector import inspect
 from media.mp4.sample_entries import SampleEntry
 from media.mp4.sample_tables import Samples
 from media.mp4.tracks import VIDEO, Track
-from media.recording_facts import MAX_HEADER_PIXELS, displayed_size
+from media.recording_facts import MAX_FIRST_FRAME_BYTES, MAX_HEADER_PIXELS, displayed_size
+from media.remote_file import READ_AHEAD_BYTES
 from models.media_facts import MediaFacts
+from tests.media.inspected_files import STBL, encode
 from tests.media.sample_files import enable_tracks, encode_video, overwrite, pad_fragments, replace_box, with_edits
 from tests.media.test_probe import probe_bytes, rejection_code
 
@@ -58,6 +62,38 @@ def test_displayed_size_follows_pixel_aspect_and_rotation(
 ) -> None:
     stream = VideoStream(index=0, id=1, width=coded[0], height=coded[1], sample_aspect_ratio=aspect)
     assert displayed_size(stream, track(*header, is_rotated=is_rotated)) == displayed
+
+
+def move_pictures(data: bytes, distance: int) -> bytes:
+    """Insert a box before the picture data."""
+    start = data.index(b"mdat") - 4
+    for number in range(2):  # each frame is a chunk
+        (offset,) = struct.unpack_from(">I", data, data.index(b"stco") + 12 + 4 * number)
+        moved = struct.pack(">I", offset + distance)
+        data = replace_box(data, f"{STBL}.stco", overwrite(8 + 4 * number, moved))
+    return data[:start] + struct.pack(">I4s", distance, b"free") + bytes(distance - 8) + data[start:]
+
+
+@pytest.mark.parametrize("distance", [8, READ_AHEAD_BYTES])
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "options"),
+    [
+        ("libx264", "yuv420p10le", (("qp", "4"), ("color_trc", "arib-std-b67"))),
+        ("libx264", "yuv422p", (("qp", "4"), ("slices", "4"))),
+        ("libx265", "yuv420p10le", (("x265-params", "qp=4"),)),
+        ("libvpx-vp9", "yuv444p", (("crf", "1"), ("b", "100M"))),
+        ("mjpeg", "yuvj444p", (("q", "1"),)),
+    ],
+)
+def test_pixel_format_of_a_large_first_frame_is_known(
+    codec: str, pixel_format: str, options: tuple[tuple[str, str], ...], distance: int
+) -> None:
+    data = encode(codec, width=512, height=512, pixel_format=pixel_format, options=options)
+    assert len(data) > 2 * MAX_FIRST_FRAME_BYTES  # it has two frames
+    result = probe_bytes(move_pictures(data, distance), inspect=inspect)
+    assert result.facts.pixel_format == pixel_format
+    assert result.facts.color_transfer == dict(options).get("color_trc")
+    assert result.bytes_fetched < 5 * READ_AHEAD_BYTES
 
 
 def test_sound_is_measured_apart_from_the_pictures() -> None:

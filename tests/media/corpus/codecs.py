@@ -29,18 +29,6 @@ def uncommon(name: str, arguments: str, suffix: str = "mp4") -> Recording:
     return Recording(name, arguments, suffix, warnings=("uncommon-codec",))
 
 
-def large(name: str, arguments: str) -> Recording:
-    """Return a recording in a mov, in an uncommon format with large frames."""
-    return Recording(
-        name,
-        arguments,
-        "mov",
-        warnings=("uncommon-codec",),
-        facts={"pixel_format": None},
-        because="The first frame is larger than 128 KiB, which the check does not decode.",
-    )
-
-
 def sound(options: str) -> str:
     return f"{BOTH} {H264} -c:a {options}"
 
@@ -91,7 +79,7 @@ PICTURES = (
         f"{NOISY_AV1} {FRAGMENTS}",
         warnings=("uncommon-codec",),
         facts={"pixel_format": None, "duration_seconds": 2.02, "frame_rate": 2.0},
-        because="A first frame over 128 KiB is not decoded, and ffprobe states no duration of its last packet.",
+        because="dav1d reads no part of a frame, and ffprobe states no duration of the last packet.",
     ),
     uncommon("VP9", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p")),
     uncommon("VP9 10-bit", picture("libvpx-vp9 -cpu-used 8 -deadline realtime -pix_fmt yuv420p10le")),
@@ -117,8 +105,8 @@ PICTURES = (
             ("4444xq", "yuv444p10le"),
         )
     ),
-    large("ProRes interlaced", picture("prores_ks -pix_fmt yuv422p10le -flags +ildct", PAL)),
-    large("DNxHD", picture("dnxhd -b:v 120M -pix_fmt yuv422p", HD)),
+    uncommon("ProRes interlaced", picture("prores_ks -pix_fmt yuv422p10le -flags +ildct", PAL), "mov"),
+    uncommon("DNxHD", picture("dnxhd -b:v 120M -pix_fmt yuv422p", HD), "mov"),
     *(
         uncommon(f"DNxHR {profile}", picture(f"dnxhd -profile:v dnxhr_{profile} -pix_fmt {pixels}"), "mov")
         for profile, pixels in (
@@ -139,7 +127,7 @@ PICTURES = (
     uncommon("Sorenson video", picture("svq1 -pix_fmt yuv410p"), "mov"),
     uncommon("Cinepak", f"-f lavfi -i testsrc2=s=64x48:r=2:d=2 {SOUND} -c:v cinepak -shortest {AAC}", "mov"),
     uncommon("H.263", f"-f lavfi -i testsrc2=s=352x288:r=10:d=2 -f lavfi -i sine=d=2 -c:v h263 {AAC}", "mov"),
-    large("DV", picture("dvvideo -pix_fmt yuv420p", PAL)),
+    uncommon("DV", picture("dvvideo -pix_fmt yuv420p", PAL), "mov"),
     uncommon("uncompressed 4:2:2", picture("rawvideo -pix_fmt uyvy422"), "mov"),
     uncommon("uncompressed RGB", picture("rawvideo -pix_fmt rgb24"), "mov"),
     uncommon("uncompressed 10-bit", picture("v210"), "mov"),
