@@ -9,9 +9,10 @@ from typing import Any
 from media.fetched_recording import FetchedRecording
 from media.inspection import FirstFrame, Inspect, VideoStream
 from media.mp4.boxes import Box, FetchedBytes, FileLayout, find_layout, unreadable_error
-from media.mp4.damage import encrypted_error, verify_pictures, verify_positions, verify_sound
+from media.mp4.damage import encrypted_error, external_error, verify_pictures, verify_positions, verify_sound
 from media.mp4.fragments import measure_fragments
-from media.mp4.tracks import AUDIO, VIDEO, Index, Track, highest_bit_rate, longest, read_index
+from media.mp4.index import read_index
+from media.mp4.tracks import AUDIO, VIDEO, Index, Track, highest_bit_rate, longest
 from media.remote_file import RemoteFile
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
@@ -23,7 +24,7 @@ MAX_FIRST_FRAME_BYTES = 128 * 1024
 FRAME_START_BYTES = 16 * 1024
 # A track header with a larger side is damaged: no codec has such pictures.
 MAX_HEADER_PIXELS = 16384
-# How FFmpeg or our checks see samples that are encrypted.
+# How FFmpeg or our checks see samples that are encrypted, or in another file.
 _DAMAGE_CODES = {MediaCode.TRUNCATED, MediaCode.UNREADABLE}
 
 
@@ -45,9 +46,16 @@ def read_facts(file: RemoteFile, inspect: Inspect) -> MediaFacts:
     try:
         return _read_tracks(file, inspect, layout, measure_fragments(file, index, layout.moov, file.size))
     except MediaRejected as error:
-        if index.has_drm and error.rule_code in _DAMAGE_CODES:
-            raise encrypted_error() from error
+        if error.rule_code in _DAMAGE_CODES and (cause := _cause_of_damage(index)):
+            raise cause from error
         raise
+
+
+def _cause_of_damage(index: Index) -> MediaRejected | None:
+    """Return the error that explains samples that are not what their index says, None if it may be any."""
+    if index.has_drm:
+        return encrypted_error()
+    return external_error() if any(track.is_external for track in index.tracks) else None
 
 
 def _read_tracks(file: RemoteFile, inspect: Inspect, layout: FileLayout, index: Index) -> MediaFacts:

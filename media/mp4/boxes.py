@@ -168,9 +168,9 @@ def _container_of_brands(brands: list[bytes]) -> str:
     return "mov" if b"qt  " in brands else major.decode("ascii", "replace").strip()
 
 
-def unreadable_error(message: str) -> MediaRejected:
+def unreadable_error(message: str, hint: str = f"{EXPORT_HINT} again") -> MediaRejected:
     """Return the error for a damaged MP4 or MOV file."""
-    return MediaRejected(MediaCode.UNREADABLE, message, hint=f"{EXPORT_HINT} again")
+    return MediaRejected(MediaCode.UNREADABLE, message, hint=hint)
 
 
 def truncated_error(message: str) -> MediaRejected:

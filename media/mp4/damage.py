@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from media.mp4.boxes import Box, truncated_error, unreadable_error
 from media.mp4.sample_checks import MAX_CHECKED_BYTES, is_plausible_picture, is_plausible_sound
-from media.mp4.sample_tables import ByteRange
+from media.mp4.samples import ByteRange
 from media.mp4.top_level import FetchedFile
 from media.mp4.tracks import Track
 from models.errors import MediaRejected
@@ -68,6 +68,14 @@ def encrypted_error() -> MediaRejected:
     """Return the error for a file that only players with a key can show."""
     return MediaRejected(
         MediaCode.ENCRYPTED, "the file is encrypted", hint="export it without copy protection (DRM), as MP4 (H.264)"
+    )
+
+
+def external_error() -> MediaRejected:
+    """Return the error for a file whose pictures or sound are in other files."""
+    return unreadable_error(
+        "the pictures or the sound are in other files, as in a reference movie of QuickTime",
+        hint="save it as a self-contained movie, or export it as MP4 (H.264), and upload that",
     )
 
 

@@ -1,4 +1,4 @@
-"""Parses the tables of a fragmented file: the samples of a fragment (`moof`), and the indexes of fragments.
+"""Parses the tables of a fragment (`moof` box): the samples of each track in it.
 
 All numbers are untrusted. Sizes are checked against the bytes available, and Python's integers do
 not overflow.
@@ -13,8 +13,8 @@ from operator import add
 from typing import NamedTuple
 
 from media.mp4.boxes import Box, SeekableBytes, iter_children, read_body, unreadable_error
-from media.mp4.sample_tables import ByteRange, Samples
-from media.mp4.tracks import FragmentDefaults
+from media.mp4.headers import FragmentDefaults
+from media.mp4.samples import ByteRange, Samples, join_samples
 
 MAX_TABLE_BYTES = 1024 * 1024
 
@@ -23,7 +23,6 @@ _TFHD_BASE_IS_MOOF = 0x20000
 _TRUN_DATA_OFFSET, _TRUN_FIRST_FLAGS = 0x1, 0x4
 _TRUN_DURATION, _TRUN_SIZE, _TRUN_SHIFT = 0x100, 0x200, 0x800
 _TRUN_SAMPLE_FIELDS = (_TRUN_DURATION, _TRUN_SIZE, 0x400, _TRUN_SHIFT)
-_TFRA_NUMBER_WIDTHS = (4, 2, 0)
 # Microsoft's Smooth Streaming stores the time of a fragment here; ffmpeg -f ismv writes nothing else.
 _TFXD = bytes.fromhex("6d1d9b0542d544e680e2141daff757b2")
 
@@ -72,32 +71,6 @@ def read_fragment(
         end_of_previous = at
         if samples.sample_count:
             yield FragmentSamples(header.track, _decode_time(bodies), samples)
-
-
-def join_samples(first: Samples, second: Samples, decode_time: int) -> Samples:
-    """Return all samples of two runs; the times of the second one count from `decode_time`."""
-    if not second.sample_count:
-        return first
-    moved = second._replace(
-        decode_begin=second.decode_begin + decode_time,
-        decode_end=second.decode_end + decode_time,
-        begin=second.begin + decode_time,
-        end=second.end + decode_time,
-    )
-    if not first.sample_count:
-        return moved
-    return Samples(
-        sample_count=first.sample_count + moved.sample_count,
-        byte_count=first.byte_count + moved.byte_count,
-        ticks=first.ticks + moved.ticks,
-        first_ticks=first.first_ticks,
-        decode_begin=min(first.decode_begin, moved.decode_begin),
-        decode_end=max(first.decode_end, moved.decode_end),
-        begin=min(first.begin, moved.begin),
-        end=max(first.end, moved.end),
-        first=first.first or moved.first,
-        last=moved.last or first.last,
-    )
 
 
 def _children_of(file: SeekableBytes, box: Box, kind: bytes) -> Iterator[Box]:
@@ -191,45 +164,3 @@ def _equal_samples(count: int, at: int, defaults: FragmentDefaults) -> Samples:
         first=ByteRange(at, size) if is_full else None,
         last=ByteRange(at + (count - 1) * size, size) if is_full else None,
     )
-
-
-def parse_sidx(sidx: Box, table: bytes) -> tuple[int, ...]:
-    """Return the offsets of the segments in a segment index, and that of the end of the last one; empty if invalid.
-
-    Args:
-        sidx: The box, for its position.
-        table: Its body.
-    """
-    is_wide = table[:1] == b"\x01"
-    head = 32 if is_wide else 24
-    if len(table) < head:
-        return ()
-    (first_offset,) = struct.unpack_from(">Q" if is_wide else ">I", table, 20 if is_wide else 16)
-    (count,) = struct.unpack_from(">H", table, head - 2)
-    if not count or len(table) < head + 12 * count:
-        return ()
-    sizes = (size & 0x7FFF_FFFF for size, _, _ in struct.iter_unpack(">III", table[head : head + 12 * count]))
-    return tuple(accumulate(sizes, initial=sidx.end + first_offset))
-
-
-class RandomAccess(NamedTuple):
-    """The last fragment of a track that starts with a key frame: the tick of that frame, and its offset."""
-
-    ticks: int
-    offset: int
-
-
-def read_mfra(file: SeekableBytes, mfra: Box) -> dict[int, RandomAccess]:
-    """Return the last entry of each track in the index of fragments."""
-    entries: dict[int, RandomAccess] = {}
-    for box in iter_children(file, mfra):
-        table = read_body(file, box, MAX_TABLE_BYTES)
-        if box.kind != b"tfra" or len(table) < 16:  # noqa: PLR2004  # the size of its header
-            continue
-        track_id, widths, count = struct.unpack_from(">III", table, 4)
-        is_wide = table[0] == 1
-        entry = (16 if is_wide else 8) + sum((widths >> shift & 3) + 1 for shift in _TFRA_NUMBER_WIDTHS)
-        last = 16 + (count - 1) * entry
-        if count and last + entry <= len(table):
-            entries[track_id] = RandomAccess(*struct.unpack_from(">QQ" if is_wide else ">II", table, last))
-    return entries

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from media.mp4.boxes import Box, truncated_error
 from media.mp4.fragment_search import FragmentSearch
-from media.mp4.fragment_tables import join_samples, read_fragment
-from media.mp4.sample_tables import Samples
+from media.mp4.fragment_tables import read_fragment
+from media.mp4.samples import Samples, join_samples
 from media.mp4.top_level import FetchedFile, TopLevel
 from media.mp4.tracks import AUDIO, VIDEO, Index, Track
 

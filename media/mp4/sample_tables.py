@@ -14,6 +14,7 @@ from operator import mul
 from typing import NamedTuple
 
 from media.mp4.boxes import unreadable_error
+from media.mp4.samples import ByteRange, Samples
 
 # Four hours at 60 frames per second.
 MAX_TABLE_ENTRIES = 1_000_000
@@ -26,43 +27,6 @@ _NEGATIVE = 1 << 31
 
 SAMPLE_TABLES = frozenset({b"stsz", b"stz2", b"stsc", b"stco", b"co64", b"stts", b"ctts"})
 """The kinds of boxes that `read_samples` reads."""
-
-
-class ByteRange(NamedTuple):
-    """The position of some bytes in the file."""
-
-    start: int
-    size: int
-
-
-class Samples(NamedTuple):
-    """The samples of a track, of its index or of some fragments. A sample is a picture or a packet of sound.
-
-    Attributes:
-        sample_count: Their number.
-        byte_count: Their bytes, 0 if the table does not tell (sound that is not compressed).
-        ticks: Their total duration, in the time scale of the track.
-        first_ticks: The duration of the first one.
-        decode_begin: The tick at which the first one is decoded.
-        decode_end: The tick at which decoding ends.
-        begin: The tick at which the first one is shown.
-        end: The tick until which the last one is shown.
-        first: The bytes of the first one.
-        middle: The bytes of the one in the middle, None in fragments.
-        last: The bytes of the last one that is not empty.
-    """
-
-    sample_count: int = 0
-    byte_count: int = 0
-    ticks: int = 0
-    first_ticks: int = 0
-    decode_begin: int = 0
-    decode_end: int = 0
-    begin: int = 0
-    end: int = 0
-    first: ByteRange | None = None
-    middle: ByteRange | None = None
-    last: ByteRange | None = None
 
 
 class _Chunks(NamedTuple):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from media.mp4.boxes import Box, SeekableBytes, iter_boxes, truncated_error, unreadable_error
+from media.mp4.fragment_indexes import RandomAccess, parse_sidx, read_mfra
 from media.mp4.fragment_search import MAX_PADDING_BYTES
-from media.mp4.fragment_tables import MAX_TABLE_BYTES, RandomAccess, parse_sidx, read_mfra
+from media.mp4.fragment_tables import MAX_TABLE_BYTES
 
 # Fetched at each unknown offset: usually the whole table of a fragment and the next header.
 PROBE_BYTES = 8 * 1024

@@ -13,7 +13,7 @@ from media.inspection import Inspect
 from media.inspector import inspect
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
-from media.mp4.tracks import read_index
+from media.mp4.index import read_index
 from media.probe import probe
 from models.media_facts import MediaFacts
 from models.media_rules import MIB, MediaRole

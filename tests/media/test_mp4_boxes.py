@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from media.mp4.boxes import MAX_BOXES, MAX_INDEX_BYTES, FileLayout, find_layout
-from media.mp4.tracks import read_index
+from media.mp4.index import read_index
 from models.errors import MediaRejected
 from tests.media.mp4_boxes import box, ftyp
 

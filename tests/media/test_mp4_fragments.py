@@ -8,8 +8,9 @@ import pytest
 from media.mp4.boxes import find_layout
 from media.mp4.fragment_search import FragmentSearch
 from media.mp4.fragments import measure_fragments
-from media.mp4.sample_tables import ByteRange
-from media.mp4.tracks import AUDIO, VIDEO, Track, read_index
+from media.mp4.index import read_index
+from media.mp4.samples import ByteRange
+from media.mp4.tracks import AUDIO, VIDEO, Track
 from models.errors import MediaRejected
 from tests.media.mp4_boxes import box, ftyp, mvhd, tkhd, traf, trun
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.mp4.sample_tables import MAX_TABLE_ENTRIES, SAMPLE_TABLES, ByteRange, Samples, read_samples
+from media.mp4.sample_tables import MAX_TABLE_ENTRIES, SAMPLE_TABLES, read_samples
+from media.mp4.samples import ByteRange, Samples
 from models.errors import MediaRejected
 from tests.media.mp4_boxes import table
 

@@ -6,9 +6,11 @@ import struct
 import pytest
 
 from media.mp4.boxes import find_layout
+from media.mp4.headers import FragmentDefaults
+from media.mp4.index import read_index
 from media.mp4.sample_entries import SampleEntry
-from media.mp4.sample_tables import Samples
-from media.mp4.tracks import AUDIO, VIDEO, FragmentDefaults, Index, highest_bit_rate, longest, read_index
+from media.mp4.samples import Samples
+from media.mp4.tracks import AUDIO, VIDEO, Index, highest_bit_rate, longest
 from models.errors import MediaRejected
 from tests.media.mp4_boxes import NOT_ROTATED, box, ftyp, mvhd, table, tkhd
 

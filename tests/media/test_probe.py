@@ -23,7 +23,7 @@ from media.inspector_messages import InspectionLimits
 from media.inspector_pool import InspectorPool, inspect_in_child
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
-from media.mp4.tracks import read_index
+from media.mp4.index import read_index
 from media.probe import ProbeResult, probe
 from media.recording_facts import MAX_FIRST_FRAME_BYTES
 from media.ssrf_guard import PublicOnlyTransport

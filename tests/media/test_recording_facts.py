@@ -7,12 +7,14 @@ import pytest
 from media.inspection import VideoStream
 from media.inspector import inspect
 from media.mp4.sample_entries import SampleEntry
-from media.mp4.sample_tables import Samples
+from media.mp4.samples import Samples
 from media.mp4.tracks import VIDEO, Track
 from media.recording_facts import MAX_FIRST_FRAME_BYTES, MAX_HEADER_PIXELS, displayed_size
 from media.remote_file import READ_AHEAD_BYTES
+from models.errors import MediaRejected
 from models.media_facts import MediaFacts
 from tests.media.inspected_files import STBL, encode
+from tests.media.mp4_boxes import box
 from tests.media.sample_files import enable_tracks, encode_video, overwrite, pad_fragments, replace_box, with_edits
 from tests.media.test_probe import probe_bytes, rejection_code
 
@@ -140,6 +142,37 @@ def test_keys_explain_pictures_that_cannot_be_read() -> None:
     assert rejection_code(damaged, inspect=inspect) == "unreadable"
     assert rejection_code(replace_box(damaged, "moov", lambda moov: moov + keys), inspect=inspect) == "encrypted"
     assert facts(replace_box(data, "moov", lambda moov: moov + keys)).duration_seconds == 12.0
+
+
+def with_data_in(data: bytes, *entries: tuple[bytes, int, bytes]) -> bytes:
+    """Return a video whose samples are at the start of the files that these data references name."""
+    dref = b"".join(box(kind, struct.pack(">I", flags) + location) for kind, flags, location in entries)
+    data = replace_box(data, "moov.trak.mdia.minf.dinf.dref", lambda _: struct.pack(">II", 0, len(entries)) + dref)
+    return replace_box(data, f"{STBL}.stco", lambda table: table[:8] + bytes(len(table) - 8))
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_external"),
+    [
+        ((b"alis", 0, bytes(100) + b"/movies/frames.jpg"), True),
+        ((b"url ", 0, b"file:///frames.mp4\0"), True),
+        ((b"url ", 0, b"\0"), False),
+        ((b"url ", 1, b""), False),
+        ((b"alis", 1, bytes(100) + b"/movies/frames.jpg"), False),
+    ],
+)
+def test_pictures_in_another_file_are_named(entry: tuple[bytes, int, bytes], *, is_external: bool) -> None:
+    with pytest.raises(MediaRejected) as rejected:
+        facts(with_data_in(encode_video(12, sound=0), entry))
+    assert rejected.value.rule_code == "unreadable"
+    assert ("in other files" in str(rejected.value)) == is_external
+    assert ("self-contained" in str(rejected.value.hint)) == is_external
+
+
+def test_data_reference_of_pictures_that_are_here_is_ignored() -> None:
+    data = encode_video(12, sound=0)
+    dref = struct.pack(">II", 0, 1) + box(b"url ", bytes(4) + b"elsewhere.mp4")
+    assert facts(replace_box(data, "moov.trak.mdia.minf.dinf.dref", lambda _: dref)).duration_seconds == 12.0
 
 
 def test_sample_in_the_index_is_unreadable() -> None:
