@@ -6,6 +6,7 @@ docs/adr/0014-ffmpeg-processes.md tells why.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import threading
@@ -76,13 +77,11 @@ class InspectorPool:
         """
         job = encode_job(Job(available, stream))
         with self._slots:
-            for _ in range(ATTEMPTS - 1):
-                try:
-                    return self._run(job)
-                except InspectionFailed:
-                    continue
+            for number in range(ATTEMPTS - 1):
+                with contextlib.suppress(InspectionFailed):
+                    return self._run(job, is_retry=number > 0)
             try:
-                return self._run(job)
+                return self._run(job, is_retry=True)
             except InspectionFailed as error:
                 raise InspectionFailed(f"{error}, in {ATTEMPTS} attempts") from error
 
@@ -106,8 +105,8 @@ class InspectorPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, job: list[bytes]) -> Inspection:
-        child = self._take()
+    def _run(self, job: list[bytes], *, is_retry: bool) -> Inspection:
+        child = self._take(must_be_new=is_retry)
         try:
             inspection = child.run(job)
         except BaseException:
@@ -116,14 +115,14 @@ class InspectorPool:
         self._give_back(child)
         return inspection
 
-    def _take(self) -> InspectorChild:
-        """Return an idle child process that is alive, or a new one."""
+    def _take(self, *, must_be_new: bool) -> InspectorChild:
+        """Return an idle child process that is alive, or a new one. A retry ends the idle ones, too."""
         while True:
             with self._lock:
                 if not self._idle:
                     break
                 child = self._idle.pop()
-            if child.is_alive:
+            if child.is_alive and not must_be_new:
                 return child
             self._end(child)
         # Only a failed start, or the end of the pool, comes between: `_slots` limits their number.

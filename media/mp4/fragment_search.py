@@ -13,8 +13,10 @@ from media.mp4.boxes import Box, truncated_error
 
 # More boxes are not followed: hours of fragments have fewer.
 MAX_BOXES_IN_CHAINS = 100_000
-# Some storage pads files with zeros to whole blocks.
+# Some storage pads files with zeros to whole blocks. A fragment that an upload lost needs more than a few zeros.
 MAX_PADDING_BYTES = 4096
+_BLOCK_BYTES = 512
+_FEW_BYTES = 64
 
 _HEADER = struct.Struct(">I4s")
 _LONG_HEADER = struct.Struct(">I4sQ")
@@ -80,8 +82,13 @@ class FragmentSearch:
     def _require_complete(self) -> None:
         if self._claimed_end > self._size:
             raise truncated_error(f"the last {self._claimed_end - self._size:,} bytes are missing")
-        if self._zeros_start is not None and self._size - self._zeros_start > MAX_PADDING_BYTES:
+        if self._zeros_start is not None and not can_be_padding(self._zeros_start, self._size):
             raise truncated_error(f"the last {self._size - self._zeros_start:,} bytes are zeros")
+
+
+def can_be_padding(start: int, size: int) -> bool:
+    """Return whether zeros from `start` to the end of a file of `size` bytes can be padding, not lost fragments."""
+    return size - start <= (_FEW_BYTES if size % _BLOCK_BYTES else MAX_PADDING_BYTES)
 
 
 def _read_header(data: bytes, offset: int) -> tuple[int, int]:

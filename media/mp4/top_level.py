@@ -7,7 +7,7 @@ from typing import Protocol
 
 from media.mp4.boxes import Box, SeekableBytes, iter_boxes, truncated_error, unreadable_error
 from media.mp4.fragment_indexes import RandomAccess, parse_sidx, read_mfra
-from media.mp4.fragment_search import MAX_PADDING_BYTES
+from media.mp4.fragment_search import can_be_padding
 from media.mp4.fragment_tables import MAX_TABLE_BYTES
 
 # Fetched at each unknown offset: usually the whole table of a fragment and the next header.
@@ -112,7 +112,7 @@ class TopLevel:
 
     def _require_padding(self, start: int) -> None:
         """Raise MediaRejected unless the rest of the file is a few zeros, up to a whole block of the storage."""
-        is_padding = self.size - start <= MAX_PADDING_BYTES
+        is_padding = can_be_padding(start, self.size)
         if is_padding and self._require(start, self.size, self.fetches + 1):
             is_padding = not any(self._read(start, self.size))
         if not is_padding:

@@ -140,6 +140,24 @@ def test_job_whose_child_was_killed_is_retried_once(pool: InspectorPool) -> None
     assert children(pool) != [pid]
 
 
+def test_job_is_retried_in_a_new_child() -> None:
+    """An idle one may fail for the same reason, for example if the system has no memory."""
+    with InspectorPool(size=2) as pool, ThreadPoolExecutor(1) as threads:
+        pid, job = inspect_with_a_stopped_child(pool, threads)
+        pool.inspect(SMALL)  # in another child
+        os.kill(pid, signal.SIGCONT)
+        assert job.result(DEADLINE_SECONDS)
+        stopped = set(children(pool))
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        job = threads.submit(pool.inspect, SMALL)
+        wait_until(lambda: len(pool._idle) == 1)
+        (taken,) = stopped - {child.pid for child in pool._idle}
+        os.kill(taken, signal.SIGKILL)
+        assert job.result(DEADLINE_SECONDS)
+        assert not stopped & set(children(pool))
+
+
 def test_stopped_child_is_killed_by_its_parent() -> None:
     child = InspectorChild(InspectionLimits(backstop_seconds=0.5))
     os.kill(child.pid, signal.SIGSTOP)

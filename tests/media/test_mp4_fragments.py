@@ -216,8 +216,18 @@ def test_file_that_ends_early_is_truncated(data: bytes) -> None:
     assert rejection_code(data) == "truncated"
 
 
-def test_padding_behind_the_last_fragment_is_allowed() -> None:
-    assert seconds(moov(VIDEO) + second(1, 0) * 2 + bytes(500)) == [1.0]
+@pytest.mark.parametrize("payload", [100, 200 * KIB])
+@pytest.mark.parametrize("block", [512, 4096])
+def test_padding_to_a_whole_block_is_allowed(block: int, payload: int) -> None:
+    data = moov(VIDEO) + second(1, 0, payload=payload) * 2
+    assert seconds(data + bytes(-len(data) % block)) == [1.0]
+    assert seconds(data + bytes(8)) == [1.0]
+
+
+@pytest.mark.parametrize("payload", [100, 200 * KIB])
+def test_zeros_that_end_within_a_block_are_lost_fragments(payload: int) -> None:
+    data = moov(VIDEO) + second(1, 0, payload=payload) * 2
+    assert rejection_code(data + bytes(-len(data) % 512 + 500)) == "truncated"
 
 
 def test_claimed_samples_are_rejected() -> None:

@@ -29,6 +29,18 @@ def uncommon(name: str, arguments: str, suffix: str = "mp4") -> Recording:
     return Recording(name, arguments, suffix, warnings=("uncommon-codec",))
 
 
+def whole_frames_only(name: str, arguments: str) -> Recording:
+    """Return a recording in a mov, with large frames in an uncommon format that FFmpeg reads only as a whole."""
+    return Recording(
+        name,
+        arguments,
+        "mov",
+        warnings=("uncommon-codec",),
+        facts={"pixel_format": None},
+        because="The first frame is larger than 128 KiB, and FFmpeg reads no part of it.",
+    )
+
+
 def sound(options: str) -> str:
     return f"{BOTH} {H264} -c:a {options}"
 
@@ -106,7 +118,7 @@ PICTURES = (
         )
     ),
     uncommon("ProRes interlaced", picture("prores_ks -pix_fmt yuv422p10le -flags +ildct", PAL), "mov"),
-    uncommon("DNxHD", picture("dnxhd -b:v 120M -pix_fmt yuv422p", HD), "mov"),
+    whole_frames_only("DNxHD", picture("dnxhd -b:v 120M -pix_fmt yuv422p", HD)),
     *(
         uncommon(f"DNxHR {profile}", picture(f"dnxhd -profile:v dnxhr_{profile} -pix_fmt {pixels}"), "mov")
         for profile, pixels in (
@@ -127,7 +139,7 @@ PICTURES = (
     uncommon("Sorenson video", picture("svq1 -pix_fmt yuv410p"), "mov"),
     uncommon("Cinepak", f"-f lavfi -i testsrc2=s=64x48:r=2:d=2 {SOUND} -c:v cinepak -shortest {AAC}", "mov"),
     uncommon("H.263", f"-f lavfi -i testsrc2=s=352x288:r=10:d=2 -f lavfi -i sine=d=2 -c:v h263 {AAC}", "mov"),
-    uncommon("DV", picture("dvvideo -pix_fmt yuv420p", PAL), "mov"),
+    whole_frames_only("DV", picture("dvvideo -pix_fmt yuv420p", PAL)),
     uncommon("uncompressed 4:2:2", picture("rawvideo -pix_fmt uyvy422"), "mov"),
     uncommon("uncompressed RGB", picture("rawvideo -pix_fmt rgb24"), "mov"),
     uncommon("uncompressed 10-bit", picture("v210"), "mov"),
