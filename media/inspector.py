@@ -156,7 +156,7 @@ def _describe_picture(stream: FfmpegVideoStream) -> VideoStream:
         codec=_codec_name(stream.codec_context),
         width=stream.codec_context.width,
         height=stream.codec_context.height,
-        sample_aspect_ratio=_pair(stream.sample_aspect_ratio),
+        sample_aspect_ratio=_pair(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio),
         pixel_format=stream.codec_context.pix_fmt,
         color_transfer=color_transfer_name(stream.codec_context.color_trc),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from media.inspector_messages import (
     read_job,
 )
 from tests.media.inspected_files import av1, encode, whole
-from tests.media.sample_files import audio_only, encode_video, two_video_tracks
+from tests.media.sample_files import audio_only, encode_video, overwrite, replace_box, two_video_tracks
 
 ranges = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)))
 
@@ -59,6 +60,13 @@ def test_transfer_has_the_name_that_ffmpeg_gives_it() -> None:
 
 def test_pixel_aspect_is_a_ratio() -> None:
     assert only_video(encode("libx264", options=(("aspect", "16:9"),))).sample_aspect_ratio == (16, 9)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_pixel_aspect_is_read_from_the_frame_without_a_box(codec: str) -> None:
+    data = encode(codec, options=(("aspect", "16:9"),)).replace(b"pasp", b"free")
+    data = replace_box(data, "moov.trak.tkhd", overwrite(76, struct.pack(">II", 64 << 16, 64 << 16)))
+    assert only_video(data).sample_aspect_ratio == (16, 9)
 
 
 def test_cover_art_is_an_attached_picture() -> None:
