@@ -22,6 +22,7 @@ from models.media_rules import MediaRole
 from tests.fuzz.recordings import Change, RangeChange
 from tests.fuzz.samples import samples
 from tests.fuzz.target import assert_no_secrets
+from tests.media.sample_files import boxes
 
 
 class ByteRange(NamedTuple):
@@ -84,10 +85,18 @@ def lost_frames(sample: int, change: RangeChange) -> list[ByteRange]:
     start, end = change.bounds(data)
     frames = video_frames(sample)
     if change.operation == "cut":
-        return [frame for frame in frames if frame.end > start]
+        return [] if _ends_with_fragment(data[:start]) else [frame for frame in frames if frame.end > start]
     if change.operation == "zeros" and frames and start <= frames[-1].start and frames[-1].end <= end:
         return [frames[-1]]
     return []
+
+
+def _ends_with_fragment(data: bytes) -> bool:
+    """Return whether a recording can end so: a browser that is closed leaves the fragments that it has written."""
+    starts = {start: kind for kind, start, *_ in boxes(data)}
+    last = max(starts, default=0)
+    is_whole = int.from_bytes(data[last : last + 4]) == len(data) - last
+    return is_whole and b"moof" in starts.values() and starts[last] != b"moof"
 
 
 def _open(data: bytes) -> InputContainer:
