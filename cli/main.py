@@ -37,7 +37,7 @@ COMMANDS = (
         "Record a request and return immediately; the schedule `provision-pending` submits it.",
     ),
     Command(
-        "list", "cli.ledger:list_provisionings", INSPECT, "List provisionings, newest first, one page at a time."
+        "list", "cli.listing:list_provisionings", INSPECT, "List provisionings, newest first, one page at a time."
     ),
     Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
     Command("check", "cli.check:check", INSPECT, "Check a video against Argil's rules."),
