@@ -21,7 +21,7 @@ def is_external(dref: bytes, number: int) -> bool:
         length, _, flags = _ENTRY.unpack_from(dref, offset)
         number -= 1
         if not number:
-            # Some tools forget the flag, but name no file then.
+            # Some tools omit the flag, but name no file then.
             return not flags & _SELF_CONTAINED and any(dref[offset + _ENTRY.size : offset + length])
         offset += max(length, _ENTRY.size)
     return False
