@@ -112,8 +112,9 @@ def probe_through(transport: httpx.BaseTransport, inspect: Inspect = inspect) ->
 
 def check_probe(case: ProbeCase, inspect: Inspect = inspect) -> None:
     """Probe a recording twice: the facts are plausible and the same, and only a complete recording passes."""
-    facts = probe_through(case.host(), inspect)
-    assert probe_through(case.host(), inspect) == facts, "the same bytes give other facts"
+    host = case.host()
+    facts = probe_through(host, inspect)
+    assert probe_through(host, inspect) == facts, "the same bytes give other facts"
     if facts is not None and assert_plausible(facts) and not case.extra_bytes:
         recording = case.recording
         changes = [] if recording.mutations else recording.changes
