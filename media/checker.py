@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
-from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
-from media.inspection import Inspect
-from media.inspector_pool import inspect_in_child
-from media.name_resolution import NameResolution, Resolver
+from media.ffmpeg.inspection import Inspect
+from media.ffmpeg.inspector_pool import inspect_in_child
 from media.probe import probe
-from media.ssrf_guard import PublicOnlyTransport, default_ssl_context
+from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
+from media.remote.name_resolution import NameResolution, Resolver
+from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from models.clock import Clock
 from models.errors import MediaRejected
 from models.media_checks import check_rules

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import httpx
 
-from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
-from media.inspection import Inspect
-from media.inspector_pool import inspect_in_child
-from media.recording_facts import read_facts
-from media.remote_file import RemoteFile
+from media.facts.recording_facts import read_facts
+from media.ffmpeg.inspection import Inspect
+from media.ffmpeg.inspector_pool import inspect_in_child
+from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
+from media.remote.remote_file import RemoteFile
 from models.clock import Clock
 from models.errors import MediaRejected
 from models.file_sharing import match_service

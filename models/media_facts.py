@@ -30,7 +30,7 @@ class MediaFacts(BaseModel):
             that of a track is unknown.
         etag: ETag of the host.
         sha256: Digest of the whole file; None if it was not requested.
-        sample_sha256: Digest of its size, first and last bytes; see media/remote_file.py.
+        sample_sha256: Digest of its size, first and last bytes; see media/remote/remote_file.py.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from media.content_range import parse_content_range, parse_unsatisfied_range
-from media.file_kinds import identify
-from media.https_urls import parse_https_url
+from media.kinds.file_kinds import identify
 from media.manifest_loader import load_manifest_of_run
-from media.storage_errors import storage_error
+from media.remote.content_range import parse_content_range, parse_unsatisfied_range
+from media.remote.https_urls import parse_https_url
+from media.remote.storage_errors import storage_error
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
 from models.data_subject import DataSubject, LedgerTraces

@@ -11,8 +11,8 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
-from media.file_kinds import KIND_BYTES, missing_index_error, require_first_box, require_video_brand
-from media.file_signatures import EXPORT_HINT
+from media.kinds.file_kinds import KIND_BYTES, missing_index_error, require_first_box, require_video_brand
+from media.kinds.file_signatures import EXPORT_HINT
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_rules import MIB

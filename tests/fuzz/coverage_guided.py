@@ -15,9 +15,9 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["media", "models"]):
-    import media.inspector
+    import media.ffmpeg.inspector
     import media.probe
-    import media.remote_file  # noqa: F401  # imported for the instrumentation
+    import media.remote.remote_file  # noqa: F401  # imported for the instrumentation
 
 from tests.fuzz.boxes import KINDS
 from tests.fuzz.facts import assert_plausible

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from media.inspector_messages import DEFAULT_INSPECTION_LIMITS
-from media.inspector_pool import InspectorPool
+from media.ffmpeg.inspector_messages import DEFAULT_INSPECTION_LIMITS
+from media.ffmpeg.inspector_pool import InspectorPool
 from tests.fuzz.facts import assert_plausible
 from tests.fuzz.media import File, ProbeCase, check_probe, prepare, probe_cases, probe_through
 from tests.fuzz.samples import samples
@@ -24,7 +24,7 @@ from tests.fuzz.target import FuzzTarget
 POOL_SIZE = 2
 MAX_PROBES = 3
 """More than child processes, so that one probe waits for another."""
-_COMMAND = b"media.inspector_process"
+_COMMAND = b"media.ffmpeg.inspector_process"
 
 
 class PoolCase(NamedTuple):

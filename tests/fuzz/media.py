@@ -9,8 +9,8 @@ from typing import NamedTuple
 import httpx
 from hypothesis import strategies as st
 
-from media.inspection import Inspect
-from media.inspector import inspect
+from media.ffmpeg.inspection import Inspect
+from media.ffmpeg.inspector import inspect
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
 from media.mp4.index import read_index

@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from media.fetch_limits import FetchLimits
-from media.file_host import FileHost
+from media.remote.fetch_limits import FetchLimits
+from media.remote.file_host import FileHost
 from models.errors import InvalidRequest
 from models.file_sharing import match_service
 from models.manifest import detect_format

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from media.checker import MediaChecker
-from media.fetch_limits import FetchLimits
+from media.remote.fetch_limits import FetchLimits
 from models.errors import MediaUnreachable
 from models.media_report import MediaReport
 from models.media_rules import MIB, MediaRole

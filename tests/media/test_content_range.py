@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.content_range import ContentRange, parse_content_range, parse_unsatisfied_range
+from media.remote.content_range import ContentRange, parse_content_range, parse_unsatisfied_range
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from media.file_kinds import KIND_BYTES, identify
+from media.kinds.file_kinds import KIND_BYTES, identify
 from media.mp4.boxes import find_layout
 from models.errors import MediaRejected
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.frame_start import end_last_nal_unit
+from media.ffmpeg.frame_start import end_last_nal_unit
 
 AVCC = b"\x01\x64\x00\x1e\xff"
 

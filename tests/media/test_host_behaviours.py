@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from media.checker import MediaChecker
-from media.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from media.manifest_loader import fetch_manifest
+from media.remote.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from models.errors import MediaUnreachable
 from models.media_report import MediaReport
 from models.media_rules import MIB, MediaRole

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.inspection import AvailableBytes, FirstFrame, Inspection, VideoStream, merge_ranges
-from media.inspector import SparseFile, inspect
-from media.inspector_messages import (
+from media.ffmpeg.inspection import AvailableBytes, FirstFrame, Inspection, VideoStream, merge_ranges
+from media.ffmpeg.inspector import SparseFile, inspect
+from media.ffmpeg.inspector_messages import (
     LENGTH,
     MAX_ANSWER_BYTES,
     Job,

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from media.inspection import FirstFrame, InspectionFailed
-from media.inspector_child import InspectorChild
-from media.inspector_messages import InspectionLimits, Job, encode_job
-from media.inspector_pool import InspectorPool
+from media.ffmpeg.inspection import FirstFrame, InspectionFailed
+from media.ffmpeg.inspector_child import InspectorChild
+from media.ffmpeg.inspector_messages import InspectionLimits, Job, encode_job
+from media.ffmpeg.inspector_pool import InspectorPool
 from tests.media.inspected_files import av1, encode, heavy_index, whole
 
 ROOT = Path(__file__).parents[2]
@@ -55,8 +55,8 @@ def run_script(body: str, **popen: object) -> subprocess.Popen[str]:
     """Start a process that has a pool `pool`, the recording `SMALL` and the pids of its children in `pids()`."""
     script = (
         "import os, signal, sys\n"
-        "from media.inspector_pool import InspectorPool, inspect_in_child, _shared_pool\n"
-        "from media.inspector_messages import InspectionLimits\n"
+        "from media.ffmpeg.inspector_pool import InspectorPool, inspect_in_child, _shared_pool\n"
+        "from media.ffmpeg.inspector_messages import InspectionLimits\n"
         "from tests.media.inspected_files import encode, heavy_index, whole\n"
         "SMALL = whole(encode('libx264'))\n"
         "def pids(pool): return ' '.join(str(child.pid) for child in pool._children)\n"
@@ -299,7 +299,7 @@ def loaded_modules(module: str) -> set[str]:
 
 
 def test_child_imports_neither_prefect_nor_a_network_client() -> None:
-    loaded = loaded_modules("media.inspector_process")
+    loaded = loaded_modules("media.ffmpeg.inspector_process")
     assert "av" in loaded
     assert not loaded & {"prefect", "httpx", "httpcore", "sqlalchemy", "pydantic", "asyncio"}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from media import manifest_loader
-from media.fetch_limits import FetchLimits
 from media.manifest_loader import fetch_manifest, load_manifest, load_manifest_of_run
+from media.remote.fetch_limits import FetchLimits
 from models.errors import InvalidManifest, MediaUnreachable, SettingsError
 from simulator.media_host import MediaHost
 

@@ -17,16 +17,16 @@ from av.stream import Disposition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from media.inspection import Inspect
-from media.inspector import inspect
-from media.inspector_messages import InspectionLimits
-from media.inspector_pool import InspectorPool, inspect_in_child
+from media.facts.recording_facts import MAX_FIRST_FRAME_BYTES
+from media.ffmpeg.inspection import Inspect
+from media.ffmpeg.inspector import inspect
+from media.ffmpeg.inspector_messages import InspectionLimits
+from media.ffmpeg.inspector_pool import InspectorPool, inspect_in_child
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
 from media.mp4.index import read_index
 from media.probe import ProbeResult, probe
-from media.recording_facts import MAX_FIRST_FRAME_BYTES
-from media.ssrf_guard import PublicOnlyTransport
+from media.remote.ssrf_guard import PublicOnlyTransport
 from models.errors import MediaNotInspected, MediaRejected
 from models.media_rules import RULES, MediaRole
 from simulator.media_host import MediaHost
@@ -66,7 +66,7 @@ class FileTransport(httpx.BaseTransport):
 
 
 def probe_bytes(data: bytes, role: MediaRole = DATASET, *, inspect: Inspect = inspect_in_child) -> ProbeResult:
-    """Probe the file; with `media.inspector.inspect`, FFmpeg's cost is that of this process."""
+    """Probe the file; with `media.ffmpeg.inspector.inspect`, FFmpeg's cost is that of this process."""
     transport = FileTransport(data)
     return probe("https://videos.test/v.mp4", role, transport=transport, inspect=inspect, sleep=lambda _: None)
 

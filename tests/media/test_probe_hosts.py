@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from media.checker import MediaChecker
-from media.fetch_limits import FetchLimits
+from media.remote.fetch_limits import FetchLimits
 from models.clock import SystemClock
 from models.errors import MediaUnreachable
 from models.media_report import MediaReport

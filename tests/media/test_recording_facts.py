@@ -4,13 +4,13 @@ import struct
 
 import pytest
 
-from media.inspection import VideoStream
-from media.inspector import inspect
+from media.facts.recording_facts import MAX_FIRST_FRAME_BYTES, MAX_HEADER_PIXELS, displayed_size
+from media.ffmpeg.inspection import VideoStream
+from media.ffmpeg.inspector import inspect
 from media.mp4.sample_entries import SampleEntry
 from media.mp4.samples import Samples
 from media.mp4.tracks import VIDEO, Track
-from media.recording_facts import MAX_FIRST_FRAME_BYTES, MAX_HEADER_PIXELS, displayed_size
-from media.remote_file import READ_AHEAD_BYTES
+from media.remote.remote_file import READ_AHEAD_BYTES
 from models.errors import MediaRejected
 from models.media_facts import MediaFacts
 from tests.media.inspected_files import STBL, encode

@@ -14,9 +14,9 @@ import av
 import httpx
 import pytest
 
-from media.fetch_limits import FetchLimits
-from media.remote_file import READ_AHEAD_BYTES, RemoteFile
-from media.ssrf_guard import PublicOnlyTransport
+from media.remote.fetch_limits import FetchLimits
+from media.remote.remote_file import READ_AHEAD_BYTES, RemoteFile
+from media.remote.ssrf_guard import PublicOnlyTransport
 from models.errors import AvatarsError, MediaRejected, MediaUnreachable
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample

@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from media.checker import MediaChecker
-from media.storage_errors import storage_error
+from media.remote.storage_errors import storage_error
 from models.clock import SystemClock
 from models.media_codes import MediaCode
 from models.media_report import MediaReport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from media.fetch_errors import unreachable_error
+from media.remote.fetch_errors import unreachable_error
 from models.clock import Clock, SystemClock
 from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode

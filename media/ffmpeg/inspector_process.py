@@ -1,7 +1,7 @@
 """The main loop of a child process that inspects recordings: jobs on stdin, answers on stdout, until stdin ends.
 
 It limits itself, so that the limits hold whatever native code does, and also if the parent was killed.
-Usage: `python -m media.inspector_process CPU_SECONDS WALL_SECONDS MEMORY_BYTES`.
+Usage: `python -m media.ffmpeg.inspector_process CPU_SECONDS WALL_SECONDS MEMORY_BYTES`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from media.inspection import Inspection
-from media.inspector import inspect
-from media.inspector_messages import OUT_OF_MEMORY_EXIT_CODE, Job, encode_answer, read_job
+from media.ffmpeg.inspection import Inspection
+from media.ffmpeg.inspector import inspect
+from media.ffmpeg.inspector_messages import OUT_OF_MEMORY_EXIT_CODE, Job, encode_answer, read_job
 
 MAX_OPEN_FILES = 16
 """The two pipes and stderr, and what the interpreter opens for a late import."""

@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from media.fetch_errors import AttemptFailed, empty_file_error
-from media.file_host import FileHost
-from media.range_cache import CHUNK_BYTES
-from media.range_client import FullResponse
+from media.remote.fetch_errors import AttemptFailed, empty_file_error
+from media.remote.file_host import FileHost
+from media.remote.range_cache import CHUNK_BYTES
+from media.remote.range_client import FullResponse
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_rules import MIB, SMALLER_FILE_HINT

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from media.fetched_recording import FetchedRecording
-from media.inspection import FirstFrame, Inspect, VideoStream
+from media.facts.fetched_recording import FetchedRecording
+from media.ffmpeg.inspection import FirstFrame, Inspect, VideoStream
 from media.mp4.boxes import Box, FetchedBytes, FileLayout, find_layout, unreadable_error
 from media.mp4.damage import encrypted_error, external_error, verify_pictures, verify_positions, verify_sound
 from media.mp4.fragments import measure_fragments
 from media.mp4.index import read_index
 from media.mp4.tracks import AUDIO, VIDEO, Index, Track, highest_bit_rate, longest
-from media.remote_file import RemoteFile
+from media.remote.remote_file import RemoteFile
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from media.inspection import AvailableBytes, Inspect, Inspection, InspectionFailed, Range, merge_ranges
+from media.ffmpeg.inspection import AvailableBytes, Inspect, Inspection, InspectionFailed, Range, merge_ranges
 from media.mp4.boxes import Box, iter_boxes, unreadable_error
 from media.mp4.fragment_tables import MAX_TABLE_BYTES
-from media.remote_file import READ_AHEAD_BYTES, RemoteFile
+from media.remote.remote_file import READ_AHEAD_BYTES, RemoteFile
 from models.errors import MediaNotInspected
 
 # Their bodies are pictures, or nothing; FFmpeg skips them when it reads the index.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from media.fetch_errors import AttemptFailed
+from media.remote.fetch_errors import AttemptFailed
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 

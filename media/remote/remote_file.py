@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx
 
-from media.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
-from media.file_host import FileHost
-from media.range_cache import RangeCache
-from media.range_client import RangeClient, RangeResponse
-from media.streamed_download import StreamedDownload
+from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
+from media.remote.file_host import FileHost
+from media.remote.range_cache import RangeCache
+from media.remote.range_client import RangeClient, RangeResponse
+from media.remote.streamed_download import StreamedDownload
 from models.clock import Clock
 
 if TYPE_CHECKING:

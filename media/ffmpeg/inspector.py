@@ -18,9 +18,9 @@ import av.subtitles.stream  # PyAV would import it when it sees the first stream
 import av.video.stream
 from av.stream import Disposition
 
-from media.ffmpeg_functions import color_transfer_name, limit_ffmpeg_allocations
-from media.frame_start import end_last_nal_unit
-from media.inspection import AudioStream, AvailableBytes, FirstFrame, IndexEntry, Inspection, VideoStream
+from media.ffmpeg.ffmpeg_functions import color_transfer_name, limit_ffmpeg_allocations
+from media.ffmpeg.frame_start import end_last_nal_unit
+from media.ffmpeg.inspection import AudioStream, AvailableBytes, FirstFrame, IndexEntry, Inspection, VideoStream
 
 if TYPE_CHECKING:
     from av.codec.context import CodecContext

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import httpx
 
-from media.content_coding import content_coding
-from media.content_range import parse_unsatisfied_range
-from media.fetch_errors import AttemptFailed, empty_file_error
-from media.file_host import FileHost
-from media.partial_content import Part, read_partial_content, size_if_whole
-from media.response_headers import content_length
+from media.remote.content_coding import content_coding
+from media.remote.content_range import parse_unsatisfied_range
+from media.remote.fetch_errors import AttemptFailed, empty_file_error
+from media.remote.file_host import FileHost
+from media.remote.partial_content import Part, read_partial_content, size_if_whole
+from media.remote.response_headers import content_length
 from models.errors import MediaUnreachable
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from media.file_signatures import (
+from media.kinds.file_signatures import (
     OFFICE,
     SIGNATURES,
     FileKind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from media.file_signatures import FileKind, document, encrypted, picture
+from media.kinds.file_signatures import FileKind, document, encrypted, picture
 from models.media_codes import MediaCode
 
 # A text shows what it is in its first lines.

@@ -14,9 +14,9 @@ import time
 import weakref
 from typing import Self
 
-from media.inspection import AvailableBytes, Inspection, InspectionFailed
-from media.inspector_child import InspectorChild
-from media.inspector_messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits, Job, encode_job
+from media.ffmpeg.inspection import AvailableBytes, Inspection, InspectionFailed
+from media.ffmpeg.inspector_child import InspectorChild
+from media.ffmpeg.inspector_messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits, Job, encode_job
 
 MAX_CHILDREN = 4
 """Reading an index takes a few milliseconds, its download longer: the 8 concurrent checks can take turns."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from media.fetch_limits import FetchBudget
-from media.range_client import RangeClient, RangeResponse
+from media.remote.fetch_limits import FetchBudget
+from media.remote.range_client import RangeClient, RangeResponse
 from models.media_rules import MIB
 
 BLOCK_BYTES = 4096

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import httpx
 
-from media.content_range import ContentRange, parse_content_range
-from media.fetch_errors import AttemptFailed
+from media.remote.content_range import ContentRange, parse_content_range
+from media.remote.fetch_errors import AttemptFailed
 from models.media_rules import MIB
 
 # Boundary and headers of a part take about 200 bytes.

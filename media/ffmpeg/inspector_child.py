@@ -14,8 +14,8 @@ from typing import IO, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from media.inspection import Inspection, InspectionFailed
-from media.inspector_messages import OUT_OF_MEMORY_EXIT_CODE, InspectionLimits, read_answer
+from media.ffmpeg.inspection import Inspection, InspectionFailed
+from media.ffmpeg.inspector_messages import OUT_OF_MEMORY_EXIT_CODE, InspectionLimits, read_answer
 from models.child_environment import INSPECTOR, python_command
 from models.media_rules import MIB
 
@@ -44,7 +44,7 @@ class InspectorChild:
         arguments = (str(limits.cpu_seconds), str(limits.wall_seconds), str(limits.memory_bytes))
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                python_command("media.inspector_process", *arguments),
+                python_command("media.ffmpeg.inspector_process", *arguments),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

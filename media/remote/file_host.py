@@ -10,17 +10,17 @@ from typing import TypeVar
 
 import httpx
 
-from media.content_coding import content_coding, decode
-from media.fetch_errors import (
+from media.remote.content_coding import content_coding, decode
+from media.remote.fetch_errors import (
     AttemptFailed,
     describe_transport_error,
     unreachable_error,
     wait_requested_error,
 )
-from media.fetch_limits import FetchBudget, FetchLimits
-from media.https_urls import parse_https_url
-from media.response_headers import response_time
-from media.storage_errors import AZURE_CODE, MAX_ERROR_BODY_BYTES, storage_error
+from media.remote.fetch_limits import FetchBudget, FetchLimits
+from media.remote.https_urls import parse_https_url
+from media.remote.response_headers import response_time
+from media.remote.storage_errors import AZURE_CODE, MAX_ERROR_BODY_BYTES, storage_error
 from models.clock import Clock
 from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from media.binary_kinds import identify_binary
-from media.file_signatures import EXPORT_HINT, FileKind, encrypted, picture
-from media.text_kinds import GENERIC_TEXT, identify_text
+from media.kinds.binary_kinds import identify_binary
+from media.kinds.file_signatures import EXPORT_HINT, FileKind, encrypted, picture
+from media.kinds.text_kinds import GENERIC_TEXT, identify_text
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
-from media.inspection import AvailableBytes, Inspection
+from media.ffmpeg.inspection import AvailableBytes, Inspection
 
 LENGTH = struct.Struct(">I")
 MAX_ANSWER_BYTES = 64 * 1024
