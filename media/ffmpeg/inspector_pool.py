@@ -23,7 +23,7 @@ MAX_CHILDREN = 4
 JOBS_PER_CHILD = 500
 """Bounds what FFmpeg may leak. A start takes about 0.15 s of CPU."""
 IDLE_SECONDS = 10.0
-"""An idle child process takes 35 MB, and a process may wait hours for trainings."""
+"""An idle child process takes 40 to 65 MB, and a process may wait hours for trainings."""
 ATTEMPTS = 2
 """A child process can fail for a reason outside the recording, for example if the system lacks memory."""
 

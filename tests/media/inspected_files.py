@@ -40,6 +40,7 @@ def encode(
         video = output.add_stream(codec, rate=1, options=dict(options))
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = width, height, pixel_format
+        video.codec_context.thread_count = 1  # with more, x265 now and then returns a packet without a time
         for second in range(2):
             frame = av.VideoFrame(width, height, pixel_format)
             frame.pts, frame.time_base = second, Fraction(1)
