@@ -40,7 +40,8 @@ def encode(
         video = output.add_stream(codec, rate=1, options=dict(options))
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = width, height, pixel_format
-        video.codec_context.thread_count = 1  # with more, x265 now and then returns a packet without a time
+        # If it may reorder two frames, x265 loses their times now and then.
+        video.codec_context.max_b_frames = 0
         for second in range(2):
             frame = av.VideoFrame(width, height, pixel_format)
             frame.pts, frame.time_base = second, Fraction(1)
