@@ -96,7 +96,7 @@ def _ends_with_fragment(data: bytes) -> bool:
     starts = {start: kind for kind, start, *_ in boxes(data)}
     last = max(starts, default=0)
     is_whole = int.from_bytes(data[last : last + 4]) == len(data) - last
-    return is_whole and b"moof" in starts.values() and starts[last] != b"moof"
+    return is_whole and b"mvex" in data and starts[last] != b"moof"
 
 
 def _open(data: bytes) -> InputContainer:
