@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -53,19 +55,25 @@ def list_provisionings(
     else:
         print_provisionings([provisioning for provisioning, _ in page])
     if len(listed) > limit:
-        options = [f"--status {value}" for value in status or ()]
-        options += [f"--{name} {value}" for name, value in (("since", since), ("until", until)) if value]
-        command = " ".join(["avatars list", *options, f"--limit {limit}", f"--after {page[-1][0].id}"])
-        print_status(f"next page: {command}")
+        options: list[tuple[str, str]] = [("--status", value) for value in status or ()]
+        options += [(f"--{name}", value) for name, value in (("since", since), ("until", until)) if value]
+        options += [("--limit", str(limit)), ("--after", page[-1][0].id)]
+        print_status(f"next page: {shlex.join(['avatars', 'list', *chain.from_iterable(options)])}")
     return EXIT_OK
 
 
 def _parse_moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
-        moment = None if text is None else datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(
+            [(option, f"{text!r} is not in the years 1 to 9999 in UTC")], hint="leave the option out"
+        ) from None
     except ValueError:
         raise InvalidRequest(
             [(option, f"{text!r} is not an ISO 8601 date or time")],
             hint="write 2026-11-23, 2026-11-23T09:00 or 2026-11-23T09:00+01:00; the default zone is UTC",
         ) from None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

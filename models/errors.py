@@ -3,6 +3,7 @@
 AvatarsError
 ├── RequestError                    the caller's input is invalid; exit code 2
 │   ├── InvalidRequest              fields break rules; every problem is listed
+│   ├── InvalidArguments            the command line has an unknown or invalid option
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
 │   │   └── SharedRecordings        several rows share a recording, which was not allowed
 │   ├── ReferenceConflict           the reference belongs to a different request
@@ -96,6 +97,12 @@ class InvalidRequest(RequestError):
     def __init__(self, problems: list[tuple[str, str]], *, hint: str = "") -> None:
         super().__init__("; ".join(f"{field}: {rule}" for field, rule in problems), hint=hint)
         self.problems = problems
+
+
+class InvalidArguments(RequestError):
+    """The command line has an unknown option, or an option without a value or with an invalid one."""
+
+    code = "request.invalid-arguments"
 
 
 class InvalidManifest(RequestError):

@@ -68,4 +68,4 @@ class LatestPage:
         )
 
     def _statuses(self) -> list[Status]:
-        return list(self.statuses or Status)
+        return list(dict.fromkeys(self.statuses or Status))  # a repeated one would fill the page twice

@@ -46,18 +46,27 @@ def list_latest_page(
     try:
         file.create()  # creates nothing in this mode, but refuses what is not a file
         with contextlib.closing(_connect(file)) as connection:
-            return _read(connection, file, page, after_id)
-    except (AttributeError, DatabaseError, OSError, OverflowError, ValueError, sqlite3.Error):
-        return None  # AttributeError: a column is missing
+            listed = _read(connection, page, after_id)
+        if listed is not None:  # otherwise `Ledger` opens the file and logs what it finds
+            file.make_private()
+    except (AttributeError, DatabaseError, OSError, OverflowError, TypeError, ValueError, sqlite3.Error):
+        return None  # AttributeError: a column is missing; TypeError: a value has another type
+    return listed
 
 
 def _connect(file: LedgerFile) -> sqlite3.Connection:
     # The converters are for connections that detect types, of which the program has no other.
-    sqlite3.register_converter("DATETIME", lambda text: datetime.fromisoformat(text.decode()).replace(tzinfo=UTC))
+    sqlite3.register_converter("DATETIME", _decode_time)
     sqlite3.register_converter("JSON", json.loads)
     connection = sqlite3.connect(file.uri, timeout=0, uri=True, detect_types=sqlite3.PARSE_DECLTYPES)
     connection.row_factory = _make_row
     return connection
+
+
+def _decode_time(text: bytes) -> datetime:
+    """Return a stored time as UtcDateTime does: it is in UTC if it has no zone."""
+    time = datetime.fromisoformat(text.decode())
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _make_row(cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
@@ -70,12 +79,11 @@ def _row_type(columns: tuple[str, ...]) -> Any:
 
 
 def _read(
-    connection: sqlite3.Connection, file: LedgerFile, page: LatestPage, after_id: str | None
+    connection: sqlite3.Connection, page: LatestPage, after_id: str | None
 ) -> list[ListedProvisioning] | None:
     connection.execute("BEGIN")  # all statements see one state
     if read_sqlite_schema_state(connection).revisions != [HEAD_REVISION]:
         return None
-    file.make_private()
     if after_id is not None:
         key = connection.execute("SELECT created_at, id FROM provisionings WHERE id = ?", [after_id]).fetchone()
         if key is None:

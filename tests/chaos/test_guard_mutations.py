@@ -32,7 +32,7 @@ from tests.chaos.totals import ChaosTotals
 pytestmark = pytest.mark.usefixtures("deterministic")
 
 AFTER_CHECKS = "transition: committed"
-AFTER_SETTLE = "resolve_submission: committed"
+AFTER_RESOLUTION = "resolve_submission: committed"
 STALL_POINTS = (
     "transition: not begun",
     "renew: not begun",
@@ -49,7 +49,7 @@ Inject = Callable[[LedgerFactory, Scenario], Iterator[InvariantViolations]]
 def crash(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[InvariantViolations]:
     """Crash at each point of the submission and recover; yield the violations."""
     points = run_with_crashes(fresh_ledger_file(), scenario).points
-    for number in range(points.index(AFTER_CHECKS) + 1, points.index(AFTER_SETTLE) + 2):
+    for number in range(points.index(AFTER_CHECKS) + 1, points.index(AFTER_RESOLUTION) + 2):
         record = run_with_crashes(fresh_ledger_file(), scenario, (number,), recover_by_retry)
         assert len(record.crashes) == 1  # the point was reached
         yield record.violations

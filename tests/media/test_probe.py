@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import io
 import resource
 import struct
@@ -11,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
 import httpx
 import pytest
 from av.stream import Disposition
@@ -18,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from media.facts.recording_facts import MAX_FIRST_FRAME_BYTES
+from media.ffmpeg.ffmpeg_functions import MAX_ALLOCATION_BYTES
 from media.ffmpeg.inspection import Inspect
 from media.ffmpeg.inspector import inspect
 from media.ffmpeg.inspector_messages import InspectionLimits
@@ -76,6 +79,14 @@ def rejection_code(data: bytes, *, inspect: Inspect = inspect_in_child) -> str:
         probe_bytes(data, inspect=inspect)
     assert rejected.value.hint
     return rejected.value.rule_code
+
+
+def test_probe_limits_the_allocations_of_ffmpeg(samples: Path) -> None:
+    ffmpeg = ctypes.CDLL(av.error.__file__)
+    ffmpeg.av_max_alloc(ctypes.c_size_t(2**31 - 1))  # FFmpeg's default
+    ffmpeg.av_malloc.restype = ctypes.c_void_p
+    probe_bytes(ensure_sample("dataset-portrait.mp4", samples).read_bytes(), inspect=inspect)
+    assert ffmpeg.av_malloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES + 1)) is None
 
 
 @pytest.mark.parametrize("name", ["dataset-portrait.mp4", "dataset-rotated.mp4"])

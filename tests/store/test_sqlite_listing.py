@@ -114,6 +114,7 @@ def test_reference_as_the_previous_row_is_left_to_the_ledger(url: str) -> None:
         "INSERT INTO alembic_version VALUES ('initial')",
         "DROP TABLE alembic_version",
         "UPDATE provisionings SET request = '{'",
+        "UPDATE provisionings SET reasons = '5'",
         "UPDATE provisionings SET created_at = 'yesterday'",
         "ALTER TABLE provisionings DROP COLUMN media_facts",
     ],
@@ -125,6 +126,30 @@ def test_unusual_ledger_is_left_to_the_ledger(path: Path, url: str, change: str)
     assert sqlite_listing.list_latest_page(url, LatestPage(10)) is None
 
 
+async def test_stored_time_with_a_zone_is_that_of_the_ledger(
+    ledger: Ledger, provisionings: list[Provisioning], path: Path, url: str
+) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE provisionings SET updated_at = '2026-11-27 09:00:00+02:00'")
+    listed = sqlite_listing.list_latest_page(url, LatestPage(10))
+    assert listed is not None
+    assert listed == await as_listed(ledger, LatestPage(10))
+    assert {item.updated_at.isoformat() for item, _ in listed} == {"2026-11-27T07:00:00+00:00"}
+
+
+@pytest.mark.usefixtures("provisionings")
+def test_file_of_a_ledger_is_made_private_and_reported_once(
+    path: Path, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.parent.chmod(0o777)
+    assert sqlite_listing.list_latest_page(url, LatestPage(3), "ref-4") is None
+    assert caplog.messages == []  # the ledger, to which the page is left, reports it
+    path.chmod(0o644)
+    assert sqlite_listing.list_latest_page(url, LatestPage(3))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(caplog.messages) == 2
+
+
 async def test_locked_ledger_is_left_to_the_ledger(ledger: Ledger, path: Path, url: str) -> None:
     await ledger.database.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -134,7 +159,7 @@ async def test_locked_ledger_is_left_to_the_ledger(ledger: Ledger, path: Path, u
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "text"])
-def test_file_that_is_no_ledger_is_not_touched(path: Path, url: str, kind: str) -> None:
+def test_file_without_a_ledger_is_not_touched(path: Path, url: str, kind: str) -> None:
     if kind == "folder":
         path.mkdir()
     elif kind == "text":
