@@ -15,6 +15,7 @@ from media.mp4.boxes import Box, truncated_error
 MAX_BOXES_IN_CHAINS = 100_000
 # Some storage pads files with zeros to whole blocks. A fragment that an upload lost needs more than a few zeros.
 MAX_PADDING_BYTES = 4096
+ENDS_IN_HEADER = "it ends within the header of a box"
 _BLOCK_BYTES = 512
 _FEW_BYTES = 64
 
@@ -37,6 +38,7 @@ class FragmentSearch:
         self._searched = size
         # Where the last box claims to end, or the zeros start that a chain ends with.
         self._claimed_end = size
+        self._ends_in_header = False
         self._zeros_start: int | None = None
 
     def iter_fragments(self, data: bytes) -> Iterator[Box]:
@@ -64,6 +66,7 @@ class FragmentSearch:
         while (is_chain := self._chains.get(offset)) is None and len(self._chains) < MAX_BOXES_IN_CHAINS:
             path.append(offset)
             if self._size - offset < _HEADER.size:
+                self._ends_in_header = offset < zeros
                 is_chain = True
                 break
             length, _ = _read_header(data, offset - start)
@@ -80,6 +83,8 @@ class FragmentSearch:
         return bool(is_chain)
 
     def _require_complete(self) -> None:
+        if self._ends_in_header:
+            raise truncated_error(ENDS_IN_HEADER)
         if self._claimed_end > self._size:
             raise truncated_error(f"the last {self._claimed_end - self._size:,} bytes are missing")
         if self._zeros_start is not None and not can_be_padding(self._zeros_start, self._size):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from media.mp4.boxes import Box, SeekableBytes, iter_boxes, truncated_error, unreadable_error
 from media.mp4.fragment_indexes import RandomAccess, parse_sidx, read_mfra
-from media.mp4.fragment_search import can_be_padding
+from media.mp4.fragment_search import ENDS_IN_HEADER, can_be_padding
 from media.mp4.fragment_tables import MAX_TABLE_BYTES
 
 # Fetched at each unknown offset: usually the whole table of a fragment and the next header.
@@ -54,6 +54,8 @@ class TopLevel:
         limit = self.fetches + max_fetches
         for _ in range(MAX_WALK_BOXES):
             self.is_at_end = self.size - start < _SMALLEST_BOX_BYTES
+            if self.is_at_end and self._require(start, self.size, limit) and any(self._read(start, self.size)):
+                raise truncated_error(ENDS_IN_HEADER)
             if self.is_at_end or not self._require(start, start + _SMALLEST_BOX_BYTES, limit):
                 return
             box = next(iter_boxes(self.file, start, self.size))

@@ -95,7 +95,8 @@ def _ends_with_fragment(data: bytes) -> bool:
     """Return whether a recording can end so: a browser that is closed leaves the fragments that it has written."""
     starts = {start: kind for kind, start, *_ in boxes(data)}
     last = max(starts, default=0)
-    is_whole = int.from_bytes(data[last : last + 4]) == len(data) - last
+    end = last + int.from_bytes(data[last : last + 4])
+    is_whole = end <= len(data) and not any(data[end:])  # the first bytes of the next box may be zeros
     return is_whole and b"mvex" in data and starts[last] != b"moof"
 
 

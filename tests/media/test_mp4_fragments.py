@@ -230,6 +230,17 @@ def test_zeros_that_end_within_a_block_are_lost_fragments(payload: int) -> None:
     assert rejection_code(data + bytes(-len(data) % 512 + 500)) == "truncated"
 
 
+@pytest.mark.parametrize("kept", range(4, 8))
+def test_file_that_ends_in_the_header_of_a_fragment_is_truncated(kept: int) -> None:
+    whole = moov(VIDEO) + second(1, 0)
+    assert rejection_code(whole + second(1, 1000)[:kept]) == "truncated"
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_one_or_two_zeros_behind_the_last_fragment_are_padding(kept: int) -> None:
+    assert seconds(moov(VIDEO) + second(1, 0) + second(1, 1000)[:kept]) == [1.0]
+
+
 def test_claimed_samples_are_rejected() -> None:
     claim = fragment(traf(1, 0, trun(FRAME, claimed=2**32 - 1)))
     assert rejection_code(moov(VIDEO) + claim) == "unreadable"
