@@ -9,10 +9,10 @@ import ssl
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from media.name_resolution import NameResolution
-from media.range_client import FetchLimits
-from media.remote_file import RemoteFile
-from media.ssrf_guard import PublicOnlyTransport
+from media.remote.fetch_limits import FetchLimits
+from media.remote.name_resolution import NameResolution
+from media.remote.remote_file import RemoteFile
+from media.remote.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError
 from models.manifest import MAX_BYTES, ManifestRow, detect_format, manifest_too_large_error, parse_manifest
 from models.recording_identity import split_url

@@ -21,6 +21,7 @@ AvatarsError
 │   ├── PrefectError                no Prefect API can be reached or started
 │   ├── NetworkUnavailable          this machine resolves no host names; no video can be checked
 │   ├── MediaUnreachable            the media host did not answer; the video was not checked
+│   │   └── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
 │   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
@@ -193,6 +194,12 @@ class MediaUnreachable(OperationalError):
     """A media host gave no usable response, so the video was not checked."""
 
     code = "media.unreachable"
+
+
+class MediaNotInspected(MediaUnreachable):
+    """The processes that read a video with FFmpeg ended or exceeded a limit, so the video was not checked."""
+
+    code = "media.not-inspected"
 
 
 class SubmissionUnresolved(OperationalError):

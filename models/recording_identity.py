@@ -209,7 +209,7 @@ class RecordingIdentity:
         digest: SHA-256 of the canonical form.
         legacy_digests: The digests by which an entry of schema revision `initial` may be stored.
         content_sha256: SHA-256 of the whole file.
-        sample_sha256: SHA-256 of its size, first and last bytes; see media/remote_file.py.
+        sample_sha256: SHA-256 of its size, first and last bytes; see media/remote/remote_file.py.
         etag: Its ETag if that is calculated from the content; it counts together with `size_bytes`.
         size_bytes: Its size.
 

@@ -17,9 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from media.https_urls import parse_https_url
+from media.kinds.file_kinds import identify
 from media.manifest_loader import load_manifest_of_run
-from media.storage_errors import storage_error
+from media.remote.content_range import parse_content_range, parse_unsatisfied_range
+from media.remote.https_urls import parse_https_url
+from media.remote.storage_errors import storage_error
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
 from models.data_subject import DataSubject, LedgerTraces
@@ -268,6 +270,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "parse_terms": lambda text: [parse_terms(f"https://h/a?{name}={text}") for name in ("token", "policy", text)],
     "storage_error": storage,
     "account list": account_list,
+    "Content-Range": lambda text: [parse_content_range([f"bytes{text}"]), parse_unsatisfied_range(f"bytes{text}")],
+    "text instead of a video": lambda text: identify(text.encode()),
     "Retry-After": lambda text: retry_after_seconds(429, {"retry-after": text, "x-ratelimit-reset": text}, NOW),
 }
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flows.engine.pool import MAX_CONCURRENCY, acquire_each, run_many
-from models.media_rules import MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MediaRole
 from models.provisioning import Status
 from tasks.reopen_provisioning import reopen_provisioning
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
