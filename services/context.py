@@ -14,11 +14,12 @@ from clients.shared_list import SharedList
 from clients.training_monitor import TrainingMonitor
 from media.checker import MediaChecker
 from models.clock import Clock, SystemClock
+from models.lease_duration import LEASE_DURATION
 from models.media_rules import MediaRole
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.global_rate_limit import PrefectRateLimit
-from services.leases import LEASE_DURATION, LeaseManager
+from services.leases import LeaseManager
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
 from store.leases import LeaseRepository

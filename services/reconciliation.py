@@ -14,6 +14,7 @@ from models.recording_secrets import protect_request
 from services.absences import record_polls
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
+from services.live_owners import LiveOwners
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
 
@@ -53,13 +54,14 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
         await reconcile_account(context, list(listed_avatars.values()), owner)
         is_complete = account is not None and not account.incomplete_because
         listing = _Listing(listed_avatars, listed_at if is_complete else None)
+        live_owners = LiveOwners(context)
         async for page in _iter_pages(_read_unleased(context, Status.ACCEPTED)):
-            yield [provisioning for provisioning in page if provisioning.lease_owner]
+            yield await live_owners.leave_out([item for item in page if item.lease_owner])
         async for page in _iter_pages(_read_unleased(context, Status.SUBMITTING)):
-            yield page
+            yield await live_owners.leave_out(page)
         for read_page in (_read_unleased(context, Status.TRAINING), _read_timed_out(context)):
             async for page in _iter_pages(read_page):
-                yield await _select_due(context, owner, page, listing)
+                yield await live_owners.leave_out(await _select_due(context, owner, page, listing))
         async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
             yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA
-from models.provisioning import Status, SubmissionState
+from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.settings import Settings
 from services import duplicates as module
 from services.submissions import build_create_request
@@ -38,6 +38,31 @@ async def test_late_avatar_of_a_lost_submission_is_reported_once(
     assert reported == [late.id]
     assert sum("duplicate at Argil" in message for message in await harness.event_messages(training)) == 1
     assert (await harness.reload(training)).version == training.version
+
+
+@pytest.mark.parametrize("step", [7200.0, -7200.0])
+async def test_live_owner_keeps_its_provisioning_after_a_clock_step(
+    harness: ProvisioningHarness, clock: ScriptedClock, other_owner: LeaseOwner, step: float
+) -> None:
+    """Each lease seems to have expired until its owner renews it."""
+    training = await harness.submitted()
+
+    async def renew() -> None:
+        await harness.context.leases.renew(training.id, harness.owner, harness.context.lease_duration)
+
+    clock.step(step)
+    clock.during_sleep.append(renew)
+    assert await list_orphaned(other_owner) == []
+
+
+@pytest.mark.parametrize("step", [7200.0, -7200.0])
+async def test_crashed_owner_is_found_after_a_clock_step(
+    harness: ProvisioningHarness, clock: ScriptedClock, other_owner: LeaseOwner, step: float
+) -> None:
+    training = await harness.submitted()
+    clock.step(step)
+    assert [item.id for item in await list_orphaned(other_owner)] == [training.id]
+    assert clock.waits == [15.0]
 
 
 async def test_late_avatar_of_a_waiting_request_is_adopted(
