@@ -24,6 +24,7 @@ from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
@@ -41,6 +42,7 @@ class AppContext:
     quarantine: QuarantineRepository
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
+    observations: ObservationRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -108,6 +110,7 @@ async def build_context(
             quarantine=store.quarantine,
             deliveries=store.deliveries,
             suspended_runs=store.suspended_runs,
+            observations=store.observations,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,

@@ -17,6 +17,7 @@ from services.duplicates import report_duplicate
 from services.live_owners import LiveOwners
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
+from store.observations import Observation
 
 PAGE_SIZE = 500
 LATE_COMPLETION_WINDOW = timedelta(days=7)
@@ -50,6 +51,8 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
     async with app_context() as context:
         listed_at = context.clock.now()
         account = await list_account_or_none(context.argil)
+        if account is not None:
+            await context.observations.record(Observation.ARGIL_LISTED)
         listed_avatars = {avatar.id: avatar for avatar in account.avatars} if account is not None else {}
         await reconcile_account(context, list(listed_avatars.values()), owner)
         is_complete = account is not None and not account.incomplete_because
@@ -64,6 +67,7 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
                 yield await live_owners.leave_out(await _select_due(context, owner, page, listing))
         async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
             yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
+        await context.observations.record(Observation.RECONCILED)
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:

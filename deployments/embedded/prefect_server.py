@@ -20,6 +20,7 @@ import httpx
 
 from deployments.embedded.child_process import run_child
 from models.child_environment import PREFECT_SERVER
+from models.disk_space import full_disk_problem
 from models.errors import PrefectError, SettingsError
 from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
@@ -114,7 +115,8 @@ def prefect_server(
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise PrefectError(
-                    f"the Prefect server did not start (exit code {process.poll()})", hint=f"read the log: {log}"
+                    f"the Prefect server did not start (exit code {process.poll()})",
+                    hint=full_disk_problem(home) or f"read the log: {log}",
                 )
             time.sleep(READINESS_POLL_SECONDS)
         yield PrefectServer(url, process)

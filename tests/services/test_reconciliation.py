@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from starlette.responses import Response
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.provisioning import LeaseOwner, Status, SubmissionState
@@ -10,8 +11,15 @@ from models.settings import Settings
 from services import duplicates as module
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
+from store.observations import Observation
 from tasks.record_training_failure import record_training_failure
-from tests.provisioning_harness import TRAINING_SECONDS, ProvisioningHarness, ScriptedClock, list_orphaned
+from tests.provisioning_harness import (
+    TRAINING_SECONDS,
+    ProvisioningHarness,
+    ScriptedClock,
+    SimulatorGateway,
+    list_orphaned,
+)
 
 
 @pytest.fixture
@@ -63,6 +71,17 @@ async def test_crashed_owner_is_found_after_a_clock_step(
     clock.step(step)
     assert [item.id for item in await list_orphaned(other_owner)] == [training.id]
     assert clock.waits == [15.0]
+
+
+async def test_pass_and_list_are_observed_only_if_they_succeed(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    observations = harness.context.observations
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)]
+    await list_orphaned(harness.owner)
+    assert await observations.read_all() == {Observation.RECONCILED: clock.now()}
+    await list_orphaned(harness.owner)
+    assert (await observations.read_all()).keys() == {Observation.RECONCILED, Observation.ARGIL_LISTED}
 
 
 async def test_late_avatar_of_a_waiting_request_is_adopted(
