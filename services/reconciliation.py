@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,12 +63,27 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
             yield await live_owners.leave_out([item for item in page if item.lease_owner])
         async for page in _iter_pages(_read_unleased(context, Status.SUBMITTING)):
             yield await live_owners.leave_out(page)
-        for read_page in (_read_unleased(context, Status.TRAINING), _read_timed_out(context)):
+        is_answering = account is not None or await _answers_polls(context)
+        polled = (_read_unleased(context, Status.TRAINING), _read_timed_out(context)) if is_answering else ()
+        for read_page in polled:
             async for page in _iter_pages(read_page):
                 yield await live_owners.leave_out(await _select_due(context, owner, page, listing))
         async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
             yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
         await context.observations.record(Observation.RECONCILED)
+
+
+async def _answers_polls(context: AppContext) -> bool:
+    """Return whether Argil answers a poll by id although its list failed; log it if not.
+
+    If Argil is away, each poll may take a minute, and one per avatar would keep this run busy for hours.
+    """
+    page = await context.ledger.list_unleased(Status.TRAINING, limit=1)
+    avatar_ids = [item.avatar_id for item in page if item.avatar_id]
+    if not avatar_ids or await fetch_avatars(context.argil, avatar_ids):
+        return True
+    log_to_run("Argil does not answer: trainings are polled by the next scheduled run", level=logging.WARNING)
+    return False
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.provisioning import LeaseOwner, Status, SubmissionState
@@ -14,6 +14,7 @@ from simulator.server import ArgilSimulator
 from store.observations import Observation
 from tasks.record_training_failure import record_training_failure
 from tests.provisioning_harness import (
+    LEASE_SECONDS,
     TRAINING_SECONDS,
     ProvisioningHarness,
     ScriptedClock,
@@ -71,6 +72,24 @@ async def test_crashed_owner_is_found_after_a_clock_step(
     clock.step(step)
     assert [item.id for item in await list_orphaned(other_owner)] == [training.id]
     assert clock.waits == [15.0]
+
+
+@pytest.mark.parametrize(("status", "polls"), [(500, 1), (429, 1), (404, 1 + 4)])
+async def test_failed_list_is_followed_by_one_poll_unless_it_succeeds(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, status: int, polls: int
+) -> None:
+    """A 404 of one avatar shows that Argil answers: then each avatar is polled by its id."""
+    trainings = [await harness.submitted(reference=f"ada-{number}") for number in range(4)]
+    clock.advance(LEASE_SECONDS)
+    error = JSONResponse({"code": status, "message": "simulated"}, status_code=status)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)]
+    for training in trainings:
+        gateway.canned_responses["GET", f"/v1/avatars/{training.avatar_id}"] = [error] * 2
+    requests: list[str] = []
+    gateway.on_request = lambda method, path: requests.append(f"{method} {path}")
+    await list_orphaned(harness.owner)
+    assert requests.count("GET /v1/avatars") == 1
+    assert len(requests) - 1 == polls
 
 
 async def test_pass_and_list_are_observed_only_if_they_succeed(
