@@ -1,4 +1,4 @@
-"""`avatars doctor`: diagnose settings, host names, API key, database, Prefect and clock."""
+"""`avatars doctor`: diagnose settings, host names, API key, database, disks, clocks, schedule and Prefect."""
 
 from __future__ import annotations
 
@@ -8,42 +8,27 @@ import os
 import socket
 import subprocess
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from urllib.parse import urlsplit
 
 from rich.table import Table
 
 from cli.console import print_json, shown, stdout_console
+from cli.diagnostics import DiagnosticResult
 from cli.flow_runner import load_api_key
+from cli.ledger_diagnostics import check_ledger
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
 from models.child_environment import PREFECT_SETTINGS, python_command
-from models.clock import SystemClock
+from models.clock import MAX_CLOCK_DIFFERENCE, SystemClock
 from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
-from services.store import open_store
 
-MAX_CLOCK_SKEW_SECONDS = 30
 TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
 """The settings whose source is reported: they decide where the key and the personal data go."""
-
-
-@dataclass(frozen=True)
-class DiagnosticResult:
-    """Result of one check; `hint` says how to fix a failed one."""
-
-    check: str
-    ok: bool
-    detail: str
-    hint: str = ""
-
-    @classmethod
-    def from_error(cls, check: str, error: AvatarsError) -> DiagnosticResult:
-        """Return a failed check with the error's message and hint."""
-        return cls(check, ok=False, detail=error.message, hint=error.hint)
 
 
 async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
@@ -60,7 +45,7 @@ async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
     except AvatarsError as error:
         hint = error.hint or "check ARGIL_API_URL, the network, proxies and SSL_CERT_FILE"
         return DiagnosticResult(check, ok=False, detail=error.message, hint=hint)
-    if offset is not None and abs(offset) > MAX_CLOCK_SKEW_SECONDS:
+    if offset is not None and abs(offset) > MAX_CLOCK_DIFFERENCE.total_seconds():
         detail = f"reachable, accepts the key; the clock of this machine differs by {offset:.0f} s"
         return DiagnosticResult(
             check, ok=False, detail=detail, hint="synchronize the clock: leases and deadlines depend on it"
@@ -85,18 +70,6 @@ def _check_host_names(settings: Settings) -> DiagnosticResult:
             "machine without DNS set AVATARS_MEDIA_CHECK=off",
         )
     return DiagnosticResult(check, ok=True, detail=f"{host} has an address")
-
-
-async def _check_database(settings: Settings) -> DiagnosticResult:
-    check = "Ledger"
-    try:
-        async with open_store(settings, SystemClock()) as store:
-            await store.ledger.check_writable()
-            return DiagnosticResult(
-                check, ok=True, detail=f"{store.ledger.database.redacted_url} is readable and writable"
-            )
-    except AvatarsError as error:
-        return DiagnosticResult.from_error(check, error)
 
 
 def _check_certificates() -> DiagnosticResult:
@@ -136,12 +109,13 @@ async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> A
     yield DiagnosticResult("Settings", ok=True, detail=f"valid; {sources}")
     yield await asyncio.to_thread(_check_host_names, settings)
     yield key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
-    yield await _check_database(settings)
+    async for result in check_ledger(settings):
+        yield result
     yield await asyncio.to_thread(_check_prefect)
 
 
 def doctor(*, json: JsonFlag = False) -> int:
-    """Diagnose settings, host names, API key, database, Prefect and clock."""
+    """Diagnose settings, host names, API key, database, disks, clocks, schedule and Prefect."""
     results = [_check_certificates()]
     try:
         settings = Settings.load()

@@ -52,7 +52,7 @@ COMMANDS = (
         "doctor",
         "cli.doctor:doctor",
         INSPECT,
-        "Diagnose settings, host names, API key, database, Prefect and clock.",
+        "Diagnose settings, host names, API key, database, disks, clocks, schedule and Prefect.",
     ),
     Command(
         "reconcile",

@@ -11,7 +11,9 @@ import sys
 from typing import Any
 
 from deployments.embedded.prefect_connection import configured_api_url, embedded_auth_settings, verify_access
+from deployments.embedded.prefect_server import embedded_home
 from deployments.registration import reconcile_is_scheduled
+from models.disk_space import full_disk_problem
 from models.errors import PrefectError, SettingsError
 from models.redaction import redact_url
 from services.prefect_patches import register_prefect_secrets
@@ -21,6 +23,12 @@ from services.redaction_hooks import install_redaction
 def check_prefect() -> dict[str, Any]:
     """Return `ok`, `detail` and `hint` of a DiagnosticResult."""
     try:
+        if embedded_home().is_dir() and (problem := full_disk_problem(embedded_home())):
+            return {
+                "ok": False,
+                "detail": problem,
+                "hint": "free disk space: the Prefect server of `avatars up` fails",
+            }
         if (url := configured_api_url()) is None:
             embedded_auth_settings()
             return {"ok": True, "detail": "no API is configured: each command starts a server on loopback"}

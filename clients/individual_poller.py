@@ -42,10 +42,10 @@ class IndividualPoller:
 
     async def poll(self, subscription: Subscription) -> PollUpdate:
         """Send a GET for the avatar. Raises ArgilUnauthorized."""
-        polled_at = self._clock.now()
+        polled_at, polled_at_monotonic = self._clock.now(), self._clock.monotonic()
         try:
             return AvatarUpdate(await self._argil.get_avatar(subscription.avatar_id, subscription.submission_id))
         except AvatarNotFound:
-            return AvatarNotFoundUpdate(polled_at)
+            return AvatarNotFoundUpdate(polled_at, polled_at_monotonic)
         except PollFailed as error:
             return PollFailedUpdate(error)

@@ -117,13 +117,11 @@ class ListPoller:
             self._poll_task = None
 
     async def _sleep_until_tick(self) -> None:
-        youngest = max(subscription.training_started_at for subscription in self._waiters)
+        youngest = max(subscription.started_at for subscription in self._waiters)
         first_deadline = min(subscription.deadline for subscription in self._waiters)
-        now, wall_now = self._clock.monotonic(), self._clock.now()
-        interval = poll_interval(
-            (wall_now - youngest).total_seconds(), self._min_interval_seconds, self._max_interval_seconds
-        )
-        tick_in = min(self.seconds_until_next_poll(interval), (first_deadline - wall_now).total_seconds())
+        now = self._clock.monotonic()
+        interval = poll_interval(now - youngest, self._min_interval_seconds, self._max_interval_seconds)
+        tick_in = min(self.seconds_until_next_poll(interval), first_deadline - now)
         self._next_poll_at = min(self._next_poll_at, now + tick_in)
         min_tick_seconds = self._min_interval_seconds / TICKS_PER_INTERVAL
         earliest_call_at = self._last_poll_at + min_tick_seconds * MIN_CALL_SPACING_RATIO
@@ -159,9 +157,9 @@ class ListPoller:
         return list_call.done()
 
     def _dispatch(self, avatars: AvatarList) -> None:
-        now, wall_now = self._clock.monotonic(), self._clock.now()
+        now = self._clock.monotonic()
         for subscription in self._waiters:
-            is_past_deadline = subscription.deadline <= wall_now
+            is_past_deadline = subscription.deadline <= now
             if subscription.waiting_since > self._last_poll_at or (
                 avatars.has_status(subscription.avatar_id, subscription.last_known_status) and not is_past_deadline
             ):
@@ -177,18 +175,18 @@ class ListPoller:
             self._retry_after_until = self._clock.monotonic() + error.retry_after_seconds
             return
         self._poll_some_individually()
-        wall_now = self._clock.now()
+        now = self._clock.monotonic()
         for subscription in self._waiters:
-            if subscription.deadline <= wall_now:
+            if subscription.deadline <= now:
                 subscription.notify(PollFailedUpdate(error))  # no effect on a fallback poll notified above
 
     def _poll_some_individually(self) -> None:
         """Notify up to MAX_FALLBACK_POLLS due subscriptions to poll individually, the longest waiting first."""
-        now, wall_now = self._clock.monotonic(), self._clock.now()
+        now = self._clock.monotonic()
         due = (
             subscription
             for subscription in self._waiters
-            if subscription.deadline <= wall_now or subscription.poll_due_at <= now + COALESCE_SECONDS
+            if subscription.deadline <= now or subscription.poll_due_at <= now + COALESCE_SECONDS
         )
         for subscription in islice(due, MAX_FALLBACK_POLLS):
             subscription.notify(POLL_INDIVIDUALLY)

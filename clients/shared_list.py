@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from clients.argil import ArgilClient
 from models.clock import Clock
 from models.errors import PollFailed
 
-MAX_AGE = timedelta(seconds=10)
+MAX_AGE_SECONDS = 10.0
 """How long callers share one list call, counted from its start."""
 
 
@@ -26,13 +27,15 @@ class ListedIds:
 
 
 class SharedList:
-    """The account list, or the error of its last call, shared for MAX_AGE. Only ids are kept, not avatars."""
+    """The ids in the account list, or the error of its last call, shared for MAX_AGE_SECONDS."""
 
     def __init__(self, argil: ArgilClient, clock: Clock) -> None:
         self._argil = argil
         self._clock = clock
         self._lock = asyncio.Lock()
         self._started_at: datetime | None = None
+        self._expires_at = -math.inf
+        """Monotonic time."""
         self._result: ListedIds | PollFailed | None = None
 
     async def fetch(self, not_before: datetime) -> ListedIds:
@@ -44,11 +47,9 @@ class SharedList:
         """
         async with self._lock:
             now = self._clock.now()
-            if (
-                self._result is None
-                or self._started_at is None
-                or self._started_at < max(not_before, now - MAX_AGE)
-            ):
+            is_current = self._clock.monotonic() <= self._expires_at
+            if self._result is None or self._started_at is None or not is_current or self._started_at < not_before:
+                self._expires_at = self._clock.monotonic() + MAX_AGE_SECONDS
                 self._result, self._started_at = await self._call(now), now
             if isinstance(self._result, PollFailed):
                 raise self._result

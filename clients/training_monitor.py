@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 from typing import Protocol
 
@@ -104,7 +104,7 @@ class TrainingMonitor:
 
         Args:
             argil: The account's client.
-            clock: Time of intervals and deadlines.
+            clock: Its monotonic clock measures intervals, deadlines and 404s.
             min_interval_seconds: Poll interval of a training that just started; the minimum.
             max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
             not_found_grace_seconds: If Argil answers 404 for this long, the result is NOT_FOUND.
@@ -113,7 +113,7 @@ class TrainingMonitor:
         self._clock = clock
         self._min_interval_seconds = min_interval_seconds
         self._max_interval_seconds = max_interval_seconds
-        self._not_found_grace = timedelta(seconds=not_found_grace_seconds)
+        self._not_found_grace_seconds = not_found_grace_seconds
         self._wakeups = wakeups or NoWakeups()
         self._subscriptions_by_avatar: Counter[str] = Counter()
         self._individual_poller = IndividualPoller(argil, clock)
@@ -142,7 +142,7 @@ class TrainingMonitor:
 
         With individual polling the first poll is immediate; with list polling it may wait. The last poll is due at
         the deadline. Retry-After and a slow list call can delay it by at most their duration. A wake-up polls the
-        avatar individually. A failed poll is skipped.
+        avatar individually. A failed poll is skipped. Steps of the wall clock have no effect after the call.
 
         Args:
             avatar_id: The avatar's id at Argil.
@@ -150,14 +150,23 @@ class TrainingMonitor:
             deadline: Monitoring ends with the first poll at or after this time.
             on_change: Awaited with each response whose status differs from the previous one. Its errors propagate.
             submission_id: The avatar's correlation key, if known. A response with another key is a failed poll.
-            not_found_since: Since when Argil has answered 404, if an earlier process stored it.
+            not_found_since: Since when Argil has answered 404, if an earlier process stored it. A time ahead of the
+                clock does not count.
             on_absence: Stores it. Its errors propagate.
 
         Raises:
             ArgilUnauthorized: Argil rejects the API key.
         """
         self._subscriptions_by_avatar[avatar_id] += 1
-        subscription = Subscription(avatar_id, training_started_at, deadline, submission_id, not_found_since)
+        now, monotonic_now = self._clock.now(), self._clock.monotonic()
+
+        def to_monotonic(moment: datetime) -> float:
+            return monotonic_now + (moment - now).total_seconds()
+
+        absent_since = None if not_found_since is None or not_found_since > now else to_monotonic(not_found_since)
+        subscription = Subscription(
+            avatar_id, to_monotonic(training_started_at), to_monotonic(deadline), submission_id, absent_since
+        )
         try:
             async with self._wakeups.subscribe(avatar_id, subscription.request_poll):
                 return await self._poll_until_terminal(subscription, on_change, on_absence)
@@ -197,9 +206,9 @@ class TrainingMonitor:
         elif isinstance(update, AvatarNotFoundUpdate):
             # A new avatar may be answered with 404 for a while, and a gateway may answer 404 for all of them.
             if subscription.not_found_since is None:
-                subscription.not_found_since = update.polled_at
+                subscription.not_found_since = update.polled_at_monotonic
                 await on_absence(update.polled_at)
-            if update.polled_at - subscription.not_found_since >= self._not_found_grace:
+            if update.polled_at_monotonic - subscription.not_found_since >= self._not_found_grace_seconds:
                 return MonitorResult.NOT_FOUND
         else:
             avatar = update.avatar
@@ -211,16 +220,16 @@ class TrainingMonitor:
             subscription.status = avatar.status
             if avatar.is_terminal:
                 return MonitorResult.TERMINAL
-        return MonitorResult.TIMED_OUT if self._clock.now() >= subscription.deadline else None
+        return MonitorResult.TIMED_OUT if self._clock.monotonic() >= subscription.deadline else None
 
     async def _next_update(self, subscription: Subscription, *, is_first: bool = False) -> PollUpdate:
         """Wait for the interval, or for a longer Retry-After, until the deadline at most; then poll.
 
         A list call that is slow or delayed by its own Retry-After can end after the deadline.
         """
-        now = self._clock.now()
-        age = (now - subscription.training_started_at).total_seconds()
-        remaining = (subscription.deadline - now).total_seconds()
+        now = self._clock.monotonic()
+        age = now - subscription.started_at
+        remaining = subscription.deadline - now
         strategy = self._select_strategy()
         update: PollUpdate | PollSignal = POLL_INDIVIDUALLY
         is_new_avatar = 0 <= age < self._min_interval_seconds

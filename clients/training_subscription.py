@@ -22,9 +22,10 @@ class AvatarUpdate:
 
 @dataclass(frozen=True, slots=True)
 class AvatarNotFoundUpdate:
-    """Argil answered 404 to a request that was started at `polled_at`."""
+    """Argil answered 404 to a request that was started at this time, by the wall clock and the monotonic clock."""
 
     polled_at: datetime
+    polled_at_monotonic: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +62,30 @@ class Subscription:
         "poll_due_at",
         "retry_after_seconds",
         "sleep",
+        "started_at",
         "status",
         "submission_id",
-        "training_started_at",
         "waiting_since",
     )
 
     def __init__(
         self,
         avatar_id: str,
-        training_started_at: datetime,
-        deadline: datetime,
+        started_at: float,
+        deadline: float,
         submission_id: str | None = None,
-        not_found_since: datetime | None = None,
+        not_found_since: float | None = None,
     ) -> None:
         self.avatar_id = avatar_id
         self.submission_id = submission_id
         """The avatar's correlation key, if known. An avatar with another key is not this one."""
-        self.training_started_at = training_started_at
+        self.started_at = started_at
+        """Monotonic time at which the training started."""
         self.deadline = deadline
+        """Monotonic time, so that a step of the wall clock neither extends nor ends the wait."""
         self.status: str | None = None
         self.not_found_since = not_found_since
-        """Set while Argil answers 404; an earlier process may have stored it."""
+        """Monotonic time of the first 404, possibly to an earlier process; None while Argil returns the avatar."""
         self.retry_after_seconds = 0.0
         """The Retry-After of the last poll."""
         self.poll_due_at = -math.inf

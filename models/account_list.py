@@ -15,8 +15,11 @@ from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, read_extras
 from models.argil_response import ArgilResponse
 from models.response_meaning import list_items
 
-CREATION_TIME_TOLERANCE = timedelta(hours=1)
-"""An avatar that Argil created earlier than this before a submission belongs to another one; clocks may differ."""
+CREATION_TIME_TOLERANCE = timedelta(days=1)
+"""An avatar that Argil created earlier than this before a submission belongs to another one.
+
+The time of the submission is that of a machine whose clock may have been hours ahead of Argil's.
+"""
 _PAGING_WORDS = {"continuation", "count", "cursor", "limit", "marker", "more", "next", "offset", "page", "pages"}
 _PAGING_WORDS |= {"incomplete", "pagination", "paging", "partial", "records", "total", "truncated"}
 _PAGING_NAME = re.compile(

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=30)
+"""How far the clocks of two machines may differ.
+
+A stored time that lies further ahead was written before a clock was set back, so nothing waits for it.
+"""
 
 
 class Clock(Protocol):
-    """Wall-clock time for the ledger, monotonic time for budgets, sleep, and random jitter."""
+    """Wall-clock time for the ledger, monotonic time for durations and budgets, sleep, and random jitter.
+
+    The wall clock may be set forward or back at any time, so `monotonic` measures durations within a process.
+    """
 
     def now(self) -> datetime:
         """Return the current time, timezone-aware, in UTC."""

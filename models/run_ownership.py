@@ -101,7 +101,8 @@ def decide_action(run: RunFacts | None) -> RunAction:
         return take_over if run.obstacle else RunAction.RESUME
     if run.phase is RunPhase.SCHEDULED:
         return RunAction.LEAVE if run.obstacle is None and run.late_by < LATE_AFTER else take_over
-    if run.phase is not RunPhase.CRASHED and run.state_age < STARTUP_GRACE:
+    # A state that lies further ahead than the grace was set before the clock was set back: it is old.
+    if run.phase is not RunPhase.CRASHED and -STARTUP_GRACE <= run.state_age < STARTUP_GRACE:
         return RunAction.LEAVE
     can_start = run.obstacle is None or run.may_start_for_other_work
     if run.phase is not RunPhase.CANCELLING and can_start and run.attempts < MAX_RUN_ATTEMPTS:

@@ -191,6 +191,14 @@ caller_table = Table(
 Apart from the events, because those are moved to archives.
 """
 
+observation_table = Table(
+    "observations",
+    METADATA,
+    Column("name", CodeType, primary_key=True),
+    Column("observed_at", UtcDateTime, nullable=False),
+)
+"""When the service last did what it does regularly; see store/observations.py."""
+
 event_table = Table(
     "events",
     METADATA,

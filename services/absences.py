@@ -72,7 +72,9 @@ async def record_polls(
     """
     now = context.clock.now()
     absent = [item for item, avatar in polled if avatar is None and item.status is Status.TRAINING]
-    await context.ledger.record_not_found([item.id for item in absent if item.not_found_since is None], now)
+    # A time ahead of the clock was stored before the clock was set back.
+    first_404s = [item.id for item in absent if item.not_found_since is None or item.not_found_since > now]
+    await context.ledger.record_not_found(first_404s, now)
     gone = [item for item in absent if is_gone(item.not_found_since, unlisted_at, now, _gone_after(context))]
     # Before the answers of this pass clear theirs: a gateway may recover in the middle of it.
     in_training, not_found = await context.ledger.count_absences() if gone else (0, 0)

@@ -14,15 +14,17 @@ from clients.shared_list import SharedList
 from clients.training_monitor import TrainingMonitor
 from media.checker import MediaChecker
 from models.clock import Clock, SystemClock
+from models.lease_duration import LEASE_DURATION
 from models.media_rules import MediaRole
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.global_rate_limit import PrefectRateLimit
-from services.leases import LEASE_DURATION, LeaseManager
+from services.leases import LeaseManager
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
@@ -40,6 +42,7 @@ class AppContext:
     quarantine: QuarantineRepository
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
+    observations: ObservationRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -107,6 +110,7 @@ async def build_context(
             quarantine=store.quarantine,
             deliveries=store.deliveries,
             suspended_runs=store.suspended_runs,
+            observations=store.observations,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,

@@ -11,13 +11,12 @@ from typing import Any, TypeVar
 
 from models.clock import Clock
 from models.errors import DatabaseError, LeaseLost, LeaseUnavailable
+from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Provisioning
 from services.run_log import log_to_run
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 
-LEASE_DURATION = timedelta(seconds=30)
-"""Maximum time for which the lease of a crashed owner blocks other owners."""
 RENEWALS_PER_LEASE = 3
 WAIT_POLL_SECONDS = 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +15,11 @@ from models.recording_secrets import protect_request
 from services.absences import record_polls
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
+from services.live_owners import LiveOwners
 from services.refused_avatars import quarantine_submission
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
+from store.observations import Observation
 from store.reopenings import EarlierAvatar
 
 PAGE_SIZE = 500
@@ -51,19 +54,38 @@ async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
     async with app_context() as context:
         listed_at = context.clock.now()
         account = await list_account_or_none(context.argil)
+        if account is not None:
+            await context.observations.record(Observation.ARGIL_LISTED)
         listed_avatars = {avatar.id: avatar for avatar in account.avatars} if account is not None else {}
         await reconcile_account(context, list(listed_avatars.values()), owner)
         is_complete = account is not None and not account.incomplete_because
         listing = _Listing(listed_avatars, listed_at if is_complete else None)
+        live_owners = LiveOwners(context)
         async for page in _iter_pages(_read_unleased(context, Status.ACCEPTED)):
-            yield [provisioning for provisioning in page if provisioning.lease_owner]
+            yield await live_owners.leave_out([item for item in page if item.lease_owner])
         async for page in _iter_pages(_read_unleased(context, Status.SUBMITTING)):
-            yield page
-        for read_page in (_read_unleased(context, Status.TRAINING), _read_timed_out(context)):
+            yield await live_owners.leave_out(page)
+        is_answering = account is not None or await _answers_polls(context)
+        polled = (_read_unleased(context, Status.TRAINING), _read_timed_out(context)) if is_answering else ()
+        for read_page in polled:
             async for page in _iter_pages(read_page):
-                yield await _select_due(context, owner, page, listing)
+                yield await live_owners.leave_out(await _select_due(context, owner, page, listing))
         async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
             yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
+        await context.observations.record(Observation.RECONCILED)
+
+
+async def _answers_polls(context: AppContext) -> bool:
+    """Return whether Argil answers a poll by id although its list failed; log it if not.
+
+    If Argil is away, each poll may take a minute, and one per avatar would keep this run busy for hours.
+    """
+    page = await context.ledger.list_unleased(Status.TRAINING, limit=1)
+    avatar_ids = [item.avatar_id for item in page if item.avatar_id]
+    if not avatar_ids or await fetch_avatars(context.argil, avatar_ids):
+        return True
+    log_to_run("Argil does not answer: trainings are polled by the next scheduled run", level=logging.WARNING)
+    return False
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:

@@ -17,6 +17,7 @@ from store import migrate
 from store.database import Database
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
@@ -31,6 +32,7 @@ class Store:
     quarantine: QuarantineRepository
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
+    observations: ObservationRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -51,6 +53,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             quarantine=QuarantineRepository(database, clock),
             deliveries=WebhookDeliveryRepository(database, clock),
             suspended_runs=SuspendedRunRepository(database, clock),
+            observations=ObservationRepository(database, clock),
         )
     finally:
         await database.close()

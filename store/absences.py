@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, update
+from sqlalchemy import ColumnElement, Connection, or_, update
 
 from models.provisioning import Status
 from models.tables import provisioning_table
@@ -25,7 +25,10 @@ class AbsenceWriter(LedgerReader):
     async def record_not_found(self, provisioning_ids: Collection[str], since: datetime) -> None:
         """Store since when Argil answers 404 for these avatars, unless an earlier time is stored."""
         await self._set_not_found_since(
-            provisioning_ids, since, _NOT_FOUND_SINCE.is_(None), provisioning_table.c.status == Status.TRAINING
+            provisioning_ids,
+            since,
+            or_(_NOT_FOUND_SINCE.is_(None), since < _NOT_FOUND_SINCE),
+            provisioning_table.c.status == Status.TRAINING,
         )
 
     async def clear_not_found(self, provisioning_ids: Collection[str]) -> None:

@@ -20,6 +20,9 @@ _HINTS_BY_PATTERN = {
     "prepared statement": "connect to PostgreSQL directly or through a pool in session mode, because the "
     "transaction mode of PgBouncer is not supported",
     r"\bfull\b|no space": "free disk space on the database's volume, then resume",
+    # SQLite's message for a write that the system refused for another reason than ENOSPC.
+    "disk I/O error": "check that the database's volume is not full (df), allows files of this size (ulimit -f, "
+    "quotas) and has no errors; then resume",
 }
 _DEFAULT_HINT = (
     "check that AVATARS_DATABASE_URL is right, the database is running, and it has free space and permissions; "

@@ -6,15 +6,16 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Text, bindparam, func, or_, select, update
 from sqlalchemy import cast as cast_to
 
-from models.clock import Clock
+from models.clock import MAX_CLOCK_DIFFERENCE, Clock
 from models.errors import LeaseLost, LeaseUnavailable
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.tables import provisioning_table
 from store import mappers
 from store.database import Database
+from store.lease_validity import lease_time
 
 RELEASE_GRACE = timedelta(seconds=10)
 """After a release, `lease_expires_at` is set this far ahead without an owner.
@@ -47,6 +48,7 @@ _ACQUIRE = (
             provisioning_table.c.lease_owner.is_(None),
             provisioning_table.c.lease_owner == bindparam("owner_id"),
             provisioning_table.c.lease_expires_at <= bindparam("now"),
+            provisioning_table.c.lease_expires_at > _EXPIRES_AT,  # see store/lease_validity.py
         )
     )
     .values(_ACQUIRE_VALUES)
@@ -72,11 +74,16 @@ _NEXT_PENDING = (
         or_(
             provisioning_table.c.lease_expires_at.is_(None),
             provisioning_table.c.lease_expires_at <= bindparam("now"),
+            provisioning_table.c.lease_expires_at > _EXPIRES_AT,
         ),
-        provisioning_table.c.updated_at <= bindparam("started_at"),
+        or_(
+            provisioning_table.c.updated_at <= bindparam("started_at"),
+            provisioning_table.c.updated_at > bindparam("ahead_of_clock"),
+        ),
         or_(
             cast_to(provisioning_table.c.reasons, Text) == "[]",
             provisioning_table.c.updated_at <= bindparam("blocked_before"),
+            provisioning_table.c.updated_at > bindparam("ahead_of_clock"),
         ),
     )
     .order_by(provisioning_table.c.created_at, provisioning_table.c.id)
@@ -108,9 +115,12 @@ class LeaseRepository:
         Raises:
             LeaseUnavailable: Another owner holds a valid lease.
         """
-        now = self._clock.now()
-        parameters = {"provisioning_id": provisioning_id, **_acquire_parameters(owner, now, duration)}
-        row = await self._database.write(lambda connection: connection.execute(_ACQUIRE, parameters).one_or_none())
+
+        def acquire(connection: Connection) -> Row[Any] | None:
+            parameters = self._acquire_parameters(connection, owner, duration)
+            return connection.execute(_ACQUIRE, {"provisioning_id": provisioning_id, **parameters}).one_or_none()
+
+        row = await self._database.write(acquire)
         if row is None:
             raise LeaseUnavailable(f"another owner holds the lease on provisioning {provisioning_id}")
         return mappers.to_provisioning(row)
@@ -131,17 +141,22 @@ class LeaseRepository:
             blocked_before: Provisionings with a reason (an operational error) are skipped if they were changed
                 after this time.
 
+        A provisioning that was changed after the current time is not skipped: the clock was set back since.
+
         Returns:
             The provisioning, or None if none is pending or (PostgreSQL) concurrent callers are acquiring the rest.
         """
-        parameters = {
-            **_acquire_parameters(owner, self._clock.now(), duration),
+        times = {
             "started_at": started_at,
             "blocked_before": blocked_before,
+            "ahead_of_clock": self._clock.now() + MAX_CLOCK_DIFFERENCE,
         }
-        row = await self._database.write(
-            lambda connection: connection.execute(_ACQUIRE_NEXT_PENDING, parameters).one_or_none()
-        )
+
+        def acquire(connection: Connection) -> Row[Any] | None:
+            parameters = self._acquire_parameters(connection, owner, duration)
+            return connection.execute(_ACQUIRE_NEXT_PENDING, {**parameters, **times}).one_or_none()
+
+        row = await self._database.write(acquire)
         return mappers.to_provisioning(row) if row is not None else None
 
     async def renew(
@@ -160,13 +175,13 @@ class LeaseRepository:
             LeaseLost: The lease was released or acquired by another owner, the provisioning was cancelled, or it
                 changed since `version`.
         """
-        parameters = {
-            "provisioning_id": provisioning_id,
-            "owner_id": owner.id,
-            "expected_version": version,
-            "expires_at": self._clock.now() + duration,
-        }
-        if not await self._database.write(lambda connection: connection.execute(_RENEW, parameters).rowcount):
+        parameters = {"provisioning_id": provisioning_id, "owner_id": owner.id, "expected_version": version}
+
+        def renew(connection: Connection) -> int:
+            expires_at = lease_time(connection, self._clock) + duration
+            return connection.execute(_RENEW, {**parameters, "expires_at": expires_at}).rowcount
+
+        if not await self._database.write(renew):
             raise LeaseLost(
                 f"the lease on provisioning {provisioning_id} was lost: another owner took over or it was cancelled"
             )
@@ -179,13 +194,14 @@ class LeaseRepository:
 
         def renew_pages(connection: Connection) -> frozenset[str]:
             renewed: set[str] = set()
+            expires_at = lease_time(connection, self._clock) + duration
             for start in range(0, len(ids), PAGE_SIZE):
                 statement = (
                     update(provisioning_table)
                     .where(provisioning_table.c.id.in_(ids[start : start + PAGE_SIZE]))
                     .where(provisioning_table.c.lease_owner == owner.id)
                     .where(provisioning_table.c.status != Status.CANCELLED)
-                    .values(lease_expires_at=self._clock.now() + duration)
+                    .values(lease_expires_at=expires_at)
                     .returning(provisioning_table.c.id)
                 )
                 renewed |= set(connection.execute(statement).scalars())
@@ -199,18 +215,19 @@ class LeaseRepository:
         Any owner can `acquire` it at once. `acquire_next_pending` and the queries for unleased provisionings skip
         it for RELEASE_GRACE, so that the run can suspend itself.
         """
-        parameters = {
-            "provisioning_id": provisioning_id,
+
+        def release(connection: Connection) -> None:
+            expires_at = lease_time(connection, self._clock) + RELEASE_GRACE
+            parameters = {"provisioning_id": provisioning_id, "owner_id": owner.id, "expires_at": expires_at}
+            connection.execute(_RELEASE, parameters)
+
+        await self._database.write(release)
+
+    def _acquire_parameters(self, connection: Connection, owner: LeaseOwner, duration: timedelta) -> dict[str, Any]:
+        now = lease_time(connection, self._clock)
+        return {
             "owner_id": owner.id,
-            "expires_at": self._clock.now() + RELEASE_GRACE,
+            "owner_flow_run_id": owner.flow_run_id,
+            "now": now,
+            "expires_at": now + duration,
         }
-        await self._database.write(lambda connection: connection.execute(_RELEASE, parameters))
-
-
-def _acquire_parameters(owner: LeaseOwner, now: datetime, duration: timedelta) -> dict[str, Any]:
-    return {
-        "owner_id": owner.id,
-        "owner_flow_run_id": owner.flow_run_id,
-        "now": now,
-        "expires_at": now + duration,
-    }

@@ -9,9 +9,6 @@ and absences (avatars that are not found).
 
 from __future__ import annotations
 
-from sqlalchemy import false, update
-
-from models.tables import provisioning_table
 from store.absences import AbsenceWriter
 from store.reopenings import ReopeningWriter
 from store.requests import RequestWriter
@@ -20,8 +17,3 @@ from store.submissions import SubmissionWriter
 
 class Ledger(RequestWriter, SubmissionWriter, ReopeningWriter, AbsenceWriter):
     """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""
-
-    async def check_writable(self) -> None:
-        """Begin and commit a write that changes nothing. Raises DatabaseError if the ledger is read-only."""
-        statement = update(provisioning_table).where(false()).values(version=0)
-        await self.database.write(lambda connection: connection.execute(statement))

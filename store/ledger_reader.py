@@ -32,6 +32,7 @@ from models.text_normalization import normalize_reference
 from store import mappers, pagination
 from store.database import Database
 from store.latest_page import LatestPage
+from store.lease_validity import is_leased, is_unleased, lease_time
 
 REFERENCES_PER_QUERY = 500
 """SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
@@ -99,9 +100,7 @@ class LedgerReader:
         the previous page.
         """
         query = pagination.oldest_page_query(provisioning_table.c.created_at, after, limit)
-        return await self._fetch_provisionings(
-            self._where_unleased(query.where(provisioning_table.c.status == status))
-        )
+        return await self._fetch_unleased(query.where(provisioning_table.c.status == status))
 
     async def list_timed_out(
         self, since: datetime, *, after: Provisioning | None = None, limit: int = 500
@@ -111,9 +110,7 @@ class LedgerReader:
         Leased and erased provisionings are left out as in `list_unleased`.
         """
         query = pagination.oldest_page_query(provisioning_table.c.updated_at, after, limit)
-        return await self._fetch_provisionings(
-            self._where_unleased(query.where(TIMED_OUT_CLAUSE, provisioning_table.c.updated_at > since))
-        )
+        return await self._fetch_unleased(query.where(TIMED_OUT_CLAUSE, provisioning_table.c.updated_at > since))
 
     async def list_events(self, provisioning_id: str) -> list[ProvisioningEvent]:
         """Return all events of a provisioning that are not archived, oldest first."""
@@ -187,13 +184,25 @@ class LedgerReader:
         query = (
             select(provisioning_table.c.id)
             .where(provisioning_table.c.flow_run_id == flow_run_id, IN_FLIGHT_CLAUSE)
-            .where(
-                provisioning_table.c.lease_owner.is_not(None),
-                provisioning_table.c.lease_expires_at > self._clock.now(),
-            )
+            .where(provisioning_table.c.lease_owner.is_not(None))
             .limit(1)
         )
-        return await self.database.read(lambda connection: connection.execute(query).first() is not None)
+
+        def find(connection: Connection) -> bool:
+            leased = query.where(is_leased(lease_time(connection, self._clock)))
+            return connection.execute(leased).first() is not None
+
+        return await self.database.read(find)
+
+    async def find_unleased_ids(self, provisioning_ids: Sequence[str]) -> set[str]:
+        """Return the ids of those provisionings that are not leased, as in `list_unleased`."""
+        query = select(provisioning_table.c.id).where(provisioning_table.c.id.in_(provisioning_ids))
+
+        def find(connection: Connection) -> set[str]:
+            unleased = query.where(is_unleased(lease_time(connection, self._clock)))
+            return set(connection.execute(unleased).scalars())
+
+        return await self.database.read(find)
 
     async def find_unleased_provisioning(self, avatar_id: str) -> Provisioning | None:
         """Return the TRAINING provisioning with this avatar if no owner holds a valid lease.
@@ -205,22 +214,25 @@ class LedgerReader:
         query = (
             select(provisioning_table)
             .where(provisioning_table.c.avatar_id == avatar_id, provisioning_table.c.status == Status.TRAINING)
-            .where(
-                or_(
-                    provisioning_table.c.lease_owner.is_(None),
-                    provisioning_table.c.lease_expires_at <= self._clock.now(),
-                )
-            )
             .limit(1)
         )
-        provisionings = await self._fetch_provisionings(query)
-        return provisionings[0] if provisionings else None
+        has_no_owner = provisioning_table.c.lease_owner.is_(None)
 
-    def _where_unleased(self, query: Select[Any]) -> Select[Any]:
-        expires_at = provisioning_table.c.lease_expires_at
-        return query.where(
-            provisioning_table.c.erased_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
-        )
+        def find(connection: Connection) -> Provisioning | None:
+            is_free = or_(has_no_owner, is_unleased(lease_time(connection, self._clock)))
+            row = connection.execute(query.where(is_free)).one_or_none()
+            return None if row is None else mappers.to_provisioning(row)
+
+        return await self.database.read(find)
+
+    async def _fetch_unleased(self, query: Select[Any]) -> list[Provisioning]:
+        def fetch(connection: Connection) -> list[Provisioning]:
+            unleased = query.where(
+                provisioning_table.c.erased_at.is_(None), is_unleased(lease_time(connection, self._clock))
+            )
+            return [mappers.to_provisioning(row) for row in connection.execute(unleased)]
+
+        return await self.database.read(fetch)
 
     async def _fetch_provisionings(self, query: Select[Any] | TextualSelect) -> list[Provisioning]:
         return await self.database.read(

@@ -83,7 +83,8 @@ async def await_training(
             current = replace(current, not_found_since=since)
 
         training_timeout = timedelta(seconds=context.settings.avatars_training_timeout_seconds)
-        training_started_at = provisioning.training_started_at
+        # A start ahead of the clock was stored before the clock was set back; it must not extend the deadline.
+        training_started_at = min(provisioning.training_started_at, context.clock.now())
         deadline = wait_deadline = training_started_at + training_timeout
         if timeout_seconds is not None:
             wait_deadline = min(deadline, context.clock.now() + timedelta(seconds=timeout_seconds))

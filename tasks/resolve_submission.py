@@ -21,7 +21,7 @@ from services.submissions import adopt_avatars
 POLLS_PER_GRACE_PERIOD = 10
 MIN_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 5.0
-LOOKUP_TIMEOUT = timedelta(minutes=10)
+LOOKUP_TIMEOUT_SECONDS = 600.0
 """Time since the last successful poll after which the run stops with an operational error."""
 MAX_INCONCLUSIVE_GRACE_PERIODS = 3
 """After this many grace periods without a list that proves anything, the run stops with an operational error."""
@@ -34,8 +34,9 @@ _ADOPTABLE_STATES = {SubmissionState.UNKNOWN, SubmissionState.LOST}
 async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
     """Resolve the submission of a provisioning in SUBMITTING.
 
-    Polls the list of private avatars until one has a submission id of this provisioning, or until a poll after the
-    grace period proves that none has.
+    Polls the list of private avatars until one has a submission id of this provisioning, or until a list that was
+    requested a grace period after the first one proves that none has. Only this process's monotonic clock measures
+    that period: the wall clock may have stepped since the submission.
 
     Returns:
         The provisioning in TRAINING (adopted), in ACCEPTED (lost; it can be submitted again), or in
@@ -43,7 +44,7 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
-        ArgilUnreachable: Every poll failed for LOOKUP_TIMEOUT, or too many submissions were lost.
+        ArgilUnreachable: Every poll failed for LOOKUP_TIMEOUT_SECONDS, or too many submissions were lost.
         SubmissionUnresolved: No list proves whether the avatar exists; nothing changed.
         UnintelligibleResponse: The response was not Argil's and no avatar exists; the provisioning is ACCEPTED.
         StaleVersion: Another owner changed the provisioning.
@@ -53,7 +54,10 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
     async with app_context() as context:
         submissions = await context.ledger.list_submissions(provisioning.id)
         latest = _latest_unresolved(provisioning, submissions)
+        absence_after = context.settings.avatars_lookup_grace_seconds
         if latest.state is SubmissionState.PENDING:
+            # After a step of the clock a lease only seems to have expired: its request may still be in transit.
+            absence_after += context.lease_duration.total_seconds()
             provisioning = await context.ledger.resolve_submission(
                 provisioning,
                 owner,
@@ -69,7 +73,7 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
             if submission.state in _ADOPTABLE_STATES
             and submission.request_fingerprint == provisioning.request_fingerprint
         }
-        if avatars := await _poll_for_avatar(context, provisioning, submissions_by_id, latest):
+        if avatars := await _poll_for_avatar(context, provisioning, submissions_by_id, latest, absence_after):
             return await adopt_avatars(context, provisioning, owner, submissions_by_id, avatars)
         return await record_absent_avatar(context, provisioning, owner, submissions, latest)
 
@@ -84,21 +88,37 @@ def _latest_unresolved(provisioning: Provisioning, submissions: list[Submission]
 
 
 async def _poll_for_avatar(
-    context: AppContext, provisioning: Provisioning, submissions_by_id: dict[str, Submission], latest: Submission
+    context: AppContext,
+    provisioning: Provisioning,
+    submissions_by_id: dict[str, Submission],
+    latest: Submission,
+    absence_after: float,
 ) -> list[Avatar]:
-    """Return the avatars with one of the submission ids; none if none exists."""
-    grace_period = timedelta(seconds=context.settings.avatars_lookup_grace_seconds)
-    interval = min(max(grace_period.total_seconds() / POLLS_PER_GRACE_PERIOD, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    """Return the avatars with one of the submission ids; none if none exists.
+
+    Args:
+        context: The composition root.
+        provisioning: A provisioning in SUBMITTING.
+        submissions_by_id: Its submissions whose avatars may be adopted.
+        latest: Its unresolved submission.
+        absence_after: Seconds after the first successful list from which on a list proves that no avatar exists.
+    """
+    grace_seconds = context.settings.avatars_lookup_grace_seconds
+    interval = min(max(absence_after / POLLS_PER_GRACE_PERIOD, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
+    inconclusive_after = grace_seconds * MAX_INCONCLUSIVE_GRACE_PERIODS
+    # By the wall clock, which may be wrong: to stop without a change is harmless.
+    is_old = context.clock.now() >= latest.state_changed_at + timedelta(seconds=inconclusive_after)
     submitted_at = min(submission.created_at for submission in submissions_by_id.values())
     sought = SoughtAvatar(submissions_by_id, provisioning.name, submitted_at)
-    last_success_at = context.clock.now()
+    first_list_at: float | None = None
+    last_success_at = context.clock.monotonic()
     while True:
-        started_at = context.clock.now()
+        started_at = context.clock.monotonic()
         retry_after = 0.0
         try:
             account = await context.argil.list_account()
         except PollFailed as error:
-            if started_at - last_success_at > LOOKUP_TIMEOUT:
+            if started_at - last_success_at > LOOKUP_TIMEOUT_SECONDS:
                 raise ArgilUnreachable(
                     f"a submission got no response, and the lookup of its avatar failed: {error}",
                     hint=f"wait until Argil responds, then run `avatars resume {provisioning.id}`",
@@ -108,10 +128,12 @@ async def _poll_for_avatar(
             last_success_at = started_at
             if matching := account.find(sought):
                 return matching
+            first_list_at = started_at if first_list_at is None else first_list_at
             inconclusive_because = account.inconclusive_because(sought)
-            if not inconclusive_because and started_at >= latest.state_changed_at + grace_period:
-                return []
-            if started_at >= latest.state_changed_at + grace_period * MAX_INCONCLUSIVE_GRACE_PERIODS:
+            if not inconclusive_because:
+                if started_at >= first_list_at + absence_after:
+                    return []
+            elif is_old or started_at >= first_list_at + inconclusive_after:
                 raise SubmissionUnresolved(
                     f"it is unknown whether Argil accepted a submission: {inconclusive_because}",
                     hint="nothing is submitted again: wait until the list is complete, then run "

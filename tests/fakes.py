@@ -11,13 +11,14 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+        self._stepped = timedelta(0)
         self.sleeps: list[float] = []
 
     def now(self) -> datetime:
         return self.time
 
     def monotonic(self) -> float:
-        return self.time.timestamp()
+        return (self.time - self._stepped).timestamp()
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
@@ -29,3 +30,8 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward or back; the monotonic clock does not step."""
+        self.time += timedelta(seconds=seconds)
+        self._stepped += timedelta(seconds=seconds)

@@ -20,6 +20,7 @@ import httpx
 
 from deployments.embedded.child_process import READY_SECONDS, describe_failed_start, run_child
 from models.child_environment import PREFECT_SERVER
+from models.disk_space import full_disk_problem
 from models.errors import PrefectError, SettingsError
 from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
@@ -113,7 +114,7 @@ def prefect_server(
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() > deadline:
                 problem = describe_failed_start("the Prefect server", process.poll())
-                raise PrefectError(problem, hint=f"read the log: {log}")
+                raise PrefectError(problem, hint=full_disk_problem(home) or f"read the log: {log}")
             time.sleep(READINESS_POLL_SECONDS)
         yield PrefectServer(url, process)
 

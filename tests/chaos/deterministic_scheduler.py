@@ -37,6 +37,17 @@ class ProcessKilled(BaseException):
     """The process was killed, as with `kill -9`. Every further yield point or crash point raises this again."""
 
 
+@dataclass(frozen=True)
+class ClockStep:
+    """A step of the wall clock; the monotonic clock does not step."""
+
+    point: int
+    """The number of the point at which it happens, counted from the start."""
+    seconds: float
+    everywhere: bool = True
+    """Whether the clocks of all processes step, as on one machine, or only that of the process at the point."""
+
+
 @dataclass(eq=False)
 class SimulatedProcess:
     """Coroutines that are killed together, with all the tasks they started and the context they share."""
@@ -48,6 +59,8 @@ class SimulatedProcess:
     """The shared context, as services.context stores it."""
     main_tasks: list[asyncio.Task[Any]] = field(default_factory=list)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    clock_offset: timedelta = timedelta(0)
+    """How far its wall clock is ahead of that of the machine."""
 
     @property
     def is_finished(self) -> bool:
@@ -71,11 +84,12 @@ class SuspendedCoroutine:
 class DeterministicScheduler:
     """Resumes suspended coroutines, advances time, and kills processes at chosen crash points."""
 
-    def __init__(self, kill_after: tuple[int, ...] = ()) -> None:
+    def __init__(self, kill_after: tuple[int, ...] = (), clock_step: ClockStep | None = None) -> None:
         """Create a scheduler at a fixed time.
 
         Args:
             kill_after: The points at which a process is killed, each counted from the previous crash.
+            clock_step: A step of the wall clock.
 
         """
         self.time = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -84,6 +98,10 @@ class DeterministicScheduler:
         self.points: list[str] = []
         """The points passed since the last crash."""
         self.crashes: list[str] = []
+        self.clock_offset = timedelta(0)
+        """How far the wall clock of the machine is ahead of `time`, which is the true time."""
+        self._clock_step = clock_step
+        self._points_passed = 0
         self._kill_after = list(kill_after)
         self._loop = asyncio.get_running_loop()
         self._loop.set_task_factory(_task_factory)
@@ -91,11 +109,14 @@ class DeterministicScheduler:
     # Called by simulated processes.
 
     def crash_point(self, label: str) -> None:
-        """Pass a point at which the process may be killed."""
+        """Pass a point at which the process may be killed, or the wall clock may step."""
         process = current_process.get()
         if process.is_dead:
             raise ProcessKilled(label)
         self.points.append(label)
+        self._points_passed += 1
+        if self._clock_step is not None and self._points_passed == self._clock_step.point:
+            self.step_clock(self._clock_step.seconds, None if self._clock_step.everywhere else process)
         if self._kill_after and len(self.points) == self._kill_after[0]:
             self._kill_after.pop(0)
             self.points = []
@@ -118,6 +139,10 @@ class DeterministicScheduler:
             self.suspended.remove(coroutine)
 
     # Called by tests.
+
+    def step_clock(self, seconds: float, process: SimulatedProcess | None = None) -> None:
+        """Step the wall clock of one process, or of all."""
+        (self if process is None else process).clock_offset += timedelta(seconds=seconds)
 
     def spawn(self, process: SimulatedProcess, work: Coroutine[Any, Any, Any]) -> None:
         """Start work in a process; it runs at the next step."""

@@ -33,10 +33,12 @@ class ScheduledClock:
     """The clock of all simulated processes; a sleep is a yield point of the scheduler."""
 
     def now(self) -> datetime:
-        return current_process.get().simulation.scheduler.time
+        process = current_process.get()
+        scheduler = process.simulation.scheduler
+        return scheduler.time + scheduler.clock_offset + process.clock_offset
 
     def monotonic(self) -> float:
-        return self.now().timestamp()
+        return current_process.get().simulation.scheduler.time.timestamp()
 
     async def sleep(self, seconds: float) -> None:
         if seconds > IGNORED_SLEEP_SECONDS:

@@ -17,13 +17,13 @@ from flows.provision_avatar import provision_avatar
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import AvatarsError
+from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Status
 from models.request import ProvisioningRequest
 from models.settings import Settings
 from services import context as context_module
 from services.cancellation import cancel_provisioning
 from services.context import app_context
-from services.leases import LEASE_DURATION
 from simulator.account import SimulatedAccount as Account
 from simulator.argil_app import create_app
 from simulator.scenarios import Timing
@@ -31,7 +31,13 @@ from store.ledger_reader import LedgerReader
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 from tasks.retrain_provisioning import retrain_provisioning
-from tests.chaos.deterministic_scheduler import IDS, DeterministicScheduler, ProcessKilled, SimulatedProcess
+from tests.chaos.deterministic_scheduler import (
+    IDS,
+    ClockStep,
+    DeterministicScheduler,
+    ProcessKilled,
+    SimulatedProcess,
+)
 from tests.chaos.fakes import ScheduledClock, SharedDatabase
 from tests.chaos.fault_transport import Fault, FaultInjectingTransport
 from tests.chaos.invariants import MAX_PROVISIONINGS
@@ -118,6 +124,7 @@ class Simulation:
         ledger: Path,
         *,
         kill_after: tuple[int, ...] = (),
+        clock_step: ClockStep | None = None,
         list_lag_seconds: float = LAG_SECONDS,
         retrain_limit: int = 0,
     ) -> None:
@@ -126,13 +133,14 @@ class Simulation:
         Args:
             ledger: An SQLite file with the schema.
             kill_after: See DeterministicScheduler.
+            clock_step: See DeterministicScheduler.
             list_lag_seconds: How long the account list does not show a new avatar.
             retrain_limit: AVATARS_RETRAIN_LIMIT.
 
         """
         IDS.seed(0)
         self.ledger = ledger
-        self.scheduler = DeterministicScheduler(kill_after)
+        self.scheduler = DeterministicScheduler(kill_after, clock_step)
         self.account = Account(
             Timing(
                 training_seconds=TRAINING_SECONDS,

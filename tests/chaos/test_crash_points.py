@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from models.provisioning import Status
+from tests.chaos.deterministic_scheduler import ClockStep
 from tests.chaos.invariants import InvariantViolations, all_terminal, check_invariants
 from tests.chaos.simulation import LEASE_SECONDS, SCHEDULES, Job, Simulation, provision
 from tests.chaos.totals import CRASH_POINTS, LONG_RUN, TIMEOUT_SECONDS, ChaosTotals
@@ -132,7 +133,11 @@ RECOVERIES: tuple[Recovery, ...] = (recover_by_retry, recover_by_schedules, reco
 
 
 def run_with_crashes(
-    ledger: Path, scenario: Scenario, kill_after: tuple[int, ...] = (), recover: Recovery | None = None
+    ledger: Path,
+    scenario: Scenario,
+    kill_after: tuple[int, ...] = (),
+    recover: Recovery | None = None,
+    clock_step: ClockStep | None = None,
 ) -> RunRecord:
     """Provision once, retrain if the scenario says so, crash after the given numbers of points, and recover.
 
@@ -141,11 +146,14 @@ def run_with_crashes(
         scenario: The scenario of the request.
         kill_after: See DeterministicScheduler.
         recover: How to recover after a crash; None if no crash is injected.
+        clock_step: See DeterministicScheduler.
 
     """
 
     async def history() -> RunRecord:
-        simulation = Simulation(ledger, kill_after=kill_after, retrain_limit=scenario.retrain_limit)
+        simulation = Simulation(
+            ledger, kill_after=kill_after, clock_step=clock_step, retrain_limit=scenario.retrain_limit
+        )
         try:
             work = provision(simulation.request("ada", scenario.simulator_scenario))
             await simulation.finish(work)

@@ -107,7 +107,7 @@ class DeadWorkers:
             reference=name,
         )
         created, _ = await self._ledger.get_or_create(request, name, owner)
-        leased = await self._leases.acquire(created.id, owner, timedelta(seconds=30))
+        leased = await self._leases.acquire(created.id, owner, -DEAD_FOR)
         if spec.stage == "accepted":
             return
         provisioning, submission = await self._ledger.begin_submission(leased, owner, "a submission was recorded")

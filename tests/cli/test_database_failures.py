@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import make_url
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
+from tests.chaos.database_faults import fill, mount_small_filesystem
 from tests.cli_process import CompletedCommand, avatars, provision_args, start
 
 if TYPE_CHECKING:
@@ -52,6 +54,39 @@ def test_read_only_ledger_can_be_listed_but_not_written(read_only: str, videos: 
     doctor = avatars("doctor", "--json", **environment)
     ok = {result["check"]: result["ok"] for result in doctor.document}
     assert ok["Ledger"] is False  # the Prefect check depends on the deployments that other tests register
+
+
+def ledger_check(**environment: str) -> dict[str, Any]:
+    checks = avatars("doctor", "--json", **environment).document
+    return next(result for result in checks if result["check"] == "Ledger")
+
+
+@pytest.mark.system
+def test_doctor_names_a_full_disk(tmp_path: Path) -> None:
+    with mount_small_filesystem(tmp_path / "disk") as disk:
+        environment = {"AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{disk / 'ledger.db'}"}
+        assert avatars("db", "upgrade", **environment).code == 0
+        fill(disk)
+        result = ledger_check(**environment)
+    assert result["ok"] is False
+    assert f"the disk of {disk} is full" in result["detail"]
+    assert "free disk space" in result["hint"]
+
+
+@pytest.mark.system
+def test_doctor_names_a_limit_of_the_file_size(tmp_path: Path) -> None:
+    """The system refuses the write, but not because the disk is full."""
+    environment = {"AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}"}
+    assert avatars("db", "upgrade", **environment).code == 0
+    size = (tmp_path / "ledger.db").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # inherited by the command
+    try:
+        result = ledger_check(**environment)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert result["ok"] is False
+    assert "ulimit -f" in result["hint"]
 
 
 @pytest.mark.system

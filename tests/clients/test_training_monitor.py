@@ -23,6 +23,8 @@ MAX_INTERVAL = 60.0
 NOT_FOUND_GRACE = 30.0
 TIMEOUT = timedelta(hours=6)
 RATE = 1e6
+STEPS = (7200.0, -7200.0)
+"""Steps of the wall clock, in seconds."""
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,22 @@ class Argil:
         if isinstance(response, int):
             return httpx.Response(response, json={"code": response, "message": "simulated"})
         return httpx.Response(200, json={"id": "a-1", "status": response})
+
+
+class SteppingArgil(Argil):
+    """Steps the wall clock after the second poll, and records the monotonic time of each poll."""
+
+    def __init__(self, clock: FakeClock, step: float, *responses: str | int) -> None:
+        super().__init__(clock, *responses)
+        self._step = step
+        self._first_at = clock.monotonic()
+        self.monotonic_polls: list[float] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.monotonic_polls.append(self._clock.monotonic() - self._first_at)
+        if len(self.monotonic_polls) == 2:
+            self._clock.step(self._step)
+        return super().__call__(request)
 
 
 class RecordedChanges:
@@ -260,6 +278,20 @@ async def test_failed_poll_between_404s_keeps_the_grace_period(clock: FakeClock)
     argil = Argil(clock, *[404] * 3, 500, 404)
     assert await monitor_avatar(clock, argil) is MonitorResult.NOT_FOUND
     assert argil.polls[-1] == NOT_FOUND_GRACE
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_clock_step_neither_ends_nor_extends_the_404_grace(clock: FakeClock, step: float) -> None:
+    argil = SteppingArgil(clock, step, 404)
+    assert await monitor_avatar(clock, argil) is MonitorResult.NOT_FOUND
+    assert argil.monotonic_polls[-1] == NOT_FOUND_GRACE
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_clock_step_neither_ends_nor_extends_the_deadline(clock: FakeClock, step: float) -> None:
+    argil = SteppingArgil(clock, step, "TRAINING")
+    assert await monitor_avatar(clock, argil, duration=timedelta(seconds=20)) is MonitorResult.TIMED_OUT
+    assert argil.monotonic_polls == [0, 5, 10, 15, 20]
 
 
 async def test_404_within_grace_at_the_deadline_is_a_timeout(clock: FakeClock) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from models.lease_duration import LEASE_DURATION
 from models.run_ownership import DEPLOYMENT_DELETED as DELETED
 from models.run_ownership import (
     LATE_AFTER,
@@ -18,7 +19,6 @@ from models.run_ownership import (
     decide_action,
     end_reason,
 )
-from services.leases import LEASE_DURATION
 
 SECOND = timedelta(seconds=1)
 PAUSED = "its work pool 'p' is paused"
@@ -57,6 +57,8 @@ def aged(phase: RunPhase, age: timedelta, attempts: int = 1, obstacle: str | Non
         (aged(ACTIVE, STARTUP_GRACE, obstacle=DELETED), END),
         (aged(ACTIVE, STARTUP_GRACE, MAX_RUN_ATTEMPTS - 1), RESTART),
         (aged(ACTIVE, STARTUP_GRACE, MAX_RUN_ATTEMPTS), END),
+        (aged(ACTIVE, -STARTUP_GRACE), LEAVE),
+        (aged(ACTIVE, -STARTUP_GRACE - SECOND), RESTART),
         (aged(CANCELLING, STARTUP_GRACE - SECOND), LEAVE),
         (aged(CANCELLING, STARTUP_GRACE), END),
         (aged(CANCELLING, STARTUP_GRACE, obstacle=DELETED), END),

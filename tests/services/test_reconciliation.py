@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import pytest
+from starlette.responses import JSONResponse, Response
 
 from models.argil_avatar import SUBMISSION_ID_EXTRA
-from models.provisioning import Status, SubmissionState
+from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.settings import Settings
 from services import duplicates as module
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
+from store.observations import Observation
 from tasks.record_training_failure import record_training_failure
-from tests.provisioning_harness import TRAINING_SECONDS, ProvisioningHarness, ScriptedClock, list_orphaned
+from tests.provisioning_harness import (
+    LEASE_SECONDS,
+    TRAINING_SECONDS,
+    ProvisioningHarness,
+    ScriptedClock,
+    SimulatorGateway,
+    list_orphaned,
+)
 
 
 @pytest.fixture
@@ -38,6 +47,60 @@ async def test_late_avatar_of_a_lost_submission_is_reported_once(
     assert reported == [late.id]
     assert sum("duplicate at Argil" in message for message in await harness.event_messages(training)) == 1
     assert (await harness.reload(training)).version == training.version
+
+
+@pytest.mark.parametrize("step", [7200.0, -7200.0])
+async def test_live_owner_keeps_its_provisioning_after_a_clock_step(
+    harness: ProvisioningHarness, clock: ScriptedClock, other_owner: LeaseOwner, step: float
+) -> None:
+    """Each lease seems to have expired until its owner renews it."""
+    training = await harness.submitted()
+
+    async def renew() -> None:
+        await harness.context.leases.renew(training.id, harness.owner, harness.context.lease_duration)
+
+    clock.step(step)
+    clock.during_sleep.append(renew)
+    assert await list_orphaned(other_owner) == []
+
+
+@pytest.mark.parametrize("step", [7200.0, -7200.0])
+async def test_crashed_owner_is_found_after_a_clock_step(
+    harness: ProvisioningHarness, clock: ScriptedClock, other_owner: LeaseOwner, step: float
+) -> None:
+    training = await harness.submitted()
+    clock.step(step)
+    assert [item.id for item in await list_orphaned(other_owner)] == [training.id]
+    assert clock.waits == [15.0]
+
+
+@pytest.mark.parametrize(("status", "polls"), [(500, 1), (429, 1), (404, 1 + 4)])
+async def test_failed_list_is_followed_by_one_poll_unless_it_succeeds(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, status: int, polls: int
+) -> None:
+    """A 404 of one avatar shows that Argil answers: then each avatar is polled by its id."""
+    trainings = [await harness.submitted(reference=f"ada-{number}") for number in range(4)]
+    clock.advance(LEASE_SECONDS)
+    error = JSONResponse({"code": status, "message": "simulated"}, status_code=status)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)]
+    for training in trainings:
+        gateway.canned_responses["GET", f"/v1/avatars/{training.avatar_id}"] = [error] * 2
+    requests: list[str] = []
+    gateway.on_request = lambda method, path: requests.append(f"{method} {path}")
+    await list_orphaned(harness.owner)
+    assert requests.count("GET /v1/avatars") == 1
+    assert len(requests) - 1 == polls
+
+
+async def test_pass_and_list_are_observed_only_if_they_succeed(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    observations = harness.context.observations
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)]
+    await list_orphaned(harness.owner)
+    assert await observations.read_all() == {Observation.RECONCILED: clock.now()}
+    await list_orphaned(harness.owner)
+    assert (await observations.read_all()).keys() == {Observation.RECONCILED, Observation.ARGIL_LISTED}
 
 
 async def test_late_avatar_of_a_waiting_request_is_adopted(

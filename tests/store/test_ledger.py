@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection, select, update
 
 from models.errors import (
     DatabaseError,
@@ -22,6 +24,7 @@ from models.errors import (
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
+from models.tables import provisioning_table
 from models.text_normalization import normalize_reference
 from store.database import Database
 from store.leases import LeaseRepository
@@ -29,6 +32,7 @@ from store.ledger import Ledger
 from tests.fakes import FakeClock
 
 LEASE = timedelta(seconds=30)
+_EXPIRES_AT = provisioning_table.c.lease_expires_at
 
 
 @pytest.fixture
@@ -48,6 +52,27 @@ async def accepted(ledger: Ledger, provisioning_request: ProvisioningRequest, ow
 
 def make_owner() -> LeaseOwner:
     return LeaseOwner(actor="another", id=str(uuid4()))
+
+
+async def move_leases(database: Database, seconds: float) -> None:
+    """Set all leases ahead, or back, as a step of their clock in the other direction does."""
+
+    def move(connection: Connection) -> None:
+        for key, expires_at in connection.execute(select(provisioning_table.c.id, _EXPIRES_AT)).all():
+            if expires_at is not None:
+                moved = expires_at + timedelta(seconds=seconds)
+                connection.execute(
+                    update(provisioning_table).where(provisioning_table.c.id == key).values(lease_expires_at=moved)
+                )
+
+    await database.write(move)
+
+
+async def pass_lease_time(database: Database, clock: FakeClock, seconds: float) -> None:
+    """Let time pass for leases: PostgreSQL's own clock cannot be advanced."""
+    clock.advance(seconds)
+    if not database.is_sqlite:
+        await move_leases(database, -seconds)
 
 
 async def test_new_request_is_accepted_with_an_event(
@@ -258,17 +283,88 @@ async def test_lease_excludes_other_owners_until_it_expires(
     other_owner = make_owner()
     with pytest.raises(LeaseUnavailable):
         await leases.acquire(accepted.id, other_owner, LEASE)
-    clock.advance(20)
+    await pass_lease_time(ledger.database, clock, 20)
     await leases.renew(accepted.id, owner, LEASE)
-    clock.advance(20)
+    await pass_lease_time(ledger.database, clock, 20)
     with pytest.raises(LeaseUnavailable):
         await leases.acquire(accepted.id, other_owner, LEASE)
-    clock.advance(10)
+    await pass_lease_time(ledger.database, clock, 10)
     await leases.acquire(accepted.id, other_owner, LEASE)
     with pytest.raises(StaleVersion):
         await ledger.transition(acquired, owner, "written without the lease", new_status=Status.REJECTED)
     with pytest.raises(LeaseLost):
         await leases.renew(accepted.id, owner, LEASE)
+
+
+@pytest.mark.parametrize(("seconds_ahead", "blocks"), [(0, True), (1, False), (7200, False)])
+async def test_lease_ahead_by_more_than_its_duration_blocks_no_one(
+    ledger: Ledger,
+    leases: LeaseRepository,
+    accepted: Provisioning,
+    owner: LeaseOwner,
+    clock: FakeClock,
+    seconds_ahead: float,
+    blocks: bool,
+) -> None:
+    leased = await leases.acquire(accepted.id, LeaseOwner(actor="a", id="a", flow_run_id="run-1"), LEASE)
+    await move_leases(ledger.database, seconds_ahead)
+    assert await ledger.holds_leases("run-1") is blocks
+    assert (await ledger.list_unleased(Status.ACCEPTED) == [leased]) is not blocks
+    assert (await ledger.find_unleased_ids([leased.id]) == {leased.id}) is not blocks
+    with contextlib.ExitStack() as stack:
+        if blocks:
+            stack.enter_context(pytest.raises(LeaseUnavailable))
+        await leases.acquire(accepted.id, owner, LEASE)
+
+
+async def test_released_lease_ahead_of_the_clock_is_pending(
+    ledger: Ledger, leases: LeaseRepository, accepted: Provisioning, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    await leases.acquire(accepted.id, owner, LEASE)
+    await leases.release(accepted.id, owner)
+    await move_leases(ledger.database, 7200)
+    acquired = await leases.acquire_next_pending(
+        owner, LEASE, started_at=clock.now(), blocked_before=clock.now() - LEASE
+    )
+    assert acquired is not None
+
+
+@pytest.mark.parametrize("reasons", [[], [Reason(code="argil.unreachable", message="x")]])
+@pytest.mark.parametrize(("step", "is_pending"), [(0, False), (-10, False), (-7200, True)])
+async def test_change_ahead_of_the_clock_is_pending(
+    ledger: Ledger,
+    leases: LeaseRepository,
+    accepted: Provisioning,
+    owner: LeaseOwner,
+    clock: FakeClock,
+    reasons: list[Reason],
+    step: float,
+    is_pending: bool,
+) -> None:
+    """The clock was set back after the change: a run that starts now does not wait until that time."""
+    await ledger.transition(accepted, owner, "changed", reasons=reasons)
+    clock.step(step)
+    started_at = clock.now() - timedelta(seconds=1)
+    acquired = await leases.acquire_next_pending(owner, LEASE, started_at=started_at, blocked_before=started_at)
+    assert (acquired is not None) is is_pending
+
+
+@pytest.mark.parametrize("step", [7200.0, -7200.0])
+async def test_leases_on_postgresql_ignore_the_clock_of_the_machine(
+    ledger: Ledger,
+    leases: LeaseRepository,
+    accepted: Provisioning,
+    owner: LeaseOwner,
+    clock: FakeClock,
+    step: float,
+) -> None:
+    if ledger.database.is_sqlite:
+        pytest.skip("the processes that use a SQLite ledger share the clock of one machine")
+    await leases.acquire(accepted.id, owner, LEASE)
+    clock.step(step)
+    assert await ledger.list_unleased(Status.ACCEPTED) == []
+    with pytest.raises(LeaseUnavailable):
+        await leases.acquire(accepted.id, make_owner(), LEASE)
 
 
 async def test_renew_all_returns_the_lost_leases(
@@ -284,10 +380,10 @@ async def test_renew_all_returns_the_lost_leases(
     for provisioning in opened[:4]:
         await leases.acquire(provisioning.id, owner, LEASE)
     await leases.acquire(opened[4].id, make_owner(), LEASE)
-    clock.advance(20)
+    await pass_lease_time(ledger.database, clock, 20)
     lost = await leases.renew_all([provisioning.id for provisioning in opened], owner, LEASE)
     assert lost == {opened[4].id}
-    clock.advance(20)
+    await pass_lease_time(ledger.database, clock, 20)
     with pytest.raises(LeaseUnavailable):
         await leases.acquire(opened[3].id, make_owner(), LEASE)
 
@@ -338,7 +434,7 @@ async def test_unleased_provisioning_is_found_by_avatar_id(
     assert await ledger.find_unleased_provisioning("a-2") is None
     acquired = await leases.acquire(training.id, owner, LEASE)
     assert await ledger.find_unleased_provisioning("a-1") is None
-    clock.advance(LEASE.total_seconds())
+    await pass_lease_time(ledger.database, clock, LEASE.total_seconds())
     assert await ledger.find_unleased_provisioning("a-1") == acquired
     await leases.release(training.id, owner)
     await ledger.transition(acquired, owner, "Argil reports IDLE", new_status=Status.READY)

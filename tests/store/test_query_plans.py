@@ -70,6 +70,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
         ["run-1", "run-2"]
     ),
     "LedgerReader.holds_leases": lambda ledger, _: ledger.holds_leases("run-1"),
+    "LedgerReader.find_unleased_ids": lambda ledger, _: ledger.find_unleased_ids(["p-1", "p-2"]),
     "LedgerReader.find_unleased_provisioning": lambda ledger, _: ledger.find_unleased_provisioning("a-1"),
     "WebhookDeliveryRepository.latest_id": lambda ledger, _: WebhookDeliveryRepository(
         ledger.database, FakeClock()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
 import pytest
 from starlette.responses import Response
 
-from models.errors import ArgilUnauthorized, ArgilUnreachable, StaleVersion
+from models.errors import ArgilUnauthorized, ArgilUnreachable, StaleVersion, SubmissionUnresolved
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from tasks.record_training_failure import record_training_failure
-from tasks.resolve_submission import LOOKUP_TIMEOUT
+from tasks.resolve_submission import LOOKUP_TIMEOUT_SECONDS, MAX_INCONCLUSIVE_GRACE_PERIODS
 from tasks.submit_avatar import submit_avatar
 from tests.provisioning_harness import (
     GRACE_SECONDS,
@@ -23,7 +24,18 @@ from tests.provisioning_harness import (
 )
 
 LIST = ("GET", "/v1/avatars")
+STEPS = (7200.0, -7200.0)
+"""Steps of the wall clock, in seconds."""
 LOST, CREATED, UNKNOWN = SubmissionState.LOST, SubmissionState.CREATED, SubmissionState.UNKNOWN
+
+
+def step_of(clock: ScriptedClock, seconds: float) -> Callable[[], Awaitable[None]]:
+    """Return what sets the wall clock forward or back, for `ScriptedClock.during_sleep`."""
+
+    async def step() -> None:
+        clock.step(seconds)
+
+    return step
 
 
 async def crashed(harness: ProvisioningHarness, *, sent: bool) -> Provisioning:
@@ -128,14 +140,50 @@ async def test_submission_of_a_crashed_owner_is_looked_up_first(
     assert any("the lease owner crashed" in message for message in await harness.event_messages(provisioning))
 
 
-async def test_grace_period_after_a_crash_starts_at_the_lookup(
-    harness: ProvisioningHarness, clock: ScriptedClock
+@pytest.mark.parametrize("elapsed", [0, 3600, -7200])
+async def test_absence_after_a_crash_needs_the_transit_time_too(
+    harness: ProvisioningHarness, clock: ScriptedClock, elapsed: float
 ) -> None:
+    """The wall clock cannot tell how long ago the owner sent its request."""
     orphaned = await crashed(harness, sent=False)
-    clock.advance(3600)
-    resolution_started_at = clock.now()
+    clock.step(elapsed)
     await harness.resolve_submission(orphaned)
-    assert (clock.now() - resolution_started_at).total_seconds() >= GRACE_SECONDS
+    assert GRACE_SECONDS + LEASE_SECONDS <= sum(clock.waits) <= GRACE_SECONDS + 1.2 * LEASE_SECONDS
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("timing", [{"list_lag_seconds": 0.7 * GRACE_SECONDS}])
+async def test_clock_step_does_not_end_the_grace_period(
+    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, step: float
+) -> None:
+    unknown = await harness.submitted("cut-after-create,list-lag")
+    clock.during_sleep.append(step_of(clock, step))
+    adopted = await harness.resolve_submission(unknown)
+    assert adopted.status is Status.TRAINING
+    assert len(argil.account.avatars) == 1
+    assert sum(clock.waits) < GRACE_SECONDS
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_clock_step_does_not_extend_the_grace_period(
+    harness: ProvisioningHarness, clock: ScriptedClock, step: float
+) -> None:
+    unknown = await harness.submitted("cut-before-create")
+    clock.step(step)  # before another process looks it up
+    assert (await harness.resolve_submission(unknown)).status is Status.ACCEPTED
+    assert GRACE_SECONDS <= sum(clock.waits) <= 1.5 * GRACE_SECONDS
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_clock_step_does_not_extend_an_inconclusive_lookup(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, step: float
+) -> None:
+    unknown = await harness.submitted("cut-before-create")
+    gateway.canned_responses[LIST] = [Response("[null]", media_type="application/json") for _ in range(100)]
+    clock.step(step)
+    with pytest.raises(SubmissionUnresolved):
+        await harness.resolve_submission(unknown)
+    assert sum(clock.waits) <= (MAX_INCONCLUSIVE_GRACE_PERIODS + 0.5) * GRACE_SECONDS
 
 
 async def test_unknown_outcome_and_resolution_are_events(harness: ProvisioningHarness) -> None:
@@ -220,12 +268,14 @@ async def test_failed_polls_resolve_nothing(
     assert sum(clock.waits) > GRACE_SECONDS
 
 
-async def test_first_successful_poll_after_failures_decides(
-    harness: ProvisioningHarness, gateway: SimulatorGateway
+async def test_grace_period_starts_at_the_first_successful_list(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
 ) -> None:
+    """While Argil fails, it may not have listed the avatar either."""
     unknown = await harness.submitted("cut-before-create")
     gateway.canned_responses[LIST] = [Response(status_code=500) for _ in range(15)]
     assert (await harness.resolve_submission(unknown)).status is Status.ACCEPTED
+    assert clock.waits == [0.2] * 20
 
 
 async def test_retry_after_delays_the_next_poll(
@@ -243,14 +293,16 @@ async def test_retry_after_delays_the_next_poll(
 @pytest.mark.parametrize(
     "changes", [{"argil_api_url": "http://127.0.0.1:9/v1", "avatars_lookup_grace_seconds": 100.0}]
 )
+@pytest.mark.parametrize("step", [0.0, *STEPS])
 async def test_lookup_timeout_is_an_operational_error(
-    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock
+    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, step: float
 ) -> None:
     orphaned = await crashed(harness, sent=False)
-    started_at = clock.now()
+    started_at = clock.monotonic()
+    clock.during_sleep.append(step_of(clock, step))
     with pytest.raises(ArgilUnreachable) as caught:
         await harness.resolve_submission(orphaned)
-    assert LOOKUP_TIMEOUT < clock.now() - started_at < 1.1 * LOOKUP_TIMEOUT
+    assert LOOKUP_TIMEOUT_SECONDS < clock.monotonic() - started_at < 1.1 * LOOKUP_TIMEOUT_SECONDS
     assert "avatars resume" in caught.value.hint
     assert (await harness.reload(orphaned)).status is Status.SUBMITTING
     assert await harness.states(orphaned) == [UNKNOWN]
@@ -261,15 +313,13 @@ async def test_lookup_timeout_is_an_operational_error(
 async def test_each_response_restarts_the_lookup_timeout(
     harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
 ) -> None:
-    """Argil fails for twice LOOKUP_TIMEOUT, with one response in between that does not contain the avatar yet."""
+    """Argil fails for twice the timeout, with one response in between that does not contain the avatar yet."""
     unknown = await harness.submitted("cut-after-create")
-    failures = [Response(status_code=503, headers={"retry-after": "100"})] * int(
-        LOOKUP_TIMEOUT.total_seconds() // 100
-    )
+    failures = [Response(status_code=503, headers={"retry-after": "100"})] * int(LOOKUP_TIMEOUT_SECONDS // 100)
     gateway.canned_responses[LIST] = [*failures, Response("[]"), *failures]
     adopted = await harness.resolve_submission(unknown)
     assert adopted.status is Status.TRAINING
-    assert sum(clock.waits) > 2 * LOOKUP_TIMEOUT.total_seconds()
+    assert sum(clock.waits) > 2 * LOOKUP_TIMEOUT_SECONDS
 
 
 async def test_rejected_api_key_stops_the_lookup(
