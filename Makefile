@@ -6,11 +6,13 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
+# The options of `make coverage`. They are not read from the environment.
+COVERAGE :=
 
 # Commands and tests start many processes, which compile every module again if this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up help setup test test-system chaos fuzz bench check dist lock clean
+.PHONY: demo up help setup test coverage test-system chaos fuzz bench check dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	$(BIN)/avatars demo
@@ -24,9 +26,12 @@ help:  ## list these commands
 setup: $(READY)  ## install everything that development needs into .venv
 
 test: $(READY)  ## run all tests except the system tests
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" $(COVERAGE)
 
-test-system: $(READY)  ## run the system tests: commands, stacks and workers as processes (15 minutes or more)
+coverage: COVERAGE := --cov --cov-report=term:skip-covered
+coverage: test  ## run the same tests, and print the coverage of the unit tests
+
+test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (20 minutes or more)
 	$(BIN)/pytest -m system
 
 chaos: $(READY)  ## run the fault-injection tests: 1,000 crashes in process and 30 kills (20 minutes or more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 MEASURED_FOLDERS = {"models", "clients", "media", "store", "services", "tasks"}
-"""The folders of tests/ whose coverage `make test` measures.
+"""The folders of tests/ whose coverage `make coverage` measures.
 
-Measuring takes half as much time again. Most other tests run the code in child processes, where it is not measured.
+Before Python 3.14, measuring takes half as much time again. Most other tests run the code in child processes, where
+it is not measured.
 """
 CLEARED_PREFIXES = ("ARGIL_", "AVATARS_", "PREFECT_")
 POSTGRESQL_URL = os.environ.get("AVATARS_TEST_POSTGRESQL_URL")
@@ -79,13 +81,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
-class _SinglePrefectServerScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
-    """Assigns each file to one process, and all files that need a Prefect server to the same process."""
+@functools.cache
+def _needs_prefect(file: Path) -> bool:
+    return "prefect_api_url" in file.read_text()
+
+
+class _TwoPrefectServersScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Assigns each file to one process, and all files that need a Prefect server to two.
+
+    A server takes 15 seconds to start, and one process alone would take longer for these files than the others for
+    the rest. The runs of tests/flows are half of the work.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        needs_prefect = "prefect_api_url" in (self.config.rootpath / file).read_text()
-        return "prefect" if needs_prefect else file
+        if not _needs_prefect(self.config.rootpath / file):
+            return file
+        return "flows with Prefect" if file.startswith("tests/flows/") else "other files with Prefect"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
@@ -93,7 +105,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
     `--dist loadgroup` is not an option: pytest-xdist 3.8 stores its groups where pytest 9.2 does not read them.
     """
-    return _SinglePrefectServerScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+    return _TwoPrefectServersScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -38,6 +38,8 @@ from models.text_decoding import decoded_layers, unescape_html
 from models.webhook import WebhookDelivery, mask_token
 from services.redaction_hooks import RedactedLogRecord, format_redacted_traceback
 
+pytestmark = pytest.mark.system
+
 ROOT = Path(__file__).parents[1]
 LAYERS = ("models", "clients", "media", "store", "services", "tasks", "flows", "deployments", "cli")
 CHARACTERS = 3_000

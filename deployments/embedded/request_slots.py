@@ -8,23 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import FastAPI
-from prefect.server.api.server import RequestLimitMiddleware
-from starlette.middleware import Middleware
-
 from deployments.embedded.request_guard import App, Message, Receive, Scope, Send
-
-
-def take_request_limit(app: FastAPI) -> int | None:
-    """Remove Prefect's own limit from an app that has not started; return its number, None if it has none."""
-    limits = [middleware for middleware in app.user_middleware if _is_request_limit(middleware)]
-    app.user_middleware = [middleware for middleware in app.user_middleware if middleware not in limits]
-    return int(str(limits[0].kwargs["limit"])) if limits else None
-
-
-def _is_request_limit(middleware: Middleware) -> bool:
-    factory: object = middleware.cls
-    return factory is RequestLimitMiddleware
 
 
 class RequestSlots:

@@ -11,12 +11,13 @@ from collections.abc import Collection
 
 import uvicorn
 from fastapi import FastAPI
-from prefect.server.api.server import create_app
+from prefect.server.api.server import RequestLimitMiddleware, create_app
 from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS, Settings, get_current_settings, temporary_settings
+from starlette.middleware import Middleware
 
 from deployments.embedded.prefect_server import HOST
 from deployments.embedded.request_guard import MAX_BODY_BYTES, App, RequestGuard
-from deployments.embedded.request_slots import RequestSlots, take_request_limit
+from deployments.embedded.request_slots import RequestSlots
 from deployments.embedded.server_connections import TimedProtocol, raise_open_files_limit
 from models.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
 
@@ -41,6 +42,18 @@ def create_prefect_app(origins: Collection[str]) -> FastAPI:
     # Prefect generates the API reference again for each request, in seconds of CPU time, and without a password.
     app.openapi = functools.cache(app.openapi)  # type: ignore[method-assign]
     return app
+
+
+def take_request_limit(app: FastAPI) -> int | None:
+    """Remove Prefect's own limit from an app that has not started; return its number, None if it has none."""
+    limits = [middleware for middleware in app.user_middleware if _is_request_limit(middleware)]
+    app.user_middleware = [middleware for middleware in app.user_middleware if middleware not in limits]
+    return int(str(limits[0].kwargs["limit"])) if limits else None
+
+
+def _is_request_limit(middleware: Middleware) -> bool:
+    factory: object = middleware.cls
+    return factory is RequestLimitMiddleware
 
 
 def run_server(port: int, hosts: Collection[str]) -> None:

@@ -18,7 +18,7 @@ from tests.chaos.invariants import MAX_PROVISIONINGS, all_terminal, check_invari
 from tests.chaos.simulation import Simulation, provision
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
-pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 EXAMPLES = 3000 if LONG_RUN else 60
 MAX_READ_FAULTS = 4

@@ -29,7 +29,7 @@ from tests.chaos.test_crash_points import (
 )
 from tests.chaos.totals import ChaosTotals
 
-pytestmark = pytest.mark.usefixtures("deterministic")
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic")]
 
 AFTER_CHECKS = "transition: committed"
 AFTER_RESOLUTION = "resolve_submission: committed"

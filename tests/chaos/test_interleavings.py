@@ -27,7 +27,7 @@ from tests.chaos.invariants import all_terminal, check_invariants
 from tests.chaos.simulation import GRACE_SECONDS, LAG_SECONDS, SCHEDULES, Job, Simulation, cancel, provision, resume
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
-pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 EXAMPLES, STEPS = (400, 80) if LONG_RUN else (25, 40)
 MAX_PROCESSES = 5

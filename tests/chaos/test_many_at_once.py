@@ -27,7 +27,7 @@ from tests.chaos.simulation import Job, Simulation, make_request
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 from tests.provisioning_harness import VALID_FACTS
 
-pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 ROWS, TRAININGS = (500, 200) if LONG_RUN else (24, 8)
 EXPIRED, SIGNED = "?X-Amz-Signature=expired", "?X-Amz-Signature=fresh"

@@ -14,8 +14,9 @@ from simulator.server import ArgilSimulator
 from store.migrate import HEAD_REVISION
 from tests.cli_process import CompletedCommand, avatars, provision_args, start
 
+pytestmark = pytest.mark.system
 
-@pytest.mark.system
+
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_each_outcome_has_its_exit_code_and_document(
@@ -68,7 +69,6 @@ def test_each_outcome_has_its_exit_code_and_document(
     assert "Argil created avatar" in avatars("show", ran["READY"].document["id"]).out
 
 
-@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_same_reference_attaches_other_request_conflicts(simulated: ArgilSimulator, videos: MediaHost) -> None:
@@ -82,7 +82,6 @@ def test_same_reference_attaches_other_request_conflicts(simulated: ArgilSimulat
     assert len(simulated.account.posts) == 1
 
 
-@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 def test_wrong_key_is_one_clear_error_and_resume_continues(simulated: ArgilSimulator, videos: MediaHost) -> None:
@@ -96,7 +95,6 @@ def test_wrong_key_is_one_clear_error_and_resume_continues(simulated: ArgilSimul
     assert (resumed.code, resumed.document["status"]) == (0, "READY")
 
 
-@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed-terminal"])
@@ -120,7 +118,6 @@ def test_stop_in_training_keeps_progress_for_resume(
     assert len(simulated.account.posts) == 1
 
 
-@pytest.mark.system
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url", "simulated")
 def test_unreachable_api_is_one_clear_error(videos: MediaHost) -> None:
@@ -230,7 +227,6 @@ def test_check_does_not_connect_to_private_address(videos: MediaHost, clean_envi
     assert len(videos.requests) == before
 
 
-@pytest.mark.system
 def test_doctor_reports_each_check(simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
     healthy = avatars("doctor", "--json")

@@ -98,6 +98,7 @@ def test_list_of_a_sqlite_ledger_imports_no_sqlalchemy() -> None:
         assert packages.isdisjoint({"prefect", "sqlalchemy"})
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("simulated")
 def test_doctor_with_a_key_imports_prefect_last() -> None:
     code, packages = imported_packages("doctor", "--json")

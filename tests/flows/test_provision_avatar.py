@@ -85,7 +85,6 @@ MAX_CONCURRENT_RUNS = 4
 """With more concurrent runs, a Prefect server on SQLite delays each start by seconds."""
 
 CASES = [
-    ("never", "TimedOut", Status.TIMED_OUT, 1),
     ("", "Ready", Status.READY, 1),
     ("fail", "TrainingFailed", Status.TRAINING_FAILED, 1),
     ("refuse", "Refused", Status.REFUSED, 1),
@@ -105,13 +104,8 @@ CASES = [
 
 
 async def test_each_scenario_ends_as_expected_with_one_avatar(
-    simulated: ArgilSimulator,
-    videos: MediaHost,
-    sample_folder: Path,
-    ledger: Ledger,
-    monkeypatch: pytest.MonkeyPatch,
+    simulated: ArgilSimulator, videos: MediaHost, sample_folder: Path, ledger: Ledger
 ) -> None:
-    monkeypatch.setenv("AVATARS_TRAINING_TIMEOUT_SECONDS", "20")
     dataset, consent = copy_samples(sample_folder)
     requests = [
         make_request(

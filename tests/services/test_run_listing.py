@@ -107,6 +107,7 @@ async def deployment(prefect_api_url: str, clean_environment: Path) -> AsyncIter
 
 
 @pytest.mark.prefect
+@pytest.mark.system
 async def test_damaged_runs_are_named_and_the_others_listed(
     deployment: Deployment, clean_environment: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -122,6 +123,7 @@ async def test_damaged_runs_are_named_and_the_others_listed(
 
 
 @pytest.mark.prefect
+@pytest.mark.system
 async def test_runner_leaves_a_damaged_run_out_for_a_while(
     deployment: Deployment, clean_environment: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -42,7 +42,7 @@ from simulator.server import ArgilSimulator
 from tests.damaged_runs import damage, delete_run
 from tests.provisioning_harness import TIMEOUT_SECONDS, TRAINING_SECONDS, ProvisioningHarness, ScriptedClock
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.usefixtures("prefect_api_url")]
 
 
 @flow(name="provision-avatar")

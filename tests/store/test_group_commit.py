@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from store.group_commit import MAX_GROUP_SIZE, Work
 from store.sqlite_backend import WRITE_OPTION
 
 WRITERS = 20
-TICK_SECONDS = 0.001
-SLOW_STATEMENT_SECONDS = 0.6
+TIMEOUT_SECONDS = 30.0
+"""Limits a hanging test; no test waits so long if the code is correct."""
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -82,11 +81,11 @@ async def busy_writer(database: Database) -> AsyncIterator[None]:
 
     def wait(_: Connection) -> None:
         started.set()
-        end.wait(30)
+        end.wait(TIMEOUT_SECONDS)
 
     blocker = asyncio.create_task(database.write(wait))
     try:
-        assert await asyncio.to_thread(started.wait, 30)
+        assert await asyncio.to_thread(started.wait, TIMEOUT_SECONDS)
         yield
     finally:
         end.set()
@@ -228,13 +227,13 @@ async def test_cancelled_after_it_began_is_committed(table: Database) -> None:
 
     def slow(connection: Connection) -> int:
         started.set()
-        assert end.wait(30)
+        assert end.wait(TIMEOUT_SECONDS)
         return insert(1)(connection)
 
     async with busy_writer(table):
         tasks = [asyncio.create_task(table.write(work)) for work in (slow, insert(2))]
         await asyncio.sleep(0)
-    assert await asyncio.to_thread(started.wait, 30)
+    assert await asyncio.to_thread(started.wait, TIMEOUT_SECONDS)
     tasks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[0]
@@ -272,49 +271,42 @@ async def test_database_in_memory_is_one_database() -> None:
     await database.close()
 
 
-def slow_statement(connection: Connection) -> float:
-    """Execute a statement that computes within SQLite for a while; return its duration in seconds."""
-    statement = text(
-        "WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < :count) "
-        "SELECT max(n) FROM counter"
-    )
-    count = 500_000
-    while True:
-        started_at = time.perf_counter()
-        connection.execute(statement, {"count": count}).scalar_one()
-        if (seconds := time.perf_counter() - started_at) >= SLOW_STATEMENT_SECONDS:
-            return seconds
-        count *= 3
+class SlowStatement:
+    """A statement that ends only after the event loop has called `end`; its result is 0 if the loop never does."""
 
+    def __init__(self) -> None:
+        self._started, self._ended = threading.Event(), threading.Event()
 
-async def max_delay_during(work: Awaitable[float]) -> tuple[float, float]:
-    """Await the work beside a task that ticks every millisecond; return its longest delay and the result."""
-    delays: list[float] = []
+    def __call__(self, connection: Connection) -> int:
+        driver: Any = connection.connection.driver_connection
+        driver.create_function("wait_for_the_loop", 0, self._wait)
+        return int(connection.execute(text("SELECT wait_for_the_loop()")).scalar_one())
 
-    async def tick() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(TICK_SECONDS)
-            delays.append(time.perf_counter() - before - TICK_SECONDS)
+    def _wait(self) -> bool:
+        self._started.set()
+        return self._ended.wait(TIMEOUT_SECONDS)
 
-    ticking = asyncio.create_task(tick())
-    await asyncio.sleep(0)
-    result = await work
-    ticking.cancel()
-    return max(delays), result
+    async def started(self) -> None:
+        assert await asyncio.to_thread(self._started.wait, TIMEOUT_SECONDS)
+
+    def end(self) -> None:
+        self._ended.set()
 
 
 @pytest.mark.parametrize("operation", ["read", "write"])
 async def test_slow_statement_does_not_delay_the_event_loop(table: Database, operation: str) -> None:
-    """On the event loop, the statement would delay it for its whole duration. A busy machine stretches both."""
-    delay, seconds = await max_delay_during(getattr(table, operation)(slow_statement))
-    assert delay < seconds / 2
+    statement = SlowStatement()
+    call = asyncio.create_task(getattr(table, operation)(statement))
+    await statement.started()
+    statement.end()
+    assert await call == 1
 
 
 async def test_slow_read_delays_neither_reads_nor_writes(table: Database) -> None:
-    slow = asyncio.create_task(table.read(slow_statement))
-    await asyncio.sleep(0)
+    statement = SlowStatement()
+    slow = asyncio.create_task(table.read(statement))
+    await statement.started()
     assert await table.write(insert(1)) == 1
     assert await stored(table) == [1]
-    assert not slow.done()
-    await slow
+    statement.end()
+    assert await slow == 1

@@ -15,7 +15,7 @@ from deployments.embedded.orphaned_runs import delete_missed_runs, reschedule_or
 from models.run_ownership import MAX_RUN_ATTEMPTS
 from tests.damaged_runs import damage, delete_run
 
-pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.usefixtures("prefect_api_url")]
 
 
 @flow

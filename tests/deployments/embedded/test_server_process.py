@@ -178,6 +178,7 @@ def test_more_idle_websockets_than_requests_block_no_request(prefect_api_url: st
         assert httpx.get(f"{prefect_api_url}/version", timeout=100).status_code == 200
 
 
+@pytest.mark.system
 def test_api_reference_is_generated_once() -> None:
     """It needs no password, and takes seconds of the only event loop."""
     from deployments.embedded.server_process import create_prefect_app

@@ -17,6 +17,7 @@ TIMEOUT_SECONDS = 100
 
 
 @pytest.mark.prefect
+@pytest.mark.system
 async def test_server_accepts_concurrent_writes_without_retries(prefect_api_url: str) -> None:
     async with httpx.AsyncClient(base_url=prefect_api_url, timeout=TIMEOUT_SECONDS) as prefect:
         flow = (await prefect.post("/flows/", json={"name": "many-writers"})).json()["id"]

@@ -27,6 +27,8 @@ TIMEOUT_SECONDS = 60.0
 HALF_OPEN_CONNECTIONS = 1100
 MAX_RSS_KIB = 150 * 1024
 
+pytestmark = pytest.mark.system
+
 Result = TypeVar("Result")
 
 

@@ -270,6 +270,7 @@ async def test_ipv6_receiver_has_a_valid_url(deliveries: WebhookDeliveryReposito
 # Load
 
 
+@pytest.mark.system
 async def test_thousand_deliveries_are_stored_once(
     sender: httpx.AsyncClient,
     deliveries: WebhookDeliveryRepository,
