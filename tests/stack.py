@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -109,6 +110,29 @@ class PrefectApi:
             if not page["next_page"]:
                 break
             page = self.call("GET", page["next_page"].partition("/api")[2]).json()
+
+    def wait_for_stored_events(self) -> None:
+        """Wait until the server has stored each event that it received before this call.
+
+        Prefect's event persister writes events in the order of their arrival, and up to 5 s later
+        (PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL). So the last one is sent here.
+        """
+        last = {
+            "id": str(uuid.uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": "test.last-event",
+            "resource": {"prefect.resource.id": "test.last-event"},
+        }
+        assert self.call("POST", "/events", [last]).status_code == httpx.codes.NO_CONTENT
+        query = {"filter": {"id": {"id": [last["id"]]}}}
+        wait_for(lambda: self.call("POST", "/events/filter", query).json()["events"] or None, "the last event")
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete flow runs, and wait for their logs: the server deletes those in the background."""
+        codes = {self.call("DELETE", f"/flow_runs/{run_id}").status_code for run_id in run_ids}
+        assert codes == {httpx.codes.NO_CONTENT}
+        query = {"logs": {"flow_run_id": {"any_": [*run_ids]}}}
+        wait_for(lambda: self.call("POST", "/logs/filter", query).json() == [] or None, "the deletion of logs")
 
     def runs_of(self, flow: str) -> list[dict[str, Any]]:
         body = {"flows": {"name": {"any_": [flow]}}, "limit": 200}
