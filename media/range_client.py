@@ -95,6 +95,8 @@ class RangeClient:
     ) -> None:
         self.requests = 0
         self.bytes_fetched = 0
+        self.content_type = ""
+        """The Content-Type of the last response."""
         self._host_time: datetime | None = None
         self._version: EntityVersion | None = None
         self._url = parse_https_url(url)
@@ -208,6 +210,7 @@ class RangeClient:
                 )
             )
             self._host_time = response_time(response)
+            self.content_type = response.headers.get("content-type", "")
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or location is None:
                 return response

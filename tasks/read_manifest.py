@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from prefect import task
 
@@ -10,6 +11,7 @@ from media.manifest_loader import load_manifest_of_run
 from models.manifest import ManifestRow
 from models.settings import Settings
 from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run
 
 
 @task(name="read-manifest", **TASK_OPTIONS)
@@ -24,10 +26,13 @@ async def read_manifest(path_or_url: str) -> list[ManifestRow]:
 
     """
     settings = Settings.load()
-    return await asyncio.to_thread(
+    manifest = await asyncio.to_thread(
         load_manifest_of_run,
         path_or_url,
         folder=settings.avatars_manifest_dir,
         allowed_hosts=settings.avatars_media_allowed_hosts,
         reference_host=settings.reference_host,
     )
+    for notice in manifest.notices:
+        log_to_run("the manifest: %s", notice, level=logging.WARNING)
+    return manifest.rows
