@@ -23,12 +23,28 @@ from services.shared_recordings import find_new_shared_recordings
 from tasks.read_manifest import read_manifest
 
 DEFAULT_CONCURRENCY = 20
+EXAMPLE_ROW = {
+    "name": "Ada Lovelace",
+    "dataset_video": "https://example.com/ada/dataset.mp4",
+    "consent_video": "https://example.com/ada/consent.mp4",
+    "reference": "creator-4711",
+    "extras": {"team": "berlin"},
+}
+ONE_SOURCE = {
+    "if": {"not": {"properties": {"manifest": {"type": "string"}}, "required": ["manifest"]}},
+    "then": {"properties": {"rows": {"type": "array"}}, "required": ["rows"]},
+    "else": {"properties": {"rows": {"type": "null"}}},
+}
+"""JSON schema: exactly one of `manifest` and `rows` has a value.
+
+Prefect checks the defaults of a deployment without `required`; both may then be absent.
+"""
 
 
 @flow(name="provision-batch", **FLOW_OPTIONS)
 async def provision_batch(
-    manifest: str | None = None,
-    rows: list[Any] | None = None,
+    manifest: Annotated[str | None, Field(examples=["https://example.com/creators.xlsx"])] = None,
+    rows: Annotated[list[Any] | None, Field(examples=[[EXAMPLE_ROW]])] = None,
     *,
     dry_run: bool = False,
     wait: Literal["block", "none"] = "block",
@@ -41,9 +57,13 @@ async def provision_batch(
     otherwise Failed, named after the most frequent other outcome.
 
     Args:
-        manifest: A CSV, JSONL or YAML file: an HTTPS URL, or a path below AVATARS_MANIFEST_DIR on the machine that
-            runs the flow.
-        rows: The rows themselves, instead of a manifest. Prefect limits all parameters together to 512 KiB.
+        manifest: A list in Excel (.xlsx), OpenDocument (.ods), CSV, JSONL or YAML: an HTTPS URL, a link to Google
+            Sheets that anyone with the link can open, or a path below AVATARS_MANIFEST_DIR on the machine that runs
+            the flow. `#SHEET` after .xlsx or .ods names a sheet. Leave it empty if you enter rows.
+        rows: The rows themselves, instead of a manifest, for example
+            `[{"name": "Ada Lovelace", "dataset_video": "https://example.com/ada/dataset.mp4",
+            "consent_video": "https://example.com/ada/consent.mp4", "reference": "creator-4711"}]`.
+            Prefect limits all parameters together to 512 KiB.
         dry_run: Check everything, including the videos, and send nothing.
         wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
             `reconcile-avatars` completes the provisionings.

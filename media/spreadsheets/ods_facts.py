@@ -158,4 +158,4 @@ class _SheetParser:
 def _number(attributes: Mapping[str, str], name: str) -> int:
     """Return how many rows or columns an element stands for, or spans."""
     text = attributes.get(f"table:number-{name}", "1")
-    return max(int(text), 1) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 1
+    return max(int(text[: MAX_DIGITS + 1]), 1) if text.isascii() and text.isdigit() else 1

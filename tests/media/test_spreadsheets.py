@@ -99,14 +99,14 @@ def test_whole_number_is_its_digits(value: object, reference: str) -> None:
 
 
 LOST: dict[str, tuple[object, str]] = {
-    "long": (4_711_000_000_000_001, "more than 15 digits"),
+    "long": (4_711_000_000_000_001, "is a number of more than 15 digits"),
     "fraction": (4.5, "is the fraction 4.5"),
     "date": (datetime.date(2026, 11, 2), "is the date 2026-11-02"),
     "time": (datetime.time(3, 4), "is the time 03:04:00"),
     "duration": (datetime.timedelta(hours=30), "is the duration 1 day, 6:00:00"),
     "logical": (True, "is the logical value TRUE"),
     "error": ("#N/A", "is the error #N/A of a formula"),
-    "formula": ("=A1", "a formula whose value is not stored"),
+    "formula": ("=A1", "has a formula whose value is not stored"),
 }
 
 
@@ -267,7 +267,8 @@ def test_repeated_cells_of_ods_are_bounded() -> None:
     repeated = (
         '<table:table-row table:number-rows-repeated="1000000000"><table:table-cell office:value-type="error"'
     )
-    body = f'{repeated} table:number-columns-repeated="1000000"><text:p>x</text:p></table:table-cell></table:table-row>'
+    cell = f'{repeated} table:number-columns-repeated="1000000"><text:p>x</text:p></table:table-cell>'
+    body = f"{cell}</table:table-row>"
     table = f'<table:table table:name="a">{body}</table:table>'
     with pytest.raises(InvalidManifest, match="its cells reach to row"):
         parse_bytes(
