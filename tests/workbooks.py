@@ -38,6 +38,14 @@ def xlsx(rows: Sequence[Sequence[Any]] = (), change: Callable[[Worksheet], objec
     return buffer.getvalue()
 
 
+def as_text(sheet: Worksheet) -> None:
+    """Make every cell a text cell: openpyxl makes a formula of a text that begins with `=`."""
+    for row in sheet.iter_rows():
+        for cell in row:
+            if isinstance(cell.value, str):
+                cell.data_type = "s"
+
+
 def ods_cell(value: object, text: str | None = None, **attributes: str) -> str:
     """Return the XML of a cell; `text` is what the sheet shows, by default the value itself."""
     extra = "".join(
