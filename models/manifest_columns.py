@@ -182,11 +182,9 @@ class _Header:
                 )
         for field in find_duplicates(fields.values()):
             places = [index for index, meant in fields.items() if meant == field]
-            listed = " and ".join(
-                f"{shown[index]} ({column_letter(index)})" for index in places[:MAX_LISTED_COLUMNS]
-            )
-            field = redact(field) if is_quotable else "an extra"  # noqa: PLW2901
-            self._problems.append(f"the column {field} is repeated: {listed} mean the same")
+            listed = list_some([f"{shown[index]} ({column_letter(index)})" for index in places])
+            meant = redact(field) if is_quotable or field in COLUMNS else "of an extra"
+            self._problems.append(f"the column {meant} is repeated: {listed} mean the same")
         unnamed = [f"{shown[index]}{self._suggestion(close.get(index))}" for index in surplus]
         if unnamed and (self._problems or strict):
             self._problems.append(f"not a column of a manifest: {list_some(unnamed)}")
@@ -244,8 +242,9 @@ class _Header:
 
 def _exact_field(column: str) -> str | None:
     key = header_key(column)
-    if key.startswith(EXTRAS_PREFIX) and (name := trim(column.partition(".")[2])):
-        return f"{EXTRAS_PREFIX}{name}"
+    if "." in column:
+        name = trim(column.partition(".")[2])
+        return f"{EXTRAS_PREFIX}{name}" if name and key.startswith(EXTRAS_PREFIX) else None
     return next((field for field in COLUMNS if header_key(field) == key), None)
 
 

@@ -82,7 +82,9 @@ def detect_format(name: str, data: bytes, content_type: str = "") -> FormatName:
     refuse_foreign_format(data)
     if data.startswith(_ZIP):
         return "ods" if data.startswith(_ODS_MIMETYPE, _ODS_MIMETYPE_OFFSET) else "xlsx"
-    named = format_of_name(name) or _CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
+    named: FormatName | None = format_of_name(name) or _CONTENT_TYPES.get(
+        content_type.partition(";")[0].strip().lower()
+    )
     if named in SHEET_FORMATS:
         raise InvalidManifest(
             f"the manifest {redact_url(name)!r} is not a spreadsheet, although its name or content type says so",

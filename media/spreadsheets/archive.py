@@ -20,7 +20,7 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
     """Open the archive of a workbook that can be read.
 
     Raises:
-        SpreadsheetRefused: It is damaged, too large or encrypted, has macros or external links, or is no workbook.
+        SpreadsheetRefused: It is damaged, too large or encrypted, has macros or links, or is not a workbook.
     """
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))

@@ -109,7 +109,7 @@ class _SheetParser:
         elif element == "table-row":
             self._end_row()
         elif element == "table":
-            self._table += 1  # what follows is no cell of this sheet
+            self._table += 1  # what follows belongs to another sheet
 
     def text(self, data: str) -> None:
         if self._in_text and not self._annotations:

@@ -15,7 +15,7 @@ def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
         name: The name of the sheet, in any case; None for the first visible one.
 
     Raises:
-        SpreadsheetRefused: There is no such sheet.
+        SpreadsheetRefused: The sheet does not exist.
     """
     if not sheets:
         raise SpreadsheetRefused("it has no sheet with cells", "save the list as .xlsx, .ods or CSV")

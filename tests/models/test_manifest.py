@@ -296,7 +296,7 @@ def test_yaml_problems_name_line_and_value() -> None:
         (
             "name,name,dataset_video,consent_video\n",
             "csv",
-            "the column name is repeated: 'name' (A) and 'name' (B)",
+            "the column name is repeated: 'name' (A), 'name' (B)",
         ),
         (f'{HEADER}Ada,"{DATASET},x\n', "csv", "not valid CSV from line 2 on"),
         ("name: Ada", "yaml", "not a list of rows"),
