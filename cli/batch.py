@@ -43,7 +43,7 @@ from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
 from models.manifest import Manifest, ManifestOptions, ManifestRow
 from models.manifest_columns import parse_column_map
 from models.manifest_formats import FormatName, split_location
-from models.manifest_template import TEMPLATE_FORMATS, render_template
+from models.manifest_template import render_template, template_format
 from models.private_files import replace_file, replacement_problem
 from models.provisioning import Status
 from models.regular_files import find_same_file
@@ -217,8 +217,8 @@ def _validate_results_path(path: Path, manifest: str, settings: Settings) -> Non
 
 def _write_template(path: Path) -> int:
     """Write the template to a new file: an existing one may be a list that was filled in."""
-    form = results_format(path.name)
-    if form not in TEMPLATE_FORMATS:
+    form = template_format(path.name)
+    if form is None:
         raise InvalidManifest(
             f"cannot write the template {path}", hint="use a file name that ends in .xlsx or .csv"
         )

@@ -100,6 +100,11 @@ _RANKS = _synonym_ranks()
 _RESULT_KEYS = frozenset(map(header_key, RESULT_COLUMNS))
 
 
+def is_known_header(header: str) -> bool:
+    """Return whether a header names a field of a manifest."""
+    return header_key(header) in _RANKS
+
+
 def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
     """Return the columns by the key of their header from pairs such as `Video link=dataset_video`.
 
@@ -196,7 +201,9 @@ class _Header:
     def _check_column_map(self) -> None:
         for key, column in self._column_map.items():
             if key not in self._keys:
-                self._problems.append(f"the column map names no header of the file for {column!r}")
+                self._problems.append(
+                    f"the file has no header {redact(key)[:MAX_SHOWN_CHARACTERS]!r} for {column!r}"
+                )
 
     def _assign_fields(self) -> dict[int, str]:
         fields = {index: self._column_map[key] for index, key in enumerate(self._keys) if key in self._column_map}

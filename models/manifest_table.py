@@ -18,6 +18,7 @@ from models.manifest_columns import (
     ColumnMapping,
     count_required,
     header_key,
+    is_known_header,
     list_some,
     map_columns,
 )
@@ -117,7 +118,7 @@ class TableReader:
         return counts.index(max(counts))
 
     def _map(self, header: TableRow, above: Sequence[TableRow]) -> ColumnMapping:
-        cells = _without_trailing_empty(header.cells)
+        cells = _without_trailing_empty(_complete_header(header, above))
         mapping = map_columns(cells, self._column_map, line=header.number, strict=self._strict)
         self.columns = [cells[index] for index in mapping.own]
         if above:
@@ -190,6 +191,17 @@ class _Places:
         more = self.count - len(self._first)
         named = ", ".join(self._first) + (f" and {more:,} more" if more > 0 else "")
         return self._rule.format(count=named)
+
+
+def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
+    """Return the header with the names of its empty cells from the line above: a header may have two lines."""
+    if not above or above[-1].number != header.number - 1:
+        return header.cells
+    upper = [*above[-1].cells, *[""] * len(header.cells)]
+    return [
+        cell if clean_cell(cell) or not is_known_header(up) else up
+        for cell, up in zip(header.cells, upper, strict=False)
+    ]
 
 
 def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:

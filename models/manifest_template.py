@@ -36,10 +36,15 @@ NOTES = (
 
 
 TemplateFormat = Literal["csv", "xlsx"]
-TEMPLATE_FORMATS = get_args(TemplateFormat)
 
 
-def render_template(form: str) -> bytes:
+def template_format(file_name: str) -> TemplateFormat | None:
+    """Return the format of a template by the suffix of its name, None if it has another one."""
+    suffix = file_name.rpartition(".")[2].lower()
+    return next((known for known in get_args(TemplateFormat) if known == suffix), None)
+
+
+def render_template(form: TemplateFormat) -> bytes:
     """Return the template as a file: `xlsx`, or `csv` without notes, which a CSV file has no place for."""
     rows = [list(EXAMPLE), list(EXAMPLE.values())]
     if form == "xlsx":

@@ -128,7 +128,7 @@ def patch_parameter_schemas(rules: Mapping[str, Mapping[str, Any]]) -> None:
         schema = derive(flow)
         return _RuledSchema(**schema.model_dump(exclude_unset=True), **rules.get(flow.name, {}))
 
-    deployment_runner.parameter_schema = parameter_schema  # type: ignore[assignment]  # derives it from a function too
+    deployment_runner.parameter_schema = parameter_schema  # type: ignore[assignment, attr-defined]
 
 
 class _RuledSchema(ParameterSchema):

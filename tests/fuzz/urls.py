@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from media.range_client import FetchLimits, RangeClient
 from models.errors import InvalidRequest
 from models.file_sharing import match_service
-from models.manifest import detect_format
+from models.manifest_formats import format_of_name, split_location
 from models.media_rules import MediaRole
 from models.presigned_urls import check_expiry, find_problem
 from models.recording_identity import RecordingIdentity
@@ -79,7 +79,7 @@ def _check(url: str) -> None:
     if result is not None:
         assert_no_secrets([result.model_dump_json()])
     expect_own_errors(lambda: receiver_url(url))
-    expect_own_errors(lambda: detect_format(url))
+    expect_own_errors(lambda: format_of_name(split_location(url).path_or_url))
     expect_own_errors(lambda: RangeClient(url, _NO_TRANSPORT, FetchLimits(), FakeClock(), lambda _: None))
     try:
         validate_recording_url(url)

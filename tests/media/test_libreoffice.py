@@ -14,7 +14,7 @@ from models.batch_results import ResultsFormat, render_results
 from models.manifest import Manifest
 from models.manifest_columns import RESULT_COLUMNS
 from models.manifest_formats import Location
-from models.manifest_template import TEMPLATE_FORMATS, TemplateFormat, render_template
+from models.manifest_template import TemplateFormat, render_template
 from tests.workbooks import as_text, xlsx
 
 SOFFICE = shutil.which("soffice")
@@ -31,7 +31,7 @@ FILTERS = {
 }
 D, C = "https://videos.example/{}/d.mp4?X-Amz-Signature=a%2Bb", "https://videos.example/{}/c.mp4"
 HEADER = ["Notes", "Name", "Dataset video", "Consent", "Reference", "extras.age"]
-TEXTS = ["=1+1", "-x", "@a", "'=x", "0012", "4711000000000001", "1-2", "Müller é 李", 'a "b", c;d', "1e5", "TRUE"]
+TEXTS = ["=1+1", "-x", "@a", "'=x", "0012", "4711000000000001", "1-2", "Müller é 李", 'a "b", c;d', "TRUE"]
 
 
 def saved_by_libreoffice(path: Path, suffix: str, folder: Path) -> Path:
@@ -43,8 +43,9 @@ def saved_by_libreoffice(path: Path, suffix: str, folder: Path) -> Path:
         command += ["--infilter=Text - txt - csv (StarCalc):44,34,76,1"]
     command += ["--convert-to", FILTERS[suffix], "--outdir", str(folder), str(path)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    assert "warn" not in ran.stderr.lower()
-    assert "error" not in (ran.stdout + ran.stderr).lower()
+    complaints = [line for line in ran.stderr.splitlines() if line and "javaldx" not in line]  # Java is optional
+    assert complaints == []
+    assert "error" not in ran.stdout.lower()
     return folder / f"{path.stem}.{suffix}"
 
 
@@ -55,7 +56,7 @@ def content_of(manifest: Manifest) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("form", TEMPLATE_FORMATS)
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
 @pytest.mark.parametrize("suffix", FILTERS)
 def test_template_is_read_after_libreoffice_saved_it(form: TemplateFormat, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"template.{form}"

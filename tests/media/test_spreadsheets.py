@@ -77,7 +77,7 @@ def test_workbooks_give_the_requests_of_csv(expected: list[tuple[str, str]]) -> 
 def one_row(
     reference: object, name: object = "Ada", change: Callable[[Worksheet], object] = lambda _: None
 ) -> ManifestRow:
-    rows = [["name", "dataset_video", "consent_video", "reference"], [name, D, C, reference]]
+    rows: list[list[object]] = [["name", "dataset_video", "consent_video", "reference"], [name, D, C, reference]]
     [row] = parse_bytes(xlsx(rows, change), XLSX).rows
     return row
 
@@ -160,6 +160,16 @@ def test_merged_cells_name_the_cell_with_the_value() -> None:
     rows = [header, [merged, D, C], ["<table:covered-table-cell/>", D, C]]
     _, below = parse_bytes(ods(rows), ODS).rows
     assert "is covered by the merged cell A2" in below.problems[0].message
+
+
+def test_header_of_two_lines_is_read() -> None:
+    def change(sheet: Worksheet) -> None:
+        sheet.merge_cells("A1:A2")
+        sheet.merge_cells("B1:C1")
+
+    rows = [["Name", "Videos", None, "Reference"], [None, "Dataset", "Consent"], ["Ada", D, C, "r1"]]
+    [row] = parse_bytes(xlsx(rows, change), XLSX).rows
+    assert (row.name, row.reference, row.problems) == ("Ada", "r1", ())
 
 
 def test_hidden_rows_are_read_and_reported() -> None:

@@ -112,7 +112,7 @@ def test_column_map_names_any_header() -> None:
     [row] = read(text, "who=name", "VIDEO-LINK=dataset video", "Team=extras.team").rows
     assert row.request is not None
     assert row.request.extras == {"team": "berlin"}
-    assert "names no header of the file for 'reference'" in error_of(text, "Whom=reference", "Who=name")
+    assert "the file has no header 'whom' for 'reference'" in error_of(text, "Whom=reference", "Who=name")
 
 
 @pytest.mark.parametrize("pair", ["", "x", "=name", "x=", "x=video", "x=extras."])
