@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from models.errors import InvalidManifest
 from models.redaction import redact_url
@@ -82,15 +82,13 @@ def detect_format(name: str, data: bytes, content_type: str = "") -> FormatName:
     refuse_foreign_format(data)
     if data.startswith(_ZIP):
         return "ods" if data.startswith(_ODS_MIMETYPE, _ODS_MIMETYPE_OFFSET) else "xlsx"
-    named: FormatName | None = format_of_name(name) or _CONTENT_TYPES.get(
-        content_type.partition(";")[0].strip().lower()
-    )
+    named = format_of_name(name) or _CONTENT_TYPES.get(content_type.partition(";")[0].strip().lower())
     if named in SHEET_FORMATS:
         raise InvalidManifest(
             f"the manifest {redact_url(name)!r} is not a spreadsheet, although its name or content type says so",
             hint="save it again as .xlsx, .ods or CSV; pass --format csv if it is CSV",
         )
-    return named or _text_format(data)
+    return _text_format(data) if named is None else named
 
 
 def _text_format(data: bytes) -> FormatName:
@@ -116,13 +114,3 @@ def refuse_foreign_format(data: bytes) -> None:
         raise InvalidManifest(
             "the manifest is in the old format .xls of Excel 97, which is not read", hint="save it as .xlsx or CSV"
         )
-
-
-def parse_format(name: str) -> FormatName:
-    """Return the format with this name; raises InvalidManifest if there is none."""
-    for known in get_args(FormatName):
-        if name.lower() == known:
-            return known
-    raise InvalidManifest(
-        f"{name[:20]!r} is not a format of manifests", hint=f"use one of {', '.join(get_args(FormatName))}"
-    )

@@ -167,7 +167,11 @@ def test_header_of_two_lines_is_read() -> None:
         sheet.merge_cells("A1:A2")
         sheet.merge_cells("B1:C1")
 
-    rows = [["Name", "Videos", None, "Reference"], [None, "Dataset", "Consent"], ["Ada", D, C, "r1"]]
+    rows: list[list[str | None]] = [
+        ["Name", "Videos", None, "Reference"],
+        [None, "Dataset", "Consent"],
+        ["Ada", D, C, "r1"],
+    ]
     [row] = parse_bytes(xlsx(rows, change), XLSX).rows
     assert (row.name, row.reference, row.problems) == ("Ada", "r1", ())
 
