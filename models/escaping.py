@@ -51,6 +51,7 @@ _INERT = re.compile("|".join(map(re.escape, INERT_FORMS)))
 _BEFORE_FORMULA = re.compile(r"[\s'\"`\u2018-\u201f]*(.)", re.DOTALL)
 # A text that a spreadsheet reads as another value: it has digits and the signs of numbers, dates and times only.
 _NUMBER_OR_DATE = re.compile(r"[\s.,:/+\-\u2212%()$€£¥]{0,20}\d[\d\s.,:/+\-\u2212%()$€£¥Ee]{0,300}")
+_LOGICAL_VALUES = {"TRUE", "FALSE"}
 _PLAIN_NUMBER = re.compile(r"0|[1-9]\d{0,14}")
 """A number that a spreadsheet stores with all its digits (15 significant ones) and displays as it was written."""
 _FORMULA_CHARACTERS = set("=+-@\u2212")
@@ -148,6 +149,8 @@ def _starts_formula(text: str) -> bool:
 def _looks_like_number(text: str) -> bool:
     """Whether a spreadsheet would store the text, without apostrophes before it, as another number or date."""
     text = text.lstrip("'")
+    if text.upper() in _LOGICAL_VALUES:
+        return True
     return _NUMBER_OR_DATE.fullmatch(text) is not None and _PLAIN_NUMBER.fullmatch(text) is None
 
 

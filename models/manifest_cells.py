@@ -11,6 +11,7 @@ from models.text_normalization import MAX_NORMALIZED_CHARACTERS, strip_invisible
 
 IDENTITY_COLUMNS = ("name", "reference")
 """Columns that tell avatars apart: another text in them is another avatar."""
+VIDEO_COLUMNS = ("dataset_video", "consent_video")
 # 12 E5 is a reference: only an exponent with a sign can follow a space. U+066B is the decimal separator in Arabic.
 _SCIENTIFIC_NOTATION = re.compile(
     r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE
@@ -44,6 +45,12 @@ class TableRow(NamedTuple):
 def clean_cell(cell: str) -> str:
     """Return the text without white space and invisible characters at its ends, which paste often adds."""
     return strip_invisible(cell)
+
+
+def lower_scheme(url: str) -> str:
+    """Return a URL with `https` in lower case, as RFC 3986, 3.1 allows."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.lower()}{separator}{rest}" if scheme.upper() == "HTTPS" else url
 
 
 def lost_value_rule(cell: str) -> str | None:

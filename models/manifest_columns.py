@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from models.errors import InvalidManifest
 from models.escaping import shorten
-from models.manifest_cells import column_letter
+from models.manifest_cells import VIDEO_COLUMNS, column_letter
 from models.manifest_rows import COLUMNS, EXTRAS_COLUMN, REQUIRED_COLUMNS, find_duplicates, is_meant_as_manifest
 from models.redaction import redact
 from models.text_normalization import trim
@@ -56,7 +56,6 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 }
 """Other headers of each field in groups: a group counts only if the file has no header of an earlier one."""
 _LINK_SUFFIXES = ("url", "uri", "link", "file", "address")
-_VIDEO_FIELDS = ("dataset_video", "consent_video")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _synonym_ranks() -> dict[str, tuple[str, int]]:
     for field, groups in SYNONYMS.items():
         for rank, group in enumerate(groups, 1):
             ranks |= {header_key(synonym): (field, rank) for synonym in group}
-    for field in _VIDEO_FIELDS:
+    for field in VIDEO_COLUMNS:
         for key, (meant, rank) in list(ranks.items()):
             if meant == field:
                 ranks |= {f"{key}{suffix}": (field, max(rank, 1)) for suffix in _LINK_SUFFIXES}

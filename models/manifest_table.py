@@ -12,7 +12,15 @@ from itertools import chain
 from typing import Any, Literal
 
 from models.escaping import unmark_cell
-from models.manifest_cells import IDENTITY_COLUMNS, TableRow, clean_cell, column_letter, lost_value_rule
+from models.manifest_cells import (
+    IDENTITY_COLUMNS,
+    VIDEO_COLUMNS,
+    TableRow,
+    clean_cell,
+    column_letter,
+    lost_value_rule,
+    lower_scheme,
+)
 from models.manifest_columns import (
     EXTRAS_PREFIX,
     ColumnMapping,
@@ -229,7 +237,7 @@ def _read_cells(
         elif name == EXTRAS_COLUMN:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
         elif cell or name in REQUIRED_COLUMNS:
-            values[name] = cell
+            values[name] = lower_scheme(cell) if name in VIDEO_COLUMNS else cell
     if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
         problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
     values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}

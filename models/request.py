@@ -94,16 +94,9 @@ def _normalize_extra(text: str) -> str:
     return refuse_hidden_characters(trim(refuse_control_characters(text)))
 
 
-def _lower_scheme(url: str) -> str:
-    """Return the URL with its scheme in lower case: `HTTPS://` is the same (RFC 3986, 3.1)."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme.lower()}{separator}{rest}" if scheme.upper() == "HTTPS" else url
-
-
 HttpsUrl = Annotated[
     str,
     Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"format": "uri", "pattern": "^https://"}),
-    _if_text(_lower_scheme),
     AfterValidator(_validate_https_url),
 ]
 ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(_normalize_extra)]
