@@ -127,7 +127,7 @@ def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEF
         )
     raws = _first_rows(_READERS[format_name](text))
     if any(is_meant_as_manifest(raw.values) for raw in raws):
-        return _with_columns(_validate_rows(raws, "line"), raws)
+        return _with_columns(_validate_rows([*raws], "line"), raws)
     if len(raws) > MAX_FOREIGN_ROWS:
         raise InvalidManifest(
             f"none of the {len(raws):,} rows is a row of a manifest",
@@ -213,8 +213,12 @@ def _describe_foreign_row(raw: RawRow) -> ManifestRow:
     )
 
 
-def _validate_rows(raws: Sequence[RawRow], unit: str) -> list[ManifestRow]:
-    rows = [_validate_row(raw, unit) for raw in raws]
+def _validate_rows(raws: list[RawRow], unit: str) -> list[ManifestRow]:
+    """Return the validated rows; empties `raws`, because 100,000 rows in both forms take 100 MB more."""
+    raws.reverse()
+    rows: list[ManifestRow] = []
+    while raws:
+        rows.append(_validate_row(raws.pop(), unit))
     lines: dict[str, list[int]] = {}
     for row in rows:
         if row.reference:
