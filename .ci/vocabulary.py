@@ -1,4 +1,4 @@
-"""Report words of the private vocabulary in the files that git tracks; exit with 1 if there is one.
+"""Report private words in the files that git tracks and in their names; exit with 1 if there is one.
 
 The words, the terms to use instead and the exceptions with their reasons are in vocabulary.toml.
 """
@@ -15,13 +15,21 @@ from pathlib import Path
 from typing import Any
 
 RULES = Path(__file__).with_name("vocabulary.toml")
-SUFFIXES = (".py", ".md", ".toml", ".yaml", ".yml", ".example", "Makefile", "run")
+TEXT_SUFFIXES = (".py", ".md", ".toml", ".yaml", ".yml", ".example", ".mako", "Makefile", "run")
+WORD_BOUNDARY = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+"""Between the words of an identifier in snake case or camel case, and of a hyphenated term."""
 
 
 def tracked_files() -> list[Path]:
-    """Return the text files that git tracks and that people read."""
+    """Return the files that git tracks."""
     listed = subprocess.run(["git", "ls-files"], capture_output=True, text=True, check=True).stdout.splitlines()
-    return [Path(name) for name in listed if name.endswith(SUFFIXES) and Path(name).exists()]
+    return [path for path in map(Path, listed) if path.exists()]
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return the name of a file, and after it the lines of a text that people read."""
+    is_text = file.name.endswith(TEXT_SUFFIXES)
+    return [file.as_posix(), *(file.read_text(encoding="utf-8").splitlines() if is_text else ())]
 
 
 def is_allowed(file: Path, word: str, exceptions: list[dict[str, Any]]) -> bool:
@@ -34,13 +42,13 @@ def is_allowed(file: Path, word: str, exceptions: list[dict[str, Any]]) -> bool:
 
 
 def findings(files: list[Path], rules: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each private word: file, line number, word, the term to use."""
+    """Yield a line for each private word: file, line number (0: the file's name), word, the term to use."""
     terms = list(rules["words"].values())
     alternatives = (rf"(?P<word{number}>\b(?:{word})\b)" for number, word in enumerate(rules["words"]))
     pattern = re.compile("|".join(alternatives), re.IGNORECASE)
     for file in files:
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            for match in pattern.finditer(line.replace("_", " ")):
+        for number, line in enumerate(lines_of(file)):
+            for match in pattern.finditer(WORD_BOUNDARY.sub(" ", line)):
                 if not is_allowed(file, match.group(), rules["exceptions"]):
                     term = terms[int((match.lastgroup or "word0").removeprefix("word"))]
                     yield f"{file}:{number}: {match.group()!r}: write {term}"

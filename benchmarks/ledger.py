@@ -20,6 +20,7 @@ from models.clock import SystemClock
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from store.database import Database
+from store.latest_page import LatestPage
 from store.ledger import Ledger
 from store.suspended_runs import SuspendedRunRepository
 
@@ -150,8 +151,8 @@ async def _queries() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
     clock = SystemClock()
 
     async def next_page(ledger: Ledger) -> object:
-        first = await ledger.list_page(200)
-        return await ledger.list_page(200, after=first[-1])
+        first = await ledger.list_page(LatestPage(200))
+        return await ledger.list_page(LatestPage(200, after=first[-1].sort_key))
 
     async def show(ledger: Ledger) -> object:
         [provisioning] = await ledger.list_latest(Status.READY, 1)
@@ -174,10 +175,10 @@ async def _queries() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
             await ledger.list_latest(status, 100)
 
     return {
-        "`avatars list`, first page of 200": lambda ledger: ledger.list_page(200),
+        "`avatars list`, first page of 200": lambda ledger: ledger.list_page(LatestPage(200)),
         "`avatars list`, first two pages": next_page,
         "`avatars list --status READY --status REFUSED`, 200": lambda ledger: ledger.list_page(
-            200, statuses=[Status.READY, Status.REFUSED]
+            LatestPage(200, [Status.READY, Status.REFUSED])
         ),
         "`avatars show`": show,
         "provisioning of a webhook delivery": lambda ledger: ledger.find_unleased_provisioning(str(uuid.uuid4())),

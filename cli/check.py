@@ -10,7 +10,9 @@ from cli.console import print_json, print_line, shown, stdout_console
 from cli.options import JsonFlag
 from media.checker import MediaChecker
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.media_rules import MediaFacts, MediaReport, MediaRole
+from models.media_facts import MediaFacts
+from models.media_report import MediaReport
+from models.media_rules import MediaRole
 from models.request import validate_recording_url
 from models.settings import Settings
 
@@ -61,9 +63,13 @@ def _format_facts(facts: MediaFacts) -> str:
         "size": f"{facts.size_bytes:,} bytes",
         "container": facts.container,
         "codec": facts.video_codec,
+        "pixel format": facts.pixel_format,
+        "color transfer": facts.color_transfer,
         "resolution": f"{facts.width}x{facts.height}" if facts.width else None,
-        "duration": f"{facts.duration_seconds:.2f} s" if facts.duration_seconds else None,
+        "duration": f"{facts.duration_seconds:.2f} s" if facts.duration_seconds is not None else None,
         "frame rate": f"{facts.frame_rate:.2f}" if facts.frame_rate else None,
         "audio": "yes" if facts.has_audio else "no",
+        "audio duration": f"{facts.audio_seconds:.2f} s" if facts.audio_seconds is not None else None,
+        "audio bit rate": f"{facts.audio_bit_rate / 1000:.1f} kbit/s" if facts.audio_bit_rate is not None else None,
     }
     return ", ".join(f"{label} {value}" for label, value in values.items() if value)

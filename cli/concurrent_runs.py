@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.console import print_error, print_json, print_status, show_run_log
+from cli.exit_codes import exit_code_for, exit_code_of_several
 from cli.flow_runner import Outcome, error_from_state, prepared_environment, read_outcome
 from cli.rendering import print_outcome
 from models.error_view import error_view
-from models.errors import AvatarsError, OperationalError
-from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR
+from models.errors import AvatarsError, DatabaseError, PrefectError
+from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
 from models.outcomes import OUTCOMES
 from models.settings import Settings
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 MAX_CONCURRENT_RUNS = 20
 """Runs of one command at a time; each waits for its training in this process."""
 
+Result = tuple[AvatarsError | None, Outcome | None]
+"""The error of a run, and the outcome that the ledger has; None if the ledger cannot be read."""
+
 
 def run_each_and_report(
     start: Callable[[str], Awaitable[State]], provisioning_ids: Sequence[str], *, title: str, as_json: bool
 ) -> int:
     """Run a flow for each provisioning, at most MAX_CONCURRENT_RUNS at a time, and print the outcomes.
 
-    An error of one run does not stop the others.
+    An error of one run, also one of Prefect itself, does not stop the others.
 
     Args:
         start: Calls the flow for a provisioning and returns its final state.
@@ -46,35 +50,53 @@ def run_each_and_report(
             print_json([])
         print_status("no provisioning has this status")
         return EXIT_OK
-    with prepared_environment(settings):
-
-        async def run(semaphore: asyncio.Semaphore, key: str) -> tuple[AvatarsError | None, Outcome]:
-            async with semaphore:
-                error = await error_from_state(await start(key))
-            return error, await read_outcome(settings, key)
-
-        async def run_all() -> list[tuple[AvatarsError | None, Outcome]]:
-            semaphore = asyncio.Semaphore(MAX_CONCURRENT_RUNS)
-            return await asyncio.gather(*(run(semaphore, key) for key in provisioning_ids))
-
-        with show_run_log(title):
-            results = asyncio.run(run_all())
+    with prepared_environment(settings), show_run_log(title):
+        results = asyncio.run(run_each(start, provisioning_ids, settings))
     if as_json:
-        print_json(
-            [
-                provisioning_summary(*outcome) | (error_view(error) if error is not None else {})
-                for error, outcome in results
-            ]
+        print_json([_to_json(key, *result) for key, result in zip(provisioning_ids, results, strict=True)])
+    return exit_code_of_several([_print_result(*result, as_json=as_json) for result in results])
+
+
+async def run_each(
+    start: Callable[[str], Awaitable[State]], provisioning_ids: Sequence[str], settings: Settings
+) -> list[Result]:
+    """Run a flow for each provisioning and return the results in the same order."""
+    semaphore = asyncio.Semaphore(MAX_CONCURRENT_RUNS)
+
+    async def run(key: str) -> Result:
+        async with semaphore:
+            error = await _run_one(start, key)
+        try:
+            return error, await read_outcome(settings, key)
+        except DatabaseError as unreadable:
+            return error or unreadable, None
+
+    return await asyncio.gather(*(run(key) for key in provisioning_ids))
+
+
+def _print_result(error: AvatarsError | None, outcome: Outcome | None, *, as_json: bool) -> int:
+    """Print the result of one run, as JSON only its error, and return its exit code."""
+    if outcome is not None and not as_json:
+        print_outcome(outcome[0])
+    if error is not None:
+        print_error(error)
+        return exit_code_for(error)
+    return EXIT_OK if outcome is None else OUTCOMES[outcome[0].status].exit_code
+
+
+async def _run_one(start: Callable[[str], Awaitable[State]], key: str) -> AvatarsError | None:
+    """Return the error of the run; one that Prefect raises instead of a state becomes a PrefectError."""
+    try:
+        return await error_from_state(await start(key))
+    except AvatarsError as error:
+        return error
+    except Exception as error:  # noqa: BLE001  # Prefect's client documents no common class of errors
+        return PrefectError(
+            f"the run of provisioning {key} failed in Prefect: {type(error).__name__}: {error}",
+            hint="check the Prefect API with `avatars doctor`, then run the same command again",
         )
-    codes = set()
-    for error, (provisioning, _) in results:
-        if not as_json:
-            print_outcome(provisioning)
-        if error is not None:
-            print_error(error)
-            codes.add(EXIT_OPERATIONAL_ERROR if isinstance(error, OperationalError) else EXIT_BATCH_INCOMPLETE)
-        else:
-            codes.add(OUTCOMES[provisioning.status].exit_code)
-    if EXIT_OPERATIONAL_ERROR in codes:
-        return EXIT_OPERATIONAL_ERROR
-    return EXIT_OK if codes == {EXIT_OK} else EXIT_BATCH_INCOMPLETE
+
+
+def _to_json(key: str, error: AvatarsError | None, outcome: Outcome | None) -> dict[str, Any]:
+    document = {"id": key} if outcome is None else provisioning_summary(*outcome)
+    return document | (error_view(error) if error is not None else {})

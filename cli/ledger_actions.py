@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from cli.console import print_error, print_json
+from cli.console import print_error, print_json, print_status
+from cli.exit_codes import exit_code_for, exit_code_of_several
 from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.error_view import error_view
-from models.errors import AvatarsError, RequestError, StaleVersion
-from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
+from models.errors import AvatarsError, OperationalError, RequestError, StaleVersion
+from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
 from models.provisioning import Provisioning, Submission
 from models.settings import Settings
@@ -32,35 +33,38 @@ def run_on_ledger(
 ) -> int:
     """Apply the action to each provisioning and print the results; return the exit code.
 
+    Of several, an operational error stops those that follow; the results until then are printed with it.
+
     Args:
         provisioning_ids: The provisionings.
         action: Changes one. It is repeated on the current version if another owner wrote in between.
         is_one: Whether the command names one provisioning: its error is raised, and JSON is one object.
         as_json: Print JSON instead of text.
-        exit_code: The exit code of one provisioning after the change. Of several: 1 unless each is 0.
+        exit_code: The exit code of one provisioning after the change; `exit_code_of_several` combines them.
         on_printed: Called after a provisioning was printed as text.
 
     Raises:
-        AvatarsError: The only provisioning cannot be changed, or an operational error stopped the command.
+        AvatarsError: The only provisioning cannot be changed, or the ledger cannot be opened.
 
     """
+    if not provisioning_ids:
+        print_status("no provisioning has this status")
     results = asyncio.run(_apply(provisioning_ids, action, is_one=is_one))
     if as_json:
-        documents = [_to_json(key, result) for key, result in zip(provisioning_ids, results, strict=True)]
+        # An operational error stops the command, so there may be fewer results than ids.
+        documents = [_to_json(key, result) for key, result in zip(provisioning_ids, results, strict=False)]
         print_json(documents[0] if is_one else documents)
     codes: list[int] = []
     for result in results:
         if isinstance(result, AvatarsError):
             print_error(result)
-            codes.append(EXIT_BATCH_INCOMPLETE)
+            codes.append(exit_code_for(result))
             continue
         codes.append(exit_code(result[0]))
         if not as_json:
             print_outcome(result[0])
             on_printed(result[0])
-    if is_one:
-        return codes[0]
-    return EXIT_BATCH_INCOMPLETE if any(codes) else EXIT_OK
+    return codes[0] if is_one else exit_code_of_several(codes)
 
 
 async def _apply(provisioning_ids: Sequence[str], action: LedgerAction, *, is_one: bool) -> list[Result]:
@@ -69,10 +73,12 @@ async def _apply(provisioning_ids: Sequence[str], action: LedgerAction, *, is_on
         for provisioning_id in provisioning_ids:
             try:
                 results.append(await _apply_to_one(store, provisioning_id, action))
-            except RequestError as error:
+            except (RequestError, OperationalError) as error:
                 if is_one:
                     raise
                 results.append(error)
+                if isinstance(error, OperationalError):
+                    break
     return results
 
 

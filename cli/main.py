@@ -7,9 +7,10 @@ from typing import NamedTuple
 from cyclopts import App, CycloptsError, CycloptsPanel, Group
 
 from cli.console import print_error, print_json, shown, stderr_console
+from cli.exit_codes import exit_code_for
 from models.error_view import error_view
-from models.errors import AvatarsError, OperationalError, RequestError
-from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_INTERRUPTED, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+from models.errors import AvatarsError, InvalidArguments
+from models.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 
 PROVISION, INSPECT, OPERATE, SET_UP, OPTIONS = map(
     Group.create_ordered, ("Provision", "Inspect", "Operate", "Set up", "Options")
@@ -37,7 +38,7 @@ COMMANDS = (
         "Record a request and return immediately; the schedule `provision-pending` submits it.",
     ),
     Command(
-        "list", "cli.ledger:list_provisionings", INSPECT, "List provisionings, newest first, one page at a time."
+        "list", "cli.listing:list_provisionings", INSPECT, "List provisionings, newest first, one page at a time."
     ),
     Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
     Command("check", "cli.check:check", INSPECT, "Check a video against Argil's rules."),
@@ -163,13 +164,6 @@ def build_app(invoked: str | None = None) -> App:
     return app
 
 
-def exit_code_for(error: AvatarsError) -> int:
-    """Return the exit code of a command that fails with this error."""
-    if isinstance(error, RequestError):
-        return EXIT_USAGE
-    return EXIT_OPERATIONAL_ERROR if isinstance(error, OperationalError) else EXIT_BATCH_INCOMPLETE
-
-
 def _report_error(error: AvatarsError, *, as_json: bool) -> None:
     if as_json:
         print_json(error_view(error))
@@ -181,7 +175,9 @@ def run(args: list[str]) -> int:
     app = build_app(invoked=args[0] if args else None)
     try:
         code: object = app(args, exit_on_error=False, print_error=True)
-    except CycloptsError:
+    except CycloptsError as error:  # cyclopts has printed it to stderr
+        if "--json" in args:
+            print_json(error_view(InvalidArguments(str(error), hint="see the options with --help")))
         return EXIT_USAGE
     except AvatarsError as error:
         _report_error(error, as_json="--json" in args)

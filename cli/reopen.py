@@ -82,8 +82,9 @@ def retrain(
 ) -> int:
     """Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.
 
-    For TRAINING_FAILED, SUBMISSION_FAILED and VANISHED. If Argil has an earlier avatar that is usable or in
-    training, that one is used, and nothing is submitted.
+    For TRAINING_FAILED, SUBMISSION_FAILED and VANISHED. After an earlier submission also for REJECTED, and for
+    ACCEPTED with other videos. If Argil has an earlier avatar that is usable or in training, that one is used, and
+    nothing is submitted.
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from models.clock import SystemClock
 from models.errors import InvalidRequest
-from models.provisioning import Provisioning, Status
+from models.provisioning import Status
 from models.settings import Settings
 from services.store import open_store
+from store.latest_page import LatestPage
 
 PAGE_SIZE = 500
 
@@ -38,10 +40,10 @@ async def select_ids(keys: Sequence[str], statuses: Sequence[Status] | None) -> 
         )
     async with open_store(Settings.load(), SystemClock()) as store:
         selected = [(await store.ledger.get(key)).id for key in keys]
-        after: Provisioning | None = None
-        while statuses and (page := await store.ledger.list_page(PAGE_SIZE, statuses=statuses, after=after)):
-            selected += [provisioning.id for provisioning in page if provisioning.erased_at is None]
-            after = page[-1]
+        page = LatestPage(PAGE_SIZE, statuses or ())
+        while statuses and (provisionings := await store.ledger.list_page(page)):
+            selected += [provisioning.id for provisioning in provisionings if provisioning.erased_at is None]
+            page = replace(page, after=provisionings[-1].sort_key)
     return list(dict.fromkeys(selected))
 
 

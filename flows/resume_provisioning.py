@@ -43,7 +43,8 @@ async def resume_provisioning(
         provisioning_id: Id or reference of the provisioning.
         action: `resume` continues TIMED_OUT, CANCELLED and VANISHED where they stopped. `retry` checks and submits
             REJECTED again, for which nothing was sent. Both are free. `retrain` submits TRAINING_FAILED,
-            SUBMISSION_FAILED or VANISHED again, which may be charged.
+            SUBMISSION_FAILED or VANISHED again, which may be charged. After an earlier submission it also takes
+            REJECTED, and ACCEPTED with other recordings.
         reason: Who decided and why; stored in the ledger. `retrain` requires it.
         dataset_video: For `retrain` only: HTTPS URL of another dataset video. Empty to keep the one of the request.
         consent_video: For `retrain` only: HTTPS URL of another consent video. Empty to keep the one of the request.
@@ -78,4 +79,4 @@ async def _reopen(
         raise InvalidRequest(problems, hint="choose `retrain`, or make a corrected request with the same reference")
     if action == "retry":
         return await retry_provisioning(provisioning, owner, reason)
-    return await reopen_provisioning(provisioning, owner, reason, clears_absence=True)
+    return await reopen_provisioning(provisioning, owner, reason, by_person=True)

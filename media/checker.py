@@ -12,20 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
-from media.name_resolution import NameResolution, Resolver
+from media.ffmpeg.inspection import Inspect
+from media.ffmpeg.inspector_pool import inspect_in_child
 from media.probe import probe
-from media.range_client import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
-from media.ssrf_guard import PublicOnlyTransport, default_ssl_context
+from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
+from media.remote.name_resolution import NameResolution, Resolver
+from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from models.clock import Clock
 from models.errors import MediaRejected
-from models.media_rules import (
-    DEFAULT_MEDIA_POLICY,
-    MediaPolicy,
-    MediaReport,
-    MediaRole,
-    check_rules,
-    rejected_result,
-)
+from models.media_checks import check_rules
+from models.media_report import MediaReport, rejected_result
+from models.media_rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
 from models.presigned_urls import check_expiry
 from models.recording_secrets import protect_urls
 
@@ -47,6 +44,7 @@ class MediaChecker:
         resolve: `socket.getaddrinfo`, or a function with the same signature.
         reference_host: Resolved before an unknown host is rejected: if it has no address either, this
             machine has no DNS, and the check is inconclusive. See `models.reference_host`.
+        inspect: Runs FFmpeg on the bytes fetched; by default in child processes that all checkers share.
         clock: Measures the time budget, and determines URL expiry if the host sends no Date.
         sleep: Waits between attempts, in seconds. It blocks a thread, so it is not the clock's.
     """
@@ -61,6 +59,7 @@ class MediaChecker:
         ssl_context: ssl.SSLContext | None = None,
         resolve: Resolver = socket.getaddrinfo,
         reference_host: str | None = None,
+        inspect: Inspect = inspect_in_child,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -74,7 +73,7 @@ class MediaChecker:
         self._policy = policy
         self._sha256_of = sha256_of
         self._clock = clock
-        self._probe = partial(probe, limits=limits, clock=clock, sleep=sleep)
+        self._probe = partial(probe, inspect=inspect, limits=limits, clock=clock, sleep=sleep)
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CHECKS, thread_name_prefix="media-check")
 
     async def check(self, url: str, role: MediaRole) -> MediaReport:
@@ -82,6 +81,7 @@ class MediaChecker:
 
         Raises:
             MediaUnreachable: If the host gives no usable response.
+            MediaNotInspected: If FFmpeg ended or exceeded a limit.
             NetworkUnavailable: If this machine cannot resolve host names.
         """
         with protect_urls([url]):

@@ -10,11 +10,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import unquote
 
-from media.name_resolution import NameResolution
-from media.range_client import FetchLimits
-from media.remote_file import RemoteFile
+from media.remote.fetch_limits import FetchLimits
+from media.remote.name_resolution import NameResolution
+from media.remote.remote_file import RemoteFile
+from media.remote.ssrf_guard import PublicOnlyTransport
 from media.spreadsheets.reader import read_spreadsheet
-from media.ssrf_guard import PublicOnlyTransport
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError
 from models.google_sheets import export_url
 from models.manifest import (

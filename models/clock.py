@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall-clock time for the ledger, monotonic time for budgets, sleeping, and random jitter."""
+    """Wall-clock time for the ledger, monotonic time for budgets, sleep, and random jitter."""
 
     def now(self) -> datetime:
         """Return the current time, timezone-aware, in UTC."""

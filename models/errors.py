@@ -3,6 +3,7 @@
 AvatarsError
 ├── RequestError                    the caller's input is invalid; exit code 2
 │   ├── InvalidRequest              fields break rules; every problem is listed
+│   ├── InvalidArguments            the command line has an unknown or invalid option
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
 │   │   └── SharedRecordings        several rows share a recording, which was not allowed
 │   ├── ReferenceConflict           the reference belongs to a different request
@@ -20,6 +21,7 @@ AvatarsError
 │   ├── PrefectError                no Prefect API can be reached or started
 │   ├── NetworkUnavailable          this machine resolves no host names; no video can be checked
 │   ├── MediaUnreachable            the media host did not answer; the video was not checked
+│   │   └── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
 │   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
@@ -95,6 +97,12 @@ class InvalidRequest(RequestError):
     def __init__(self, problems: list[tuple[str, str]], *, hint: str = "") -> None:
         super().__init__("; ".join(f"{field}: {rule}" for field, rule in problems), hint=hint)
         self.problems = problems
+
+
+class InvalidArguments(RequestError):
+    """The command line has an unknown option, or an option without a value or with an invalid one."""
+
+    code = "request.invalid-arguments"
 
 
 class InvalidManifest(RequestError):
@@ -186,6 +194,12 @@ class MediaUnreachable(OperationalError):
     """A media host gave no usable response, so the video was not checked."""
 
     code = "media.unreachable"
+
+
+class MediaNotInspected(MediaUnreachable):
+    """The processes that read a video with FFmpeg ended or exceeded a limit, so the video was not checked."""
+
+    code = "media.not-inspected"
 
 
 class SubmissionUnresolved(OperationalError):

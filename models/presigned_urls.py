@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from models.media_codes import MediaCode
-from models.media_rules import MediaRole, RuleResult
+from models.media_report import RuleResult
+from models.media_rules import MediaRole
 from models.signature_terms import MAX_LIFETIME_SECONDS, SignatureTerms, parse_terms
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))

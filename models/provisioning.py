@@ -215,3 +215,8 @@ class Provisioning:
     def name(self) -> str:
         """The avatar's name."""
         return self.request.name
+
+    @property
+    def sort_key(self) -> tuple[datetime, str]:
+        """The key of pages that are ordered by creation."""
+        return self.created_at, self.id

@@ -209,7 +209,7 @@ class RecordingIdentity:
         digest: SHA-256 of the canonical form.
         legacy_digests: The digests by which an entry of schema revision `initial` may be stored.
         content_sha256: SHA-256 of the whole file.
-        sample_sha256: SHA-256 of its size, first and last bytes; see media/remote_file.py.
+        sample_sha256: SHA-256 of its size, first and last bytes; see media/remote/remote_file.py.
         etag: Its ETag if that is calculated from the content; it counts together with `size_bytes`.
         size_bytes: Its size.
 
@@ -226,12 +226,24 @@ class RecordingIdentity:
     @classmethod
     def from_facts(cls, recording: str, facts: Mapping[str, Any] | None = None) -> Self:
         """Return the identity of the recording with this URL or URI and these media facts."""
+        legacy_digests = (legacy_digest(recording), legacy_digest(shown_form(recording)))
+        return cls.from_digest(identity_digest(recording), shown_form(recording), facts, legacy_digests)
+
+    @classmethod
+    def from_digest(
+        cls,
+        digest: str,
+        shown: str,
+        facts: Mapping[str, Any] | None,
+        legacy_digests: tuple[str, str] = ("", ""),
+    ) -> Self:
+        """Return the identity of a recording of which only the digest of the canonical form is known."""
         known = facts or {}
         etag = known.get("etag") or ""
         return cls(
-            shown=shown_form(recording),
-            digest=identity_digest(recording),
-            legacy_digests=(legacy_digest(recording), legacy_digest(shown_form(recording))),
+            shown=shown,
+            digest=digest,
+            legacy_digests=legacy_digests,
             content_sha256=known.get("sha256"),
             sample_sha256=known.get("sample_sha256"),
             etag=etag if _MD5_ETAG.fullmatch(etag) else None,

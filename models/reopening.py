@@ -9,6 +9,8 @@ from models.provisioning import Status, SubmissionState
 
 RESUMABLE_STATUSES = frozenset({Status.TIMED_OUT, Status.CANCELLED, Status.VANISHED})
 """`resume` re-opens them without another submission: where they stopped."""
+SCHEDULE_RESUMABLE_STATUSES = RESUMABLE_STATUSES - {Status.CANCELLED}
+"""Schedules and batches re-open them, too. Only a person continues what a person cancelled."""
 RETRYABLE_STATUSES = frozenset({Status.REJECTED})
 """`retry` re-opens them, and so does the same request: free, because nothing was sent."""
 RETRAINABLE_STATUSES = frozenset({Status.TRAINING_FAILED, Status.SUBMISSION_FAILED, Status.VANISHED})
@@ -37,14 +39,17 @@ class RequestAction(StrEnum):
     CONFLICT = "conflict"
 
 
-def retrainable_statuses(submission_states: Collection[SubmissionState]) -> frozenset[Status]:
+def retrainable_statuses(
+    submission_states: Collection[SubmissionState], *, has_other_recordings: bool
+) -> frozenset[Status]:
     """Return the statuses from which `retrain` re-opens a provisioning with these submissions.
 
-    REJECTED is one of them if an earlier request was submitted: then no request can replace recordings that break
-    a rule.
+    Once a request was submitted, no other request can replace it. Therefore `retrain` also takes REJECTED, and with
+    other recordings a provisioning that waits in ACCEPTED for a submission with recordings that do not work.
     """
-    was_submitted = bool(set(submission_states) - {SubmissionState.NOT_CREATED})
-    return RETRAINABLE_STATUSES | {Status.REJECTED} if was_submitted else RETRAINABLE_STATUSES
+    if not set(submission_states) - {SubmissionState.NOT_CREATED}:
+        return RETRAINABLE_STATUSES
+    return RETRAINABLE_STATUSES | {Status.REJECTED} | ({Status.ACCEPTED} if has_other_recordings else set())
 
 
 def decide_request(
@@ -64,11 +69,12 @@ def decide_request(
         submission_states: The states of its submissions.
         is_same_request: Whether both requests have the same fingerprint.
         has_called: Whether this caller asked for the provisioning before. A run that starts again has its old
-            request, which must not replace a newer one.
+            request, which must not replace a newer one, nor newer signatures of its URLs.
         is_erased: Whether the personal data was erased.
     """
     if is_same_request:
-        return RequestAction.RENEW if status is Status.ACCEPTED and not is_erased else RequestAction.ATTACH
+        is_renewable = status is Status.ACCEPTED and not is_erased
+        return RequestAction.RENEW if is_renewable and not has_called else RequestAction.ATTACH
     was_never_accepted = avatar_id is None and set(submission_states) <= {SubmissionState.NOT_CREATED}
     is_replaceable = status in REPLACEABLE_STATUSES and was_never_accepted and not is_erased
     return RequestAction.REPLACE if is_replaceable and not has_called else RequestAction.CONFLICT

@@ -22,7 +22,9 @@ RESET_HEADERS = ("x-ratelimit-reset", "ratelimit-reset", "x-rate-limit-reset", "
 _NUMBER = re.compile(r"[0-9]{1,400}(?:\.[0-9]{1,400})?")
 
 
-def retry_after_seconds(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
+def retry_after_seconds(
+    status: int, headers: Mapping[str, str], now: datetime, *, max_seconds: float = MAX_RETRY_AFTER_SECONDS
+) -> float | None:
     """Return how long a response asks to wait.
 
     Retry-After counts with any status, a reset header only with 429: services send it with every response. The
@@ -32,15 +34,16 @@ def retry_after_seconds(status: int, headers: Mapping[str, str], now: datetime) 
         status: The HTTP status.
         headers: The response headers, with names in lower case.
         now: The current time, used if the response has no Date header.
+        max_seconds: The upper bound of the result.
 
     Returns:
-        Seconds between 0 and MAX_RETRY_AFTER_SECONDS; None if no header names a wait.
+        Seconds between 0 and `max_seconds`; None if no header names a wait.
     """
     sent_at = parse_http_date(headers.get("date", "")) or now
-    waits = [parse_retry_after(headers.get("retry-after"), sent_at)]
+    waits = [_parse_wait(headers.get("retry-after"), sent_at)]
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         waits += [_parse_reset(headers.get(name), sent_at) for name in RESET_HEADERS]
-    return max((wait for wait in waits if wait is not None), default=None)
+    return max((_bounded(wait, max_seconds) for wait in waits if wait is not None), default=None)
 
 
 def parse_retry_after(header: str | None, now: datetime) -> float | None:
@@ -52,19 +55,22 @@ def parse_retry_after(header: str | None, now: datetime) -> float | None:
         The longest wait in seconds from `now`, between 0 and MAX_RETRY_AFTER_SECONDS; None if the header is absent
         or invalid.
     """
+    wait = _parse_wait(header, now)
+    return None if wait is None else _bounded(wait, MAX_RETRY_AFTER_SECONDS)
+
+
+def _parse_wait(header: str | None, now: datetime) -> float | None:
     text = (header or "").strip()
     if (moment := parse_http_date(text)) is not None:
-        return _bounded((moment - now).total_seconds())
-    numbers = _numbers(text)
-    return _bounded(max(numbers)) if numbers else None
+        return (moment - now).total_seconds()
+    return max(_numbers(text), default=None)
 
 
 def _parse_reset(header: str | None, now: datetime) -> float | None:
     text = (header or "").strip()
     if (moment := parse_http_date(text) or _parse_iso_date(text)) is not None:
-        return _bounded((moment - now).total_seconds())
-    numbers = _numbers(text)
-    return _bounded(max(_seconds_until(number, now) for number in numbers)) if numbers else None
+        return (moment - now).total_seconds()
+    return max((_seconds_until(number, now) for number in _numbers(text)), default=None)
 
 
 def _seconds_until(reset: float, now: datetime) -> float:
@@ -79,8 +85,8 @@ def _numbers(text: str) -> list[float]:
     return [float(item) for item in items if item.isascii() and _NUMBER.fullmatch(item)]
 
 
-def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+def _bounded(seconds: float, max_seconds: float) -> float:
+    return min(max(seconds, 0.0), max_seconds)
 
 
 def _parse_iso_date(text: str) -> datetime | None:

@@ -11,6 +11,7 @@ import base64
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
+from itertools import islice
 from urllib.parse import quote
 
 from models.text_decoding import Layer, decoded_layers
@@ -98,9 +99,14 @@ def _base64_form(secret: bytes, offset: int, alphabet: bytes) -> str:
 def _halves(form: str) -> Iterator[str]:
     length = (len(form) + 1) // 2
     for half in (form[:length], form[-length:]):
-        has_both = len(_LETTER.findall(half)) >= MIN_HALF_LETTERS and len(_DIGIT.findall(half)) >= MIN_HALF_DIGITS
+        has_both = _has(_LETTER, half, MIN_HALF_LETTERS) and _has(_DIGIT, half, MIN_HALF_DIGITS)
         if length >= MIN_HALF_LENGTH and has_both:
             yield half
+
+
+def _has(pattern: re.Pattern[str], text: str, count: int) -> bool:
+    """Return whether the text has at least `count` matches; it is not read further."""
+    return next(islice(pattern.finditer(text), count - 1, None), None) is not None
 
 
 def _occurrences(form: str, halves: Iterable[str], text: str) -> Iterator[tuple[int, int]]:

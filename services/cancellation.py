@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.errors import NotCancellable
+from models.errors import NotCancellable, ProvisioningErased
 from models.outcomes import OUTCOMES
 from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status
 from models.reason import Reason
@@ -18,12 +18,15 @@ async def cancel_provisioning(
 
     Raises:
         NotCancellable: The provisioning has another terminal status.
+        ProvisioningErased: It was erased.
         StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be written.
 
     """
     if provisioning.status is Status.CANCELLED:
         return provisioning
+    if provisioning.erased_at is not None:
+        raise ProvisioningErased(provisioning.id)
     if Status.CANCELLED not in TRANSITIONS[provisioning.status]:
         raise NotCancellable(
             f"provisioning {provisioning.id} cannot be cancelled: it is {provisioning.status}",

@@ -14,8 +14,10 @@ from models.recording_secrets import protect_request
 from services.absences import record_polls
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
+from services.refused_avatars import quarantine_submission
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
+from store.reopenings import EarlierAvatar
 
 PAGE_SIZE = 500
 LATE_COMPLETION_WINDOW = timedelta(days=7)
@@ -108,12 +110,15 @@ async def _reconcile_provisioning(
     try:
         for submission in submissions:
             for avatar in avatars_by_submission_id.get(submission.id, ()):
+                if avatar.status == AvatarStatus.REFUSED and not _is_result(avatar, current):
+                    await quarantine_submission(context, current, submission.id)
                 is_new = avatar.id not in known_avatar_ids
                 is_current = submission.request_fingerprint == current.request_fingerprint
-                may_adopt = is_new and is_current and current.avatar_id is None
-                if may_adopt and is_waiting:
+                has_place = is_current and current.avatar_id is None
+                earlier = EarlierAvatar(submission, avatar, is_recorded=not is_new)
+                if is_waiting and has_place and earlier.replaces_submission(current):
                     current = await adopt_avatars(context, current, owner, {submission.id: submission}, [avatar])
-                elif may_adopt and records_avatar:
+                elif has_place and is_new and records_avatar:
                     current = await _record_late_avatar(context, current, submission, avatar, owner)
                 elif is_new or _has_returned(avatar, current):
                     await report_duplicate(context, current, owner, avatar)
@@ -129,6 +134,11 @@ async def _reconcile_provisioning(
         log_to_run(
             "provisioning %s changed while it was reconciled: left to the next scheduled run", provisioning.id
         )
+
+
+def _is_result(avatar: Avatar, provisioning: Provisioning) -> bool:
+    """Return whether the status of the provisioning follows that of this avatar."""
+    return avatar.id == provisioning.avatar_id and provisioning.status is not Status.CANCELLED
 
 
 def _has_returned(avatar: Avatar, provisioning: Provisioning) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from models.errors import MediaUnreachable, NetworkUnavailable
+from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable
 from models.media_codes import MediaCode
 from models.media_rules import MediaRole
 from models.reason import Reason
@@ -58,4 +58,6 @@ def inconclusive_error(checks: Sequence[RecordingCheckResult]) -> MediaUnreachab
     for reason in reasons:
         if reason.code == NetworkUnavailable.code:
             return NetworkUnavailable(reason.message, hint=reason.hint)
-    return MediaUnreachable("; ".join(reason.message for reason in reasons), hint=reasons[0].hint)
+    is_inspection = all(reason.code == MediaNotInspected.code for reason in reasons)
+    error = MediaNotInspected if is_inspection else MediaUnreachable
+    return error("; ".join(reason.message for reason in reasons), hint=reasons[0].hint)

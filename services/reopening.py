@@ -12,7 +12,12 @@ from models.outcomes import OUTCOMES
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.recording_identity import RecordingIdentity
-from models.reopening import RESUMABLE_STATUSES, RETRYABLE_STATUSES, CallerAction
+from models.reopening import (
+    RESUMABLE_STATUSES,
+    RETRYABLE_STATUSES,
+    SCHEDULE_RESUMABLE_STATUSES,
+    CallerAction,
+)
 from models.request import ProvisioningRequest, parse_reason
 from services.recording_checks import quarantine_reason
 from store.ledger import Ledger
@@ -60,16 +65,19 @@ async def resume(
     owner: LeaseOwner,
     reason: str = "",
     *,
-    clears_absence: bool = False,
+    by_person: bool = False,
 ) -> Provisioning:
     """Return a TIMED_OUT, CANCELLED or VANISHED provisioning in the status where it stopped, any other unchanged.
+
+    A run of a person that attached to one in flight re-opens nothing later, for example after a crash.
 
     Args:
         ledger: The ledger.
         provisioning: The provisioning as it was read.
         owner: The caller.
         reason: Who decided and why, if a person said so; the event stores it.
-        clears_absence: Whether a person asked for it. The 404s so far of a training then no longer count.
+        by_person: Whether a person asked for it. Only then a CANCELLED one is re-opened, and the 404s so far of a
+            training no longer count.
 
     Raises:
         InvalidRequest: The reason breaks a rule.
@@ -79,10 +87,13 @@ async def resume(
 
     """
     message = _message("re-opened", reason)
-    if provisioning.status in RESUMABLE_STATUSES:
+    if provisioning.status in (RESUMABLE_STATUSES if by_person else SCHEDULE_RESUMABLE_STATUSES):
         new_status = await _status_to_resume(ledger, provisioning)
         return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, new_status)
-    if clears_absence and provisioning.not_found_since is not None:
+    if not by_person or provisioning.status.is_terminal:
+        return provisioning
+    is_first_call = await ledger.record_call(provisioning.id, owner, CallerAction.RESUME)
+    if is_first_call and provisioning.not_found_since is not None:
         await ledger.clear_not_found([provisioning.id])
         return await ledger.get(provisioning.id)
     return provisioning
@@ -97,8 +108,8 @@ async def retry(
 ) -> Provisioning:
     """Return a REJECTED provisioning in ACCEPTED, or with this reason if its recordings are in quarantine now.
 
-    One in flight is returned unchanged, and so is one that this caller retried before. The event stores the reason,
-    if a person gave one.
+    One in flight is returned unchanged, and so is one that this caller retried or attached to before. The event
+    stores the reason, if a person gave one.
 
     Raises:
         InvalidRequest: The reason breaks a rule.
@@ -109,7 +120,10 @@ async def retry(
 
     """
     message = _message("retried", reason)
-    if not provisioning.status.is_terminal or await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
+    if not provisioning.status.is_terminal:
+        await ledger.record_call(provisioning.id, owner, CallerAction.RETRY)
+        return provisioning
+    if await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
         return provisioning
     require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
     return await _reopen_rejected(ledger, quarantine, provisioning, owner, CallerAction.RETRY, message)

@@ -22,8 +22,9 @@ async def retrain(
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
 
-    In the second case nothing is submitted, and the request stays as it is. It is returned unchanged if this caller
-    retrained it before: a run that starts again never does so twice. The count for AVATARS_RETRAIN_LIMIT stays.
+    In the second case nothing is submitted, and the request stays as it is. One that waits in ACCEPTED for another
+    submission gets other recordings. It is returned unchanged if this caller retrained it before: a run that starts
+    again never does so twice. The count for AVATARS_RETRAIN_LIMIT stays.
 
     Args:
         context: The context of this process.
@@ -49,10 +50,12 @@ async def retrain(
         return provisioning
     reason = parse_reason(reason)
     submissions = await context.ledger.list_submissions(provisioning.id)
-    statuses = retrainable_statuses({submission.state for submission in submissions})
+    statuses = retrainable_statuses(
+        {submission.state for submission in submissions}, has_other_recordings=bool(dataset_video or consent_video)
+    )
     require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
     request = _with_recordings(provisioning.request, dataset_video, consent_video)
-    earlier = await find_earlier_avatar(context, provisioning, owner)
+    earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=True)
     if earlier is not None:
         message = (
             f"continued with avatar {earlier.avatar.id}, which Argil reports as {earlier.avatar.status}: {reason}"

@@ -4,13 +4,14 @@
 /no-ranges/NAME          the whole file, without support for range requests
 /status/CODE/NAME        a response with this status and no body
 /redirect/LOCATION       a redirect to a URL, or to another path of this host
+/behaviour/B/NAME        the file as `MediaHost.behaviours` says for B
 """
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from simulator.host_behaviour import HostBehaviour
 from simulator.uvicorn_thread import HOST, serve_in_thread
 
 
@@ -35,11 +37,15 @@ class RecordedRequest(NamedTuple):
 
 @dataclass
 class MediaHost:
-    """A running host. `ca_file` (PEM) signed its certificate; `requests` lists every received request."""
+    """A running host. `ca_file` (PEM) signed its certificate; `requests` lists every received request.
+
+    `behaviours` are the special answers of paths below /behaviour, by name.
+    """
 
     base_url: str
     ca_file: Path
     requests: list[RecordedRequest] = field(default_factory=list)
+    behaviours: dict[str, HostBehaviour] = field(default_factory=dict)
 
     def url(self, path: str) -> str:
         """Return the URL of a file, or of any path in the module docstring."""
@@ -50,7 +56,9 @@ class MediaHost:
         return f"{self.base_url}/redirect/{quote(location, safe='')}"
 
 
-def media_app(directory: Path, requests: list[RecordedRequest]) -> Starlette:
+def media_app(
+    directory: Path, requests: list[RecordedRequest], behaviours: Mapping[str, HostBehaviour]
+) -> Starlette:
     """Return the ASGI app that serves `directory` and appends each request to `requests`."""
 
     def find_file(request: Request) -> Path | None:
@@ -72,6 +80,12 @@ def media_app(directory: Path, requests: list[RecordedRequest]) -> Starlette:
     async def status(request: Request) -> Response:
         return Response(status_code=request.path_params["code"])
 
+    async def behaving(request: Request) -> Response:
+        path, behaviour = find_file(request), behaviours.get(request.path_params["behaviour"])
+        if path is None or behaviour is None:
+            return Response(status_code=404)
+        return behaviour.respond(request, path.read_bytes())
+
     async def redirect(request: Request) -> Response:
         location = request.path_params["location"]
         return RedirectResponse(location if "://" in location else f"/{location}", status_code=302)
@@ -81,6 +95,7 @@ def media_app(directory: Path, requests: list[RecordedRequest]) -> Starlette:
             Route("/no-ranges/{name}", unranged),
             Route("/status/{code:int}/{name}", status),
             Route("/redirect/{location:path}", redirect),
+            Route("/behaviour/{behaviour}/{name}", behaving),
             Route("/{name}", ranged),
         ],
         middleware=[Middleware(_RecordingMiddleware, requests=requests)],
@@ -122,5 +137,7 @@ def running_media_host(directory: Path, port: int = 0) -> Iterator[MediaHost]:
             certificate
         )
         requests: list[RecordedRequest] = []
-        with serve_in_thread(media_app(directory, requests), port=port, certificate=certificate) as base_url:
-            yield MediaHost(base_url, ca_file, requests)
+        behaviours: dict[str, HostBehaviour] = {}
+        app = media_app(directory, requests, behaviours)
+        with serve_in_thread(app, port=port, certificate=certificate) as base_url:
+            yield MediaHost(base_url, ca_file, requests, behaviours)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import math
 import struct
 import sys
 import uuid
@@ -16,6 +18,11 @@ HUGE_BYTES = 1_400_000_000
 HUGE_INDEX_PADDING_BYTES = 300_000
 AUDIO_RATE = 8000
 AUDIO_FRAME_SAMPLES = 1024
+AUDIO_BIT_RATE = 8000
+# A quiet tone of 250 Hz, of which a frame holds 32 periods. The media check warns about digital silence.
+TONE = array.array(
+    "f", [0.03 * math.sin(2 * math.pi * sample / 32) for sample in range(AUDIO_FRAME_SAMPLES)]
+).tobytes()
 GREY = (110, 128, 128)
 
 VideoFactory = Callable[[Path], None]
@@ -55,7 +62,7 @@ def make_video(
     with_video: bool = True,
     with_audio: bool = False,
 ) -> None:
-    """Write a grey H.264 video with one frame per second and an optional silent audio track.
+    """Write a grey H.264 video with one frame per second and an optional audio track of a quiet tone.
 
     `container` and `movflags` are options of FFmpeg. `rotation` is in degrees counter-clockwise and is stored as
     metadata for the player.
@@ -68,6 +75,7 @@ def make_video(
                 video.set_display_rotation(rotation)
         if with_audio:
             audio = output.add_stream("aac", rate=AUDIO_RATE, layout="mono")
+            audio.bit_rate = AUDIO_BIT_RATE
         if with_video:
             frame = av.VideoFrame(width, height, "yuv420p")
             for plane, value in zip(frame.planes, GREY, strict=True):
@@ -78,10 +86,10 @@ def make_video(
             output.mux(video.encode(None))
         if with_audio:
             for start in range(0, seconds * AUDIO_RATE, AUDIO_FRAME_SAMPLES):
-                silence = av.AudioFrame("fltp", "mono", AUDIO_FRAME_SAMPLES)
-                silence.planes[0].update(bytes(silence.planes[0].buffer_size))
-                silence.sample_rate, silence.pts, silence.time_base = AUDIO_RATE, start, Fraction(1, AUDIO_RATE)
-                output.mux(audio.encode(silence))
+                tone = av.AudioFrame("fltp", "mono", AUDIO_FRAME_SAMPLES)
+                tone.planes[0].update(TONE)
+                tone.sample_rate, tone.pts, tone.time_base = AUDIO_RATE, start, Fraction(1, AUDIO_RATE)
+                output.mux(audio.encode(tone))
             output.mux(audio.encode(None))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, TextualSelect, func, or_, select
 
 from models.argil_avatar import replace_unstorable_characters
 from models.clock import Clock
@@ -31,6 +31,7 @@ from models.tables import (
 from models.text_normalization import normalize_reference
 from store import mappers, pagination
 from store.database import Database
+from store.latest_page import LatestPage
 
 REFERENCES_PER_QUERY = 500
 """SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
@@ -66,29 +67,11 @@ class LedgerReader:
 
     async def list_latest(self, status: Status | None, limit: int) -> list[Provisioning]:
         """Return at most `limit` provisionings with the given status, or with any, newest first."""
-        return await self.list_page(limit, statuses=[] if status is None else [status])
+        return await self.list_page(LatestPage(limit, [] if status is None else [status]))
 
-    async def list_page(
-        self,
-        limit: int,
-        *,
-        statuses: Collection[Status] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
-        after: Provisioning | None = None,
-    ) -> list[Provisioning]:
-        """Return at most `limit` provisionings, newest first.
-
-        Args:
-            limit: Rows per page.
-            statuses: Statuses to include; empty: all.
-            since: Inclusive lower bound of `created_at`.
-            until: Exclusive upper bound of `created_at`.
-            after: The last provisioning of the previous page (keyset pagination).
-        """
-        return await self._fetch_provisionings(
-            pagination.latest_page_query(limit, statuses or list(Status), since, until, after)
-        )
+    async def list_page(self, page: LatestPage) -> list[Provisioning]:
+        """Return one page of provisionings, newest first."""
+        return await self._fetch_provisionings(pagination.latest_page_query(page))
 
     async def count_by_status(self) -> dict[Status, int]:
         """Return the number of provisionings per status, omitting statuses with no provisioning."""
@@ -239,7 +222,7 @@ class LedgerReader:
             provisioning_table.c.erased_at.is_(None), or_(expires_at.is_(None), expires_at <= self._clock.now())
         )
 
-    async def _fetch_provisionings(self, query: Select[Any]) -> list[Provisioning]:
+    async def _fetch_provisionings(self, query: Select[Any] | TextualSelect) -> list[Provisioning]:
         return await self.database.read(
             lambda connection: [mappers.to_provisioning(row) for row in connection.execute(query)]
         )

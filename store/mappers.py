@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Row
+from typing import TYPE_CHECKING, Any
 
 from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission
 from models.reason import Reason
 from models.request import ProvisioningRequest
+
+if TYPE_CHECKING:  # store/sqlite_listing.py works without SQLAlchemy
+    from sqlalchemy import Row
 
 _FIELDS = set(ProvisioningRequest.model_fields)
 """Shared by all requests, because one set per request would need more memory than the request itself."""

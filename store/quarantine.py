@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from models.clock import Clock
+from models.evidence import Evidence
 from models.provisioning import Provisioning
 from models.recording_identity import RecordingIdentity
 from models.request import parse_reason
@@ -63,10 +65,31 @@ class QuarantineRepository:
         self._clock = clock
 
     async def add(self, provisioning: Provisioning) -> None:
-        """Quarantine both recordings; no-op if this provisioning already has entries, released or not."""
+        """Quarantine both recordings of the request; no-op for those with an entry of it, released or not."""
+        await self._add(provisioning.id, recording_identities(provisioning).values())
+
+    async def add_submitted(self, provisioning: Provisioning, evidence: Evidence) -> None:
+        """Quarantine both recordings of a submission; no-op for those with an entry, released or not.
+
+        Only a digest is known of the URL, unless it is still that of the request.
+        """
+        current = {item.digest: item.shown for item in recording_identities(provisioning).values()}
+        await self._add(
+            provisioning.id,
+            [
+                RecordingIdentity.from_digest(
+                    recording.identity_sha256,
+                    current.get(recording.identity_sha256, f"sha256:{recording.identity_sha256}"),
+                    recording.facts,
+                )
+                for recording in (evidence.dataset, evidence.consent)
+            ],
+        )
+
+    async def _add(self, provisioning_id: str, recordings: Iterable[RecordingIdentity]) -> None:
         values = [
             {
-                "provisioning_id": provisioning.id,
+                "provisioning_id": provisioning_id,
                 "identity_sha256": recording.digest,
                 "content_sha256": recording.content_sha256,
                 "sample_sha256": recording.sample_sha256,
@@ -75,15 +98,21 @@ class QuarantineRepository:
                 "size_bytes": recording.size_bytes,
                 "quarantined_at": self._clock.now(),
             }
-            for recording in recording_identities(provisioning).values()
+            for recording in recordings
         ]
-        existing = select(quarantine_table.c.id).where(quarantine_table.c.provisioning_id == provisioning.id)
+        existing = select(_columns.identity_sha256).where(_columns.provisioning_id == provisioning_id)
 
-        def add_once(connection: Connection) -> None:
-            if connection.execute(existing).first() is None:
-                connection.execute(insert(quarantine_table), values)
+        def find_new(connection: Connection) -> list[dict[str, Any]]:
+            known = set(connection.scalars(existing))
+            return [value for value in values if value["identity_sha256"] not in known]
 
-        await self._database.write(add_once)
+        def add_new(connection: Connection) -> None:
+            if new := find_new(connection):
+                connection.execute(insert(quarantine_table), new)
+
+        # Reconciliation finds the same refusals in each run: it must not write each time.
+        if await self._database.read(find_new):
+            await self._database.write(add_new)
 
     async def find_provisioning_for(self, recording: RecordingIdentity) -> str | None:
         """Return the id of the refused provisioning that quarantined this recording, or None."""

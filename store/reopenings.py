@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from models.argil_avatar import Avatar
+from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.redaction import redact, redact_json
@@ -19,10 +19,29 @@ from store.transitions import ProvisioningChanges, TransitionWriter
 
 
 class EarlierAvatar(NamedTuple):
-    """An avatar at Argil that an earlier submission of the provisioning created."""
+    """An avatar at Argil that an earlier submission of the provisioning created.
+
+    `is_recorded` tells whether the ledger has it, as the avatar of its submission or as a duplicate.
+    """
 
     submission: Submission
     avatar: Avatar
+    is_recorded: bool
+
+    def is_of_request(self, provisioning: Provisioning) -> bool:
+        """Return whether its recordings are those of the current request."""
+        return self.submission.request_fingerprint == provisioning.request_fingerprint
+
+    def replaces_submission(self, provisioning: Provisioning) -> bool:
+        """Return whether a provisioning in ACCEPTED continues with it, instead of another submission.
+
+        One that its submission has on record failed or vanished before, and the list may show an earlier status. So
+        it must be usable now, or refused. Any other is the outcome of its submission, also if it was reported as a
+        duplicate meanwhile, for example while the provisioning was REJECTED.
+        """
+        is_known = self.submission.avatar_id == self.avatar.id
+        has_another_outcome = self.avatar.status in {AvatarStatus.IDLE, AvatarStatus.REFUSED}
+        return self.is_of_request(provisioning) and (not is_known or has_another_outcome)
 
 
 class ReopeningWriter(TransitionWriter):
@@ -33,6 +52,12 @@ class ReopeningWriter(TransitionWriter):
         parameters = {"provisioning_id": provisioning_id, "caller_id": owner.caller_id, "action": action}
         return await self.database.read(
             lambda connection: connection.execute(HAS_CALLED, parameters).first() is not None
+        )
+
+    async def record_call(self, provisioning_id: str, owner: LeaseOwner, action: CallerAction) -> bool:
+        """Record that this flow run or command asked for this action; return whether it is the first time."""
+        return await self.database.write(
+            lambda connection: self._record_call(connection, provisioning_id, owner, action)
         )
 
     async def reopen(
@@ -46,7 +71,7 @@ class ReopeningWriter(TransitionWriter):
         request: ProvisioningRequest | None = None,
         earlier: EarlierAvatar | None = None,
     ) -> Provisioning:
-        """Re-open a terminal provisioning, once per caller and action.
+        """Re-open a terminal provisioning, or give one in ACCEPTED another request, once per caller and action.
 
         In ACCEPTED it starts again: its media facts, avatar id and start of training are cleared. Its submissions
         and its retrain count remain.
@@ -92,7 +117,7 @@ class ReopeningWriter(TransitionWriter):
                 provisioning,
                 owner,
                 message,
-                new_status=new_status,
+                new_status=None if new_status is provisioning.status else new_status,
                 raw_status=None if earlier is None else earlier.avatar.status,
                 reasons=[],
                 submission_id=None if earlier is None else earlier.submission.id,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
-from typing import NamedTuple
-
-from sqlalchemy import Connection, inspect, text
+from typing import TYPE_CHECKING, NamedTuple
 
 from models.errors import DatabaseError
+
+if TYPE_CHECKING:  # store/sqlite_listing.py works without SQLAlchemy
+    from sqlalchemy import Connection
 
 HEAD_REVISION = "reopening"
 """The latest revision in migrations/versions.
@@ -71,6 +72,8 @@ def _is_revision(value: object) -> bool:
 
 def read_schema_state(connection: Connection) -> SchemaState:
     """Read what a database contains, on any engine."""
+    from sqlalchemy import inspect, text  # noqa: PLC0415  # as above
+
     inspector = inspect(connection)
     if not inspector.has_table(VERSION_TABLE):
         return SchemaState(None, has_ledger=False, has_tables=bool(inspector.get_table_names()))

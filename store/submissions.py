@@ -107,6 +107,16 @@ class SubmissionWriter(TransitionWriter):
 
         return await self.database.write(record)
 
+    async def record_avatar(self, submission: Submission, avatar_id: str) -> None:
+        """Record the avatar of a submission that had none on record; the provisioning itself does not change."""
+        resolution = {
+            "submission_id": submission.id,
+            "state": SubmissionState.CREATED,
+            "avatar_id": avatar_id,
+            "state_changed_at": self._clock.now(),
+        }
+        await self.database.write(lambda connection: connection.execute(UPDATE_SUBMISSION, resolution))
+
     async def record_duplicate(
         self, provisioning: Provisioning, owner: LeaseOwner, submission_id: str, avatar_id: str, message: str
     ) -> bool:

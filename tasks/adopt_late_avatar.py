@@ -1,52 +1,40 @@
-"""The task that looks once more for the avatar of a lost submission, before another submission is sent.
-
-Argil's list can omit a new avatar for minutes, so an avatar may appear after its submission was presumed lost.
-"""
+"""The task that looks once more for the avatar of an earlier submission, before another submission is sent."""
 
 from __future__ import annotations
 
 from prefect import task
 
-from models.account_list import SoughtAvatar
-from models.errors import ArgilUnreachable, PollFailed
-from models.provisioning import LeaseOwner, Provisioning, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
+from services.earlier_avatars import find_earlier_avatar
 from services.prefect_options import TASK_OPTIONS
-from services.submissions import adopt_avatars
+from services.run_log import log_to_run
+from services.submissions import record_created_avatar
 
 
 @task(**TASK_OPTIONS)
 async def adopt_late_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
-    """Adopt the avatar of a lost submission of a provisioning in ACCEPTED, if the account list contains it.
+    """Adopt the avatar of an earlier submission of a provisioning in ACCEPTED, if Argil has it.
 
-    Submissions of a request that was replaced do not count: reconciliation reports their avatars as duplicates.
+    Avatars of a request that was replaced do not count: they are reported as duplicates.
 
     Returns:
-        The provisioning in TRAINING, or unchanged if the list contains no avatar of a lost submission.
+        The provisioning in TRAINING, or unchanged if Argil has no such avatar.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
-        ArgilUnreachable: The list call failed, so nothing must be sent.
+        ArgilUnreachable: The lookup failed, so nothing must be sent.
+        SubmissionUnresolved: The account list does not prove that an earlier submission has no avatar.
         StaleVersion: Another owner changed the provisioning.
         DatabaseError: The ledger cannot be read or written.
 
     """
     async with app_context() as context:
-        lost = {
-            submission.id: submission
-            for submission in await context.ledger.list_submissions(provisioning.id)
-            if submission.state is SubmissionState.LOST
-            and submission.request_fingerprint == provisioning.request_fingerprint
-        }
-        if not lost:
+        earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=False)
+        if earlier is None:
             return provisioning
-        submitted_at = min(submission.created_at for submission in lost.values())
-        try:
-            account = await context.argil.list_account()
-        except PollFailed as error:
-            raise ArgilUnreachable(
-                f"an earlier submission was lost, and the lookup of its avatar failed: {error}",
-                hint=f"wait until Argil responds, then run `avatars resume {provisioning.id}`",
-            ) from None
-        avatars = account.find(SoughtAvatar(lost, provisioning.name, submitted_at))
-        return await adopt_avatars(context, provisioning, owner, lost, avatars) if avatars else provisioning
+        message = f"Argil has avatar {earlier.avatar.id} of an earlier submission; found and adopted"
+        log_to_run("%s", message)
+        return await record_created_avatar(
+            context, provisioning, owner, earlier.submission, earlier.avatar, message
+        )

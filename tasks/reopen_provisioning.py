@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
+from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning
 from services import reopening
 from services.context import app_context
@@ -12,18 +13,25 @@ from services.prefect_options import TASK_OPTIONS
 
 @task(**TASK_OPTIONS)
 async def reopen_provisioning(
-    provisioning: Provisioning, owner: LeaseOwner, reason: str = "", *, clears_absence: bool = False
+    provisioning: Provisioning, owner: LeaseOwner, reason: str = "", *, by_person: bool = False
 ) -> Provisioning:
     """Return a TIMED_OUT, CANCELLED or VANISHED provisioning in the status where it stopped, any other unchanged.
 
-    `clears_absence` is set if a person asked for it: the 404s so far of a training then no longer count.
+    `by_person` is set if a person asked for it. Only then a CANCELLED one is re-opened, and the 404s so far of a
+    training no longer count.
 
     Raises:
         InvalidRequest: The reason breaks a rule.
         ProvisioningErased: It was erased.
-        StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be read or written.
 
     """
     async with app_context() as context:
-        return await reopening.resume(context.ledger, provisioning, owner, reason, clears_absence=clears_absence)
+        while True:
+            try:
+                return await reopening.resume(context.ledger, provisioning, owner, reason, by_person=by_person)
+            except StaleVersion:
+                current = await context.ledger.get(provisioning.id)
+                if current.status.is_terminal and current.status is not provisioning.status:
+                    return current  # for example, a person cancelled it meanwhile
+                provisioning = current

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -28,14 +29,18 @@ class CompletedCommand:
 
 
 def start(*args: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", *args],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+    handler = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` passes on that the signal is ignored
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", *args],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+        )
+    finally:
+        signal.signal(signal.SIGHUP, handler)
 
 
 def avatars(*args: str, **environment: str) -> CompletedCommand:

@@ -47,8 +47,11 @@ class ReceiverAttack:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-        self.seconds = time.monotonic() - self._started_at
+        self.seconds = self._elapsed()
         resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started_at
 
     def _connect(self) -> socket.socket | None:
         with contextlib.suppress(OSError):
@@ -70,7 +73,8 @@ class ReceiverAttack:
 
     def _send_garbage(self) -> None:
         garbage = os.urandom(2**16)
-        while not self._stop.wait(len(garbage) / GARBAGE_BYTES_PER_SECOND):
+        # It waits only when it is ahead of the rate, so that the time of connecting does not reduce the rate.
+        while not self._stop.wait(max(0.0, self.sent_bytes / GARBAGE_BYTES_PER_SECOND - self._elapsed())):
             if (connection := self._connect()) is not None:
                 with connection, contextlib.suppress(OSError):
                     connection.sendall(garbage)

@@ -97,6 +97,13 @@ def test_recipes_name_identifiers_of_the_named_files() -> None:
     assert [name for name in named if not re.search(rf"(?<!\w){name}(?!\w)", sources, re.IGNORECASE)] == []
 
 
+def test_commits_name_the_headings_of_the_changelog() -> None:
+    unreleased = (ROOT / "CHANGELOG.md").read_text().partition("## Unreleased")[2].partition("\n## ")[0]
+    named = re.search(r"A line at the end of (.+) under Unreleased", CONTRIBUTING)
+    assert named is not None
+    assert set(re.findall(r"^### (.+)$", unreleased, re.MULTILINE)) <= set(re.split(r", | or ", named[1]))
+
+
 def test_variables_of_the_tests_are_documented() -> None:
     read = set()
     for path in (ROOT / "tests").rglob("*.py"):

@@ -19,6 +19,8 @@ from typing import IO
 from models.child_environment import InheritedVariables, python_command
 from services.redaction_hooks import install_redaction
 
+READY_SECONDS = 120.0
+"""A child that is not ready after this time has failed to start."""
 TERMINATION_TIMEOUT_SECONDS = 5.0
 LOW_MEMORY_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """Settings for glibc, which by default keeps freed memory in one arena per thread. These processes run for long."""
@@ -69,6 +71,13 @@ def run_child(
         process.wait()
         if process.stdin:
             process.stdin.close()
+
+
+def describe_failed_start(name: str, exit_code: int | None) -> str:
+    """Return what became of a child that is not ready: it exited, or it still starts after READY_SECONDS."""
+    if exit_code is None:
+        return f"{name} is not ready after {READY_SECONDS:.0f} seconds"
+    return f"{name} did not start (exit code {exit_code})"
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

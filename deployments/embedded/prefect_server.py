@@ -18,14 +18,13 @@ from typing import IO
 
 import httpx
 
-from deployments.embedded.child_process import run_child
+from deployments.embedded.child_process import READY_SECONDS, describe_failed_start, run_child
 from models.child_environment import PREFECT_SERVER
 from models.errors import PrefectError, SettingsError
 from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
 
 HOST = "127.0.0.1"
-READY_SECONDS = 120.0
 READINESS_POLL_SECONDS = 0.1
 
 QUIET_SETTINGS = {
@@ -113,9 +112,8 @@ def prefect_server(
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise PrefectError(
-                    f"the Prefect server did not start (exit code {process.poll()})", hint=f"read the log: {log}"
-                )
+                problem = describe_failed_start("the Prefect server", process.poll())
+                raise PrefectError(problem, hint=f"read the log: {log}")
             time.sleep(READINESS_POLL_SECONDS)
         yield PrefectServer(url, process)
 

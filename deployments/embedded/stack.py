@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployments.embedded.child_process import run_child
+from deployments.embedded.child_process import READY_SECONDS, describe_failed_start, run_child
 from deployments.embedded.prefect_server import embedded_home, open_in_home, prefect_server
 from deployments.embedded.webhook_receiver import WebhookReceiver, bind_receiver
 from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE, python_command
 from models.errors import PrefectError
 from models.settings import Settings
 
-READY_SECONDS = 120.0
 CLEANUP_TIMEOUT_SECONDS = 60.0
 READY_FD_VARIABLE = "AVATARS_READY_DESCRIPTOR"
 """The variable with the file descriptor of the readiness pipe.
@@ -141,9 +140,8 @@ def _start_runner(environment: dict[str, str]) -> Iterator[subprocess.Popen[byte
         finally:
             os.close(read_fd)
         if not line:
-            raise PrefectError(
-                f"the runner did not start (exit code {runner.poll()})", hint="read its output above"
-            )
+            problem = describe_failed_start("the runner", runner.poll())
+            raise PrefectError(problem, hint="read its output above")
         yield runner
 
 

@@ -1,4 +1,4 @@
-"""Walks the boxes of an MP4 or MOV file: its container, the position of its index, and its track headers.
+"""Walks the boxes of an MP4 or MOV file: its container, and the position of its index.
 
 A box is a length (4 bytes, plus 8 bytes if it is 1; 0 means "to the end"), a kind (4 bytes) and a
 body, which may contain boxes. The index (`moov`) is before or after the picture data (`mdat`),
@@ -8,9 +8,11 @@ which is skipped.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
+from media.kinds.file_kinds import KIND_BYTES, missing_index_error, require_first_box, require_video_brand
+from media.kinds.file_signatures import EXPORT_HINT
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
 from models.media_rules import MIB
@@ -23,18 +25,7 @@ MAX_BOXES = 1000
 
 _HEADER = struct.Struct(">I4s")
 _LONG_HEADER = struct.Struct(">I4sQ")
-_VALID_FIRST_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"uuid"}
 _MP4_BRANDS = (b"iso", b"mp4", b"avc1", b"M4V", b"dash", b"MSNV")
-_OTHER_CONTAINER_MAGIC = (
-    (b"\x1aE\xdf\xa3", "Matroska or WebM"),
-    (b"RIFF", "AVI"),
-    (b"OggS", "Ogg"),
-    (b"FLV", "Flash video"),
-    (b"\x30\x26\xb2\x75", "Windows Media"),
-    (b"\x00\x00\x01\xba", "MPEG program stream"),
-    (b"G@", "MPEG transport stream"),
-)
-_EXPORT_HINT = "export it as MP4 (H.264)"
 
 
 class SeekableBytes(Protocol):
@@ -45,6 +36,27 @@ class SeekableBytes(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return the next `size` bytes."""
+
+
+class FetchedBytes:
+    """Some bytes of a file, at their offsets in the file. Many short reads take less time than in a remote file."""
+
+    def __init__(self, start: int, data: bytes) -> None:
+        self._start = start
+        self._data = data
+        self._position = start
+
+    def seek(self, offset: int, /) -> int:
+        """Set the position in the file, which must not be before the bytes."""
+        self._position = offset
+        return offset
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, fewer at the end of the bytes."""
+        start = self._position - self._start
+        data = self._data[start : start + size]
+        self._position += len(data)
+        return data
 
 
 class Box(NamedTuple):
@@ -63,21 +75,6 @@ class FileLayout(NamedTuple):
     moov: Box
 
 
-class Track(NamedTuple):
-    """A track header: the display size in pixels, and whether it is rotated by 90 or 270 degrees."""
-
-    width: int
-    height: int
-    is_rotated: bool
-
-
-class Index(NamedTuple):
-    """Facts that FFmpeg does not expose: tracks by id, and whether fragments outside the index continue it."""
-
-    tracks: dict[int, Track]
-    is_fragmented: bool
-
-
 def find_layout(file: SeekableBytes, size: int) -> FileLayout:
     """Walk the top level of a file of `size` bytes up to its index.
 
@@ -86,45 +83,23 @@ def find_layout(file: SeekableBytes, size: int) -> FileLayout:
             too large.
     """
     file.seek(0)
-    head = file.read(64)
-    if head[4:8] not in _VALID_FIRST_BOXES:
-        raise _wrong_container_error(head)
+    require_first_box(file.read(KIND_BYTES))
     container = "mov"  # files without an ftyp box are old QuickTime files
+    brands: list[bytes] = []
+    kinds: set[bytes] = set()
     for box in iter_boxes(file, 0, size):
         if box.end > size:
             raise truncated_error(f"the last {box.end - size:,} bytes are missing")
+        kinds.add(box.kind)
         if box.kind == b"ftyp":
-            container = _container_of_brands(read_body(file, box, 1024))
+            brands = _parse_brands(read_body(file, box, 1024))
+            require_video_brand(brands[0])
+            container = _container_of_brands(brands)
         elif box.kind == b"moov":
             if box.end - box.start > MAX_INDEX_BYTES:
                 raise unreadable_error(f"the index claims {box.end - box.start:,} bytes")
             return FileLayout(container, box)
-    raise MediaRejected(
-        MediaCode.MISSING_MOOV,
-        "the file has no index (moov box), so no player can open it",
-        hint=f"{_EXPORT_HINT} again: the recording was not finished",
-    )
-
-
-def read_index(file: SeekableBytes, moov: Box) -> Index:
-    """Read the track headers in the index.
-
-    Raises:
-        MediaRejected: If a length or a track id is invalid.
-    """
-    tracks: dict[int, Track] = {}
-    is_fragmented = has_invalid_id = False
-    for box in iter_boxes(file, moov.body, moov.end):
-        is_fragmented = is_fragmented or box.kind == b"mvex"
-        if box.kind == b"trak":
-            children = iter_boxes(file, box.body, min(box.end, moov.end))
-            headers = dict(_parse_tkhd(read_body(file, child, 256)) for child in children if child.kind == b"tkhd")
-            has_invalid_id = has_invalid_id or min(headers, default=0) <= 0
-            tracks.update(headers)
-    if is_fragmented and has_invalid_id:
-        # FFmpeg would count to a billion at each run of frames.
-        raise unreadable_error("a track has no valid id")
-    return Index(tracks, is_fragmented)
+    raise missing_index_error(brands, kinds)
 
 
 def iter_boxes(file: SeekableBytes, start: int, end: int) -> Iterator[Box]:
@@ -160,9 +135,32 @@ def read_body(file: SeekableBytes, box: Box, limit: int) -> bytes:
     return file.read(min(box.end - box.body, limit))
 
 
-def _container_of_brands(ftyp: bytes) -> str:
-    major, others = ftyp[:4], ftyp[8:]
-    brands = [major, *(others[offset : offset + 4] for offset in range(0, len(others), 4))]
+def iter_children(file: SeekableBytes, parent: Box) -> Iterator[Box]:
+    """Yield the boxes in a box. They are cut off at its end.
+
+    Raises:
+        MediaRejected: If a length is invalid, or there are more than MAX_BOXES boxes.
+    """
+    for box in iter_boxes(file, parent.body, parent.end):
+        yield box if box.end <= parent.end else box._replace(end=parent.end)
+
+
+def child_bodies(file: SeekableBytes, parent: Box, kinds: Collection[bytes]) -> dict[bytes, bytes]:
+    """Return the body of the first box of each of these kinds in a box."""
+    bodies: dict[bytes, bytes] = {}
+    for box in iter_children(file, parent):
+        if box.kind in kinds and box.kind not in bodies:
+            bodies[box.kind] = read_body(file, box, MAX_INDEX_BYTES)
+    return bodies
+
+
+def _parse_brands(ftyp: bytes) -> list[bytes]:
+    """Return the major brand, then the others."""
+    return [ftyp[:4], *(ftyp[offset : offset + 4] for offset in range(8, len(ftyp), 4))]
+
+
+def _container_of_brands(brands: list[bytes]) -> str:
+    major = brands[0]
     if major == b"qt  ":
         return "mov"
     if any(brand.startswith(_MP4_BRANDS) for brand in brands):
@@ -170,35 +168,9 @@ def _container_of_brands(ftyp: bytes) -> str:
     return "mov" if b"qt  " in brands else major.decode("ascii", "replace").strip()
 
 
-def _parse_tkhd(tkhd: bytes) -> tuple[int, Track]:
-    """Parse a track header: version and flags, two times, the id, …, a 3x3 matrix, width and height (16.16)."""
-    is_wide = tkhd[:1] == b"\x01"
-    if len(tkhd) < (96 if is_wide else 84):
-        raise unreadable_error("a track header is too short")
-    (track_id,) = struct.unpack_from(">i", tkhd, 20 if is_wide else 12)  # signed, as in FFmpeg
-    matrix = struct.unpack_from(">9i2I", tkhd, 52 if is_wide else 40)
-    (a, b), width, height = matrix[:2], matrix[9] >> 16, matrix[10] >> 16
-    return track_id, Track(width, height, is_rotated=abs(b) > abs(a))
-
-
-def _wrong_container_error(head: bytes) -> MediaRejected:
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"<", b"{", b"["):
-        return MediaRejected(
-            MediaCode.NOT_A_VIDEO,
-            "the file is a web page or an error message, not a video",
-            hint="use the direct download URL of the file, not the page that shows it",
-        )
-    container = next(
-        (name for magic, name in _OTHER_CONTAINER_MAGIC if head.startswith(magic)), "in another format"
-    )
-    return MediaRejected(
-        MediaCode.WRONG_CONTAINER, f"the file is {container}, neither MP4 nor MOV", hint=_EXPORT_HINT
-    )
-
-
-def unreadable_error(message: str) -> MediaRejected:
+def unreadable_error(message: str, hint: str = f"{EXPORT_HINT} again") -> MediaRejected:
     """Return the error for a damaged MP4 or MOV file."""
-    return MediaRejected(MediaCode.UNREADABLE, message, hint=f"{_EXPORT_HINT} again")
+    return MediaRejected(MediaCode.UNREADABLE, message, hint=hint)
 
 
 def truncated_error(message: str) -> MediaRejected:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, select
 
-from models.account_list import AccountList
 from models.errors import LeaseLost
 from models.provisioning import LeaseOwner, Provisioning, Submission, SubmissionState
 from models.tables import provisioning_table
@@ -69,12 +68,16 @@ def disable_lookup(patch: pytest.MonkeyPatch) -> None:
     async def find_nothing(*_: object) -> list[object]:
         return []
 
+    async def find_none(*_: object, **__: object) -> None:
+        return None
+
     patch.setattr("tasks.resolve_submission._poll_for_avatar", find_nothing)
-    patch.setattr(AccountList, "find", lambda *_: [])  # also before the next submission
+    patch.setattr("tasks.adopt_late_avatar.find_earlier_avatar", find_none)  # also before the next submission
 
 
 def disable_version_check(patch: pytest.MonkeyPatch) -> None:
-    """Write even if another lease owner has written since."""
+    """Write even if another lease owner has written since, and disable the lookup, which is a second guard."""
+    disable_lookup(patch)
     record = Ledger._transition
 
     def transition_unchecked(

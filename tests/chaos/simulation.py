@@ -71,9 +71,8 @@ def resume(request: ProvisioningRequest) -> Job:
         owner = LeaseOwner(actor="resume", id=str(uuid.uuid4()))
         with contextlib.suppress(AvatarsError):
             async with app_context():
-                await run_to_completion(
-                    await reopen_provisioning(await find_provisioning(request.name), owner), owner
-                )
+                provisioning = await find_provisioning(request.name)
+                await run_to_completion(await reopen_provisioning(provisioning, owner, by_person=True), owner)
 
     return work
 

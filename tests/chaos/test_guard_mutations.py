@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,10 @@ from tests.chaos.totals import ChaosTotals
 pytestmark = pytest.mark.usefixtures("deterministic")
 
 AFTER_CHECKS = "transition: committed"
-AFTER_SETTLE = "resolve_submission: committed"
+AFTER_RESOLUTION = "resolve_submission: committed"
+BEFORE_SUBMISSION = ("transition: not begun", "begin_submission: not begun")
 STALL_POINTS = (
-    "transition: not begun",
+    *BEFORE_SUBMISSION,
     "renew: not begun",
     "POST avatars: not sent",
     "resolve_submission: not begun",
@@ -49,13 +50,15 @@ Inject = Callable[[LedgerFactory, Scenario], Iterator[InvariantViolations]]
 def crash(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[InvariantViolations]:
     """Crash at each point of the submission and recover; yield the violations."""
     points = run_with_crashes(fresh_ledger_file(), scenario).points
-    for number in range(points.index(AFTER_CHECKS) + 1, points.index(AFTER_SETTLE) + 2):
+    for number in range(points.index(AFTER_CHECKS) + 1, points.index(AFTER_RESOLUTION) + 2):
         record = run_with_crashes(fresh_ledger_file(), scenario, (number,), recover_by_retry)
         assert len(record.crashes) == 1  # the point was reached
         yield record.violations
 
 
-def stall(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[InvariantViolations]:
+def stall(
+    fresh_ledger_file: LedgerFactory, scenario: Scenario, points: Sequence[str] = STALL_POINTS
+) -> Iterator[InvariantViolations]:
     """Stall one process until another one has finished the work, then let it continue; yield the violations."""
 
     async def run(stall_point: str) -> InvariantViolations:
@@ -73,8 +76,11 @@ def stall(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[Inva
         finally:
             await simulation.close()
 
-    for stall_point in STALL_POINTS:
+    for stall_point in points:
         yield asyncio.run(run(stall_point))
+
+
+stall_before_submission = functools.partial(stall, points=BEFORE_SUBMISSION)
 
 
 def press_retry(fresh_ledger_file: LedgerFactory, scenario: Scenario) -> Iterator[InvariantViolations]:
@@ -111,7 +117,7 @@ async def run_exclusively(simulation: Simulation, process: SimulatedProcess) -> 
         pytest.param(
             disable_lookup, crash, Scenario("cut-after-create"), id="no lookup after a dropped connection"
         ),
-        pytest.param(disable_version_check, stall, Scenario(""), id="no version check"),
+        pytest.param(disable_version_check, stall_before_submission, Scenario(""), id="no version check"),
         pytest.param(disable_lease_check, stall, Scenario(""), id="no lease check"),
         pytest.param(disable_caller_record, press_retry, RETRAINED, id="no caller record"),
     ],
@@ -126,6 +132,12 @@ def test_disabled_guard_is_detected(
     with pytest.MonkeyPatch.context() as patch:
         mutation(patch)
         assert any(map(is_detected, inject(fresh_ledger_file, scenario)))
+
+
+def test_version_check_needs_no_lookup(fresh_ledger_file: LedgerFactory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        disable_lookup(patch)
+        assert not any(map(is_detected, stall_before_submission(fresh_ledger_file, Scenario(""))))
 
 
 def test_late_submission_record_is_only_visible_after_crash(fresh_ledger_file: LedgerFactory) -> None:

@@ -16,7 +16,8 @@ import pytest
 from flows.engine.batch import BatchRun
 from models.batch import INVALID
 from models.manifest import ManifestRow
-from models.media_rules import MediaReport, MediaRole, RuleResult
+from models.media_report import MediaReport, RuleResult
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from services.context import app_context

@@ -89,6 +89,15 @@ def test_ledger_commands_do_not_import_prefect(args: list[str], exit_code: str) 
     assert "prefect" not in packages
 
 
+@pytest.mark.usefixtures("clean_environment")
+def test_list_of_a_sqlite_ledger_imports_no_sqlalchemy() -> None:
+    assert imported_packages("list")[0] == "0"  # it creates the ledger, which needs SQLAlchemy
+    for options in ([], ["--json"], ["--status", "READY", "--since", "2026-11-01"]):
+        code, packages = imported_packages("list", *options)
+        assert code == "0"
+        assert packages.isdisjoint({"prefect", "sqlalchemy"})
+
+
 @pytest.mark.usefixtures("simulated")
 def test_doctor_with_a_key_imports_prefect_last() -> None:
     code, packages = imported_packages("doctor", "--json")

@@ -72,7 +72,7 @@ def test_pages_contain_each_provisioning_once(capsys: pytest.CaptureFixture[str]
 
 
 def test_printed_next_page_command_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    args = ["list", "--status", "ACCEPTED", "--status", "REJECTED", "--since", "2026-11-01T00:00", "--limit", "3"]
+    args = ["list", "--status", "ACCEPTED", "--status", "REJECTED", "--since", "2026-11-01 00:00", "--limit", "3"]
     counts = []
     while args:
         assert run(args) == EXIT_OK
@@ -88,6 +88,10 @@ def test_printed_next_page_command_runs(capsys: pytest.CaptureFixture[str]) -> N
     [
         (["--status", "REJECTED", "--status", "CANCELLED"], ["day-3", "day-2"]),
         (["--status", "READY"], []),
+        (
+            ["--status", "ACCEPTED", "--status", "ACCEPTED", "--until", "2026-11-05", "--limit", "2"],
+            ["day-4", "day-1"],
+        ),
         (["--since", "2026-11-03", "--until", "2026-11-05"], ["day-4", "day-3"]),
         (["--until", "2026-11-02T01:00:00+01:00"], ["day-1"]),
         (["--after", "day-3", "--until", "2026-11-05T00:00Z"], ["day-2", "day-1"]),
@@ -102,6 +106,11 @@ def test_list_filters(options: list[str], expected: list[str], capsys: pytest.Ca
     [
         (["--since", "yesterday"], "request.invalid", "since: 'yesterday' is not an ISO 8601 date or time"),
         (["--until", "2026-13-01"], "request.invalid", "until: '2026-13-01' is not an ISO 8601 date or time"),
+        (
+            ["--since", "0001-01-01T00:00+01:00"],
+            "request.invalid",
+            "since: '0001-01-01T00:00+01:00' is not in the years 1 to 9999 in UTC",
+        ),
         (
             ["--after", "missing"],
             "request.unknown-provisioning",

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.fuzz.resource_limits import HANG_SIGNALS
 from tests.fuzz.targets import TARGET_WEIGHTS
 from tests.fuzz.worker import Report
 
@@ -39,7 +40,7 @@ def run_worker(name: str, command: list[str], folder: Path) -> Outcome:
     report = Report(**json.loads(path.read_text())) if path.exists() else Report()
     if completed.returncode == 0:
         return Outcome(name, report, None)
-    if completed.returncode == -signal.SIGPROF:
+    if -completed.returncode in HANG_SIGNALS:
         message = "a case hangs"
     elif completed.returncode < 0:
         message = f"a case kills the process: {signal.Signals(-completed.returncode).name}"

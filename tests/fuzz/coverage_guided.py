@@ -15,13 +15,25 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["media", "models"]):
+    import media.ffmpeg.inspector
     import media.probe
-    import media.remote_file  # noqa: F401  # imported for the instrumentation
+    import media.remote.remote_file  # noqa: F401  # imported for the instrumentation
 
+from tests.fuzz.boxes import KINDS
+from tests.fuzz.facts import assert_plausible
 from tests.fuzz.media import PROBE, File, probe_through
-from tests.fuzz.mutations import NUMBERS
-from tests.fuzz.recordings import KINDS, OPERATIONS, BoxMutation, changed, samples
+from tests.fuzz.mutations import MILLION, NUMBERS
+from tests.fuzz.recordings import (
+    BOX_OPERATIONS,
+    RANGE_OPERATIONS,
+    BoxChange,
+    Change,
+    FieldChange,
+    RangeChange,
+    changed,
+)
 from tests.fuzz.resource_limits import CaseRunner
+from tests.fuzz.samples import samples
 from tests.fuzz.worker import MAX_ADDRESS_BYTES, write_report
 
 MAX_BYTES = 64 * 1024
@@ -29,16 +41,25 @@ REPORT_INTERVAL_CASES = 200
 
 
 def change_boxes(data: bytes, max_size: int, seed: int) -> bytes:
-    """Mutate the bytes with libFuzzer, or one to three boxes of the file."""
+    """Mutate the bytes with libFuzzer, or change one to three boxes, numbers or ranges of the file."""
     rng = random.Random(seed)  # noqa: S311  # not used for secrets
-    if rng.random() < 0.3:  # the others mutate boxes
+    if rng.random() < 0.3:  # the others know the format
         mutated: bytes = atheris.Mutate(data, max_size)
         return mutated
-    changes = [
-        BoxMutation(rng.choice(OPERATIONS), rng.randrange(80), rng.randrange(1200), rng.choice(NUMBERS))
-        for _ in range(rng.randint(1, 3))
-    ]
-    return changed(data, changes)[:max_size]
+    return changed(data, [_draw_change(rng) for _ in range(rng.randint(1, 3))])[:max_size]
+
+
+def _draw_change(rng: random.Random) -> Change:
+    value = rng.choice(NUMBERS)
+    match rng.randrange(4):
+        case 0:
+            return BoxChange(rng.choice(BOX_OPERATIONS), rng.randrange(250), rng.randrange(1200), value)
+        case 1:
+            first, last = rng.randrange(MILLION), rng.randrange(MILLION)
+            return RangeChange(rng.choice(RANGE_OPERATIONS), first, last, is_in_pictures=rng.random() < 0.5)
+        case _:
+            kind, box, field, entry = (rng.randrange(100) for _ in range(4))
+            return FieldChange(kind, box, field, entry, value, is_relative=rng.random() < 0.5)
 
 
 def main() -> None:
@@ -80,7 +101,8 @@ def main() -> None:
 
 
 def _probe(data: Any) -> None:
-    probe_through(File(data))
+    if (facts := probe_through(File(data))) is not None:
+        assert_plausible(facts)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,9 @@ SLOW_RUNS = 3
 """A case is too slow if each of so many runs is: on a busy machine, one run may take several times as long."""
 HANG_SECONDS = 20.0
 """CPU time until a signal kills the process. A loop in native code never returns to Python."""
+HANG_WALL_SECONDS = 600.0
+"""Time until a signal kills the process, which may wait without using the CPU. Any budget of a probe is shorter."""
+HANG_SIGNALS = (signal.SIGPROF, signal.SIGALRM)
 MAX_GROWTH_BYTES = 200 * 1000 * 1000
 
 
@@ -33,9 +36,10 @@ def peak_bytes() -> int:
 
 
 def _cpu_seconds(check: Callable[[Any], None], case: Any) -> float:
-    """Check a case, and return the CPU time it took. After HANG_SECONDS, a signal kills the process."""
+    """Check a case, and return the CPU time it took. A signal kills the process if the case hangs."""
     started_at = time.process_time()
     signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, HANG_WALL_SECONDS)
     try:
         check(case)
     except Exception:
@@ -43,6 +47,7 @@ def _cpu_seconds(check: Callable[[Any], None], case: Any) -> float:
         raise
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
     return time.process_time() - started_at
 
 
@@ -54,7 +59,8 @@ class CaseRunner:
         self.slowest_seconds = 0.0
         self._base = peak_bytes()
         self._current = current.open("wb")
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        for number in HANG_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
     @property
     def growth_bytes(self) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from tests.fuzz import argil_responses, manifests, media, requests, urls
+from tests.fuzz import argil_responses, hosts, inspector_pool, manifests, media, requests, urls
 from tests.fuzz.target import FuzzTarget
 
 TARGET_WEIGHTS: dict[str, tuple[FuzzTarget, int]] = {
     target.name: (target, percent)
     for target, percent in (
         (requests.TARGET, 10),
-        (manifests.TARGET, 20),
+        (manifests.TARGET, 10),
         (argil_responses.TARGET, 10),
         (argil_responses.DELIVERIES, 10),
         (urls.TARGET, 10),
-        (media.BOXES, 15),
-        (media.PROBE, 15),
-        (media.HOSTS, 10),
+        (media.BOXES, 10),
+        (media.PROBE, 20),
+        (inspector_pool.POOL, 5),
+        (hosts.HOSTS, 5),
+        (hosts.RANGES, 10),
     )
 }
 """Targets by name, with their percentage of all cases."""

@@ -18,13 +18,14 @@ ROOT = Path(__file__).parents[2]
 MAX_EXAMPLES = 25
 # Runs in a worker process, because these failures would kill pytest.
 FAILING_WORKER = """
-import os, resource, sys, time
+import os, resource, signal, sys, time
 from pathlib import Path
 from hypothesis import strategies as st
 from tests.fuzz import resource_limits, worker
 from tests.fuzz.target import FuzzTarget
 resource_limits.MAX_SECONDS = 0.05 if sys.argv[1].startswith("slow") else 30
 resource_limits.HANG_SECONDS = 0.2 if sys.argv[1] == "hang" else 20
+resource_limits.HANG_WALL_SECONDS = 0.2 if sys.argv[1] == "wait" else 600
 def spin():
     while True: pass
 def grow(keep=[]):
@@ -35,7 +36,7 @@ def slow():
 def slow_once(runs=[]):
     runs.append(None)
     if len(runs) == 1: slow()
-failures = {"crash": os.abort, "hang": spin, "grow": grow, "slow": slow}
+failures = {"crash": os.abort, "hang": spin, "wait": signal.pause, "grow": grow, "slow": slow}
 failures |= {"raise": lambda: 1 / 0, "none": lambda: None, "slow-once": slow_once}
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 worker.run(FuzzTarget("k", st.integers(), lambda case: failures[sys.argv[1]]()), 20, 1, Path(sys.argv[2]))
@@ -64,6 +65,7 @@ def test_target_weights_sum_to_100() -> None:
     [
         ("crash", "a case kills the process: SIGABRT"),
         ("hang", "a case hangs"),
+        ("wait", "a case hangs"),
         ("grow", "TooLarge"),
         ("slow", "TooSlow"),
         ("raise", "ZeroDivisionError"),

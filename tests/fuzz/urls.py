@@ -9,7 +9,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from media.range_client import FetchLimits, RangeClient
+from media.remote.fetch_limits import FetchLimits
+from media.remote.file_host import FileHost
 from models.errors import InvalidRequest
 from models.file_sharing import match_service
 from models.manifest_formats import format_of_name, split_location
@@ -80,7 +81,7 @@ def _check(url: str) -> None:
         assert_no_secrets([result.model_dump_json()])
     expect_own_errors(lambda: receiver_url(url))
     expect_own_errors(lambda: format_of_name(split_location(url).path_or_url))
-    expect_own_errors(lambda: RangeClient(url, _NO_TRANSPORT, FetchLimits(), FakeClock(), lambda _: None))
+    expect_own_errors(lambda: FileHost(url, _NO_TRANSPORT, FetchLimits(), FakeClock(), lambda _: None))
     try:
         validate_recording_url(url)
     except InvalidRequest as error:

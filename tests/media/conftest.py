@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from media.ssrf_guard import PublicOnlyTransport
+from media.remote.ssrf_guard import PublicOnlyTransport
 from simulator.media_host import MediaHost, running_media_host
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import functools
+import math
 import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,11 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex", b"moof", b"traf", b"edts", b"mfra"}
 INDEX = {b"moov", b"moof", b"sidx", b"mfra"}
+
+# A quiet tone of 250 Hz for 1024 samples at 8 kHz, which hold 32 periods. Digital silence would cause a warning.
+TONE = array.array("f", [0.03 * math.sin(2 * math.pi * sample / 32) for sample in range(1024)]).tobytes()
+TONE_BIT_RATE = 8000
 
 
 @functools.cache
@@ -31,18 +39,20 @@ def encode_video(
     sound: int = 1,
     keyframes: int = 250,
     step: int = 1,
+    sound_first: bool = False,
 ) -> bytes:
-    """Encode a grey video with one frame per `step` seconds and `sound` silent audio tracks."""
+    """Encode a grey video with one frame per `step` seconds and `sound` audio tracks of a tone."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v")
         options = {"movflags": movflags} if movflags else {}
         with av.open(str(path), "w", format=container, options=options) as output:
+            tracks = _add_sound(output, sound if sound_first else 0)
             video = output.add_stream(codec, rate=1, options={"preset": "ultrafast", "g": str(keyframes)})
             assert isinstance(video, VideoStream)
             video.width, video.height, video.pix_fmt = width, height, "yuv420p"
             if rotation:
                 video.set_display_rotation(rotation)
-            tracks = [output.add_stream("aac", rate=8000, layout="mono") for _ in range(sound)]
+            tracks = tracks or _add_sound(output, sound)
             packets: list[Any] = []
             frame = av.VideoFrame(width, height, "yuv420p")
             for plane in frame.planes:
@@ -54,22 +64,33 @@ def encode_video(
                 packet.duration = int(step / packet.time_base)
                 output.mux(packet)
             for track in tracks:
-                for start in range(0, seconds * 8000, 1024):
-                    silence = av.AudioFrame("fltp", "mono", 1024)
-                    silence.planes[0].update(bytes(4096))
-                    silence.sample_rate, silence.pts, silence.time_base = 8000, start, Fraction(1, 8000)
-                    output.mux(track.encode(silence))
-                output.mux(track.encode(None))
+                _mux_tone(output, track, seconds)
         return path.read_bytes()
+
+
+def _add_sound(output: OutputContainer, count: int) -> list[AudioStream]:
+    tracks = [output.add_stream("aac", rate=8000, layout="mono") for _ in range(count)]
+    for track in tracks:
+        track.bit_rate = TONE_BIT_RATE
+    return tracks
+
+
+def _mux_tone(output: OutputContainer, track: AudioStream, seconds: int) -> None:
+    for start in range(0, seconds * 8000, 1024):
+        tone = av.AudioFrame("fltp", "mono", 1024)
+        tone.planes[0].update(TONE)
+        tone.sample_rate, tone.pts, tone.time_base = 8000, start, Fraction(1, 8000)
+        output.mux(track.encode(tone))
+    output.mux(track.encode(None))
 
 
 @functools.cache
 def audio_only(*, cover: bool = False, container: str = "mp4") -> bytes:
-    """Encode twelve seconds of silence, with or without cover art."""
+    """Encode twelve seconds of a tone, with or without cover art."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "v")
         with av.open(str(path), "w", format=container) as output:
-            audio = output.add_stream("aac", rate=8000, layout="mono")
+            [audio] = _add_sound(output, 1)
             if cover:
                 picture = output.add_stream("mjpeg", rate=1)
                 picture.width, picture.height, picture.pix_fmt = 64, 64, "yuvj420p"
@@ -78,12 +99,7 @@ def audio_only(*, cover: bool = False, container: str = "mp4") -> bytes:
                 frame.pts, frame.time_base = 0, Fraction(1)
                 output.mux(picture.encode(frame))
                 output.mux(picture.encode(None))
-            for start in range(0, 12 * 8000, 1024):
-                silence = av.AudioFrame("fltp", "mono", 1024)
-                silence.planes[0].update(bytes(4096))
-                silence.sample_rate, silence.pts, silence.time_base = 8000, start, Fraction(1, 8000)
-                output.mux(audio.encode(silence))
-            output.mux(audio.encode(None))
+            _mux_tone(output, audio, 12)
         return path.read_bytes()
 
 
@@ -163,6 +179,35 @@ def with_edits(data: bytes, edits: Sequence[tuple[int, int]]) -> bytes:
     edts = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
     without_edits = replace_box(data, "moov.trak.edts", lambda _: None)
     return replace_box(without_edits, "moov.trak", lambda body: body + edts)
+
+
+def enable_tracks(data: bytes, *, enabled: bool = True) -> bytes:
+    """Set the flag of every track that tells players to show it."""
+    return replace_box(data, "moov.trak.tkhd", overwrite(3, bytes([3 if enabled else 2])), every=True)
+
+
+def with_pixel_aspect(data: bytes, horizontal: int, vertical: int) -> bytes:
+    """State the width and the height of a pixel in the index of a file with one track."""
+    pasp = struct.pack(">I4sII", 16, b"pasp", horizontal, vertical)
+
+    def add(stsd: bytes) -> bytes:
+        (length,) = struct.unpack_from(">I", stsd, 8)
+        return stsd[:8] + struct.pack(">I", length + 16) + stsd[12:] + pasp
+
+    return replace_box(data, "moov.trak.mdia.minf.stbl.stsd", add)
+
+
+def zeroed(data: bytes, start: float, end: float = 1.0) -> bytes:
+    """Fill a part of the picture data with zeros, as an upload that lost it does."""
+    body, stop = next((body, stop) for kind, _, body, stop in boxes(data) if kind == b"mdat")
+    first, last = (body + int(part * (stop - body)) for part in (start, end))
+    return data[:first] + bytes(last - first) + data[last:]
+
+
+def pad_fragments(data: bytes, extra_bytes: int) -> bytes:
+    """Put an empty box behind the pictures of each fragment. Positions must be relative to the fragments."""
+    padding = struct.pack(">I4s", 8 + extra_bytes, b"free") + bytes(extra_bytes)
+    return b"".join(data[start:end] + (padding if kind == b"mdat" else b"") for kind, start, _, end in boxes(data))
 
 
 def shift_timestamps(data: bytes, ticks: int) -> bytes:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from media.checker import MediaChecker
-from media.range_client import FetchLimits
+from media.remote.fetch_limits import FetchLimits
 from models.errors import MediaUnreachable
-from models.media_rules import MIB, MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MIB, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample
 
@@ -73,7 +74,7 @@ async def test_checker_reads_all_facts_of_a_video(
     path = ensure_sample("dataset.mp4", samples)
     report = await checker.check(media_host.url(path.name), DATASET)
     assert report.facts is not None
-    assert report.facts.model_dump(exclude={"etag", "sample_sha256"}) == {
+    assert report.facts.model_dump(exclude={"etag", "sample_sha256", "audio_bit_rate"}, exclude_none=True) == {
         "size_bytes": path.stat().st_size,
         "container": "mp4",
         "video_codec": "h264",
@@ -82,7 +83,8 @@ async def test_checker_reads_all_facts_of_a_video(
         "duration_seconds": 75.0,
         "frame_rate": 1.0,
         "has_audio": True,
-        "sha256": None,
+        "audio_seconds": 75.008,
+        "pixel_format": "yuv420p",
     }
     assert report.facts.etag
     assert (report.requests, report.bytes_fetched) == (1, path.stat().st_size)
@@ -97,6 +99,8 @@ async def test_report_lists_passed_and_failed_rules(
         "wrong-container": True,
         "file-too-large": True,
         "no-video-stream": True,
+        "unknown-codec": True,
+        "uncommon-codec": True,
         "duration-too-short": True,
         "duration-too-long": True,
         "resolution-too-low": False,

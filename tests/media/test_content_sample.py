@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from media.probe import ProbeResult, probe
-from media.remote_file import MAX_SAMPLE_DOWNLOAD_BYTES, SAMPLE_BYTES, RemoteFile
-from media.ssrf_guard import PublicOnlyTransport
+from media.remote.remote_file import SAMPLE_BYTES, RemoteFile
+from media.remote.ssrf_guard import PublicOnlyTransport
+from media.remote.streamed_download import MAX_SAMPLE_DOWNLOAD_BYTES
 from models.media_rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample

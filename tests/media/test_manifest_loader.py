@@ -12,7 +12,7 @@ import pytest
 
 from media import manifest_loader
 from media.manifest_loader import download_manifest, load_manifest, load_manifest_of_run
-from media.range_client import FetchLimits
+from media.remote.fetch_limits import FetchLimits
 from models.errors import InvalidManifest, MediaUnreachable, SettingsError
 from simulator.media_host import MediaHost
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from media.checker import MediaChecker
-from media.name_resolution import REUSE_SECONDS, NameResolution
+from media.remote.name_resolution import REUSE_SECONDS, NameResolution
 from models.errors import MediaUnreachable, NetworkUnavailable
-from models.media_rules import MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MediaRole
 from tests.fakes import FakeClock
 
 CONSENT = MediaRole.CONSENT

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import io
 import resource
 import struct
@@ -11,21 +12,30 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.error
 import httpx
 import pytest
 from av.stream import Disposition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from media.facts.recording_facts import MAX_FIRST_FRAME_BYTES
+from media.ffmpeg.ffmpeg_functions import MAX_ALLOCATION_BYTES
+from media.ffmpeg.inspection import Inspect
+from media.ffmpeg.inspector import inspect
+from media.ffmpeg.inspector_messages import InspectionLimits
+from media.ffmpeg.inspector_pool import InspectorPool, inspect_in_child
 from media.mp4.boxes import find_layout
-from media.mp4.fragments import fragmented_duration
-from media.probe import MAX_FIRST_FRAME_BYTES, ProbeResult, probe
-from media.ssrf_guard import PublicOnlyTransport
-from models.errors import MediaRejected
+from media.mp4.fragments import measure_fragments
+from media.mp4.index import read_index
+from media.probe import ProbeResult, probe
+from media.remote.ssrf_guard import PublicOnlyTransport
+from models.errors import MediaNotInspected, MediaRejected
 from models.media_rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import HUGE_BYTES, SAMPLES, ensure_sample, make_video
-from tests.media.sample_files import encode_video, overwrite, replace_box
+from tests.media.inspected_files import FRAMES_OF_HEAVY_TRACK, heavy_index
+from tests.media.sample_files import enable_tracks, encode_video, overwrite, replace_box
 
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
 TIMING_BOXES = {
@@ -58,15 +68,25 @@ class FileTransport(httpx.BaseTransport):
         return httpx.Response(206, headers={"content-range": content_range}, content=iter([body]))
 
 
-def probe_bytes(data: bytes, role: MediaRole = DATASET) -> ProbeResult:
-    return probe("https://videos.test/v.mp4", role, transport=FileTransport(data), sleep=lambda _: None)
+def probe_bytes(data: bytes, role: MediaRole = DATASET, *, inspect: Inspect = inspect_in_child) -> ProbeResult:
+    """Probe the file; with `media.ffmpeg.inspector.inspect`, FFmpeg's cost is that of this process."""
+    transport = FileTransport(data)
+    return probe("https://videos.test/v.mp4", role, transport=transport, inspect=inspect, sleep=lambda _: None)
 
 
-def rejection_code(data: bytes) -> str:
+def rejection_code(data: bytes, *, inspect: Inspect = inspect_in_child) -> str:
     with pytest.raises(MediaRejected) as rejected:
-        probe_bytes(data)
+        probe_bytes(data, inspect=inspect)
     assert rejected.value.hint
     return rejected.value.rule_code
+
+
+def test_probe_limits_the_allocations_of_ffmpeg(samples: Path) -> None:
+    ffmpeg = ctypes.CDLL(av.error.__file__)
+    ffmpeg.av_max_alloc(ctypes.c_size_t(2**31 - 1))  # FFmpeg's default
+    ffmpeg.av_malloc.restype = ctypes.c_void_p
+    probe_bytes(ensure_sample("dataset-portrait.mp4", samples).read_bytes(), inspect=inspect)
+    assert ffmpeg.av_malloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES + 1)) is None
 
 
 @pytest.mark.parametrize("name", ["dataset-portrait.mp4", "dataset-rotated.mp4"])
@@ -110,9 +130,12 @@ def test_download_without_ranges_stops_at_the_limit(
 
 
 def with_first_frame_of(data: bytes, length: int) -> bytes:
-    """Return a video whose index claims `length` bytes for the first frame."""
-    entry = data.index(b"stsz") + 16
-    return data[:entry] + struct.pack(">I", length) + data[entry + 4 :] + bytes(length)
+    """Return a video of one chunk whose first frame has `length` bytes."""
+    entry, chunk = data.index(b"stsz") + 16, data.index(b"stco") + 12
+    (size,), (start,) = (struct.unpack_from(">I", data, offset) for offset in (entry, chunk))
+    end = start + size if start > entry else len(data)  # positions of an index at the end would change
+    longer = data[:entry] + struct.pack(">I", length) + data[entry + 4 :]
+    return longer[:end] + bytes(length - size) + longer[end:]
 
 
 def test_large_first_frame_is_not_fetched(samples: Path) -> None:
@@ -180,7 +203,8 @@ def test_probe_uses_the_longest_video_track(tmp_path: Path) -> None:
                 frame.pts, frame.time_base = second, Fraction(1)
                 output.mux(track.encode(frame))
             output.mux(track.encode(None))
-    facts = probe_bytes(path.read_bytes()).facts
+    assert probe_bytes(path.read_bytes()).facts.width == 640  # FFmpeg enables only the first track
+    facts = probe_bytes(enable_tracks(path.read_bytes())).facts
     assert facts.width == 320
     assert facts.duration_seconds == pytest.approx(12, abs=1)
 
@@ -260,9 +284,10 @@ def test_oversized_picture_is_not_decoded(tmp_path: Path) -> None:
     # In another process: here FFmpeg may not allocate the memory for such a picture.
     subprocess.run([sys.executable, "-c", encode_script, path], check=True)
     probe_script = (
-        "import resource, sys; from pathlib import Path; from tests.media.test_probe import probe_bytes;"
+        "import resource, sys; from pathlib import Path; from tests.media.test_probe import inspect, probe_bytes;"
         "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; before = peak();"
-        "facts = probe_bytes(Path(sys.argv[1]).read_bytes()).facts; print(facts.width, peak() - before)"
+        "facts = probe_bytes(Path(sys.argv[1]).read_bytes(), inspect=inspect).facts;"
+        "print(facts.width, peak() - before)"
     )
     completed = subprocess.run(
         [sys.executable, "-c", probe_script, path], capture_output=True, text=True, check=True
@@ -298,7 +323,9 @@ class SparseTransport(httpx.BaseTransport):
 
 
 def test_distant_fragment_takes_no_memory() -> None:
-    data = encode_video(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov", sound=0)
+    data = encode_video(
+        3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov+default_base_moof", sound=0
+    )
     moof = data.index(b"moof") - 4
     hole = 10**17
     free_box = struct.pack(">I4sQ", 1, b"free", hole + 16)
@@ -313,7 +340,7 @@ def test_number_of_tracks_is_limited() -> None:
         data, "moov", lambda body: body + body[body.index(b"trak") - 4 : body.index(b"mvex") - 4] * 1000
     )
     started_at = time.thread_time()
-    assert rejection_code(many) == "unreadable"
+    assert rejection_code(many, inspect=inspect) == "unreadable"
     assert time.thread_time() - started_at < 15  # minutes, if every track scanned all others
 
 
@@ -321,7 +348,7 @@ def test_claimed_frames_take_no_memory() -> None:
     data = encode_video(3, width=64, height=64, keyframes=1, movflags="frag_keyframe+empty_moov", sound=0)
     video = replace_box(data, "moof.traf.trun", overwrite(0, struct.pack(">II", 0, 20_000_000)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert rejection_code(video) == "unreadable"
+    assert rejection_code(video, inspect=inspect) == "unreadable"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * KIB
 
 
@@ -341,5 +368,18 @@ def test_tail_of_fragments_is_walked_few_times() -> None:
     many = data + struct.pack(">I4s", 8, b"moof") * 5000
     file = CountingFile(many)
     moov = find_layout(file, len(many)).moov
-    assert fragmented_duration(file, moov, len(many), 1) is None
+    index = measure_fragments(file, read_index(file, moov), moov, len(many))
+    assert [track.seconds for track in index.tracks] == [3.0]
     assert max(seeks.values()) < 50
+
+
+def test_recording_that_ffmpeg_cannot_finish_is_operational() -> None:
+    url = "https://videos.test/v.mp4?X-Amz-Signature=CANARY"
+    limits = InspectionLimits(cpu_seconds=0.02)
+    data = overwrite(48, b"\1")(heavy_index())  # the first frame; zeros would be rejected before
+    transport = FileTransport(data + b"\1" * FRAMES_OF_HEAVY_TRACK)
+    with InspectorPool(size=1, limits=limits) as pool, pytest.raises(MediaNotInspected) as failed:
+        probe(url, DATASET, transport=transport, inspect=pool.inspect, sleep=lambda _: None)
+    assert str(failed.value).endswith("FFmpeg did not read it within 0.02 s of CPU time, in 2 attempts")
+    assert "CANARY" not in str(failed.value)
+    assert "avatars resume ID" in failed.value.hint

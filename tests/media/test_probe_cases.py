@@ -17,15 +17,19 @@ from simulator.media_host import MediaHost, RecordedRequest
 from tests.media.sample_files import (
     audio_only,
     boxes,
+    enable_tracks,
     encode_video,
     extend_last_box,
     index_bytes,
     last_fragment_offset,
     overwrite,
+    pad_fragments,
     replace_box,
     shift_timestamps,
     two_video_tracks,
     with_edits,
+    with_pixel_aspect,
+    zeroed,
 )
 
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
@@ -63,11 +67,70 @@ def without_first_frame(movflags: str = "faststart") -> bytes:
     return data[:start] + bytes(3000) + data[start + 3000 :]
 
 
+def apart(seconds: int, movflags: str = "", **options: bool) -> Make:
+    """Return a maker of a file whose sound and pictures are in different fragments."""
+    flags = f"{FRAGMENTS_WITHOUT_INDEX}+default_base_moof+{movflags or 'separate_moof'}"
+    return lambda: encode_video(seconds, movflags=flags, keyframes=2, **options)
+
+
+def without_tables(data: bytes, track: int) -> bytes:
+    """Remove all samples of a track from the index."""
+    kinds = (b"stts", b"stsc", b"stsz", b"stco")
+    start = [data.index(b"trak", offset) for offset in (0, data.index(b"trak") + 4)][track]
+    for kind in kinds:
+        at = data.index(kind, start) + (12 if kind == b"stsz" else 8)
+        data = data[:at] + bytes(4) + data[at + 4 :]
+    return data
+
+
+def without_durations() -> bytes:
+    return replace_box(
+        encode_video(12), "moov.trak.mdia.minf.stbl.stts", lambda body: body[:12] + bytes(len(body) - 12)
+    )
+
+
+def with_foreign_sound() -> bytes:
+    """Return fragments whose sound belongs to a track that is not in the index."""
+    data = encode_video(12, movflags=FRAGMENTS, keyframes=2, sound_first=True)
+    return replace_box(data, "moov.trak.tkhd", overwrite(12, b"\0\0\0\x09"))
+
+
+def zeroed_fragments() -> bytes:
+    data = fragmented()()
+    return data[:-9000] + bytes(9000)
+
+
+def with_edits_and_rates(data: bytes, edits: list[tuple[int, int, int]]) -> bytes:
+    """Add an edit list with rates (16.16) to the first track."""
+    plain = with_edits(data, [edit[:2] for edit in edits])
+    at = plain.index(b"elst") + 12
+    for number, (_, _, rate) in enumerate(edits):
+        offset = at + 12 * number + 8
+        plain = plain[:offset] + struct.pack(">I", rate) + plain[offset + 4 :]
+    return plain
+
+
 def with_wide_mdat(data: bytes) -> bytes:
     """Give the picture data a 64-bit length, to make room for a hole."""
     start = data.index(b"\x00\x00\x00\x08free")
     (length,) = struct.unpack_from(">I", data, start + 8)
     return data[:start] + struct.pack(">I4sQ", 1, b"mdat", length + 8) + data[start + 16 :]
+
+
+def with_boxes_behind_the_index() -> bytes:
+    return with_wide_mdat(encode_video()) + b"".join(
+        struct.pack(">I4s", 8 + 70_000, kind) + bytes(70_000) for kind in (b"free", b"meta")
+    )
+
+
+def other_bytes_at_the_end() -> bytes:
+    data = encode_video(movflags="faststart")
+    return data[:-1000] + b"\xa5" * 1000
+
+
+def cut_in_sound() -> bytes:
+    """Remove the last 20 bytes of a file that ends with sound."""
+    return encode_video(movflags="faststart")[:-20]
 
 
 def cut_in_index() -> bytes:
@@ -107,11 +170,12 @@ CASES = [
     ),
     Case("an audiobook", lambda: audio_only(container="ipod"), ("no-video-stream",)),
     # Codecs
-    Case("MPEG-4 part 2", lambda: encode_video(codec="mpeg4")),
+    Case("MPEG-4 part 2", lambda: encode_video(codec="mpeg4"), (), ("uncommon-codec",)),
     Case("H.265", lambda: encode_video(codec="libx265", step=5)),
     Case(
         "an unknown codec",
         lambda: encode_video().replace(b"avc1\0\0", b"zzzz\0\0").replace(b"avcC", b"zzzC"),
+        ("unknown-codec",),
     ),
     # Durations
     Case("one minute", silent(60), (), ("no-audio",)),
@@ -134,17 +198,69 @@ CASES = [
         "edit list of 40 seconds",
         lambda: with_edits(encode_video(), [(40_000, 0)]),
         ("duration-too-short",),
+        ("audio-longer-than-video",),
     ),
     Case("edit list with an empty edit first", lambda: with_edits(encode_video(), [(5_000, -1), (75_000, 0)])),
-    Case("edit list beyond the end", lambda: with_edits(encode_video(), [(75_000, 2**31 - 1)])),
+    Case(
+        "edit list beyond the end", lambda: with_edits(encode_video(), [(75_000, 2**31 - 1)]), ("unknown-duration",)
+    ),
+    Case(
+        "consent that repeats",
+        lambda: with_edits(encode_video(12), [(12_000, 0)] * 3),
+        ("duration-too-long",),
+        role=CONSENT,
+    ),
+    Case("minute of repetitions", lambda: with_edits(encode_video(12), [(12_000, 0)] * 6)),
+    Case("edits that show nothing", lambda: with_edits(encode_video(), [(75_000, -1)]), ("unknown-duration",)),
+    Case(
+        "edit longer than the video", lambda: with_edits(encode_video(40), [(75_000, 0)]), ("duration-too-short",)
+    ),
+    Case(
+        "edit that starts near the end",
+        lambda: with_edits(encode_video(), [(75_000, 60 * 16384)]),
+        ("duration-too-short",),
+        ("audio-longer-than-video",),
+    ),
+    Case(
+        "edits with a pause",
+        lambda: with_edits(encode_video(40), [(20_000, 0), (30_000, -1), (20_000, 20 * 16384)]),
+    ),
+    Case(
+        "edit that stands still",
+        lambda: with_edits_and_rates(encode_video(12), [(12_000, 0, 1 << 16), (30_000, 0, 0)]),
+        ("duration-too-long",),
+        role=CONSENT,
+    ),
+    Case(
+        "edit at double speed",
+        lambda: with_edits_and_rates(encode_video(), [(75_000, 0, 2 << 16)]),
+        ("duration-too-short",),
+        ("audio-longer-than-video",),
+    ),
+    Case(
+        "frames without a duration",
+        without_durations,
+        ("unknown-duration",),
+        role=CONSENT,
+    ),
+    Case("no frames", lambda: without_tables(encode_video(12), 0), ("unknown-duration",), role=CONSENT),
     # Resolutions
     Case("720p", silent(), (), ("no-audio",)),
-    Case("two pixels under 720p", silent(width=1278), ("resolution-too-low",), ("no-audio",)),
-    Case("two pixels under 720p, portrait", silent(width=720, height=1278), ("resolution-too-low",), ("no-audio",)),
-    Case("a square", silent(width=1000, height=1000), ("resolution-too-low",), ("no-audio",)),
+    Case("two pixels under 720p", silent(width=1278), (), ("unusual-resolution", "no-audio")),
+    Case("two pixels under 720p, portrait", silent(width=720, height=1278), (), ("unusual-resolution", "no-audio")),
+    Case("a square", silent(width=1000, height=1000), (), ("unusual-resolution", "no-audio")),
     Case("4K", silent(width=3840, height=2160, step=25), (), ("no-audio",)),
     Case("4K, portrait", silent(width=2160, height=3840, step=25), (), ("no-audio",)),
-    Case("DCI 4K", silent(width=4096, height=2160, step=25), ("resolution-too-high",), ("no-audio",)),
+    Case("DCI 4K", silent(width=4096, height=2160, step=25), (), ("unusual-resolution", "no-audio")),
+    Case("wide pixels", lambda: with_pixel_aspect(silent(width=960)(), 4, 3), (), ("no-audio",)),
+    Case("narrow pixels", lambda: with_pixel_aspect(silent()(), 1, 2), ("resolution-too-low",), ("no-audio",)),
+    Case(
+        "two pixels under 720p on both sides",
+        silent(width=1278, height=718),
+        ("resolution-too-low",),
+        ("no-audio",),
+    ),
+    Case("long and narrow", silent(width=1280, height=400), ("resolution-too-low",), ("no-audio",)),
     Case("small consent", lambda: encode_video(12, width=320, height=240), role=CONSENT),
     Case(
         "track header without a size",
@@ -157,8 +273,29 @@ CASES = [
     # Tracks
     Case("dataset without audio", lambda: encode_video(sound=0), (), ("no-audio",)),
     Case("consent without audio", lambda: encode_video(12, sound=0), ("no-audio",), role=CONSENT),
+    Case("audio track without samples", lambda: without_tables(encode_video(12), 1), ("no-audio",), role=CONSENT),
+    Case(
+        "audio track without samples in fragments",
+        with_foreign_sound,
+        ("no-audio",),
+        role=CONSENT,
+    ),
+    Case("encrypted pictures", lambda: encode_video().replace(b"avc1\0\0", b"encv\0\0"), ("encrypted",)),
+    Case("encrypted sound", lambda: encode_video().replace(b"mp4a\0\0", b"enca\0\0"), ("encrypted",)),
     Case("two audio tracks", lambda: encode_video(sound=2)),
-    Case("two video tracks", two_video_tracks, ("resolution-too-low",), ("no-audio",)),
+    Case("a disabled second video track", two_video_tracks, ("duration-too-short",), ("no-audio",)),
+    Case(
+        "two enabled video tracks",
+        lambda: enable_tracks(two_video_tracks()),
+        ("resolution-too-low",),
+        ("no-audio",),
+    ),
+    Case(
+        "two disabled video tracks",
+        lambda: enable_tracks(two_video_tracks(), enabled=False),
+        ("resolution-too-low",),
+        ("no-audio",),
+    ),
     Case("audio only", audio_only, ("no-video-stream",), role=CONSENT),
     Case("audio with cover art", lambda: audio_only(cover=True), ("no-video-stream",), role=CONSENT),
     # Fragments
@@ -171,14 +308,42 @@ CASES = [
     Case("310 seconds in fragments", fragmented(310, sound=0), ("duration-too-long",), ("no-audio",)),
     Case("consent in fragments", fragmented(12), role=CONSENT),
     Case("45 seconds of consent in fragments", fragmented(45), ("duration-too-long",), role=CONSENT),
+    Case("pictures and sound in different fragments", apart(75)),
+    Case("sound before the pictures", apart(62, sound_first=True), ("duration-too-long",), role=CONSENT),
+    Case("a fragment per frame", apart(62, "frag_every_frame"), ("duration-too-long",), role=CONSENT),
+    Case("a fragment per frame, sound first", apart(62, "frag_every_frame", sound_first=True)),
+    Case(
+        "many fragments over 64 KiB",
+        lambda: pad_fragments(fragmented(movflags=f"{FRAGMENTS_WITHOUT_INDEX}+default_base_moof")(), 70_000),
+    ),
+    Case(
+        "fragments without times",
+        lambda: fragmented()().replace(b"tfdt", b"free"),
+    ),
+    Case(
+        "fragments without times and an index",
+        lambda: fragmented(45, movflags=FRAGMENTS_WITHOUT_INDEX)().replace(b"tfdt", b"free"),
+        ("duration-too-long",),
+        role=CONSENT,
+    ),
+    Case(
+        "index with a wrong duration of the segments",
+        lambda: replace_box(fragmented(45, movflags="dash+global_sidx")(), "sidx", overwrite(8, b"\0\xff\0\0")),
+        ("duration-too-long",),
+        role=CONSENT,
+    ),
+    Case(
+        "fragments cut off in the first one",
+        lambda: (data := fragmented(movflags=FRAGMENTS_WITHOUT_INDEX)())[: data.index(b"moof") + 40],
+        ("truncated",),
+    ),
     Case(
         "fragments of a live stream",
         lambda: shift_timestamps(fragmented(movflags=FRAGMENTS_WITHOUT_INDEX)(), 10**9),
     ),
     Case(
-        "many fragments with unknown end",
+        "many fragments with a large last one",
         lambda: extend_last_box(fragmented(movflags=FRAGMENTS_WITHOUT_INDEX)(), 10**5),
-        ("unknown-duration",),
     ),
     Case(
         "a few large fragments",
@@ -187,7 +352,7 @@ CASES = [
     Case(
         "index without fragments",
         lambda: (data := fragmented(movflags=FRAGMENTS_WITHOUT_INDEX)())[: data.index(b"moof") - 4],
-        ("duration-too-short",),
+        ("truncated",),
     ),
     Case(
         "fragments cut off in picture data",
@@ -204,6 +369,7 @@ CASES = [
         ("unreadable",),
     ),
     # Sizes
+    Case("boxes behind the index", with_boxes_behind_the_index, hole=MIB),
     Case("1.4 GB", lambda: with_wide_mdat(encode_video()), hole=1_400_000_000),
     Case("over 1.5 GB", lambda: with_wide_mdat(encode_video()), ("file-too-large",), hole=3 * GIB // 2),
     Case(
@@ -216,6 +382,21 @@ CASES = [
     # Broken
     Case("first frame of zeros", without_first_frame, ("unreadable",)),
     Case("first frame of zeros in a fragment", lambda: without_first_frame(FRAGMENTS), ("unreadable",)),
+    Case("zeros from the start", lambda: zeroed(encode_video(), 0), ("truncated",)),
+    Case("zeros to the end", lambda: zeroed(encode_video(movflags="faststart"), 0.4), ("truncated",)),
+    Case("zeros before the index", lambda: zeroed(encode_video(), 0.4), ("truncated",)),
+    Case(
+        "zeros in the middle", lambda: zeroed(encode_video(movflags="faststart", sound=0), 0.7, 0.9), ("truncated",)
+    ),
+    Case(
+        "zeros in a mov", lambda: zeroed(encode_video(container="mov", movflags="faststart"), 0.4), ("truncated",)
+    ),
+    Case("zeros instead of H.265", lambda: zeroed(encode_video(codec="libx265", step=5), 0.4), ("truncated",)),
+    Case("zeros instead of MPEG-4", lambda: zeroed(encode_video(codec="mpeg4"), 0.4), ("truncated",)),
+    Case("zeros instead of fragments", zeroed_fragments, ("truncated",)),
+    Case("other bytes at the end", other_bytes_at_the_end, ("truncated",)),
+    Case("zeros behind the last box", lambda: encode_video(movflags="faststart") + bytes(9000)),
+    Case("cut off in the sound", cut_in_sound, ("truncated",)),
     Case("cut off after the index", lambda: encode_video(movflags="faststart")[:-200], ("truncated",)),
     Case("cut off before the index", lambda: (data := encode_video())[: data.index(b"moov") - 100], ("truncated",)),
     Case("cut off in the index", cut_in_index, ("truncated",)),
@@ -238,8 +419,8 @@ CASES = [
     Case("Matroska", lambda: encode_video(container="matroska"), ("wrong-container",)),
     Case("AVI", lambda: encode_video(container="avi", codec="mpeg4", sound=0), ("wrong-container",)),
     Case("MPEG transport stream", lambda: encode_video(container="mpegts"), ("wrong-container",)),
-    Case("JPEG picture", lambda: b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(5000), ("wrong-container",)),
-    Case("playlist", lambda: b"#EXTM3U\nhttps://videos.test/secret.ts\n", ("wrong-container",)),
+    Case("JPEG picture", lambda: b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(5000), ("not-a-video",)),
+    Case("playlist", lambda: b"#EXTM3U\nhttps://videos.test/secret.ts\n", ("not-a-video",)),
     Case("web page", lambda: b"\n<!DOCTYPE html><html></html>", ("not-a-video",)),
     Case(
         "error of an object store",

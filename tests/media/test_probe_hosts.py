@@ -17,10 +17,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from media.checker import MediaChecker
-from media.range_client import FetchLimits
+from media.remote.fetch_limits import FetchLimits
 from models.clock import SystemClock
 from models.errors import MediaUnreachable
-from models.media_rules import MediaPolicy, MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MediaPolicy, MediaRole
 from simulator.uvicorn_thread import serve_in_thread
 from tests.media.sample_files import encode_video
 

@@ -11,7 +11,7 @@ import httpcore
 import httpx
 import pytest
 
-from media.ssrf_guard import PublicOnlyBackend, PublicOnlyTransport, _translating_httpcore_errors, is_public
+from media.remote.ssrf_guard import PublicOnlyBackend, PublicOnlyTransport, _translating_httpcore_errors, is_public
 from models.errors import MediaRejected
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample

@@ -12,7 +12,7 @@ import httpcore
 import pytest
 
 from media.checker import MediaChecker
-from media.ssrf_guard import PublicOnlyBackend
+from media.remote.ssrf_guard import PublicOnlyBackend
 from models.errors import InvalidRequest, MediaRejected
 from models.media_rules import MediaRole
 from models.request import validate_recording_url

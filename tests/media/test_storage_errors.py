@@ -22,10 +22,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from media.checker import MediaChecker
-from media.storage_errors import storage_error
+from media.remote.storage_errors import storage_error
 from models.clock import SystemClock
 from models.media_codes import MediaCode
-from models.media_rules import MediaReport, MediaRole
+from models.media_report import MediaReport
+from models.media_rules import MediaRole
 from models.signature_terms import SignatureTerms
 from simulator.uvicorn_thread import serve_in_thread
 from tests.media.sample_files import encode_video

@@ -10,7 +10,7 @@ import pytest
 
 from cli.main import run
 from clients.argil import ArgilClient
-from media.ssrf_guard import PublicOnlyTransport
+from media.remote.ssrf_guard import PublicOnlyTransport
 from models.certificates import MAX_BYTES, require_usable_certificates
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OPERATIONAL_ERROR

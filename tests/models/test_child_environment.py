@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.child_environment import (
+    INSPECTOR,
     LEDGER,
     PREFECT_CLIENT,
     PREFECT_SERVER,
@@ -74,6 +75,14 @@ def test_every_process_gets_the_system_variables(kind: InheritedVariables) -> No
 )
 def test_variable_reaches_only_the_processes_that_need_it(variable: str, receivers: set[str]) -> None:
     assert {name for name, kind in KINDS.items() if variable in kind.select({variable: "canary"})} == receivers
+
+
+@pytest.mark.parametrize(
+    "name", ["HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "PGPASSWORD", "ARGIL_API_KEY", *NOWHERE]
+)
+def test_process_of_ffmpeg_gets_no_variable_for_connections(name: str) -> None:
+    assert name not in INSPECTOR.select({name: "canary"})
+    assert INSPECTOR.select({"PATH": "/bin"})["PATH"] == "/bin"
 
 
 def test_selected_value_is_unchanged() -> None:

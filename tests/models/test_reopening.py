@@ -29,8 +29,8 @@ def decide(
 @pytest.mark.parametrize("status", Status)
 def test_same_request_attaches_and_renews_urls_if_accepted(status: Status) -> None:
     expected = RequestAction.RENEW if status is Status.ACCEPTED else RequestAction.ATTACH
-    for has_called in (False, True):
-        assert decide(status, is_same_request=True, has_called=has_called) is expected
+    assert decide(status, is_same_request=True) is expected
+    assert decide(status, is_same_request=True, has_called=True) is RequestAction.ATTACH
 
 
 @pytest.mark.parametrize("status", Status)
@@ -61,9 +61,13 @@ def test_erased_request_only_attaches(status: Status) -> None:
 
 
 @pytest.mark.parametrize("states", [(), (NOT_CREATED,)])
-def test_rejected_is_retrained_only_after_a_submission(states: tuple[SubmissionState, ...]) -> None:
-    assert retrainable_statuses(states) == RETRAINABLE_STATUSES
-    assert retrainable_statuses((*states, SubmissionState.CREATED)) == RETRAINABLE_STATUSES | {Status.REJECTED}
+def test_retrain_takes_rejected_and_waiting_after_a_submission(states: tuple[SubmissionState, ...]) -> None:
+    for has_other_recordings in (False, True):
+        assert retrainable_statuses(states, has_other_recordings=has_other_recordings) == RETRAINABLE_STATUSES
+    submitted = (*states, SubmissionState.CREATED)
+    with_rejected = RETRAINABLE_STATUSES | {Status.REJECTED}
+    assert retrainable_statuses(submitted, has_other_recordings=False) == with_rejected
+    assert retrainable_statuses(submitted, has_other_recordings=True) == with_rejected | {Status.ACCEPTED}
 
 
 def test_every_terminal_status_that_is_not_final_can_be_reopened() -> None:

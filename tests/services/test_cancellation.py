@@ -73,7 +73,7 @@ async def test_later_status_is_recorded_and_resume_continues(
     current = await harness.reload(cancelled)
     assert (current.status, current.raw_status) == (Status.CANCELLED, "IDLE")
     assert (await harness.event_messages(cancelled)).count("Argil reports IDLE") == 1
-    assert (await reopen_provisioning.fn(current, harness.owner)).status is Status.TRAINING
+    assert (await reopen_provisioning.fn(current, harness.owner, by_person=True)).status is Status.TRAINING
 
 
 async def test_avatar_created_during_the_cancel_is_recorded(

@@ -52,7 +52,7 @@ async def test_erased_provisioning_is_not_processed_any_further(
     assert await erase(harness, cancelled) == [training.avatar_id]
     current = await harness.reload(cancelled)
     with pytest.raises(ProvisioningErased):
-        await reopen_provisioning.fn(current, other_owner)
+        await reopen_provisioning.fn(current, other_owner, by_person=True)
     clock.advance(1000)
     # The training has finished at Argil, which still has the name: it must not return to the ledger.
     assert await list_orphaned(other_owner) == []

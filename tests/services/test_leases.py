@@ -26,25 +26,25 @@ class ManualHeartbeatClock(ScriptedClock):
     def __init__(self) -> None:
         super().__init__()
         self._heartbeat_due = asyncio.Event()
-        self._is_sleeping = asyncio.Event()
+        self._heartbeat_waits = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
         if seconds > WAIT_POLL_SECONDS:
-            self._is_sleeping.set()
+            self._heartbeat_waits.set()
             await self._heartbeat_due.wait()
             self._heartbeat_due.clear()
         await super().sleep(seconds)
 
     async def start_heartbeat(self) -> None:
         """Let one heartbeat start."""
-        await self._is_sleeping.wait()
-        self._is_sleeping.clear()
+        await self._heartbeat_waits.wait()
+        self._heartbeat_waits.clear()
         self._heartbeat_due.set()
 
     async def heartbeat(self) -> None:
         """Let one heartbeat start and wait until the next one sleeps."""
         await self.start_heartbeat()
-        await self._is_sleeping.wait()
+        await self._heartbeat_waits.wait()
 
 
 @pytest.fixture

@@ -116,7 +116,29 @@ async def test_only_a_person_clears_the_404s_of_a_training(
     await harness.context.ledger.record_not_found([training.id], clock.now())
     absent = await harness.reload(training)
     assert (await resume(harness.context.ledger, absent, make_owner())).not_found_since == clock.now()
-    assert (await resume(harness.context.ledger, absent, make_owner(), clears_absence=True)).not_found_since is None
+    assert (await resume(harness.context.ledger, absent, make_owner(), by_person=True)).not_found_since is None
+
+
+async def test_run_that_resumed_an_open_one_does_not_undo_a_cancel(harness: ProvisioningHarness) -> None:
+    ledger = harness.context.ledger
+    attached = await resume(ledger, await harness.accepted(), make_owner("run-2"), by_person=True)
+    cancelled = await ledger.transition(attached, harness.owner, "cancelled", new_status=Status.CANCELLED)
+    assert await resume(ledger, cancelled, make_owner("run-2"), by_person=True) == cancelled
+    assert (await resume(ledger, cancelled, make_owner("run-3"), by_person=True)).status is Status.ACCEPTED
+
+
+async def test_run_that_retried_an_open_one_does_not_retry_later(harness: ProvisioningHarness) -> None:
+    ledger, quarantine = harness.context.ledger, harness.context.quarantine
+    await retry(ledger, quarantine, await harness.accepted(), make_owner("run-2"))
+    stopped = await rejected(harness)
+    assert await retry(ledger, quarantine, stopped, make_owner("run-2")) == stopped
+
+
+async def test_only_a_person_reopens_a_cancelled_one(harness: ProvisioningHarness) -> None:
+    cancelled = await harness.context.ledger.transition(
+        await harness.accepted(), harness.owner, "cancelled", new_status=Status.CANCELLED
+    )
+    assert await resume(harness.context.ledger, cancelled, make_owner()) == cancelled
 
 
 async def test_corrected_request_of_a_submitted_one_is_a_conflict(harness: ProvisioningHarness) -> None:

@@ -13,6 +13,7 @@ from models.errors import (
     InvalidRequest,
     NotReopenable,
     ProvisioningErased,
+    StaleVersion,
     SubmissionBudgetUsed,
     SubmissionLimitReached,
 )
@@ -20,6 +21,7 @@ from models.provisioning import LeaseOwner, Provisioning, Status, Submission, Su
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from store.erasure import erase
+from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.retrain_provisioning import retrain_provisioning
 from tests.provisioning_harness import (
     TRAINING_SECONDS,
@@ -259,3 +261,80 @@ async def test_erased_one_is_not_retrained(harness: ProvisioningHarness, clock: 
     await erase(harness.context.ledger.database, clock, before, harness.owner, "erased")
     with pytest.raises(ProvisioningErased):
         await retrain(await harness.reload(before))
+
+
+async def lost_and_failed(harness: ProvisioningHarness) -> tuple[Provisioning, Submission]:
+    """Return a provisioning in TRAINING_FAILED after a lost submission, which Argil has not carried out yet."""
+    lost = await harness.resolve_submission(await harness.submitted("cut-before-create,fail"))
+    training = await harness.submitted_from(lost)
+    failed = await harness.context.ledger.transition(
+        training, harness.owner, "failed", new_status=Status.TRAINING_FAILED
+    )
+    return failed, (await harness.submissions(failed))[0]
+
+
+@pytest.mark.parametrize("reconciles", [False, True])
+async def test_failed_late_avatar_does_not_undo_a_retrain(
+    harness: ProvisioningHarness,
+    clock: ScriptedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    reconciles: bool,
+) -> None:
+    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    before, lost = await lost_and_failed(harness)
+    request = harness.request.model_copy(update={"extras": {"simulator": "fail"}})
+    late = await harness.context.argil.create_avatar(build_create_request(request, lost.id))
+    clock.advance(TRAINING_SECONDS)
+    reopened = await retrain(before)
+    assert reopened.status is Status.ACCEPTED
+    if reconciles:
+        await list_orphaned(harness.owner)
+    assert await adopt_late_avatar.fn(await harness.reload(reopened), harness.owner) == reopened
+    [duplicate] = await harness.context.ledger.list_duplicates(before.id)
+    assert duplicate.avatar_id == late.id
+
+
+@pytest.mark.parametrize("reconciles", [False, True])
+async def test_avatar_that_returns_while_a_retrain_waits_is_used(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway, reconciles: bool
+) -> None:
+    gone = await failed(harness, clock, Status.VANISHED, scenario="")
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response("[]", media_type="application/json")]
+    gateway.canned_responses["GET", f"/v1/avatars/{gone.avatar_id}"] = [
+        Response('{"code": 404, "message": "no"}', status_code=404, media_type="application/json")
+    ]
+    waiting = await retrain(gone)
+    assert waiting.status is Status.ACCEPTED
+    if reconciles:
+        await list_orphaned(harness.owner)
+    else:
+        await adopt_late_avatar.fn(waiting, harness.owner)
+    continued = await harness.reload(gone)
+    assert (continued.status, continued.avatar_id) == (Status.TRAINING, gone.avatar_id)
+
+
+async def test_unreadable_known_avatar_submits_nothing_later(
+    harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway
+) -> None:
+    waiting = await retrain(await failed(harness, clock))
+    [submission] = await harness.submissions(waiting)
+    gateway.canned_responses["GET", f"/v1/avatars/{submission.avatar_id}"] = [Response(status_code=502)]
+    with pytest.raises(ArgilUnreachable, match="nothing was submitted") as caught:
+        await adopt_late_avatar.fn(waiting, harness.owner)
+    assert f"avatars resume {waiting.id}" in caught.value.hint
+
+
+async def test_waiting_retrain_gets_other_recordings(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
+    waiting = await retrain(await failed(harness, clock), dataset_video=NEW_VIDEO)
+    third = NEW_VIDEO.replace("-2", "-3")
+    changed = await retrain(waiting, dataset_video=third)
+    assert (changed.status, changed.request.dataset_video) == (Status.ACCEPTED, third)
+    with pytest.raises(StaleVersion):
+        await harness.context.ledger.begin_submission(waiting, harness.owner, "with the earlier recordings")
+    assert (await submit(harness, changed)).submission_count == 2
+    assert "other recordings" in (await harness.event_messages(waiting))[-3]
+
+
+async def test_request_that_was_never_sent_is_not_retrained(harness: ProvisioningHarness) -> None:
+    with pytest.raises(NotReopenable, match="is ACCEPTED"):
+        await retrain(await harness.accepted(), dataset_video=NEW_VIDEO)

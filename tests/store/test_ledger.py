@@ -71,12 +71,12 @@ async def test_same_reference_and_request_attach(
 
 
 async def test_new_signature_replaces_the_url_while_accepted(
-    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+    ledger: Ledger, accepted: Provisioning, provisioning_request: ProvisioningRequest
 ) -> None:
     re_signed = provisioning_request.model_copy(
         update={"dataset_video": "https://videos.example/ada/dataset.mp4?X-Amz-Signature=2"}
     )
-    again, is_new = await ledger.get_or_create(re_signed, "ada-1", owner)
+    again, is_new = await ledger.get_or_create(re_signed, "ada-1", make_owner())
     assert not is_new
     assert again.id == accepted.id
     assert again.request.dataset_video.endswith("?X-Amz-Signature=2")

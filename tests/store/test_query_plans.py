@@ -27,6 +27,7 @@ from models.tables import (
 from store.database import Database
 from store.event_archive import EventArchive
 from store.evidence import list_evidence
+from store.latest_page import LatestPage
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.ledger_reader import LedgerReader
@@ -41,11 +42,13 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
     "LedgerReader.list_page": lambda ledger, provisioning: ledger.list_page(
-        9,
-        statuses=[Status.READY, Status.REFUSED],
-        since=provisioning.created_at,
-        until=provisioning.created_at,
-        after=provisioning,
+        LatestPage(
+            9,
+            [Status.READY, Status.REFUSED],
+            since=provisioning.created_at,
+            until=provisioning.created_at,
+            after=provisioning.sort_key,
+        )
     ),
     "LedgerReader.count_by_status": lambda ledger, _: ledger.count_by_status(),
     "LedgerReader.count_absences": lambda ledger, _: ledger.count_absences(),
@@ -95,6 +98,8 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "list_evidence": lambda ledger, provisioning: list_evidence(ledger.database, provisioning.id),
 }
 DIGEST_COLUMNS = ("identity_sha256", "legacy_identity_sha256", "content_sha256", "sample_sha256")
+SUBQUERIES = ("(", "anon_", "keys", "merged")
+"""How the plans of SQLite call subqueries: their rows come from tables that are named beside them."""
 WRITES = {
     "EventArchive.archive",  # its reads are those of `preview`
     *(
@@ -107,6 +112,7 @@ WRITES = {
     ),
     *(
         "QuarantineRepository.add",
+        "QuarantineRepository.add_submitted",
         "QuarantineRepository.release",
         "SuspendedRunRepository.add",
         "SuspendedRunRepository.remove",
@@ -160,8 +166,7 @@ async def full_scans(database: Database, statement: str, parameters: Any) -> set
         if database.is_sqlite:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             scans = [line.detail.split() for line in plan if line.detail.startswith("SCAN ")]
-            # "(" and "anon_" are subqueries, not tables.
-            tables = [words for words in scans if not words[1].startswith(("(", "anon_"))]
+            tables = [words for words in scans if not words[1].startswith(SUBQUERIES)]
             return {_scan_name(words[1], by_index="INDEX" in words) for words in tables}
         # With as few rows as in a test, the planner would prefer a sequential scan.
         connection.execute(text("SET LOCAL enable_seqscan = off"))

@@ -104,6 +104,17 @@ async def test_owner_that_read_the_earlier_request_cannot_submit(
     assert await ledger.list_submissions(accepted.id) == []
 
 
+async def test_restarted_run_does_not_undo_renewed_urls(
+    ledger: Ledger, provisioning_request: ProvisioningRequest
+) -> None:
+    await ledger.get_or_create(provisioning_request, "ada-1", make_owner("run-1"))
+    signed_again = f"{provisioning_request.dataset_video}?X-Amz-Signature=2"
+    renewed = provisioning_request.model_copy(update={"dataset_video": signed_again})
+    await ledger.get_or_create(renewed, "ada-1", make_owner("run-2"))
+    attached, _ = await ledger.get_or_create(provisioning_request, "ada-1", make_owner("run-1"))
+    assert attached.request.dataset_video == signed_again
+
+
 async def test_race_of_replacement_and_submission_has_one_winner(
     ledger: Ledger, provisioning_request: ProvisioningRequest, other: ProvisioningRequest
 ) -> None:

@@ -13,7 +13,14 @@ from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.retrain_provisioning import retrain_provisioning
-from tests.provisioning_harness import ProvisioningHarness, SimulatorGateway, list_orphaned
+from tasks.retry_provisioning import retry_provisioning
+from tests.provisioning_harness import (
+    TRAINING_SECONDS,
+    ProvisioningHarness,
+    ScriptedClock,
+    SimulatorGateway,
+    list_orphaned,
+)
 from tests.tasks.test_responses import LIST, PAGE, POST
 
 
@@ -46,7 +53,7 @@ async def test_failed_lookup_sends_no_new_submission(
     harness: ProvisioningHarness, gateway: SimulatorGateway, waiting: Provisioning
 ) -> None:
     gateway.canned_responses[LIST] = [JSONResponse({}, 500)]
-    with pytest.raises(ArgilUnreachable, match="lookup of its avatar failed"):
+    with pytest.raises(ArgilUnreachable, match="lookup of an earlier avatar failed"):
         await run_to_completion(waiting, harness.owner, None, InlineExecution())
     assert await harness.states(waiting) == [SubmissionState.LOST]
 
@@ -58,6 +65,29 @@ async def test_absent_avatar_is_submitted_again(
     assert ready.status is Status.READY
     assert await harness.states(ready) == [SubmissionState.LOST, SubmissionState.CREATED]
     assert len(argil.account.avatars) == 1
+
+
+@pytest.mark.parametrize("scenario", ["", "fail"])
+async def test_late_avatar_reported_while_rejected_is_adopted_after_a_retry(
+    harness: ProvisioningHarness,
+    clock: ScriptedClock,
+    waiting: Provisioning,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: str,
+) -> None:
+    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    ledger = harness.context.ledger
+    rejected = await ledger.transition(waiting, harness.owner, "too short", new_status=Status.REJECTED)
+    [lost] = await harness.submissions(waiting)
+    request = harness.request.model_copy(update={"extras": {"simulator": scenario} if scenario else {}})
+    late = await harness.context.argil.create_avatar(build_create_request(request, lost.id))
+    if scenario:
+        clock.advance(TRAINING_SECONDS)
+    await list_orphaned(harness.owner)
+    assert [item.avatar_id for item in await ledger.list_duplicates(waiting.id)] == [late.id]
+    retried = await retry_provisioning.fn(rejected, harness.owner)
+    adopted = await adopt_late_avatar.fn(retried, harness.owner)
+    assert (adopted.status, adopted.avatar_id) == (Status.TRAINING, late.id)
 
 
 async def test_late_avatar_of_a_replaced_request_is_not_adopted(

@@ -8,7 +8,9 @@ import pytest
 
 from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode
-from models.media_rules import MediaFacts, MediaReport, MediaRole, rejected_result
+from models.media_facts import MediaFacts
+from models.media_report import MediaReport, rejected_result
+from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from tasks.check_recording import check_recording

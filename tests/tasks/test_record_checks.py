@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.errors import MediaUnreachable, NetworkUnavailable, StaleVersion
+from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable, StaleVersion
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Status
 from models.reason import Reason
@@ -109,6 +109,29 @@ async def test_unreachable_host_is_an_operational_error(harness: ProvisioningHar
     with pytest.raises(MediaUnreachable, match=r"it is media\.unreachable") as caught:
         await record_checks.fn(accepted, both(unreachable=role), harness.owner)
     assert caught.value.hint == "fix it"
+    assert await harness.reload(accepted) == accepted
+
+
+@pytest.mark.parametrize("changes", [STRICT])
+@pytest.mark.parametrize(
+    ("codes", "error"),
+    [
+        (("media.not-inspected", None), MediaNotInspected),
+        (("media.not-inspected", "media.not-inspected"), MediaNotInspected),
+        (("media.not-inspected", "media.unreachable"), MediaUnreachable),
+    ],
+)
+async def test_recording_that_ffmpeg_cannot_finish_is_operational(
+    harness: ProvisioningHarness, codes: tuple[str | None, ...], error: type[MediaUnreachable]
+) -> None:
+    accepted = await harness.accepted()
+    checks = [
+        RecordingCheckResult(role=role, unreachable=reason(code) if code else None)
+        for role, code in zip(MediaRole, codes, strict=True)
+    ]
+    with pytest.raises(MediaUnreachable) as caught:
+        await record_checks.fn(accepted, checks, harness.owner)
+    assert type(caught.value) is error
     assert await harness.reload(accepted) == accepted
 
 

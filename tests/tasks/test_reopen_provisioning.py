@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.errors import StaleVersion
-from models.provisioning import Provisioning, Status
+from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from simulator.server import ArgilSimulator
 from tasks.record_training_failure import record_training_failure
@@ -24,6 +23,11 @@ async def stopped(
     )
 
 
+async def reopen(harness: ProvisioningHarness, provisioning: Provisioning) -> Provisioning:
+    """Re-open the provisioning at a person's request."""
+    return await reopen_provisioning.fn(provisioning, harness.owner, by_person=True)
+
+
 async def test_timed_out_training_keeps_its_deadline(harness: ProvisioningHarness) -> None:
     training = await harness.submitted("never")
     reopened = await reopen_provisioning.fn(await stopped(harness, training, Status.TIMED_OUT), harness.owner)
@@ -32,7 +36,7 @@ async def test_timed_out_training_keeps_its_deadline(harness: ProvisioningHarnes
 
 
 async def test_cancelled_before_submission_reopens_as_accepted(harness: ProvisioningHarness) -> None:
-    reopened = await reopen_provisioning.fn(await stopped(harness, await harness.accepted()), harness.owner)
+    reopened = await reopen(harness, await stopped(harness, await harness.accepted()))
     assert (reopened.status, reopened.reasons) == (Status.ACCEPTED, [])
 
 
@@ -42,7 +46,7 @@ async def test_cancelled_in_training_reopens_as_training(
     training = await harness.submitted("never")
     cancelled = await stopped(harness, training)
     assert cancelled.avatar_id == training.avatar_id
-    reopened = await reopen_provisioning.fn(cancelled, harness.owner)
+    reopened = await reopen(harness, cancelled)
     assert (reopened.status, reopened.avatar_id) == (Status.TRAINING, training.avatar_id)
     assert len(argil.account.posts) == 1
 
@@ -51,9 +55,7 @@ async def test_cancelled_in_training_reopens_as_training(
 async def test_cancelled_with_unknown_outcome_reopens_as_submitting(
     harness: ProvisioningHarness, argil: ArgilSimulator, scenario: str
 ) -> None:
-    reopened = await reopen_provisioning.fn(
-        await stopped(harness, await harness.submitted(scenario)), harness.owner
-    )
+    reopened = await reopen(harness, await stopped(harness, await harness.submitted(scenario)))
     assert reopened.status is Status.SUBMITTING
     assert len(argil.account.posts) == 1
 
@@ -62,13 +64,13 @@ async def test_cancelled_with_pending_submission_is_submitting(harness: Provisio
     submitting, _ = await harness.context.ledger.begin_submission(
         await harness.accepted(), harness.owner, "recorded"
     )
-    reopened = await reopen_provisioning.fn(await stopped(harness, submitting), harness.owner)
+    reopened = await reopen(harness, await stopped(harness, submitting))
     assert reopened.status is Status.SUBMITTING
 
 
 async def test_cancelled_after_lost_submission_is_accepted(harness: ProvisioningHarness) -> None:
     lost = await harness.resolve_submission(await harness.submitted("cut-before-create"))
-    assert (await reopen_provisioning.fn(await stopped(harness, lost), harness.owner)).status is Status.ACCEPTED
+    assert (await reopen(harness, await stopped(harness, lost))).status is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("changes", [{"avatars_retrain_limit": 1}])
@@ -77,7 +79,7 @@ async def test_cancelled_before_retrain_gets_a_new_avatar(
 ) -> None:
     failed = await harness.trained("fail", "TRAINING_FAILED")
     retrain = await record_training_failure.fn(failed.id, harness.owner)
-    reopened = await reopen_provisioning.fn(await stopped(harness, retrain), harness.owner)
+    reopened = await reopen(harness, await stopped(harness, retrain))
     assert (reopened.status, reopened.avatar_id) == (Status.ACCEPTED, None)
     assert (await submit_avatar.fn(reopened, harness.owner)).avatar_id not in {None, failed.avatar_id}
 
@@ -88,12 +90,20 @@ async def test_other_statuses_are_returned_unchanged(harness: ProvisioningHarnes
     rejected = await stopped(harness, await harness.accepted(reference="ada-3"), Status.REJECTED)
     for provisioning in (accepted, training, rejected):
         events = await harness.events(provisioning)
-        assert await reopen_provisioning.fn(provisioning, harness.owner) == provisioning
+        assert await reopen(harness, provisioning) == provisioning
         assert await harness.events(provisioning) == events
 
 
-async def test_second_concurrent_reopen_raises_stale_version(harness: ProvisioningHarness) -> None:
-    cancelled = await stopped(harness, await harness.accepted())
-    await reopen_provisioning.fn(cancelled, harness.owner)
-    with pytest.raises(StaleVersion):
-        await reopen_provisioning.fn(cancelled, harness.owner)
+async def test_second_concurrent_reopen_attaches(harness: ProvisioningHarness, other_owner: LeaseOwner) -> None:
+    timed_out = await stopped(harness, await harness.submitted("never"), Status.TIMED_OUT)
+    reopened = await reopen_provisioning.fn(timed_out, harness.owner)
+    assert await reopen_provisioning.fn(timed_out, other_owner) == reopened
+
+
+@pytest.mark.parametrize("by_person", [False, True])
+async def test_cancel_during_a_reopen_stays(
+    harness: ProvisioningHarness, other_owner: LeaseOwner, by_person: bool
+) -> None:
+    timed_out = await stopped(harness, await harness.submitted("never"), Status.TIMED_OUT)
+    cancelled = await stopped(harness, timed_out)
+    assert await reopen_provisioning.fn(timed_out, other_owner, by_person=by_person) == cancelled

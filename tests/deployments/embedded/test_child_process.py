@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.embedded.child_process import LOW_MEMORY_ENVIRONMENT, run_child
+from deployments.embedded.child_process import LOW_MEMORY_ENVIRONMENT, describe_failed_start, run_child
 from models.child_environment import PREFECT_SERVER
 from tests.stack import wait_for
 
@@ -45,3 +45,11 @@ def test_child_imports_nothing_of_the_working_directory(monkeypatch: pytest.Monk
     ):
         process.wait(100)
     assert "The Zen of Python" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "problem"),
+    [(None, "the runner is not ready after 120 seconds"), (-9, "the runner did not start (exit code -9)")],
+)
+def test_failed_start_tells_an_exit_from_a_timeout(exit_code: int | None, problem: str) -> None:
+    assert describe_failed_start("the runner", exit_code) == problem

@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(900)]
 
 
 class Stack(RunningStack):
-    """A stack with the default schedules, once per minute, and trainings of one minute."""
+    """A stack with the default schedules, once per minute, and trainings that outlast the starts of all runs."""
 
-    training_seconds = 60
+    training_seconds = 120
     fast_settings: ClassVar[Mapping[str, str]] = {}
 
 
@@ -71,6 +71,7 @@ def test_fifty_suspended_runs_need_little_memory(up: Stack, record_property: Cal
     trained_at = [
         datetime.fromisoformat(avatar["createAt"]).timestamp() + up.training_seconds for avatar in list_avatars(up)
     ]
+    assert time.time() < min(trained_at), "nothing to measure: the first training ended before the last run started"
     peak = 0.0
     while time.time() < min(trained_at):
         peak = max(peak, memory_megabytes(up))
@@ -79,4 +80,4 @@ def test_fifty_suspended_runs_need_little_memory(up: Stack, record_property: Cal
     record_property("megabytes", round(peak))
     record_property("seconds_after_the_last_training", round(time.time() - max(trained_at)))
     assert sorted(avatar["name"] for avatar in list_avatars(up)) == sorted(names)
-    assert 0 < peak <= MAX_MEGABYTES
+    assert peak <= MAX_MEGABYTES

@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 import httpcore
 import httpx
 
-from media.name_resolution import NameResolution, Resolver
+from media.remote.name_resolution import NameResolution, Resolver
 from models.certificates import require_usable_certificates
 from models.errors import MediaRejected
 from models.media_codes import MediaCode

@@ -1,6 +1,6 @@
 """Maps the 4xx responses of file hosts to media codes and hints, by their words and by the times of the URL.
 
-Only error codes of media/storage_codes.py are repeated in messages: a host may echo the signature that the
+Only error codes of media/remote/storage_codes.py are repeated in messages: a host may echo the signature that the
 request contained. Times come from the URL, or from fields of the body that are parsed as dates.
 """
 
@@ -11,7 +11,7 @@ from datetime import datetime
 
 import httpx
 
-from media.storage_codes import (
+from media.remote.storage_codes import (
     BAD_SIGNATURE,
     BY_CODE,
     BY_STATUS,

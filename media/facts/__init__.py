@@ -1,0 +1,1 @@
+"""Reads the facts about a recording from its index and from FFmpeg."""

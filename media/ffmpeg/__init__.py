@@ -1,0 +1,1 @@
+"""Inspects recordings with FFmpeg, in child processes."""

@@ -1,0 +1,68 @@
+"""Checks whether the bytes of a sample can be what its codec writes, without decoding them.
+
+An upload that stopped leaves zeros, and a cut file has other bytes at the offsets of its index. The
+checks pass everything that a recorder may write: what they reject, no decoder can show.
+"""
+
+from __future__ import annotations
+
+from media.mp4.sample_entries import SampleEntry
+
+# The bytes of a sample that are enough for a check.
+MAX_CHECKED_BYTES = 16 * 1024
+
+# A black picture may be all zeros.
+_UNCOMPRESSED = {
+    *(b"raw ", b"NONE", b"RGBA", b"BGRA", b"ARGB", b"ABGR", b"RGB ", b"BGR ", b"24BG", b"b16g", b"b32a"),
+    *(b"b48r", b"b64a", b"L555", b"L565", b"B565", b"yv12", b"I420", b"yuv2", b"2vuy", b"2Vuy", b"yuvs"),
+    *(b"v210", b"v308", b"v408", b"v410", b"v216", b"uncv"),
+}
+# So may silence be, except in these codecs.
+_COMPRESSED_SOUND = {b"mp4a", b"Opus", b"ac-3", b"ec-3"}
+_PRORES = {b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x"}
+_JPEG = {b"jpeg", b"mjpg", b"MJPG", b"AVDJ", b"dmb1"}
+# Packets of silence have a few bytes.
+_MIN_SOUND_BYTES = 32
+
+_ANNEX_B = (b"\0\0\0\1", b"\0\0\1")
+_FORBIDDEN_BIT = 0x80
+_OBU_RESERVED_TYPES = {0, *range(9, 15)}
+
+
+def is_plausible_picture(entry: SampleEntry, data: bytes, size: int) -> bool:
+    """Return whether a picture can start with these bytes.
+
+    Args:
+        entry: The codec of the track.
+        data: The first bytes of the sample, at least one.
+        size: The bytes of the whole sample.
+    """
+    if not any(data):
+        return entry.kind in _UNCOMPRESSED
+    if entry.nal_length_size and not data.startswith(_ANNEX_B):
+        return _is_chain_of_nal_units(data, size, entry.nal_length_size)
+    if entry.kind == b"av01":
+        return not data[0] & _FORBIDDEN_BIT and (data[0] >> 3 & 15) not in _OBU_RESERVED_TYPES
+    if entry.kind in _PRORES:
+        return b"icpf" in data[:64]
+    if entry.kind in _JPEG:
+        return b"\xff\xd8" in data
+    return True
+
+
+def is_plausible_sound(entry: SampleEntry, data: bytes) -> bool:
+    """Return whether these bytes can be a packet of sound: a compressed one is not all zeros."""
+    return entry.kind not in _COMPRESSED_SOUND or len(data) < _MIN_SOUND_BYTES or any(data)
+
+
+def _is_chain_of_nal_units(data: bytes, size: int, length_size: int) -> bool:
+    """Return whether NAL units with their lengths follow each other to the end of the sample or of the data."""
+    offset = 0
+    while offset + length_size < min(len(data), size):
+        length = int.from_bytes(data[offset : offset + length_size])
+        if not length:
+            return True  # some recorders fill up a sample with zeros
+        if data[offset + length_size] & _FORBIDDEN_BIT or offset + length_size + length > size:
+            return False
+        offset += length_size + length
+    return True

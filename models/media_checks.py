@@ -1,0 +1,66 @@
+"""Checks the facts about a recording against every rule of its role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from models.audio_checks import check_audio, check_audio_length
+from models.media_codes import MediaCode
+from models.media_facts import MediaFacts
+from models.media_report import RuleResult, RuleRow, failure_reasons
+from models.media_rules import (
+    CONTAINERS,
+    DEFAULT_MEDIA_POLICY,
+    RULES,
+    SMALLER_FILE_HINT,
+    MediaPolicy,
+    MediaRole,
+    MediaRules,
+)
+from models.picture_checks import check_codec, check_duration, check_resolution
+from models.reason import Reason
+
+
+def check_rules(facts: MediaFacts, role: MediaRole, policy: MediaPolicy = DEFAULT_MEDIA_POLICY) -> list[RuleResult]:
+    """Check the facts against every rule of `role`. Rules about the picture are checked only with a video track."""
+    return [RuleResult.from_row(row, role) for row in _rows(facts, role, policy)]
+
+
+def violations(facts: MediaFacts, role: MediaRole) -> list[Reason]:
+    """Return a reason for every rule of `role` that the facts break, in the order of the rules."""
+    return failure_reasons(check_rules(facts, role), role)
+
+
+def _rows(facts: MediaFacts, role: MediaRole, policy: MediaPolicy) -> Iterator[RuleRow]:
+    rules = RULES[role]
+    yield from _check_file(facts, rules)
+    if facts.video_codec is not None:
+        yield from check_codec(facts.video_codec, facts.pixel_format, facts.color_transfer)
+        yield from check_duration(facts.duration_seconds, rules)
+        yield from check_resolution(facts.width or 0, facts.height or 0, rules.resolution)
+        yield from check_audio_length(facts, rules)
+    yield from check_audio(facts, role, policy.audio_enforcement(role))
+
+
+def _check_file(facts: MediaFacts, rules: MediaRules) -> Iterator[RuleRow]:
+    yield RuleRow(
+        MediaCode.WRONG_CONTAINER,
+        "an MP4 or MOV file",
+        facts.container,
+        facts.container in CONTAINERS,
+        "export it as MP4 (H.264)",
+    )
+    yield RuleRow(
+        MediaCode.FILE_TOO_LARGE,
+        f"at most {rules.max_size_text}",
+        f"{facts.size_bytes:,} bytes",
+        facts.size_bytes <= rules.max_bytes,
+        SMALLER_FILE_HINT,
+    )
+    yield RuleRow(
+        MediaCode.NO_VIDEO_STREAM,
+        "a file with a video track",
+        facts.video_codec or "no video track",
+        facts.video_codec is not None,
+        "export it with a video track",
+    )
