@@ -15,7 +15,9 @@ from flows.engine.final_state import final_state_for_batch, final_state_for_erro
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.suspension import watch_timeout
 from models.errors import AvatarsError, InvalidManifest
-from models.manifest import ManifestRow, parse_rows
+from models.manifest import ManifestOptions, ManifestRow, parse_rows
+from models.manifest_columns import COLUMN_PATTERN, parse_column_map
+from models.manifest_formats import FormatName
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
@@ -50,6 +52,12 @@ async def provision_batch(
     wait: Literal["block", "none"] = "block",
     concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY,
     allow_shared_recordings: bool = False,
+    columns: Annotated[
+        dict[str, Annotated[str, Field(pattern=COLUMN_PATTERN)]] | None,
+        Field(examples=[{"Video link": "dataset_video", "Team": "extras.team"}]),
+    ] = None,
+    strict: bool = False,
+    format: FormatName | None = None,  # noqa: A002  # the name of the parameter in the form, as of the option --format
 ) -> State:
     """Provision every row of a manifest. Running the same manifest again attaches to its provisionings.
 
@@ -70,13 +78,19 @@ async def provision_batch(
         concurrency: The number of rows checked and submitted at a time. Trainings in progress are not limited.
         allow_shared_recordings: Submit rows that share a recording with another row. Otherwise such a batch fails
             before anything is sent, unless the ledger already has all of these rows.
+        columns: What other headers of a CSV file or a spreadsheet mean, for example
+            `{"Video link": "dataset_video", "Team": "extras.team"}`.
+        strict: Refuse a CSV file or a spreadsheet with columns that are not read.
+        format: The format of the manifest, if neither its name nor its content tells it.
 
     """
     owner = lease_owner_for_run("provision-batch")
     try:
         async with app_context() as context:
             # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
-            manifest_rows = await _load_rows(manifest, rows)
+            column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
+            options = ManifestOptions(format, column_map, strict=strict)
+            manifest_rows = await _load_rows(manifest, rows, options)
             if shared := await find_new_shared_recordings(context.ledger, manifest_rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):
@@ -100,7 +114,7 @@ async def provision_batch(
     return final_state_for_batch(batch.progress, dry_run=dry_run)
 
 
-async def _load_rows(manifest: str | None, rows: list[Any] | None) -> list[ManifestRow]:
+async def _load_rows(manifest: str | None, rows: list[Any] | None, options: ManifestOptions) -> list[ManifestRow]:
     if (manifest is None) == (rows is None):
         raise InvalidManifest(
             "the batch has no single source: either `manifest` or `rows` is required",
@@ -108,4 +122,11 @@ async def _load_rows(manifest: str | None, rows: list[Any] | None) -> list[Manif
         )
     if (loaded := loaded_rows.get()) is not None:
         return loaded
-    return parse_rows(rows) if rows is not None else await read_manifest(manifest or "")
+    if rows is None:
+        return await read_manifest(manifest or "", options)
+    if options.column_map or options.format_name:
+        raise InvalidManifest(
+            "`columns` and `format` describe a manifest, and the batch has `rows`",
+            hint="omit both, and name the fields of each row as in docs/batch.md",
+        )
+    return parse_rows(rows)

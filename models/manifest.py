@@ -22,6 +22,7 @@ from models.manifest_rows import (
     REQUIRED_COLUMNS,
     SPLIT_HINT,
     RawRow,
+    find_duplicates,
     is_meant_as_manifest,
 )
 from models.manifest_table import Table, TableReader
@@ -123,7 +124,7 @@ def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEF
         return parse_table(table, options)
     if options.column_map:
         raise InvalidManifest(
-            f"a column map does not apply to {format_name}", hint="rename the keys in the file; omit --map"
+            f"a column map does not apply to {format_name}", hint="rename the keys in the file; omit the map"
         )
     raws = _first_rows(_READERS[format_name](text))
     if any(is_meant_as_manifest(raw.values) for raw in raws):
@@ -137,13 +138,19 @@ def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEF
 
 
 def parse_table(table: Table, options: ManifestOptions = DEFAULT_OPTIONS) -> Manifest:
-    """Validate the rows of a table.
+    """Validate the rows of a table, and close it.
 
     Raises:
-        InvalidManifest: The table has no header line or no rows, or cannot be read.
+        InvalidManifest: The table has no header line or no rows, or cannot be read. The hint has the notices too,
+            for example that the workbook has other sheets.
     """
     reader = TableReader(table, options.column_map, strict=options.strict)
-    rows = _validate_rows(_first_rows(reader.rows()), table.unit)
+    try:
+        rows = _validate_rows(_first_rows(reader.rows()), table.unit)
+    except InvalidManifest as error:
+        raise InvalidManifest(error.message, hint="; ".join([error.hint, *table.notices])) from None
+    finally:
+        table.close()
     return Manifest(rows, reader.notices, reader.columns, table.separator)
 
 
@@ -219,11 +226,13 @@ def _validate_rows(raws: list[RawRow], unit: str) -> list[ManifestRow]:
     rows: list[ManifestRow] = []
     while raws:
         rows.append(_validate_row(raws.pop(), unit))
-    lines: dict[str, list[int]] = {}
+    lines: dict[str, list[int]] = {
+        reference: [] for reference in find_duplicates(row.reference for row in rows if row.reference)
+    }
     for row in rows:
-        if row.reference:
-            lines.setdefault(row.reference, []).append(row.line)
-    return [_reject_duplicate(row, lines.get(row.reference, []), unit) for row in rows]
+        if row.reference in lines:
+            lines[row.reference].append(row.line)
+    return [_reject_duplicate(row, lines[row.reference], unit) if row.reference in lines else row for row in rows]
 
 
 def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
@@ -254,8 +263,9 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
         problems = [_row_problem(raw, unit, column, rule) for column, rule in found_problems]
         return ManifestRow(raw.line, reference[:256], name, None, problems, raw.cells)
     reference = request.reference or derived_reference(request)
-    request = request.model_copy(update={"reference": reference})
-    return ManifestRow(raw.line, reference, name, request, cells=raw.cells)
+    if request.reference is None:
+        request = request.model_copy(update={"reference": reference})
+    return ManifestRow(raw.line, reference, request.name, request, cells=raw.cells)
 
 
 def _written_reference(reference: str) -> str:
@@ -277,9 +287,7 @@ def _row_problem(raw: RawRow, unit: str, column: str, rule: str) -> Reason:
 
 
 def _reject_duplicate(row: ManifestRow, lines: Sequence[int], unit: str) -> ManifestRow:
-    """Return the row with a problem if another row has its reference: which one is meant is ambiguous."""
-    if len(lines) < 2:  # noqa: PLR2004  # the row itself and one other
-        return row
+    """Return a row whose reference is on several lines with a problem: which one is meant is ambiguous."""
     listed_lines = [f"{unit} {line}" for line in lines[: MAX_LISTED_LINES + 1] if line != row.line][
         :MAX_LISTED_LINES
     ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import unicodedata
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.errors import InvalidManifest
 from models.escaping import shorten
-from models.manifest_cells import VIDEO_COLUMNS, column_letter
+from models.manifest_cells import column_letter
+from models.manifest_headers import MAX_HEADER_CHARACTERS, NAME_PART_KEYS, RANKS, header_key, meaning_of
 from models.manifest_rows import COLUMNS, EXTRAS_COLUMN, REQUIRED_COLUMNS, find_duplicates, is_meant_as_manifest
 from models.redaction import redact
 from models.text_normalization import trim
@@ -18,44 +19,17 @@ EXTRAS_PREFIX = "extras."
 """The prefix of a column with one pair of extras, for example `extras.team`."""
 RESULT_COLUMNS = ("result_status", "result_avatar_id", "result_voice_id", "result_reasons", "result_next_step")
 """Columns of a results file, which are ignored when it is read as a manifest."""
+_RESULT_KEYS = frozenset(map(header_key, RESULT_COLUMNS))
+COLUMN_PATTERN = rf"^({'|'.join(COLUMNS)}|{re.escape(EXTRAS_PREFIX)}.+)$"
+"""What a header may be mapped to, for the form of a run."""
 MAX_COLUMNS = 1024
 """The columns that a spreadsheet program of any vendor has at least."""
-MAX_HEADER_CHARACTERS = 1000
-"""Of one cell of the header line; a longer one is perhaps an unclosed quote."""
 MAX_LISTED_COLUMNS = 10
 MAX_COMPARED_COLUMNS = 100
 """Surplus columns that are compared with the fields for a suggestion, which takes a millisecond each."""
 MAX_SHOWN_CHARACTERS = 60
 _MIN_SIMILARITY = 0.75
 """Of difflib: `nmae` and `name` have 0.75, `video` and `name` have 0.22."""
-
-SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "name": (
-        ("avatar name", "creator name", "full name", "display name", "person name", "talent name", "actor name"),
-        ("avatar", "creator", "person", "talent", "actor"),
-    ),
-    "dataset_video": (
-        ("dataset", "dataset recording", "dataset footage", "training video", "training recording"),
-        ("training footage", "training data", "training"),
-    ),
-    "consent_video": (
-        ("consent", "consent recording", "consent clip", "consent footage", "video consent", "video of consent"),
-    ),
-    "reference": (
-        (
-            "ref",
-            "reference id",
-            "external id",
-            "external reference",
-            "your reference",
-            "creator id",
-            "avatar reference",
-        ),
-        ("id", "key"),
-    ),
-}
-"""Other headers of each field in groups: a group counts only if the file has no header of an earlier one."""
-_LINK_SUFFIXES = ("url", "uri", "link", "file", "address")
 
 
 @dataclass(frozen=True)
@@ -75,35 +49,6 @@ class ColumnMapping:
     is_results: bool = False
 
 
-def header_key(header: str) -> str:
-    """Return what headers are compared by: their letters, digits and dots, without case and compatibility forms."""
-    if len(header) > MAX_HEADER_CHARACTERS:
-        return ""
-    folded = unicodedata.normalize("NFKC", header).casefold()
-    return "".join(character for character in folded if character.isalnum() or character == ".").rstrip(".")
-
-
-def _synonym_ranks() -> dict[str, tuple[str, int]]:
-    ranks = {header_key(field): (field, 0) for field in COLUMNS}
-    for field, groups in SYNONYMS.items():
-        for rank, group in enumerate(groups, 1):
-            ranks |= {header_key(synonym): (field, rank) for synonym in group}
-    for field in VIDEO_COLUMNS:
-        for key, (meant, rank) in list(ranks.items()):
-            if meant == field:
-                ranks |= {f"{key}{suffix}": (field, max(rank, 1)) for suffix in _LINK_SUFFIXES}
-    return ranks
-
-
-_RANKS = _synonym_ranks()
-_RESULT_KEYS = frozenset(map(header_key, RESULT_COLUMNS))
-
-
-def is_known_header(header: str) -> bool:
-    """Return whether a header names a field of a manifest."""
-    return header_key(header) in _RANKS
-
-
 def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
     """Return the columns by the key of their header from pairs such as `Video link=dataset_video`.
 
@@ -117,7 +62,7 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
         if not separator or not header_key(header) or field is None:
             raise InvalidManifest(
                 f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r} is not HEADER=COLUMN",
-                hint=f'for example --map "Video link=dataset_video"; the columns are {", ".join(COLUMNS)} and '
+                hint=f'for example "Video link=dataset_video"; the columns are {", ".join(COLUMNS)} and '
                 f"{EXTRAS_PREFIX}KEY",
             )
         columns[header_key(header)] = field
@@ -126,8 +71,7 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
 
 def count_required(header: Sequence[str], column_map: Mapping[str, str]) -> int:
     """Return how many required fields a line names as a header would; 2 or more tell that it is the header line."""
-    keys = [header_key(cell) for cell in header[:MAX_COLUMNS]]
-    fields = {column_map.get(key) or _RANKS.get(key, ("", 0))[0] for key in keys}
+    fields = {column_map.get(header_key(cell)) or (meaning_of(cell) or ("", 0))[0] for cell in header[:MAX_COLUMNS]}
     return len(fields.intersection(REQUIRED_COLUMNS))
 
 
@@ -188,8 +132,11 @@ class _Header:
             places = [index for index, meant in fields.items() if meant == field]
             listed = list_some([f"{shown[index]} ({column_letter(index)})" for index in places])
             meant = redact(field) if is_quotable or field in COLUMNS else "of an extra"
-            self._problems.append(f"the column {meant} is repeated: {listed} mean the same")
-        unnamed = [f"{shown[index]}{self._suggestion(close.get(index))}" for index in surplus]
+            self._problems.append(
+                f"the column {meant} is repeated: {listed} mean the same: keep one, "
+                "and put a second list into a file or a sheet of its own"
+            )
+        unnamed = [f"{shown[index]}{self._suggestion(index, close.get(index))}" for index in surplus]
         if unnamed and (self._problems or strict):
             self._problems.append(f"not a column of a manifest: {list_some(unnamed)}")
         if self._problems:
@@ -208,8 +155,8 @@ class _Header:
         fields = {index: self._column_map[key] for index, key in enumerate(self._keys) if key in self._column_map}
         mapped = set(fields.values())
         ranked: dict[str, list[tuple[int, int]]] = {}
-        for index, key in enumerate(self._keys):
-            if index not in fields and key in _RANKS and (meant := _RANKS[key])[0] not in mapped:
+        for index, cell in enumerate(self._cells):
+            if index not in fields and (meant := meaning_of(cell)) is not None and meant[0] not in mapped:
                 ranked.setdefault(meant[0], []).append((meant[1], index))
         for field, candidates in ranked.items():
             best = min(candidates)[0]
@@ -227,7 +174,7 @@ class _Header:
 
     def _close_fields(self, surplus: Iterable[int], fields: Mapping[int, str]) -> dict[int, str]:
         """Return the field that each surplus header perhaps means, if the file has no column of it."""
-        missing = {key: meant for key, (meant, _) in _RANKS.items() if meant not in fields.values()}
+        missing = {key: meant for key, (meant, _) in RANKS.items() if meant not in fields.values()}
         close = {}
         for index in list(surplus)[:MAX_COMPARED_COLUMNS]:
             key = self._keys[index]
@@ -237,7 +184,9 @@ class _Header:
                 close[index] = missing[found[0]]
         return close
 
-    def _suggestion(self, field: str | None) -> str:
+    def _suggestion(self, index: int, field: str | None) -> str:
+        if self._keys[index] in NAME_PART_KEYS:
+            return " (a part of a name: write the whole name into one column)"
         return f" (did you mean {field}?)" if field and field not in REQUIRED_COLUMNS else ""
 
     def _show(self, index: int, *, is_quotable: bool) -> str:
@@ -262,5 +211,5 @@ def list_some(texts: Sequence[str]) -> str:
 
 _HEADER_HINT = (
     f"begin with a header line: {','.join(REQUIRED_COLUMNS)}, and optionally reference, {EXTRAS_PREFIX}KEY; "
-    'name another header with --map "HEADER=COLUMN"'
+    'name another header with --map "HEADER=COLUMN", or with the parameter `columns` of a run'
 )

@@ -12,7 +12,7 @@ from models.redaction import redact_url
 
 FormatName = Literal["csv", "jsonl", "yaml", "xlsx", "ods"]
 SHEET_FORMATS = ("xlsx", "ods")
-FORMAT_HINT = "give it a name that ends in .csv, .xlsx, .ods, .jsonl or .yaml, or pass --format"
+FORMAT_HINT = "give it a name that ends in .csv, .xlsx, .ods, .jsonl or .yaml, or pass the format"
 _SUFFIXES: Mapping[str, FormatName] = {
     **dict.fromkeys(("csv", "tsv", "tab", "txt"), "csv"),
     **dict.fromkeys(("jsonl", "ndjson"), "jsonl"),
@@ -86,7 +86,7 @@ def detect_format(name: str, data: bytes, content_type: str = "") -> FormatName:
     if named in SHEET_FORMATS:
         raise InvalidManifest(
             f"the manifest {redact_url(name)!r} is not a spreadsheet, although its name or content type says so",
-            hint="save it again as .xlsx, .ods or CSV; pass --format csv if it is CSV",
+            hint="save it again as .xlsx, .ods or CSV; pass csv as its format if it is CSV",
         )
     return _text_format(data) if named is None else named
 

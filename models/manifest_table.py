@@ -6,9 +6,10 @@ and each text that is changed, is reported once in `notices`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from string import digits
 from typing import Any, Literal
 
 from models.escaping import unmark_cell
@@ -21,15 +22,8 @@ from models.manifest_cells import (
     lost_value_rule,
     lower_scheme,
 )
-from models.manifest_columns import (
-    EXTRAS_PREFIX,
-    ColumnMapping,
-    count_required,
-    header_key,
-    is_known_header,
-    list_some,
-    map_columns,
-)
+from models.manifest_columns import EXTRAS_PREFIX, ColumnMapping, count_required, list_some, map_columns
+from models.manifest_headers import header_key, is_known_header
 from models.manifest_json import parse_json
 from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS, RawRow
 from models.redaction import redact
@@ -41,6 +35,12 @@ _MIN_HEADER_COLUMNS = 2
 """Required columns that a header line names at least: all, or all but a misspelt one."""
 _ROW_COLUMNS = (*REQUIRED_COLUMNS, "reference")
 """A row without any of them is blank: a sheet may fill its other columns down to the end."""
+_TOTAL_KEYS = frozenset(
+    map(
+        header_key, ("total", "totals", "grand total", "sum", "count", "Summe", "Gesamt", "Anzahl", "somme", "suma")
+    )
+)
+"""Labels of the totals below a list, without the number that may follow."""
 _OTHER_TABLE_RULE = (
     "is below another header line, in {unit} {number}: put each table in a file or a sheet of its own"
 )
@@ -55,12 +55,14 @@ class Table:
         unit: What a number of a row counts: the lines of a text file, or the rows of a sheet.
         separator: The separator of a text file.
         notices: What the reader of the format reports.
+        close: Releases what the rows are read from.
     """
 
     rows: Iterable[TableRow]
     unit: Literal["line", "row"]
     separator: str = ","
     notices: list[str] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
 
 
 class TableReader:
@@ -78,6 +80,7 @@ class TableReader:
         self._strict = strict
         self._trimmed = _Places("spaces or invisible characters were removed around the text of {count}")
         self._skipped = _Places("{count} without a name, a video and a reference were skipped")
+        self._totals = _Places("{count} with totals instead of videos were skipped")
         self._repeated = _Places("the header line is repeated in {count}")
         self._other_header: int | None = None
         self.columns: list[str] = []
@@ -87,7 +90,7 @@ class TableReader:
     @property
     def notices(self) -> list[str]:
         """What was skipped or changed, complete once all rows were read."""
-        places = (self._trimmed, self._skipped, self._repeated)
+        places = (self._trimmed, self._skipped, self._totals, self._repeated)
         return [*self._table.notices, *self._header_notices, *(place.text for place in places if place.count)]
 
     def rows(self) -> Iterator[RawRow]:
@@ -155,14 +158,20 @@ class TableReader:
             return RawRow(
                 row.number, {}, [("row", f"{rule}: put values that contain the separator in quotes")], own
             )
-        if not any(cells[index] for index, name in mapping.fields.items() if name in _ROW_COLUMNS):
-            self._skipped.add(f"{self._table.unit} {row.number}")
+        if (places := self._places_without_avatar(cells, mapping)) is not None:
+            places.add(f"{self._table.unit} {row.number}")
             return None
         for index in mapping.fields:
             if index < len(row.cells) and row.cells[index] != cells[index] and not mapping.is_results:
                 self._trimmed.add(self._place(row.number, index))
         values, problems = _read_cells(row, cells, mapping)
         return RawRow(row.number, values, problems, own)
+
+    def _places_without_avatar(self, cells: Sequence[str], mapping: ColumnMapping) -> _Places | None:
+        """Return where a row that stands for no avatar is counted, None if it stands for one."""
+        if not any(cells[index] for index, name in mapping.fields.items() if name in _ROW_COLUMNS):
+            return self._skipped
+        return self._totals if _is_total(cells) else None
 
     def _is_another_header(self, row: TableRow, cells: Sequence[str], header: TableRow) -> bool:
         """Whether a row is a header line again; if its columns differ, the rows below it cannot be read."""
@@ -210,6 +219,13 @@ def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
         cell if clean_cell(cell) or not is_known_header(up) else up
         for cell, up in zip(header.cells, upper, strict=False)
     ]
+
+
+def _is_total(cells: Sequence[str]) -> bool:
+    """Whether a row has a label of totals and no URL."""
+    return not any("://" in cell for cell in cells) and any(
+        header_key(cell).rstrip(digits) in _TOTAL_KEYS for cell in cells
+    )
 
 
 def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:

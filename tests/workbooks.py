@@ -11,6 +11,8 @@ from xml.sax.saxutils import escape, quoteattr
 from openpyxl import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
+SHEET = "xl/worksheets/sheet1.xml"
+"""The first sheet in the archive of an .xlsx file."""
 ODS_TYPE = "application/vnd.oasis.opendocument.spreadsheet"
 MANIFEST = (
     '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">'
@@ -36,6 +38,12 @@ def xlsx(rows: Sequence[Sequence[Any]] = (), change: Callable[[Worksheet], objec
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()
+
+
+def sheet_xml(rows: str, more: str = "") -> bytes:
+    """Return the XML of a sheet of .xlsx with these rows, followed by more elements."""
+    namespace = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    return f'<worksheet xmlns="{namespace}"><sheetData>{rows}</sheetData>{more}</worksheet>'.encode()
 
 
 def as_text(sheet: Worksheet) -> None:

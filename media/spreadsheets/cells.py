@@ -9,6 +9,8 @@ from models.manifest_cells import CellDoubt
 
 EXACT_NUMBERS = 10**15
 """Spreadsheets store 15 significant digits: a number of more has lost the others (ECMA-376 part 1, 18.3.1.96)."""
+NOT_STORED = "#N/A"
+"""Stands for the value of a formula that is not stored, so that its row is not blank."""
 _AS_TEXT = "format the column as text and enter the value again"
 
 Value = str | int | float | bool | date | datetime | time | timedelta
@@ -41,7 +43,7 @@ def _formula_text(fact: CellFact) -> tuple[str, CellDoubt] | None:
         return fact.text, CellDoubt(rule, is_harmless_elsewhere=False)
     if fact.kind is FactKind.NO_VALUE:
         rule = "has a formula whose value is not stored: open the file in a spreadsheet program and save it"
-        return "", CellDoubt(rule, is_harmless_elsewhere=False)
+        return NOT_STORED, CellDoubt(rule, is_harmless_elsewhere=False)
     return None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from media.spreadsheets.limits import TIMEOUT_SECONDS
-from models.child_environment import TOOL, python_command
+from models.child_environment import INSPECTOR, python_command
 from models.errors import InvalidManifest
 from models.manifest_cells import CellDoubt, TableRow
 from models.manifest_table import Table
@@ -32,22 +32,32 @@ def read_spreadsheet(data: bytes, sheet: str | None = None) -> Table:
         output = resources.enter_context(tempfile.TemporaryFile())
         _run_child(data, sheet, output)
         output.seek(0)
-        header = json.loads(output.readline())
-        _raise_problem(header)
-        resources.pop_all()  # the rows close it
-    return Table(_rows(output), unit="row", notices=_notices(header, sheet))
+        table = read_output(output, sheet)
+        resources.pop_all()  # the table closes it
+    return table
 
 
-def _raise_problem(header: dict[str, Any]) -> None:
-    if "problem" in header:
-        raise InvalidManifest(f"the spreadsheet cannot be read: {header['problem']}", hint=header["hint"])
+def read_output(output: IO[bytes], sheet: str | None) -> Table:
+    """Return the table that the lines of the child process describe; see `media.spreadsheets.process`.
+
+    Raises:
+        InvalidManifest: The child process refused the workbook. It may also be raised while the rows are read.
+    """
+    header = json.loads(output.readline())
+    _raise_problem(header)
+    return Table(_rows(output), unit="row", notices=_notices(header, sheet), close=output.close)
+
+
+def _raise_problem(line: dict[str, Any]) -> None:
+    if "problem" in line:
+        raise InvalidManifest(f"the spreadsheet cannot be read: {line['problem']}", hint=line["hint"])
 
 
 def _run_child(data: bytes, sheet: str | None, output: IO[bytes]) -> None:
     try:
         child = subprocess.run(  # noqa: S603  # our own interpreter and module
             python_command("media.spreadsheets.process", *([sheet] if sheet is not None else [])),
-            env=TOOL.select(os.environ),
+            env=INSPECTOR.select(os.environ),
             input=data,
             stdout=output,
             stderr=subprocess.DEVNULL,  # python-calamine prints a backtrace when it is out of memory
@@ -71,13 +81,13 @@ def _limit_error() -> InvalidManifest:
 
 
 def _rows(output: IO[bytes]) -> Iterator[TableRow]:
-    with output:
-        for line in output:
-            row: Any = json.loads(line)
-            if isinstance(row, dict):
-                return
-            number, cells, doubts = row
-            yield TableRow(number, cells, {int(index): CellDoubt(*doubt) for index, doubt in doubts.items()})
+    for line in output:
+        row: Any = json.loads(line)
+        if isinstance(row, dict):
+            _raise_problem(row)
+            return
+        number, cells, doubts = row
+        yield TableRow(number, cells, {int(index): CellDoubt(*doubt) for index, doubt in doubts.items()})
 
 
 def _notices(header: dict[str, Any], sheet: str | None) -> list[str]:

@@ -140,7 +140,10 @@ class _SheetParser:
             self._has_formula = True
         elif element == "row":
             number = attributes.get("r", "")
-            self._row = _int(number) - 1 if number else self._row + 1
+            row = _int(number) - 1 if number else self._row + 1
+            if row <= self._row:  # the facts are read in the order of the rows
+                raise damaged_error()
+            self._row = row
             self._column = -1
             self._row_is_hidden = attributes.get("hidden") in _TRUE
             self._row_has_value = False
@@ -162,8 +165,12 @@ class _SheetParser:
             self._value.append(data)
 
     def _start_cell(self, attributes: Mapping[str, str]) -> None:
-        reference = attributes.get("r", "")
-        self._column = _parse_reference(reference)[1] if reference else self._column + 1
+        if reference := attributes.get("r", ""):
+            row, self._column = _parse_reference(reference)
+            if row != self._row:  # python-calamine goes by the cell, which facts of the row would miss
+                raise damaged_error()
+        else:
+            self._column += 1
         self._type = attributes.get("t", "n")
         self._style = _int(attributes.get("s", "0"))
         self._has_formula = self._in_value = False
