@@ -238,7 +238,7 @@ def _read(data: bytes) -> list[ManifestRow]:
     try:
         lines = "".join(process.describe_workbook(data, None))
     except BaseException as error:
-        # A panic of Rust, which is no Exception, ends the child process; its parent then raises an error of ours.
+        # A panic of Rust is a BaseException. It ends the child process; its parent then raises an error of ours.
         if type(error).__name__ == "PanicException":
             return []
         raise

@@ -68,7 +68,8 @@ def title(sheet: Worksheet) -> None:
 
 def with_margin(sheet: Worksheet) -> None:
     """Begin the list in C5, with references that only their format shows completely."""
-    for row, cells in enumerate([HEADER, ["Ada", *links("Ada"), 12], ["Eve", *links("Eve"), 7]], 5):
+    rows: list[list[Any]] = [HEADER, ["Ada", *links("Ada"), 12], ["Eve", *links("Eve"), 7]]
+    for row, cells in enumerate(rows, 5):
         for column, cell in enumerate(cells, 3):
             sheet.cell(row, column, cell)
         sheet.cell(row, 6).number_format = "00000"
@@ -280,7 +281,7 @@ def test_row_with_a_mistake_is_explained(kind: str) -> None:
 
 def test_margin_of_a_sheet_keeps_the_facts_of_its_cells() -> None:
     """python-calamine leaves out the columns before the first value."""
-    rows = [
+    rows: list[list[Any]] = [
         [None, None, *HEADER],
         [None, None, "Ada", *links("Ada"), "#N/A"],
         [None, None, "Eve", *links("Eve"), 0.5],
