@@ -34,12 +34,16 @@ from cli.flow_runner import error_from_state, prepared_environment
 from cli.options import DryRunFlag, JsonFlag
 from cli.rendering import styled
 from media.manifest_loader import load_manifest
-from models.batch import BatchProgress, RowResult, render_results
+from models.batch import BatchProgress, RowResult
+from models.batch_results import render_results, results_format
 from models.clock import SystemClock
 from models.env_file import ENV_FILE
 from models.errors import AvatarsError, InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
-from models.manifest import ManifestRow
+from models.manifest import Manifest, ManifestOptions, ManifestRow
+from models.manifest_columns import parse_column_map
+from models.manifest_formats import FormatName, split_location
+from models.manifest_template import render_template, template_format
 from models.private_files import replace_file, replacement_problem
 from models.provisioning import Status
 from models.regular_files import find_same_file
@@ -61,11 +65,15 @@ MAX_PRINTED_FAILURES = 200
 
 
 def batch(
-    manifest: str,
+    manifest: str | None = None,
     /,
     *,
     dry_run: DryRunFlag = False,
     results: Path | None = None,
+    template: Path | None = None,
+    format_name: Annotated[FormatName | None, Parameter(name="--format")] = None,
+    column_map: Annotated[list[str] | None, Parameter(name="--map", negative=())] = None,
+    strict: Annotated[bool, Parameter(negative=())] = False,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
     allow_shared_recordings: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
@@ -75,23 +83,41 @@ def batch(
     Running the same manifest again attaches to its existing provisionings and resumes them.
 
     Args:
-        manifest: Path or HTTPS URL of a CSV, JSONL or YAML file, described in docs/batch.md.
+        manifest: Path or HTTPS URL of a CSV, Excel (.xlsx), OpenDocument (.ods), JSONL or YAML file, or a link to
+            Google Sheets; described in docs/batch.md. FILE.xlsx#SHEET names a sheet.
         dry_run: Check all rows and their videos, report what would happen, and send nothing to Argil.
-        results: File for the result of each row, .csv or .json. The default is NAME.results.csv in the folder of
-            the manifest.
+        results: File for the result of each row, .csv, .xlsx or .json. The default is NAME.results.csv in the
+            folder of the manifest. The first two can be corrected and used as a manifest.
+        template: Write an empty manifest with an example to this file, .xlsx or .csv, and do nothing else.
+        format_name: The format of the manifest, if its name does not tell it.
+        column_map: What a header of a CSV file or a spreadsheet means, for example "Video link=dataset_video".
+            Several are allowed.
+        strict: Refuse a CSV file or a spreadsheet with columns that are not read.
         concurrency: Rows to check and submit at a time. The number of concurrent trainings is not limited.
         allow_shared_recordings: Submit rows that share a recording with another row. Otherwise the command asks on
             a terminal, and elsewhere exits with 2 before anything is sent.
 
     """
+    if template is not None:
+        return _write_template(template)
+    if manifest is None:
+        raise InvalidManifest(
+            "the batch has no manifest", hint="name a file, or write one with --template FILE.xlsx"
+        )
+    options = ManifestOptions(format_name, parse_column_map(column_map or ()), strict=strict)
     path = results or _default_results_path(manifest)
     settings = Settings.load()
     _validate_results_path(path, manifest, settings)
     # Report an unreadable manifest before a Prefect server is started.
-    rows = load_manifest(
-        manifest, allowed_hosts=settings.avatars_media_allowed_hosts, reference_host=settings.reference_host
+    loaded = load_manifest(
+        manifest,
+        options=options,
+        allowed_hosts=settings.avatars_media_allowed_hosts,
+        reference_host=settings.reference_host,
     )
-    shared = asyncio.run(_find_shared_recordings(settings, rows))
+    for notice in loaded.notices:
+        print_status(f"! {notice}")
+    shared = asyncio.run(_find_shared_recordings(settings, loaded.rows))
     _print_shared_recordings(shared)
     if shared and not (allow_shared_recordings or dry_run or _confirm_shared_recordings()):
         raise shared_recordings_error(shared)
@@ -102,7 +128,7 @@ def batch(
 
         async def run() -> AvatarsError | None:
             progress_observer.set(batches.append)
-            loaded_rows.set(rows)
+            loaded_rows.set(loaded.rows)
             state: State = await provision_batch(
                 manifest=manifest,
                 dry_run=dry_run,
@@ -117,13 +143,14 @@ def batch(
     if not batches:
         raise error or InvalidManifest("the batch did not start", hint="see the run's log in the Prefect UI")
     [progress] = batches
-    _write(path, progress)
+    _write(path, progress, loaded)
     if json and error is None:
         print_json(
             {
                 "counts": {k: v for k, v in progress.counts.items() if v},
                 "rows": progress.to_json_rows(),
                 "shared_recordings": [group.to_json() for group in shared],
+                "notices": list(loaded.notices),
             }
         )
     elif not json:
@@ -156,6 +183,7 @@ def _confirm_shared_recordings() -> bool:
 
 def _default_results_path(manifest: str) -> Path:
     """Return the default results file: next to the manifest, or in the working directory if it is a URL."""
+    manifest = split_location(manifest).path_or_url
     if "://" in manifest:
         with contextlib.suppress(ValueError):
             return Path(f"{Path(urlsplit(manifest).path).stem or 'batch'}.results.csv")
@@ -166,13 +194,14 @@ def _default_results_path(manifest: str) -> Path:
 
 def _validate_results_path(path: Path, manifest: str, settings: Settings) -> None:
     """Raise InvalidManifest, before anything is sent, if the results cannot be written or would replace input."""
-    if path.suffix.lower() not in {".csv", ".json"}:
+    if results_format(path.name) is None:
         raise InvalidManifest(
-            f"cannot infer the format of the results file {path}", hint="use a file name that ends in .csv or .json"
+            f"cannot infer the format of the results file {path}",
+            hint="use a file name that ends in .csv, .xlsx or .json",
         )
     inputs = {".env": ENV_FILE}
     if "://" not in manifest:
-        inputs["the manifest"] = Path(manifest).expanduser()
+        inputs["the manifest"] = Path(split_location(manifest).path_or_url).expanduser()
     if (ledger := find_ledger_file(settings)) is not None:
         inputs["the ledger"] = ledger
     if certificates := os.environ.get("SSL_CERT_FILE"):
@@ -186,10 +215,25 @@ def _validate_results_path(path: Path, manifest: str, settings: Settings) -> Non
         )
 
 
-def _write(path: Path, progress: BatchProgress) -> None:
+def _write_template(path: Path) -> int:
+    """Write the template to a new file: an existing one may be a list that was filled in."""
+    form = template_format(path.name)
+    if form is None:
+        raise InvalidManifest(
+            f"cannot write the template {path}", hint="use a file name that ends in .xlsx or .csv"
+        )
+    problem = "it exists already" if path.exists() else replacement_problem(path)
+    if problem is not None:
+        raise InvalidManifest(f"cannot write the template {path}: {problem}", hint="name another file")
+    replace_file(path, render_template(form))
+    print_status(f"template written to {path}")
+    return EXIT_OK
+
+
+def _write(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
     """Write the results file atomically; a write error is printed and does not fail the command."""
     try:
-        replace_file(path, render_results(progress, as_json=path.suffix.lower() == ".json").encode())
+        replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv"))
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")
 

@@ -15,13 +15,16 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows.fleet_report import fleet_report
 from flows.provision_avatar import provision_avatar
-from flows.provision_batch import provision_batch
+from flows.provision_batch import ONE_SOURCE, provision_batch
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from flows.release_recordings import release_recordings
 from flows.resume_provisioning import resume_provisioning
 from models.settings import Settings
+from services.prefect_patches import patch_parameter_schemas
 
+PARAMETER_RULES = {"provision-batch": ONE_SOURCE}
+"""Rules between the parameters of a flow, which the form and the Prefect API enforce before a run exists."""
 ON_DEMAND = "on-demand"
 SCHEDULED = "scheduled"
 TAG = "avatars"
@@ -74,8 +77,8 @@ CATALOG: Sequence[DeploymentSpec] = (
     ),
     DeploymentSpec(
         provision_batch,
-        "Provisions every row of a manifest (CSV, JSONL or YAML), thousands in one run. Running the same manifest "
-        "again continues it; the artifact `batch-<run id>` lists every row.",
+        "Provisions every row of a manifest (Excel, OpenDocument, CSV, Google Sheets, JSONL or YAML), thousands in "
+        "one run. Running the same manifest again continues it; the artifact `batch-<run id>` lists every row.",
     ),
     DeploymentSpec(
         resume_provisioning,
@@ -105,6 +108,7 @@ CATALOG: Sequence[DeploymentSpec] = (
 
 def build_deployments(settings: Settings, work_pool: str) -> list[RunnerDeployment]:
     """Return every deployment, for registration to a work pool."""
+    patch_parameter_schemas(PARAMETER_RULES)
     return [
         RunnerDeployment.from_flow(spec.flow, work_pool_name=work_pool, **spec.to_kwargs(settings))
         for spec in CATALOG
@@ -113,5 +117,6 @@ def build_deployments(settings: Settings, work_pool: str) -> list[RunnerDeployme
 
 async def add_to_runner(runner: Runner, settings: Settings) -> None:
     """Register every deployment to be executed by the runner."""
+    patch_parameter_schemas(PARAMETER_RULES)
     for spec in CATALOG:
         await runner.aadd_flow(spec.flow, **spec.to_kwargs(settings))

@@ -15,7 +15,9 @@ from flows.engine.final_state import final_state_for_batch, final_state_for_erro
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.suspension import watch_timeout
 from models.errors import AvatarsError, InvalidManifest
-from models.manifest import ManifestRow, parse_rows
+from models.manifest import ManifestOptions, ManifestRow, parse_rows
+from models.manifest_columns import COLUMN_PATTERN, parse_column_map
+from models.manifest_formats import FormatName
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
@@ -23,17 +25,39 @@ from services.shared_recordings import find_new_shared_recordings
 from tasks.read_manifest import read_manifest
 
 DEFAULT_CONCURRENCY = 20
+EXAMPLE_ROW = {
+    "name": "Ada Lovelace",
+    "dataset_video": "https://example.com/ada/dataset.mp4",
+    "consent_video": "https://example.com/ada/consent.mp4",
+    "reference": "creator-4711",
+    "extras": {"team": "berlin"},
+}
+ONE_SOURCE = {
+    "if": {"not": {"properties": {"manifest": {"type": "string"}}, "required": ["manifest"]}},
+    "then": {"properties": {"rows": {"type": "array"}}, "required": ["rows"]},
+    "else": {"properties": {"rows": {"type": "null"}}},
+}
+"""JSON schema: exactly one of `manifest` and `rows` has a value.
+
+Prefect checks the defaults of a deployment without `required`; both may then be absent.
+"""
 
 
 @flow(name="provision-batch", **FLOW_OPTIONS)
 async def provision_batch(
-    manifest: str | None = None,
-    rows: list[Any] | None = None,
+    manifest: Annotated[str | None, Field(examples=["https://example.com/creators.xlsx"])] = None,
+    rows: Annotated[list[Any] | None, Field(examples=[[EXAMPLE_ROW]])] = None,
     *,
     dry_run: bool = False,
     wait: Literal["block", "none"] = "block",
     concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY,
     allow_shared_recordings: bool = False,
+    columns: Annotated[
+        dict[str, Annotated[str, Field(pattern=COLUMN_PATTERN)]] | None,
+        Field(examples=[{"Video link": "dataset_video", "Team": "extras.team"}]),
+    ] = None,
+    strict: bool = False,
+    format: FormatName | None = None,  # noqa: A002  # the name of the parameter in the form, as of the option --format
 ) -> State:
     """Provision every row of a manifest. Running the same manifest again attaches to its provisionings.
 
@@ -41,22 +65,32 @@ async def provision_batch(
     otherwise Failed, named after the most frequent other outcome.
 
     Args:
-        manifest: A CSV, JSONL or YAML file: an HTTPS URL, or a path below AVATARS_MANIFEST_DIR on the machine that
-            runs the flow.
-        rows: The rows themselves, instead of a manifest. Prefect limits all parameters together to 512 KiB.
+        manifest: A list in Excel (.xlsx), OpenDocument (.ods), CSV, JSONL or YAML: an HTTPS URL, a link to Google
+            Sheets that anyone with the link can open, or a path below AVATARS_MANIFEST_DIR on the machine that runs
+            the flow. `#SHEET` after .xlsx or .ods names a sheet. Leave it empty if you enter rows.
+        rows: The rows themselves, instead of a manifest, for example
+            `[{"name": "Ada Lovelace", "dataset_video": "https://example.com/ada/dataset.mp4",
+            "consent_video": "https://example.com/ada/consent.mp4", "reference": "creator-4711"}]`.
+            Prefect limits all parameters together to 512 KiB.
         dry_run: Check everything, including the videos, and send nothing.
         wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
             `reconcile-avatars` completes the provisionings.
         concurrency: The number of rows checked and submitted at a time. Trainings in progress are not limited.
         allow_shared_recordings: Submit rows that share a recording with another row. Otherwise such a batch fails
             before anything is sent, unless the ledger already has all of these rows.
+        columns: What other headers of a CSV file or a spreadsheet mean, for example
+            `{"Video link": "dataset_video", "Team": "extras.team"}`.
+        strict: Refuse a CSV file or a spreadsheet with columns that are not read.
+        format: The format of the manifest, if neither its name nor its content tells it.
 
     """
     owner = lease_owner_for_run("provision-batch")
     try:
         async with app_context() as context:
             # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
-            manifest_rows = await _load_rows(manifest, rows)
+            column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
+            options = ManifestOptions(format, column_map, strict=strict)
+            manifest_rows = await _load_rows(manifest, rows, options)
             if shared := await find_new_shared_recordings(context.ledger, manifest_rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):
@@ -80,7 +114,7 @@ async def provision_batch(
     return final_state_for_batch(batch.progress, dry_run=dry_run)
 
 
-async def _load_rows(manifest: str | None, rows: list[Any] | None) -> list[ManifestRow]:
+async def _load_rows(manifest: str | None, rows: list[Any] | None, options: ManifestOptions) -> list[ManifestRow]:
     if (manifest is None) == (rows is None):
         raise InvalidManifest(
             "the batch has no single source: either `manifest` or `rows` is required",
@@ -88,4 +122,11 @@ async def _load_rows(manifest: str | None, rows: list[Any] | None) -> list[Manif
         )
     if (loaded := loaded_rows.get()) is not None:
         return loaded
-    return parse_rows(rows) if rows is not None else await read_manifest(manifest or "")
+    if rows is None:
+        return await read_manifest(manifest or "", options)
+    if options.column_map or options.format_name:
+        raise InvalidManifest(
+            "`columns` and `format` describe a manifest, and the batch has `rows`",
+            hint="omit both, and name the fields of each row as in docs/batch.md",
+        )
+    return parse_rows(rows)

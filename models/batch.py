@@ -1,15 +1,12 @@
-"""The progress and the results of a batch, row by row."""
+"""The progress of a batch and the result of each row."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.escaping import json_document, spreadsheet_cell
 from models.manifest import ManifestRow
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
@@ -160,16 +157,3 @@ class BatchProgress:
             | {"reasons": [reason.model_dump(mode="json") for reason in row.reasons]}
             for row in self.rows
         ]
-
-
-def render_results(progress: BatchProgress, *, as_json: bool) -> str:
-    """Return the text of the results file: a JSON array, or CSV with all reasons of a row in one cell."""
-    if as_json:
-        return json_document(progress.to_json_rows(), ascii_only=False)
-    buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer)
-    writer.writerow(_FIELDS)
-    for row in progress.rows:
-        cells = [row.line, row.reference, row.name, row.status, row.id or "", row.avatar_id or "", row.reasons_text]
-        writer.writerow([spreadsheet_cell(str(cell)) for cell in cells])
-    return buffer.getvalue()

@@ -70,7 +70,8 @@ class InheritedVariables:
 TOOL = InheritedVariables(_EVERY_PROCESS)
 """A process that needs no setting, for example the one that makes sample videos."""
 INSPECTOR = InheritedVariables((*OPERATING_SYSTEM, *PYTHON))
-"""A process that runs FFmpeg on the bytes of strangers: not even a proxy, whose URL may hold a password."""
+"""A process that reads the bytes of strangers, with FFmpeg or as a workbook: not even a proxy, whose URL may hold a
+password."""
 PREFECT_SERVER = InheritedVariables((*_EVERY_PROCESS, *PREFECT, *POSTGRESQL), withheld=("PREFECT_API_KEY",))
 """The embedded Prefect server, which knows neither Argil nor the ledger."""
 PREFECT_SETTINGS = InheritedVariables((*_EVERY_PROCESS, *PREFECT))

@@ -6,7 +6,7 @@
 | several lines: traceback, terminal as a whole | `visible_lines` |
 | Markdown of an artifact | `markdown`, `markdown_code` |
 | text whose renderer is unknown: notification, description and table of an artifact | `inert` |
-| cell of a spreadsheet | `spreadsheet_cell` |
+| cell of a spreadsheet | `spreadsheet_cell`; `own_cell` for one that is read again |
 | JSON document | `json_document` |
 
 A terminal shows what `shown` in cli/console.py returns. Redaction comes first, because an escape can divide a
@@ -47,9 +47,13 @@ INERT_FORMS = {
 }
 """Replacements that look alike, are text in every channel, and that no channel decodes."""
 _INERT = re.compile("|".join(map(re.escape, INERT_FORMS)))
-# Where a spreadsheet starts a cell: at the beginning, and after the separator of locales with a decimal comma. Some
-# drop white space and quotes before a formula.
-_CELL_START = re.compile(r"(^|;)([\s'\"`\u2018-\u201f]*)(?=(.))", re.DOTALL)
+# What may precede a formula: some spreadsheets drop white space and quotes.
+_BEFORE_FORMULA = re.compile(r"[\s'\"`\u2018-\u201f]*(.)", re.DOTALL)
+# A text that a spreadsheet reads as another value: it has digits and the signs of numbers, dates and times only.
+_NUMBER_OR_DATE = re.compile(r"[\s.,:/+\-\u2212%()$€£¥]{0,20}\d[\d\s.,:/+\-\u2212%()$€£¥Ee]{0,300}")
+_LOGICAL_VALUES = {"TRUE", "FALSE"}
+_PLAIN_NUMBER = re.compile(r"0|[1-9]\d{0,14}")
+"""A number that a spreadsheet stores with all its digits (15 significant ones) and displays as it was written."""
 _FORMULA_CHARACTERS = set("=+-@\u2212")
 
 
@@ -112,12 +116,42 @@ def spreadsheet_cell(text: str) -> str:
 
     Full-width forms count as formulas, because Excel evaluates them in Japanese and Chinese.
     """
+    return visible(_mark_formulas(text))
 
-    def mark(match: re.Match[str]) -> str:
-        starts_formula = unicodedata.normalize("NFKC", match[3])[:1] in _FORMULA_CHARACTERS
-        return f"{match[1]}'{match[2]}" if starts_formula else match[0]
 
-    return visible(_CELL_START.sub(mark, text))
+def own_cell(text: str) -> str:
+    """Return a cell of the input for a results file in CSV, from which `unmark_cell` reads the same text again.
+
+    No spreadsheet evaluates a formula in it, or loses a digit of a number. Hidden characters stay: an escape would
+    make an invalid row valid.
+    """
+    return f"'{text}" if _looks_like_number(text) and not _starts_formula(text) else _mark_formulas(text)
+
+
+def unmark_cell(text: str) -> str:
+    """Return the text that `own_cell` was given; a text that it would not mark is unchanged."""
+    if text.startswith("'") and _looks_like_number(text[1:]):
+        return text[1:]
+    parts = text.split(";")
+    return ";".join(part[1:] if part.startswith("'") and _starts_formula(part[1:]) else part for part in parts)
+
+
+def _mark_formulas(text: str) -> str:
+    # Locales with a decimal comma start a cell after each semicolon too.
+    return ";".join(f"'{part}" if _starts_formula(part) else part for part in text.split(";"))
+
+
+def _starts_formula(text: str) -> bool:
+    start = _BEFORE_FORMULA.match(text)
+    return start is not None and unicodedata.normalize("NFKC", start[1])[:1] in _FORMULA_CHARACTERS
+
+
+def _looks_like_number(text: str) -> bool:
+    """Whether a spreadsheet would store the text, without apostrophes before it, as another number or date."""
+    text = text.lstrip("'")
+    if text.upper() in _LOGICAL_VALUES:
+        return True
+    return _NUMBER_OR_DATE.fullmatch(text) is not None and _PLAIN_NUMBER.fullmatch(text) is None
 
 
 def json_document(value: object, *, ascii_only: bool) -> str:

@@ -81,8 +81,11 @@ def trim(text: str) -> str:
 
     A text of more than MAX_NORMALIZED_CHARACTERS is not normalized.
     """
-    if len(text) <= MAX_NORMALIZED_CHARACTERS:
-        text = unicodedata.normalize("NFC", text)
+    return strip_invisible(unicodedata.normalize("NFC", text) if len(text) <= MAX_NORMALIZED_CHARACTERS else text)
+
+
+def strip_invisible(text: str) -> str:
+    """Return the text without white space and invisible characters at its ends, otherwise unchanged."""
     start, end = 0, len(text)
     while start < end and (_is_trimmed(text[start]) or _is_variation_selector(text[start])):
         start += 1

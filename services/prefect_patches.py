@@ -12,6 +12,8 @@
   runs, and a runner ends after three such responses. Without the patch, one damaged run ends the runner.
 - `Runner._cancel_run`: an error in this task ends the runner. Without the patch, a cancelled run that the server
   cannot return, or a lost connection at this moment, ends it.
+- `deployments.runner.parameter_schema`: Prefect derives the schema of a deployment's parameters from each parameter
+  alone. Without the patch, rules between parameters are enforced by the flow only, after a run exists.
 
 The numbers are those of github.com/PrefectHQ/prefect.
 """
@@ -30,8 +32,11 @@ import prefect
 from prefect import Flow, states, task_engine
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import runner as deployment_runner
 from prefect.runner import Runner
 from prefect.settings import get_current_settings
+from prefect.utilities.callables import ParameterSchema
+from pydantic import ConfigDict
 
 from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
 from models.recording_secrets import register_credentials, register_password
@@ -48,6 +53,7 @@ StartProcess = Callable[[Flow[..., Any], FlowRun, Mapping[str, str | None]], Bas
 logger = logging.getLogger(__name__)
 
 _format_exception = getattr(states, "format_exception", None)
+_parameter_schema = getattr(deployment_runner, "parameter_schema", None)
 _handle_crash = getattr(task_engine.AsyncTaskRunEngine, "handle_crash", None)
 
 
@@ -101,6 +107,34 @@ def patch_task_interruption() -> None:
         logger.warning("Prefect has no AsyncTaskRunEngine.handle_crash: interrupted runs may be Failed")
         return
     task_engine.AsyncTaskRunEngine.handle_crash = _handle_crash_of_recorded_task  # type: ignore[method-assign, assignment]
+
+
+def patch_parameter_schemas(rules: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add rules between parameters to the schemas that deployments created by this process get.
+
+    Args:
+        rules: Keywords of JSON schema for the object of all parameters, by the name of the flow.
+    """
+    if not _is_supported("the Prefect API does not enforce rules between parameters"):
+        return
+    if _parameter_schema is None:
+        logger.warning(
+            "Prefect has no deployments.runner.parameter_schema: its API enforces no rules between parameters"
+        )
+        return
+    derive = _parameter_schema
+
+    def parameter_schema(flow: Flow[..., Any]) -> ParameterSchema:
+        schema = derive(flow)
+        return _RuledSchema(**schema.model_dump(exclude_unset=True), **rules.get(flow.name, {}))
+
+    deployment_runner.parameter_schema = parameter_schema  # type: ignore[assignment, attr-defined]
+
+
+class _RuledSchema(ParameterSchema):
+    """The schema of parameters with further keywords."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 def patch_flow_run_starter(start_process: StartProcess) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from prefect import task
 
 from media.manifest_loader import load_manifest_of_run
-from models.manifest import ManifestRow
+from models.manifest import ManifestOptions, ManifestRow
 from models.settings import Settings
 from services.prefect_options import TASK_OPTIONS
+from services.run_log import log_to_run
 
 
 @task(name="read-manifest", **TASK_OPTIONS)
-async def read_manifest(path_or_url: str) -> list[ManifestRow]:
+async def read_manifest(path_or_url: str, options: ManifestOptions) -> list[ManifestRow]:
     """Return all rows of a manifest, including invalid ones.
+
+    Args:
+        path_or_url: The manifest.
+        options: What the caller says about its format and columns.
 
     Raises:
         InvalidManifest: The manifest does not exist, is not below AVATARS_MANIFEST_DIR or cannot be parsed.
@@ -24,10 +30,14 @@ async def read_manifest(path_or_url: str) -> list[ManifestRow]:
 
     """
     settings = Settings.load()
-    return await asyncio.to_thread(
+    manifest = await asyncio.to_thread(
         load_manifest_of_run,
         path_or_url,
         folder=settings.avatars_manifest_dir,
+        options=options,
         allowed_hosts=settings.avatars_media_allowed_hosts,
         reference_host=settings.reference_host,
     )
+    for notice in manifest.notices:
+        log_to_run("the manifest: %s", notice, level=logging.WARNING)
+    return manifest.rows

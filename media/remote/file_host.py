@@ -55,6 +55,8 @@ class FileHost:
         sleep: Callable[[float], None],
     ) -> None:
         self.budget = FetchBudget(limits, clock)
+        self.content_type = ""
+        """The Content-Type of the last response, empty if the host does not send one."""
         self._time: datetime | None = None
         self._url = parse_https_url(url)
         self._transport = transport
@@ -101,6 +103,7 @@ class FileHost:
                 # Without the cause: its text may quote what the host sent.
                 raise AttemptFailed(describe_transport_error(error)) from None
             self._time = response_time(response)
+            self.content_type = response.headers.get("content-type", "")
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or location is None:
                 return response

@@ -106,6 +106,11 @@ class RemoteFile(io.RawIOBase):
         return self._client.etag
 
     @property
+    def content_type(self) -> str:
+        """The Content-Type of the last response, empty if the host does not send one."""
+        return self._host.content_type
+
+    @property
     def redacted_url(self) -> str:
         """The current URL, after redirects, without its query."""
         return self._host.redacted_url

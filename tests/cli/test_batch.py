@@ -55,11 +55,14 @@ def test_batch_reports_each_row_and_writes_results_file(
     assert [item["status"] for item in ran.document["rows"]] == ["READY", "INVALID", "READY", "TRAINING_FAILED"]
     assert "line 3, name" in ran.document["rows"][1]["reasons"][0]["message"]
     assert (tmp_path / "creators.results.csv").stat().st_mode & 0o777 == 0o600
-    with (tmp_path / "creators.results.csv").open(newline="") as file:
+    with (tmp_path / "creators.results.csv").open(newline="", encoding="utf-8-sig") as file:
         results = list(csv.DictReader(file))
-    assert [(result["line"], result["status"]) for result in results] == [
-        (str(item["line"]), item["status"]) for item in ran.document["rows"]
+    assert [(result["name"], result["result_status"], result["result_avatar_id"]) for result in results] == [
+        (fields[0], item["status"], item["avatar_id"] or "")
+        for fields, item in zip(rows, ran.document["rows"], strict=True)
     ]
+    corrected = batch(str(tmp_path / "creators.results.csv"), "--dry-run", "--json")
+    assert [item["id"] for item in corrected.document["rows"]] == [item["id"] for item in ran.document["rows"]]
     assert "rows finished" in ran.err
     assert "INFO" not in ran.err
 
@@ -166,8 +169,9 @@ def test_shared_recordings_are_asked_about_on_a_terminal(
     ("name", "text", "message"),
     [
         ("none.csv", None, "No such file"),
-        ("a.xlsx", "", "cannot infer the format of the manifest"),
-        ("a.csv", "nmae,dataset_video,consent_video\nx,y,z\n", "'nmae' is not a column"),
+        ("a.xlsx", "", "is not a spreadsheet"),
+        ("a.docx", "", "has no format that is read"),
+        ("a.csv", "nmae,dataset_video,consent_video\nx,y,z\n", "did you mean 'nmae'?"),
         ("a.yaml", "- [", "not valid YAML at line"),
         ("a.jsonl", "", "has no rows"),
     ],

@@ -300,3 +300,27 @@ async def test_run_reads_local_manifests_in_the_configured_folder_only(
     assert (await run(manifest="rows.csv")).name == "Rejected"
     [progress] = progresses
     assert [row.name for row in progress.rows] == ["Ada"]
+
+
+@pytest.mark.usefixtures("simulated")
+async def test_run_reads_columns_format_and_strict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, progresses: list[BatchProgress]
+) -> None:
+    monkeypatch.setenv("AVATARS_MANIFEST_DIR", str(tmp_path))
+    (tmp_path / "list").write_text("Who,Clip,Consent,Notes\nAda,ftp://h.example/d,ftp://h.example/c,x\n")
+    columns = {"who": "name", "Clip": "dataset_video"}
+    assert "the column 'dataset_video' is missing" in ((await run(manifest="list")).message or "")
+    strict = await run(manifest="list", columns=columns, strict=True)
+    assert "not a column of a manifest: 'Notes'" in (strict.message or "")
+    other = await run(manifest="list", columns=columns, format="xlsx")
+    assert "the spreadsheet cannot be read: it is damaged" in (other.message or "")
+    assert progresses == []
+    assert (await run(manifest="list", columns=columns, format="csv")).name == "Rejected"
+    assert [row.name for row in progresses[0].rows] == ["Ada"]
+
+
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.parametrize("option", [{"columns": {"Who": "name"}}, {"format": "csv"}])
+async def test_options_of_a_manifest_are_refused_for_rows(option: dict[str, Any]) -> None:
+    state = await run([{"name": "Ada"}], **option)
+    assert "the batch has `rows`" in (state.message or "")

@@ -77,7 +77,8 @@ def _write(case: WrittenManifest) -> bytes:
     return out.getvalue().encode("utf-8", "replace")
 
 
-def _inspect(manifest_rows: list[ManifestRow] | None, secrets: tuple[str, ...]) -> None:
+def inspect_rows(manifest_rows: list[ManifestRow] | None, secrets: tuple[str, ...]) -> None:
+    """Assert that each row has a request or problems, and that no text of a problem has a secret."""
     for row in manifest_rows or ():
         texts = [part for reason in row.problems for part in (reason.message, reason.hint, reason.code)]
         assert_no_secrets(texts if row.request else [*texts, row.reference, row.name], secrets)
@@ -87,9 +88,9 @@ def _inspect(manifest_rows: list[ManifestRow] | None, secrets: tuple[str, ...]) 
 def _check(case: WrittenManifest | MutatedManifest) -> None:
     if isinstance(case, MutatedManifest):
         data = mutated(SAMPLES[case.form], case.changes)
-        _inspect(expect_own_errors(lambda: parse_manifest(data, case.form), secrets=()), ())
+        inspect_rows(expect_own_errors(lambda: parse_manifest(data, case.form).rows, secrets=()), ())
         return
-    _inspect(expect_own_errors(lambda: parse_rows(case.rows)), (CANARY,))
+    inspect_rows(expect_own_errors(lambda: parse_rows(case.rows)), (CANARY,))
     try:
         data = _write(case)
     except ValueError:
@@ -97,7 +98,7 @@ def _check(case: WrittenManifest | MutatedManifest) -> None:
     # A separator in the name of a column splits its URL.
     is_split = case.form == "csv" and any(set(",;\t\n\r") & set(str(key)) for row in case.rows for key in row)
     secrets = () if is_split else (CANARY,)
-    _inspect(expect_own_errors(lambda: parse_manifest(data, case.form), secrets=secrets), secrets)
+    inspect_rows(expect_own_errors(lambda: parse_manifest(data, case.form).rows, secrets=secrets), secrets)
 
 
 _PLAIN = values.filter(lambda value: value is not None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from tests.fuzz import argil_responses, hosts, inspector_pool, manifests, media, requests, urls
+from tests.fuzz import argil_responses, hosts, inspector_pool, manifests, media, requests, spreadsheets, urls
 from tests.fuzz.target import FuzzTarget
 
 TARGET_WEIGHTS: dict[str, tuple[FuzzTarget, int]] = {
     target.name: (target, percent)
     for target, percent in (
-        (requests.TARGET, 10),
+        (requests.TARGET, 5),
         (manifests.TARGET, 10),
+        (spreadsheets.TARGET, 5),
         (argil_responses.TARGET, 10),
         (argil_responses.DELIVERIES, 10),
         (urls.TARGET, 10),

@@ -13,7 +13,7 @@ from media.remote.fetch_limits import FetchLimits
 from media.remote.file_host import FileHost
 from models.errors import InvalidRequest
 from models.file_sharing import match_service
-from models.manifest import detect_format
+from models.manifest_formats import format_of_name, split_location
 from models.media_rules import MediaRole
 from models.presigned_urls import check_expiry, find_problem
 from models.recording_identity import RecordingIdentity
@@ -80,7 +80,7 @@ def _check(url: str) -> None:
     if result is not None:
         assert_no_secrets([result.model_dump_json()])
     expect_own_errors(lambda: receiver_url(url))
-    expect_own_errors(lambda: detect_format(url))
+    expect_own_errors(lambda: format_of_name(split_location(url).path_or_url))
     expect_own_errors(lambda: FileHost(url, _NO_TRANSPORT, FetchLimits(), FakeClock(), lambda _: None))
     try:
         validate_recording_url(url)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from media.checker import MediaChecker
-from media.manifest_loader import fetch_manifest
+from media.manifest_loader import download_manifest
 from media.remote.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from models.errors import MediaUnreachable
 from models.media_report import MediaReport
@@ -219,7 +219,7 @@ def test_decompressed_bytes_count_for_the_limit(check: Check) -> None:
 def test_compressed_manifest_is_decoded(media_host: MediaHost, trusting: ssl.SSLContext, samples: Path) -> None:
     (samples / "m.csv").write_bytes(b"name,dataset_video\n" * 1000)
     media_host.behaviours["b"] = HostBehaviour(coding="gzip")
-    manifest = fetch_manifest(
+    manifest, _ = download_manifest(
         media_host.url("behaviour/b/m.csv"), allowed_hosts={"127.0.0.1"}, ssl_context=trusting
     )
     assert manifest == b"name,dataset_video\n" * 1000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from media import manifest_loader
-from media.manifest_loader import fetch_manifest, load_manifest, load_manifest_of_run
+from media.manifest_loader import download_manifest, load_manifest, load_manifest_of_run
 from media.remote.fetch_limits import FetchLimits
 from models.errors import InvalidManifest, MediaUnreachable, SettingsError
 from simulator.media_host import MediaHost
@@ -25,7 +25,8 @@ def test_manifest_is_fetched_with_and_without_ranges(
 ) -> None:
     content = b"name,dataset_video\n" * 20_000
     (samples / "rows.csv").write_bytes(content)
-    assert fetch_manifest(media_host.url(path), allowed_hosts=ALLOWED, ssl_context=trusting) == content
+    data, _ = download_manifest(media_host.url(path), allowed_hosts=ALLOWED, ssl_context=trusting)
+    assert data == content
     assert len(media_host.requests) <= 2
 
 
@@ -38,13 +39,13 @@ def test_client_error_is_an_invalid_manifest(
 ) -> None:
     url = f"{media_host.base_url}/{path}?sig=canary-signature"
     with pytest.raises(InvalidManifest, match=message) as caught:
-        fetch_manifest(url, allowed_hosts=ALLOWED, ssl_context=trusting)
+        download_manifest(url, allowed_hosts=ALLOWED, ssl_context=trusting)
     assert "canary" not in caught.value.message + caught.value.hint
 
 
 def test_private_manifest_host_gets_no_request(media_host: MediaHost, trusting: ssl.SSLContext) -> None:
     with pytest.raises(InvalidManifest, match="not a public address"):
-        fetch_manifest(media_host.url("rows.csv"), ssl_context=trusting)
+        download_manifest(media_host.url("rows.csv"), ssl_context=trusting)
     assert media_host.requests == []
 
 
@@ -59,13 +60,13 @@ def test_oversized_manifest_is_rejected(
     (samples / "large.csv").write_bytes(b"x" * 100_000)
     monkeypatch.setattr(manifest_loader, "MAX_BYTES", 99_999)  # 32 MiB over a socket would take long
     with pytest.raises(InvalidManifest, match=r"larger|cannot download"):
-        fetch_manifest(media_host.url(path), allowed_hosts=ALLOWED, ssl_context=trusting)
+        download_manifest(media_host.url(path), allowed_hosts=ALLOWED, ssl_context=trusting)
 
 
 def test_server_error_for_manifest_is_unreachable(media_host: MediaHost, trusting: ssl.SSLContext) -> None:
     limits = FetchLimits(max_attempts=1)
     with pytest.raises(MediaUnreachable, match="cannot download the manifest"):
-        fetch_manifest(
+        download_manifest(
             media_host.url("status/500/rows.csv"), allowed_hosts=ALLOWED, ssl_context=trusting, limits=limits
         )
 
@@ -102,14 +103,14 @@ def run_refusal(path: str, folder: Path | None) -> str:
 @pytest.mark.parametrize("path", ["week/rows.csv", "./week/../week//rows.csv", "{}/week/rows.csv", "link.csv"])
 def test_run_reads_a_manifest_in_the_folder(path: str, folder: Path) -> None:
     (folder / "link.csv").symlink_to(folder / "week/rows.csv")
-    [row] = load_manifest_of_run(path.format(folder), folder=folder)
+    [row] = load_manifest_of_run(path.format(folder), folder=folder).rows
     assert row.name == "Ada"
 
 
 def test_run_reads_a_folder_that_is_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to(folder)
     for path in ("week/rows.csv", f"{folder}/week/rows.csv", f"{tmp_path}/current/week/rows.csv"):
-        assert load_manifest_of_run(path, folder=tmp_path / "current")[0].name == "Ada"
+        assert load_manifest_of_run(path, folder=tmp_path / "current").rows[0].name == "Ada"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_run_reads_nothing_outside_the_folder(path: str, folder: Path, tmp_path:
 def test_run_reads_no_local_file_by_default(path: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert "is a local path" in run_refusal(path.format(folder), None)
-    assert load_manifest("week/rows.csv")[0].name == "Ada"  # the user of a command may
+    assert load_manifest("week/rows.csv").rows[0].name == "Ada"  # the user of a command may
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,11 +13,8 @@ from models.batch import (
     WOULD_CREATE,
     WOULD_REJECT,
     BatchProgress,
-    render_results,
 )
 from models.manifest import parse_rows
-from models.provisioning import Status
-from models.reason import Reason
 
 
 def make_progress(*statuses: str) -> BatchProgress:
@@ -71,18 +64,3 @@ def test_rate_counts_rows_finished_since_the_start() -> None:
         "3 of 4 rows finished (2 READY, 1 NOT_STARTED, 1 INVALID); 0.5/s, about 2 s left"
     )
     assert make_progress(PENDING).eta_seconds(200.0) is None
-
-
-def test_results_file_escapes_formulas_and_has_every_row() -> None:
-    progress = make_progress("READY", INVALID)
-    changed_row = replace(progress.rows[0], name="=1+1", reasons=[Reason(code="c", message="m")])
-    progress.update_row(0, changed_row)
-    rows = list(csv.DictReader(io.StringIO(render_results(progress, as_json=False))))
-    assert [(row["line"], row["status"], row["name"]) for row in rows] == [
-        ("1", "READY", "'=1+1"),
-        ("2", INVALID, ""),
-    ]
-    assert rows[0]["reasons"] == "c: m"
-    documents = json.loads(render_results(progress, as_json=True))
-    assert [document["status"] for document in documents] == [Status.READY, INVALID]
-    assert set(documents[0]) == {"line", "reference", "name", "status", "id", "avatar_id", "reasons"}

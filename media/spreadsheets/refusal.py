@@ -1,0 +1,12 @@
+"""The error of the child process, which its parent raises as InvalidManifest."""
+
+from __future__ import annotations
+
+
+class SpreadsheetRefused(Exception):
+    """The workbook cannot be read. Both texts are for its author, and quote nothing of the file."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.hint = hint

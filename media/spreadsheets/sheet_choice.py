@@ -1,0 +1,34 @@
+"""Chooses the sheet of a workbook: the one that the caller names, or the first visible one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from media.spreadsheets.refusal import SpreadsheetRefused
+
+
+def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
+    """Return the index of a sheet.
+
+    Args:
+        sheets: The name of each sheet, and whether it is hidden.
+        name: The name of the sheet, in any case; None for the first visible one.
+
+    Raises:
+        SpreadsheetRefused: The sheet does not exist.
+    """
+    if not sheets:
+        raise SpreadsheetRefused("it has no sheet with cells", "save the list as .xlsx, .ods or CSV")
+    if name is None:
+        return next((index for index, (_, is_hidden) in enumerate(sheets) if not is_hidden), 0)
+    for key in (str, _folded):
+        for index, (known, _) in enumerate(sheets):
+            if key(known) == key(name):
+                return index
+    raise SpreadsheetRefused(
+        f"it has no sheet of this name; it has {len(sheets)}", "name the sheet after the #, as in FILE.xlsx#Sheet1"
+    )
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()

@@ -1,0 +1,84 @@
+"""The results file of a batch: the manifest's own columns in their order, then what became of each row.
+
+A results file is a valid manifest: the columns of RESULT_COLUMNS are ignored when it is read again. So rows can be
+corrected in it, and every cell keeps its text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from codecs import BOM_UTF8
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+from models.batch import (
+    CHECK_INCONCLUSIVE,
+    INVALID,
+    PENDING,
+    WOULD_CREATE,
+    WOULD_REJECT,
+    WOULD_RESUME,
+    BatchProgress,
+    RowResult,
+)
+from models.escaping import json_document, own_cell, shorten, spreadsheet_cell, visible
+from models.manifest import Manifest
+from models.manifest_columns import RESULT_COLUMNS
+from models.outcomes import OUTCOMES
+from models.provisioning import Status
+from models.workbook import write_workbook
+
+ResultsFormat = Literal["csv", "json", "xlsx"]
+MAX_REASONS_CHARACTERS = 4000
+"""Of the reasons of one row, which a spreadsheet shows in one cell."""
+_NEXT_STEPS = {
+    PENDING: "run the batch again",
+    INVALID: "correct the row, keep its reference, and run the batch again",
+    WOULD_CREATE: "run the batch without --dry-run",
+    WOULD_RESUME: "run the batch without --dry-run",
+    WOULD_REJECT: "replace the video that the reasons name, and run the batch again",
+    CHECK_INCONCLUSIVE: "run the batch again when the video's host responds",
+}
+
+
+def results_format(file_name: str) -> ResultsFormat | None:
+    """Return the format of a results file by the suffix of its name, None if it has no known one."""
+    suffix = file_name.rpartition(".")[2].lower()
+    return next((known for known in get_args(ResultsFormat) if known == suffix), None)
+
+
+def render_results(progress: BatchProgress, manifest: Manifest, form: ResultsFormat) -> bytes:
+    """Return the content of the results file.
+
+    CSV has a byte order mark, because Excel reads it as Windows-1252 otherwise, and the separator of the manifest.
+    """
+    if form == "json":
+        return json_document(progress.to_json_rows(), ascii_only=False).encode()
+    header = [*manifest.columns, *RESULT_COLUMNS]
+    if form == "xlsx":
+        return write_workbook("results", [header, *_rows(progress, manifest)], first_marked=len(manifest.columns))
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter=manifest.separator)
+    own_count = len(manifest.columns)
+    for cells in (header, *_rows(progress, manifest)):
+        writer.writerow([*map(own_cell, cells[:own_count]), *map(spreadsheet_cell, cells[own_count:])])
+    return BOM_UTF8 + buffer.getvalue().encode("utf-8", "replace")
+
+
+def _rows(progress: BatchProgress, manifest: Manifest) -> Iterator[list[str]]:
+    for row, result in zip(manifest.rows, progress.rows, strict=True):
+        padding = [""] * (len(manifest.columns) - len(row.cells))
+        yield [*row.cells, *padding, *_result_cells(result)]
+
+
+def _result_cells(result: RowResult) -> list[str]:
+    reasons = shorten(visible(result.reasons_text), MAX_REASONS_CHARACTERS)
+    voice_id = ""  # the ledger stores no voices yet
+    return [result.status, result.avatar_id or "", voice_id, reasons, _next_step(result)]
+
+
+def _next_step(result: RowResult) -> str:
+    if (step := _NEXT_STEPS.get(result.status)) is not None:
+        return step
+    return OUTCOMES[Status(result.status)].next_step_for(result.id or "ID")

@@ -1,0 +1,273 @@
+"""Turns a table of cells, from CSV or a spreadsheet, into raw rows: finds the header line and reads each column.
+
+Text above the header line, surplus columns, and rows without any value of a manifest are skipped. What is skipped,
+and each text that is changed, is reported once in `notices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from string import digits
+from typing import Any, Literal
+
+from models.escaping import unmark_cell
+from models.manifest_cells import (
+    IDENTITY_COLUMNS,
+    VIDEO_COLUMNS,
+    TableRow,
+    clean_cell,
+    column_letter,
+    lost_value_rule,
+    lower_scheme,
+)
+from models.manifest_columns import EXTRAS_PREFIX, ColumnMapping, count_required, list_some, map_columns
+from models.manifest_headers import header_key, is_known_header
+from models.manifest_json import parse_json
+from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS, RawRow
+from models.redaction import redact
+from models.text_normalization import trim
+
+HEADER_SEARCH_ROWS = 20
+"""Rows in which the header line is looked for; above it, sheets have titles and notes."""
+_MIN_HEADER_COLUMNS = 2
+"""Required columns that a header line names at least: all, or all but a misspelt one."""
+_ROW_COLUMNS = (*REQUIRED_COLUMNS, "reference")
+"""A row without any of them is blank: a sheet may fill its other columns down to the end."""
+_TOTAL_KEYS = frozenset(
+    map(
+        header_key, ("total", "totals", "grand total", "sum", "count", "Summe", "Gesamt", "Anzahl", "somme", "suma")
+    )
+)
+"""Labels of the totals below a list, without the number that may follow."""
+_OTHER_TABLE_RULE = (
+    "is below another header line, in {unit} {number}: put each table in a file or a sheet of its own"
+)
+
+
+@dataclass
+class Table:
+    """A table of cells.
+
+    Attributes:
+        rows: The rows, blank ones included. They are read once.
+        unit: What a number of a row counts: the lines of a text file, or the rows of a sheet.
+        separator: The separator of a text file.
+        notices: What the reader of the format reports.
+        close: Releases what the rows are read from.
+    """
+
+    rows: Iterable[TableRow]
+    unit: Literal["line", "row"]
+    separator: str = ","
+    notices: list[str] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
+
+
+class TableReader:
+    """Reads the rows of one table.
+
+    Args:
+        table: The table.
+        column_map: Fields by the key of their header.
+        strict: Whether surplus columns are an error.
+    """
+
+    def __init__(self, table: Table, column_map: Mapping[str, str], *, strict: bool = False) -> None:
+        self._table = table
+        self._column_map = column_map
+        self._strict = strict
+        self._trimmed = _Places("spaces or invisible characters were removed around the text of {count}")
+        self._skipped = _Places("{count} without a name, a video and a reference were skipped")
+        self._totals = _Places("{count} with totals instead of videos were skipped")
+        self._repeated = _Places("the header line is repeated in {count}")
+        self._other_header: int | None = None
+        self.columns: list[str] = []
+        """The headers of the input's own columns, known once `rows` has yielded a row or ended."""
+        self._header_notices: list[str] = []
+
+    @property
+    def notices(self) -> list[str]:
+        """What was skipped or changed, complete once all rows were read."""
+        places = (self._trimmed, self._skipped, self._totals, self._repeated)
+        return [*self._table.notices, *self._header_notices, *(place.text for place in places if place.count)]
+
+    def rows(self) -> Iterator[RawRow]:
+        """Yield the rows below the header line.
+
+        Raises:
+            InvalidManifest: The header line lacks a required column, or is ambiguous.
+        """
+        rows = iter(self._table.rows)
+        beginning: list[TableRow] = []
+        for row in rows:
+            if any(map(clean_cell, row.cells)):
+                beginning.append(row)
+                if self._is_header(row) or len(beginning) == HEADER_SEARCH_ROWS:
+                    break
+        if not beginning:
+            return
+        header_index = len(beginning) - 1 if self._is_header(beginning[-1]) else self._most_similar(beginning)
+        header = beginning[header_index]
+        mapping = self._map(header, beginning[:header_index])
+        letters = (
+            {name: column_letter(index) for index, name in mapping.fields.items()}
+            if self._table.unit == "row"
+            else {}
+        )
+        for row in chain(beginning[header_index + 1 :], rows):
+            if (raw := self._read_row(row, header, mapping)) is not None:
+                yield raw._replace(letters=letters)
+
+    def _is_header(self, row: TableRow) -> bool:
+        return count_required(row.cells, self._column_map) >= _MIN_HEADER_COLUMNS
+
+    def _most_similar(self, rows: Sequence[TableRow]) -> int:
+        """Return the index of the row that names the most required columns; the first row if none does."""
+        counts = [count_required(row.cells, self._column_map) for row in rows]
+        return counts.index(max(counts))
+
+    def _map(self, header: TableRow, above: Sequence[TableRow]) -> ColumnMapping:
+        cells = _without_trailing_empty(_complete_header(header, above))
+        mapping = map_columns(cells, self._column_map, line=header.number, strict=self._strict)
+        self.columns = [cells[index] for index in mapping.own]
+        if above:
+            self._header_notices.append(
+                f"the header line is {self._table.unit} {header.number}; the text above it was skipped"
+            )
+        if mapping.surplus:
+            self._header_notices.append(f"columns that are not read: {list_some(mapping.surplus)}")
+        return mapping
+
+    def _read_row(self, row: TableRow, header: TableRow, mapping: ColumnMapping) -> RawRow | None:
+        cells = [*map(clean_cell, row.cells), *[""] * (len(header.cells) - len(row.cells))]
+        if not any(cells):
+            return None
+        if mapping.is_results:
+            cells = [unmark_cell(cell) for cell in cells]
+        own = tuple(cells[index] for index in mapping.own)
+        if self._is_another_header(row, cells, header):
+            return None
+        if self._other_header is not None:
+            rule = _OTHER_TABLE_RULE.format(unit=self._table.unit, number=self._other_header)
+            return RawRow(row.number, {}, [("row", rule)], own)
+        width = len(_without_trailing_empty(header.cells))
+        if self._table.unit == "line" and any(cells[width:]):
+            rule = f"has {len(row.cells)} cells, but the header line has {width}"
+            return RawRow(
+                row.number, {}, [("row", f"{rule}: put values that contain the separator in quotes")], own
+            )
+        if (places := self._places_without_avatar(cells, mapping)) is not None:
+            places.add(f"{self._table.unit} {row.number}")
+            return None
+        for index in mapping.fields:
+            if index < len(row.cells) and row.cells[index] != cells[index] and not mapping.is_results:
+                self._trimmed.add(self._place(row.number, index))
+        values, problems = _read_cells(row, cells, mapping)
+        return RawRow(row.number, values, problems, own)
+
+    def _places_without_avatar(self, cells: Sequence[str], mapping: ColumnMapping) -> _Places | None:
+        """Return where a row that stands for no avatar is counted, None if it stands for one."""
+        if not any(cells[index] for index, name in mapping.fields.items() if name in _ROW_COLUMNS):
+            return self._skipped
+        return self._totals if _is_total(cells) else None
+
+    def _is_another_header(self, row: TableRow, cells: Sequence[str], header: TableRow) -> bool:
+        """Whether a row is a header line again; if its columns differ, the rows below it cannot be read."""
+        if any("://" in cell for cell in cells) or not self._is_header(row):
+            return False
+        if [*map(header_key, row.cells)] == [*map(header_key, header.cells)]:
+            self._repeated.add(f"{self._table.unit} {row.number}")
+            self._other_header = None
+        else:
+            self._other_header = row.number
+        return True
+
+    def _place(self, number: int, index: int) -> str:
+        return f"{column_letter(index)}{number}" if self._table.unit == "row" else f"line {number}"
+
+
+class _Places:
+    """Counts places, and names the first ones in a notice."""
+
+    _MAX_NAMED = 5
+
+    def __init__(self, rule: str) -> None:
+        self._rule = rule
+        self._first: list[str] = []
+        self.count = 0
+
+    def add(self, place: str) -> None:
+        self.count += 1
+        if len(self._first) < self._MAX_NAMED and place not in self._first:
+            self._first.append(place)
+
+    @property
+    def text(self) -> str:
+        more = self.count - len(self._first)
+        named = ", ".join(self._first) + (f" and {more:,} more" if more > 0 else "")
+        return self._rule.format(count=named)
+
+
+def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
+    """Return the header with the names of its empty cells from the line above: a header may have two lines."""
+    if not above or above[-1].number != header.number - 1:
+        return header.cells
+    upper = [*above[-1].cells, *[""] * len(header.cells)]
+    return [
+        cell if clean_cell(cell) or not is_known_header(up) else up
+        for cell, up in zip(header.cells, upper, strict=False)
+    ]
+
+
+def _is_total(cells: Sequence[str]) -> bool:
+    """Whether a row has a label of totals and no URL."""
+    return not any("://" in cell for cell in cells) and any(
+        header_key(cell).rstrip(digits) in _TOTAL_KEYS for cell in cells
+    )
+
+
+def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:
+    end = len(cells)
+    while end and not clean_cell(cells[end - 1]):
+        end -= 1
+    return cells[:end]
+
+
+def _read_cells(
+    row: TableRow, cells: Sequence[str], mapping: ColumnMapping
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    values: dict[str, Any] = {}
+    problems: list[tuple[str, str]] = []
+    pairs: dict[str, str] = {}
+    for index, name in mapping.fields.items():
+        cell = cells[index]
+        if (doubt := row.doubts.get(index)) and (name in IDENTITY_COLUMNS or not doubt.is_harmless_elsewhere):
+            problems.append((name, doubt.rule))
+        elif name in IDENTITY_COLUMNS and (lost := lost_value_rule(cell)):
+            problems.append((name, f"{lost}; it is {trim(cell)!r}"))
+        if name.startswith(EXTRAS_PREFIX):
+            if cell:  # a spreadsheet writes a cell in each row; an empty one is not a pair
+                pairs[name.removeprefix(EXTRAS_PREFIX)] = cell
+        elif name == EXTRAS_COLUMN:
+            values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
+        elif cell or name in REQUIRED_COLUMNS:
+            values[name] = lower_scheme(cell) if name in VIDEO_COLUMNS else cell
+    if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
+        problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
+    values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}
+    return values, problems
+
+
+def _parse_json_object(cell: str, problems: list[tuple[str, str]]) -> dict[Any, Any]:
+    repeated_keys: list[str] = []
+    try:
+        value = parse_json(cell, repeated_keys.append)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        problems.append((EXTRAS_COLUMN, 'must be a JSON object, for example {"team": "berlin"}'))
+        return {}
+    problems += [(EXTRAS_COLUMN, f"repeats the key {key!r}") for key in repeated_keys]
+    return value

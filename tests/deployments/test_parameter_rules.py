@@ -1,0 +1,96 @@
+"""The rules of the parameters of a batch, which the form and the Prefect API enforce before a run exists."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.utilities.schema_tools.validation import validate
+
+from deployments.catalog import build_deployments
+from models.settings import Settings
+
+ROW = {"name": "Ada"}
+WITHOUT_ONE_SOURCE: list[dict[str, Any]] = [
+    {},
+    {"manifest": None},
+    {"manifest": None, "rows": None},
+    {"manifest": "m.csv", "rows": [ROW]},
+    {"dry_run": True},
+]
+WRONG_OPTIONS: list[dict[str, Any]] = [
+    {"manifest": "m.csv", "columns": {"Video link": "video"}},
+    {"manifest": "m.csv", "columns": {"Team": "extras."}},
+    {"manifest": "m.csv", "columns": ["Video link=dataset_video"]},
+    {"manifest": "m.csv", "format": "pdf"},
+    {"manifest": "m.csv", "concurrency": 0},
+]
+
+
+def batch_deployment(pool: str) -> RunnerDeployment:
+    [deployment] = [d for d in build_deployments(Settings(), pool) if d.flow_name == "provision-batch"]
+    assert isinstance(deployment, RunnerDeployment)
+    return deployment
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return batch_deployment("pool")._parameter_openapi_schema.model_dump(exclude_unset=True)
+
+
+@pytest.mark.parametrize("parameters", [*WITHOUT_ONE_SOURCE, *WRONG_OPTIONS])
+def test_wrong_parameters_are_refused(parameters: dict[str, Any], schema: dict[str, Any]) -> None:
+    assert validate(parameters, schema)
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_api_url")
+async def test_api_creates_no_run_of_wrong_parameters() -> None:
+    pool = f"pool-{uuid.uuid4().hex}"
+    async with get_client() as client:
+        await client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+        deployment_id = await batch_deployment(pool).aapply()
+        of_batch = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+        for parameters in [*WITHOUT_ONE_SOURCE, *WRONG_OPTIONS]:
+            with pytest.raises(PrefectHTTPStatusError) as refused:
+                await client.create_flow_run_from_deployment(deployment_id, parameters=parameters)
+            assert refused.value.response.status_code == 409
+        assert await client.read_flow_runs(deployment_filter=of_batch) == []
+        columns = {"Video link": "dataset_video", "Team": "extras.team"}
+        run = await client.create_flow_run_from_deployment(
+            deployment_id, parameters={"manifest": "m.csv", "columns": columns, "strict": True, "format": "csv"}
+        )
+        assert [found.id for found in await client.read_flow_runs(deployment_filter=of_batch)] == [run.id]
+        await client.delete_deployment(deployment_id)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"manifest": "m.csv"},
+        {"rows": [ROW]},
+        {"manifest": None, "rows": [ROW]},
+        {"manifest": "m.csv", "rows": None},
+        {"manifest": "m.csv", "columns": None, "format": None},
+    ],
+)
+def test_one_source_is_accepted(parameters: dict[str, Any], schema: dict[str, Any]) -> None:
+    assert validate(parameters, schema) == []
+
+
+def test_defaults_of_the_deployment_are_accepted(schema: dict[str, Any]) -> None:
+    assert validate({}, schema, ignore_required=True) == []
+
+
+def test_form_says_what_a_manifest_may_be(schema: dict[str, Any]) -> None:
+    properties = schema["properties"]
+    description = " ".join(properties["manifest"]["description"].split())
+    assert all(form in description for form in (".xlsx", ".ods", "CSV", "Google Sheets"))
+    assert properties["rows"]["examples"][0][0]["name"] == "Ada Lovelace"
+    assert "rows" in description

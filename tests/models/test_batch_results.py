@@ -1,0 +1,123 @@
+"""The results file: the manifest's own columns, then the results; it is a valid manifest again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from media.manifest_loader import parse_bytes
+from models.batch import INVALID, BatchProgress
+from models.batch_results import ResultsFormat, render_results
+from models.manifest import Manifest, parse_manifest
+from models.manifest_columns import RESULT_COLUMNS
+from models.manifest_formats import Location
+from models.provisioning import Status
+from models.reason import Reason
+from tests.hostile_texts import FORMULAS
+
+URL = "https://videos.example/v.mp4?X-Amz-Signature=canary"
+HEADER = ["Notes", "Reference", "Full Name", "Dataset video", "Consent", "extras.team"]
+START = re.compile(r"[\s\"\u201c]*[=+\-@\u2212\uff1d\uff0b\uff0d\uff20\ufe66]")
+"""Of a cell that a spreadsheet can evaluate; an apostrophe before it marks text."""
+OTHER_TEXTS = [
+    "0012",
+    "4711000000000001",
+    "1-2",
+    "'90",
+    "''",
+    "3/4",
+    "1e5",
+    "a;b",
+    'a "b"',
+    "TRUE",
+    "-",
+    "+49 30",
+    "'=x",
+]
+
+
+def manifest_of(texts: list[str], separator: str = ";") -> Manifest:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, delimiter=separator)
+    writer.writerow(HEADER)
+    writer.writerows([text, f"r{number}", f"{text}x", URL, URL, text] for number, text in enumerate(texts))
+    return parse_manifest(buffer.getvalue().encode(), "csv")
+
+
+def results_of(manifest: Manifest, form: ResultsFormat) -> bytes:
+    progress = BatchProgress(manifest.rows, started_at=0.0)
+    for number, row in enumerate(progress.rows):
+        if row.status != INVALID:
+            ready = replace(row, status=Status.READY, id="id", avatar_id="4711000000000001")
+            progress.update_row(number, replace(ready, reasons=[Reason(code="c", message="=m")]), finished=True)
+    return render_results(progress, manifest, form)
+
+
+def requests_of(manifest: Manifest) -> list[object]:
+    return [
+        row.request or [problem.message.partition(": ")[2] for problem in row.problems] for row in manifest.rows
+    ]
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_results_file_is_the_same_manifest_again(form: ResultsFormat) -> None:
+    manifest = manifest_of([*FORMULAS, *OTHER_TEXTS, "a\nb", "a\u202eb"])
+    again = parse_bytes(results_of(manifest, form), Location(f"creators.results.{form}"))
+    assert requests_of(again) == requests_of(manifest)
+    assert [*again.columns] == HEADER
+    twice = parse_bytes(results_of(again, form), Location(f"creators.results.{form}"))
+    assert requests_of(twice) == requests_of(manifest)
+
+
+def test_csv_results_have_the_own_columns_then_the_results() -> None:
+    data = results_of(manifest_of(["Ü", ""]), "csv")
+    assert data.startswith("\ufeffNotes;Reference;".encode())
+    first, second = csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter=";")
+    assert list(first) == [*HEADER, *RESULT_COLUMNS]
+    assert (first["Notes"], first["Dataset video"]) == ("Ü", URL)
+    assert (first["result_status"], first["result_reasons"]) == ("READY", "c: =m")
+    assert first["result_next_step"] == "use the avatar id with Argil's video API"
+    assert second["result_status"] == "READY"
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, *OTHER_TEXTS])
+def test_no_cell_of_csv_results_is_a_formula(text: str) -> None:
+    data = results_of(manifest_of([text]), "csv").decode("utf-8-sig")
+    cells = [cell for row in csv.reader(io.StringIO(data), delimiter=";") for cell in row]
+    assert not any(START.match(part) for cell in cells for part in cell.split(";"))
+
+
+def test_no_cell_of_xlsx_results_is_a_formula() -> None:
+    data = results_of(manifest_of([*FORMULAS, "#N/A"]), "xlsx")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+        styles = archive.read("xl/styles.xml").decode()
+    assert "<f>" not in sheet
+    assert 't="e"' not in sheet
+    assert ' t="n"><v>' not in sheet
+    assert 'quotePrefix="1"' in styles
+
+
+@pytest.mark.parametrize(("form", "separator"), [("csv", ","), ("csv", "\t")])
+def test_csv_results_have_the_separator_of_the_manifest(form: ResultsFormat, separator: str) -> None:
+    data = results_of(manifest_of(["a"], separator), form).decode("utf-8-sig")
+    assert data.startswith(separator.join(HEADER))
+
+
+def test_results_of_jsonl_have_its_keys_as_columns() -> None:
+    row = {"name": "Ada", "dataset_video": URL, "consent_video": URL, "extras": {"team": "berlin"}}
+    manifest = parse_manifest(json.dumps(row).encode(), "jsonl")
+    again = parse_bytes(results_of(manifest, "csv"), Location("a.csv"))
+    assert requests_of(again) == requests_of(manifest)
+
+
+def test_json_results_have_every_row() -> None:
+    documents = json.loads(results_of(manifest_of(["a", "b"]), "json"))
+    assert [document["status"] for document in documents] == [Status.READY, Status.READY]
+    assert set(documents[0]) == {"line", "reference", "name", "status", "id", "avatar_id", "reasons"}
