@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.errors import SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.reopening import CallerAction, retrainable_statuses
+from models.reopening import RETRAINED, CallerAction, retrainable_statuses
 from models.request import ProvisioningRequest, parse_reason, parse_request
 from services.context import AppContext
 from services.earlier_avatars import find_earlier_avatar
@@ -67,12 +67,13 @@ async def retrain(
         raise SubmissionLimitReached(
             f"provisioning {provisioning.id} cannot be retrained: {problem}", hint="raise AVATARS_SUBMISSION_LIMIT"
         )
-    recordings = "the same recordings" if request == provisioning.request else "other recordings"
+    is_same_request = request.fingerprint == provisioning.request_fingerprint
+    recordings = "the same recordings" if is_same_request else "other recordings"
     return await context.ledger.reopen(
         provisioning,
         owner,
         CallerAction.RETRAIN,
-        f"retrained with {recordings}: {reason}",
+        f"{RETRAINED} {recordings}: {reason}",
         Status.ACCEPTED,
         request=request,
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from models.errors import ReferenceConflict, ReferenceIsId, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, parse_provisioning_id
-from models.reopening import CallerAction, RequestAction, decide_request
+from models.reopening import REPLACED, CallerAction, RequestAction, decide_request
 from models.request import ProvisioningRequest
 from models.tables import provisioning_table
 from store import mappers
@@ -110,7 +110,7 @@ class RequestWriter(TransitionWriter):
             connection,
             existing,
             owner,
-            "another request replaced the earlier one, which Argil never accepted",
+            REPLACED,
             new_status=None if existing.status is Status.ACCEPTED else Status.ACCEPTED,
             reasons=[],
             request=stored_request(request),
