@@ -95,10 +95,11 @@ async def resume(
         return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, new_status)
     if not by_person or provisioning.status.is_terminal:
         return provisioning
-    is_first_call = await ledger.record_call(provisioning.id, owner, CallerAction.RESUME)
-    if is_first_call and provisioning.not_found_since is not None:
-        await ledger.clear_not_found([provisioning.id])
-        return await ledger.get(provisioning.id)
+    if provisioning.not_found_since is not None:
+        # A new version, so that no lease owner that decides about the 404s at this moment ends the training.
+        message = _message("the 404s until now no longer count", reason)
+        return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, provisioning.status)
+    await ledger.record_call(provisioning.id, owner, CallerAction.RESUME)
     return provisioning
 
 
