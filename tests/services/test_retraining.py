@@ -111,6 +111,21 @@ async def test_second_person_does_not_retrain_the_same_failure(
         await retrain(before)
 
 
+@pytest.mark.parametrize("recordings", [{}, {"dataset_video": NEW_VIDEO}], ids=["same", "other"])
+async def test_run_that_found_it_in_flight_does_not_retrain_later(
+    harness: ProvisioningHarness, clock: ScriptedClock, recordings: dict[str, str]
+) -> None:
+    training = await submit(harness, await retrain(await failed(harness, clock)))
+    with pytest.raises(NotReopenable, match="is TRAINING"):
+        await retrain(training, make_owner("run-3"), **recordings)
+    clock.advance(TRAINING_SECONDS)
+    failed_again = await harness.context.ledger.transition(
+        training, harness.owner, "failed", new_status=Status.TRAINING_FAILED
+    )
+    assert await retrain(failed_again, make_owner("run-3"), **recordings) == failed_again
+    assert (await retrain(failed_again, make_owner("run-4"), **recordings)).status is Status.ACCEPTED
+
+
 @pytest.mark.parametrize("status", [Status.VANISHED, Status.TRAINING_FAILED])
 @pytest.mark.parametrize("recordings", [{}, {"dataset_video": NEW_VIDEO}], ids=["same", "other"])
 async def test_usable_earlier_avatar_is_used_instead(
