@@ -60,7 +60,7 @@ async def test_erased_provisioning_is_not_processed_any_further(
 
 
 @pytest.mark.parametrize("status", [Status.TIMED_OUT, Status.VANISHED, Status.CANCELLED])
-async def test_only_a_person_is_told_that_an_erased_one_stays(
+async def test_erased_one_stays_with_an_error_for_a_person(
     harness: ProvisioningHarness, other_owner: LeaseOwner, status: Status
 ) -> None:
     stopped = await harness.context.ledger.transition(
