@@ -30,7 +30,7 @@ from cli.console import (
     stderr_console,
     stdout_console,
 )
-from cli.flow_runner import error_from_state, prepared_environment
+from cli.flow_runner import prepared_environment, run_for_error
 from cli.options import DryRunFlag, JsonFlag
 from cli.rendering import styled
 from media.manifest_loader import load_manifest
@@ -38,7 +38,7 @@ from models.batch import BatchProgress, RowResult
 from models.batch_results import render_results, results_format
 from models.clock import SystemClock
 from models.env_file import ENV_FILE
-from models.errors import AvatarsError, InvalidManifest
+from models.errors import InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
 from models.manifest import Manifest, ManifestOptions, ManifestRow
 from models.manifest_columns import parse_column_map
@@ -126,7 +126,7 @@ def batch(
         from flows.engine.batch import loaded_rows, progress_observer
         from flows.provision_batch import provision_batch
 
-        async def run() -> AvatarsError | None:
+        async def start() -> State:
             progress_observer.set(batches.append)
             loaded_rows.set(loaded.rows)
             state: State = await provision_batch(
@@ -137,9 +137,9 @@ def batch(
                 allow_shared_recordings=allow_shared_recordings or bool(shared),
                 return_state=True,
             )
-            return await error_from_state(state)
+            return state
 
-        error = asyncio.run(run())
+        error = asyncio.run(run_for_error(start, "the batch"))
     if not batches:
         raise error or InvalidManifest("the batch did not start", hint="see the run's log in the Prefect UI")
     [progress] = batches

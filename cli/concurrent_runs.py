@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import print_error, print_json, print_status, show_run_log
 from cli.exit_codes import exit_code_for, exit_code_of_several
-from cli.flow_runner import Outcome, error_from_state, prepared_environment, read_outcome
+from cli.flow_runner import Outcome, prepared_environment, read_outcome, run_for_error
 from cli.rendering import print_outcome
 from models.error_view import error_view
-from models.errors import AvatarsError, DatabaseError, PrefectError
+from models.errors import AvatarsError, DatabaseError
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
 from models.outcomes import OUTCOMES
@@ -65,7 +65,7 @@ async def run_each(
 
     async def run(key: str) -> Result:
         async with semaphore:
-            error = await _run_one(start, key)
+            error = await run_for_error(lambda: start(key), f"the run of provisioning {key}")
         try:
             return error, await read_outcome(settings, key)
         except DatabaseError as unreadable:
@@ -82,19 +82,6 @@ def _print_result(error: AvatarsError | None, outcome: Outcome | None, *, as_jso
         print_error(error)
         return exit_code_for(error)
     return EXIT_OK if outcome is None else OUTCOMES[outcome[0].status].exit_code
-
-
-async def _run_one(start: Callable[[str], Awaitable[State]], key: str) -> AvatarsError | None:
-    """Return the error of the run; one that Prefect raises instead of a state becomes a PrefectError."""
-    try:
-        return await error_from_state(await start(key))
-    except AvatarsError as error:
-        return error
-    except Exception as error:  # noqa: BLE001  # Prefect's client documents no common class of errors
-        return PrefectError(
-            f"the run of provisioning {key} failed in Prefect: {type(error).__name__}: {error}",
-            hint="check the Prefect API with `avatars doctor`, then run the same command again",
-        )
 
 
 def _to_json(key: str, error: AvatarsError | None, outcome: Outcome | None) -> dict[str, Any]:

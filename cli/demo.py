@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from cli.console import print_status, show_run_log, shown, shown_lines, stderr_console, stdout_console
-from cli.flow_runner import error_from_state, prepared_environment
+from cli.flow_runner import prepared_environment, run_for_error
 from cli.rendering import styled
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from models.argil_avatar import SUBMISSION_ID_EXTRA
@@ -93,10 +93,15 @@ def _request(case: DemoCase, number: int, simulated: SimulatedEnvironment, demo_
 async def _provision_all(requests: list[ProvisioningRequest]) -> list[Provisioning]:
     from flows.provision_avatar import provision_avatar
 
-    runs = (provision_avatar(request, return_state=True) for request in requests)
-    states: list[State] = await asyncio.gather(*runs)
-    for state in states:
-        if (error := await error_from_state(state)) is not None:
+    async def run(request: ProvisioningRequest) -> AvatarsError | None:
+        async def start() -> State:
+            state: State = await provision_avatar(request, return_state=True)
+            return state
+
+        return await run_for_error(start, f"the run of case {request.name!r}")
+
+    for error in await asyncio.gather(*map(run, requests)):
+        if error is not None:
             raise error
     async with open_store(Settings.load(), SystemClock()) as store:
         return [await store.ledger.get(request.reference or "") for request in requests]

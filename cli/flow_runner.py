@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cli.console import print_json, print_status, show_run_log
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.errors import AvatarsError
+from models.errors import AvatarsError, PrefectError
 from models.json_views import provisioning_summary
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Submission
@@ -84,8 +84,42 @@ async def check_database(settings: Settings) -> None:
         pass
 
 
-async def error_from_state(state: State) -> AvatarsError | None:
-    """Return the error that a run failed with, or None if it ended with an outcome."""
+async def run_flow(start: Callable[[], Awaitable[State]], subject: str) -> tuple[State, AvatarsError | None]:
+    """Run a flow in this process.
+
+    Args:
+        start: Calls the flow and returns its final state.
+        subject: What runs, for the error of Prefect.
+
+    Returns:
+        The final state, and the error that the run failed with; None if it ended with an outcome.
+
+    Raises:
+        PrefectError: Prefect raised an error instead of returning a state, for example because its API stopped.
+
+    """
+    from prefect.exceptions import Abort
+
+    try:
+        state = await start()
+        return state, await _error_from_state(state)
+    except (Exception, Abort) as error:  # noqa: BLE001  # Prefect's client documents no common class of errors
+        raise PrefectError(
+            f"{subject} failed in Prefect: {type(error).__name__}: {error}",
+            hint="check the Prefect API with `avatars doctor`, then run the same command again",
+        ) from None
+
+
+async def run_for_error(start: Callable[[], Awaitable[State]], subject: str) -> AvatarsError | None:
+    """Run a flow like `run_flow`, and return also the error that Prefect raised."""
+    try:
+        _, error = await run_flow(start, subject)
+    except PrefectError as raised:
+        return raised
+    return error
+
+
+async def _error_from_state(state: State) -> AvatarsError | None:
     data = await state.aresult(raise_on_failure=False)
     if isinstance(data, AvatarsError):
         return data
@@ -121,6 +155,15 @@ def require_known(key: str) -> None:
     asyncio.run(read_outcome(Settings.load(), key))
 
 
+async def run_one(start: Callable[[], Awaitable[State]], key: str | None, settings: Settings) -> Outcome:
+    """Run the flow of one provisioning and return its outcome. Raises AvatarsError if the run has none."""
+    state, error = await run_flow(start, "the run" if key is None else f"the run of provisioning {key}")
+    reference = key or str(state.state_details.flow_run_id)
+    if error is not None:
+        raise await _add_provisioning_id(error, settings, reference)
+    return await read_outcome(settings, reference)
+
+
 def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, title: str, as_json: bool) -> int:
     """Run a flow to completion and print the outcome of its provisioning.
 
@@ -138,17 +181,8 @@ def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, ti
 
     """
     settings = Settings.load()
-    with prepared_environment(settings):
-
-        async def run() -> tuple[Provisioning, list[Submission]]:
-            state = await start()
-            reference = key or str(state.state_details.flow_run_id)
-            if (error := await error_from_state(state)) is not None:
-                raise await _add_provisioning_id(error, settings, reference)
-            return await read_outcome(settings, reference)
-
-        with show_run_log(title):
-            provisioning, submissions = asyncio.run(run())
+    with prepared_environment(settings), show_run_log(title):
+        provisioning, submissions = asyncio.run(run_one(start, key, settings))
     if as_json:
         print_json(provisioning_summary(provisioning, submissions))
     else:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from cli.console import print_json, print_line, show_run_log
-from cli.flow_runner import error_from_state, prepared_environment
+from cli.flow_runner import prepared_environment, run_flow
 from cli.options import JsonFlag
 from models.exit_codes import EXIT_OK
 from models.reconciliation import ReconcileResult
@@ -25,8 +25,12 @@ def reconcile(*, json: JsonFlag = False) -> int:
     async def run() -> ReconcileResult:
         from flows.reconcile_avatars import reconcile_avatars
 
-        state: State = await reconcile_avatars(return_state=True)
-        if (error := await error_from_state(state)) is not None:
+        async def start() -> State:
+            state: State = await reconcile_avatars(return_state=True)
+            return state
+
+        state, error = await run_flow(start, "the reconciliation")
+        if error is not None:
             raise error
         result: ReconcileResult = await state.aresult()
         return result

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.provisioning import ProvisioningEvent, Status, Submission
+from models.reopening import REQUEST_CHANGES
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def list_attempts(submissions: Sequence[Submission], events: Sequence[Provisioni
     causes: dict[str, ProvisioningEvent] = {}
     latest: ProvisioningEvent | None = None
     for event in events:
-        if event.to_status is Status.ACCEPTED and event.from_status is not Status.ACCEPTED:
+        if event.to_status is Status.ACCEPTED and _asks_for_a_submission(event):
             latest = event
         elif event.to_status is Status.SUBMITTING and event.submission_id is not None and latest is not None:
             causes.setdefault(event.submission_id, latest)
@@ -38,3 +39,8 @@ def list_attempts(submissions: Sequence[Submission], events: Sequence[Provisioni
         for submission in submissions
         for cause in [causes.get(submission.id)]
     ]
+
+
+def _asks_for_a_submission(event: ProvisioningEvent) -> bool:
+    """Return whether an event that leads to ACCEPTED is a wish, and not a check or an error of one that waits."""
+    return event.from_status is not Status.ACCEPTED or event.message.startswith(REQUEST_CHANGES)

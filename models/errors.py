@@ -123,8 +123,8 @@ class ReferenceConflict(RequestError):
     code = "request.reference-conflict"
     problem = "already belongs to provisioning {id} with a different request"
     remedy = (
-        "it was submitted, or another run replaced the request: send the same name, videos and extras as "
-        "`avatars show {id}` names, or use a reference of its own for another avatar"
+        "it was submitted, cancelled or erased, or its request was replaced: send the same name, videos and extras "
+        "as `avatars show {id}` names, or use a reference of its own for another avatar"
     )
 
     def __init__(self, reference: str, provisioning_id: str) -> None:

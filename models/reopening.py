@@ -16,6 +16,11 @@ RETRYABLE_STATUSES = frozenset({Status.REJECTED})
 RETRAINABLE_STATUSES = frozenset({Status.TRAINING_FAILED, Status.SUBMISSION_FAILED, Status.VANISHED})
 """`retrain` re-opens them for another submission, which may cost money; see also `retrainable_statuses`."""
 REPLACEABLE_STATUSES = frozenset({Status.ACCEPTED, Status.REJECTED})
+REPLACED = "another request replaced the earlier one, which Argil never accepted"
+RETRAINED = "retrained with"
+"""The start of the message of a retrain that submits; what it is retrained with and the person's reason follow."""
+REQUEST_CHANGES = (REPLACED, RETRAINED)
+"""The starts of the messages of events that may change the request of a provisioning that stays in ACCEPTED."""
 
 
 class CallerAction(StrEnum):

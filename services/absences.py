@@ -35,7 +35,7 @@ async def decide_absence(context: AppContext, provisioning: Provisioning, owner:
 
     """
     since = (await context.ledger.get(provisioning.id)).not_found_since
-    if since is None:  # cleared by a person, or by a process that received the avatar
+    if since is None:  # cleared by a process that received the avatar
         return dataclasses.replace(provisioning, not_found_since=None)
     try:
         listed = await _fetch_proof(context, provisioning, since)

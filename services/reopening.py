@@ -69,7 +69,8 @@ async def resume(
 ) -> Provisioning:
     """Return a TIMED_OUT, CANCELLED or VANISHED provisioning in the status where it stopped, any other unchanged.
 
-    A run of a person that attached to one in flight re-opens nothing later, for example after a crash.
+    A run of a person that attached to one in flight re-opens nothing later, for example after a crash. Schedules
+    and batches leave an erased one as it is.
 
     Args:
         ledger: The ledger.
@@ -81,21 +82,24 @@ async def resume(
 
     Raises:
         InvalidRequest: The reason breaks a rule.
-        ProvisioningErased: It was erased.
+        ProvisioningErased: It was erased, and a person asked for it.
         StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be read or written.
 
     """
     message = _message("re-opened", reason)
+    if provisioning.erased_at is not None and not by_person:
+        return provisioning
     if provisioning.status in (RESUMABLE_STATUSES if by_person else SCHEDULE_RESUMABLE_STATUSES):
         new_status = await _status_to_resume(ledger, provisioning)
         return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, new_status)
     if not by_person or provisioning.status.is_terminal:
         return provisioning
-    is_first_call = await ledger.record_call(provisioning.id, owner, CallerAction.RESUME)
-    if is_first_call and provisioning.not_found_since is not None:
-        await ledger.clear_not_found([provisioning.id])
-        return await ledger.get(provisioning.id)
+    if provisioning.not_found_since is not None:
+        # A new version, so that no lease owner that decides about the 404s at this moment ends the training.
+        message = _message("the 404s until now no longer count", reason)
+        return await ledger.reopen(provisioning, owner, CallerAction.RESUME, message, provisioning.status)
+    await ledger.record_call(provisioning.id, owner, CallerAction.RESUME)
     return provisioning
 
 

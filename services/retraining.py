@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.errors import SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.reopening import CallerAction, retrainable_statuses
+from models.reopening import RETRAINED, CallerAction, retrainable_statuses
 from models.request import ProvisioningRequest, parse_reason, parse_request
 from services.context import AppContext
 from services.earlier_avatars import find_earlier_avatar
@@ -23,8 +23,8 @@ async def retrain(
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
 
     In the second case nothing is submitted, and the request stays as it is. One that waits in ACCEPTED for another
-    submission gets other recordings. It is returned unchanged if this caller retrained it before: a run that starts
-    again never does so twice. The count for AVATARS_RETRAIN_LIMIT stays.
+    submission gets other recordings. It is returned unchanged if this caller asked for a retrain before, also for
+    one in flight: a run that starts again never retrains. The count for AVATARS_RETRAIN_LIMIT stays.
 
     Args:
         context: The context of this process.
@@ -53,6 +53,9 @@ async def retrain(
     statuses = retrainable_statuses(
         {submission.state for submission in submissions}, has_other_recordings=bool(dataset_video or consent_video)
     )
+    if not provisioning.status.is_terminal and provisioning.status not in statuses:
+        # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
+        await context.ledger.record_call(provisioning.id, owner, CallerAction.RETRAIN)
     require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
     request = _with_recordings(provisioning.request, dataset_video, consent_video)
     earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=True)
@@ -67,12 +70,13 @@ async def retrain(
         raise SubmissionLimitReached(
             f"provisioning {provisioning.id} cannot be retrained: {problem}", hint="raise AVATARS_SUBMISSION_LIMIT"
         )
-    recordings = "the same recordings" if request == provisioning.request else "other recordings"
+    is_same_request = request.fingerprint == provisioning.request_fingerprint
+    recordings = "the same recordings" if is_same_request else "other recordings"
     return await context.ledger.reopen(
         provisioning,
         owner,
         CallerAction.RETRAIN,
-        f"retrained with {recordings}: {reason}",
+        f"{RETRAINED} {recordings}: {reason}",
         Status.ACCEPTED,
         request=request,
     )

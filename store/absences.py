@@ -32,7 +32,7 @@ class AbsenceWriter(LedgerReader):
         )
 
     async def clear_not_found(self, provisioning_ids: Collection[str]) -> None:
-        """Record that Argil answers with the avatars of these provisionings, or that a person resumed them."""
+        """Record that Argil answers with the avatars of these provisionings."""
         await self._set_not_found_since(provisioning_ids, None, _NOT_FOUND_SINCE.is_not(None))
 
     async def _set_not_found_since(

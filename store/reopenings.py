@@ -71,10 +71,10 @@ class ReopeningWriter(TransitionWriter):
         request: ProvisioningRequest | None = None,
         earlier: EarlierAvatar | None = None,
     ) -> Provisioning:
-        """Re-open a terminal provisioning, or give one in ACCEPTED another request, once per caller and action.
+        """Re-open a terminal provisioning, or change one in flight for a person, once per caller and action.
 
-        In ACCEPTED it starts again: its media facts, avatar id and start of training are cleared. Its submissions
-        and its retrain count remain.
+        Its reasons and the time of the first 404 are cleared. In ACCEPTED it starts again: its media facts, avatar
+        id and start of training are cleared, too. Its submissions and its retrain count remain.
 
         Args:
             provisioning: The provisioning as it was read.

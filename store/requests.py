@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row
 
 from models.errors import ReferenceConflict, ReferenceIsId, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, parse_provisioning_id
-from models.reopening import CallerAction, RequestAction, decide_request
+from models.reopening import REPLACED, CallerAction, RequestAction, decide_request
 from models.request import ProvisioningRequest
 from models.tables import provisioning_table
 from store import mappers
@@ -27,8 +27,9 @@ class RequestWriter(TransitionWriter):
         """Record the request, or attach to the existing provisioning with this reference.
 
         models/reopening.py has the rule. If the existing one is ACCEPTED, it gets the URLs of this request, because
-        earlier signatures may have expired. Another request replaces one that Argil certainly never accepted. This
-        never re-opens the same request: services/requests.py does.
+        earlier signatures may have expired. A lease owner that checks the earlier URLs then starts again. Another
+        request replaces one that Argil certainly never accepted. This never re-opens the same request:
+        services/reopening.py does.
 
         Returns:
             The provisioning, and whether it is new.
@@ -109,7 +110,7 @@ class RequestWriter(TransitionWriter):
             connection,
             existing,
             owner,
-            "another request replaced the earlier one, which Argil never accepted",
+            REPLACED,
             new_status=None if existing.status is Status.ACCEPTED else Status.ACCEPTED,
             reasons=[],
             request=stored_request(request),
@@ -131,10 +132,13 @@ def _refuse_id(connection: Connection, reference: str) -> None:
 
 
 def _renew_urls(connection: Connection, existing: Provisioning, request: ProvisioningRequest) -> Provisioning:
+    new_request = stored_request(request)
+    if new_request == stored_request(existing.request):
+        return existing
     parameters = {
         "id_": existing.id,
         "fingerprint": existing.request_fingerprint,
-        "new_request": stored_request(request),
+        "new_request": new_request,
     }
     connection.execute(RENEW_URLS, parameters)
     return mappers.to_provisioning(connection.execute(BY_ID, {"id_": existing.id}).one())

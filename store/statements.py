@@ -19,7 +19,10 @@ RENEW_URLS = (
         provisioning_table.c.request_fingerprint == bindparam("fingerprint"),
         provisioning_table.c.status == Status.ACCEPTED,
     )
-    .values(request=bindparam("new_request", type_=provisioning_table.c.request.type))
+    .values(
+        request=bindparam("new_request", type_=provisioning_table.c.request.type),
+        version=provisioning_table.c.version + 1,
+    )
 )
 COMPARE_AND_SET = (
     update(provisioning_table)

@@ -22,7 +22,7 @@ async def reopen_provisioning(
 
     Raises:
         InvalidRequest: The reason breaks a rule.
-        ProvisioningErased: It was erased.
+        ProvisioningErased: It was erased, and a person asked for it.
         DatabaseError: The ledger cannot be read or written.
 
     """

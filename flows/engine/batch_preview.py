@@ -64,11 +64,10 @@ def _preview_recorded(
     )
     if action is RequestAction.CONFLICT:
         return row.with_status(INVALID, [Reason.from_error(ReferenceConflict(row.reference, provisioning.id))])
-    if action is RequestAction.REPLACE or (
-        provisioning.status in RETRYABLE_STATUSES and provisioning.erased_at is None
-    ):
+    is_erased = provisioning.erased_at is not None
+    if action is RequestAction.REPLACE or (provisioning.status in RETRYABLE_STATUSES and not is_erased):
         return None
-    if provisioning.status.is_terminal and provisioning.status is not Status.TIMED_OUT:
+    if provisioning.status.is_terminal and (provisioning.status is not Status.TIMED_OUT or is_erased):
         return row.with_provisioning(provisioning)
     if provisioning.status is not Status.ACCEPTED:
         return row.with_provisioning(provisioning).with_status(WOULD_RESUME, provisioning.reasons)

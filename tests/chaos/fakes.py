@@ -18,13 +18,18 @@ from sqlalchemy import Connection, Engine, event
 
 from clients.argil import ArgilClient
 from models.errors import DatabaseError
+from models.media_report import MediaReport, RuleResult
+from models.media_rules import MediaRole
 from services.webhook_wakeups import WebhookWakeups
 from store.database import Database
 from store.group_commit import Result, Work
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.chaos.deterministic_scheduler import current_process, deterministic_uuid4
+from tests.provisioning_harness import VALID_FACTS
 
 Returned = TypeVar("Returned")
+EXPIRED = "?X-Amz-Signature=expired"
+"""The query of the URLs that ExpiringMediaChecker rejects."""
 IGNORED_SLEEP_SECONDS = 0.001
 """Shorter sleeps come from the rate limiter, which the tests do not limit."""
 
@@ -114,7 +119,7 @@ class InlineExecutor(Executor):
 
 
 class DummyMediaChecker:
-    """Replaces MediaChecker, which is off in these tests."""
+    """Replaces MediaChecker where the media check is off."""
 
     def __init__(self, **_: object) -> None:
         pass
@@ -124,6 +129,21 @@ class DummyMediaChecker:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class ExpiringMediaChecker(DummyMediaChecker):
+    """Rejects expired URLs, as the media check does; accepts every other URL."""
+
+    async def check(self, url: str, role: MediaRole) -> MediaReport:
+        is_valid = not url.endswith(EXPIRED)
+        rule = RuleResult(
+            code=f"{role}.url-expired",
+            expected="valid now",
+            actual="expired",
+            passed=is_valid,
+            hint="sign it again",
+        )
+        return MediaReport(role=role, facts=VALID_FACTS if is_valid else None, checks=(rule,))
 
 
 class DummyPrefectClient:

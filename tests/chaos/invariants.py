@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models.provisioning import TRANSITIONS, Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
+from models.reopening import RETRAINED
 from simulator.account import SimulatedAccount as Account
 from store.ledger_reader import LedgerReader
 
@@ -98,9 +99,9 @@ def _check_provisioning(
 
 
 def _count_abandoned(events: list[ProvisioningEvent]) -> int:
-    """Return how often another avatar was to take the place of one that failed or was gone."""
+    """Return how often another avatar was to take the place of one that failed, is gone, or may still appear."""
     return sum(
-        event.from_status in {Status.TRAINING_FAILED, Status.VANISHED} and event.to_status is Status.ACCEPTED
+        event.message.startswith(RETRAINED) and event.from_status is not Status.SUBMISSION_FAILED
         for event in events
     )
 
@@ -111,13 +112,14 @@ def _check_request(
     avatars: list[dict[str, Any]],
     account: Account,
 ) -> None:
-    """Check that Argil created the recorded avatar from the recordings of the current request."""
+    """Check that Argil created the recorded avatar from the recordings of the current request, however signed."""
     sent = {
         create.body["extras"]["submission_id"]: create.body["datasetVideo"]["url"] for create in account.received
     }
+    expected = provisioning.request.dataset_video.partition("?")[0]
     for avatar in avatars:
-        url = sent[avatar["extras"]["submission_id"]]
-        if avatar["id"] == provisioning.avatar_id and url != provisioning.request.dataset_video:
+        url = sent[avatar["extras"]["submission_id"]].partition("?")[0]
+        if avatar["id"] == provisioning.avatar_id and url != expected:
             violations.other.append(f"{provisioning.name}: avatar {avatar['id']} was created from {url}")
 
 

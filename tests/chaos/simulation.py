@@ -31,6 +31,7 @@ from store.ledger_reader import LedgerReader
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 from tasks.retrain_provisioning import retrain_provisioning
+from tasks.retry_provisioning import retry_provisioning
 from tests.chaos.deterministic_scheduler import (
     IDS,
     ClockStep,
@@ -43,6 +44,7 @@ from tests.chaos.fault_transport import Fault, FaultInjectingTransport
 from tests.chaos.invariants import MAX_PROVISIONINGS
 
 KEY = "chaos-key"
+SIGNED = "?X-Amz-Signature=fresh"
 REASON = "Grace: recorded again"
 TRAINING_SECONDS = 40.0
 TIMEOUT_SECONDS = 80.0
@@ -65,6 +67,14 @@ def make_request(name: str, scenario: str) -> ProvisioningRequest:
     )
 
 
+def sign(request: ProvisioningRequest, query: str) -> ProvisioningRequest:
+    """Return the same request with this query in its URLs, as a new signature changes it."""
+    urls = {
+        name: f"{getattr(request, name).partition('?')[0]}{query}" for name in ("dataset_video", "consent_video")
+    }
+    return request.model_copy(update=urls)
+
+
 def provision(request: ProvisioningRequest) -> Job:
     """Provision and wait for the outcome, like `avatars provision`."""
     return lambda: provision_avatar.fn(request, wait="block")
@@ -83,7 +93,20 @@ def resume(request: ProvisioningRequest) -> Job:
     return work
 
 
-def retrain(request: ProvisioningRequest) -> Job:
+def retry(request: ProvisioningRequest) -> Job:
+    """Retry a rejected provisioning and run it to completion, like `avatars retry`."""
+
+    async def work() -> None:
+        owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
+        with contextlib.suppress(AvatarsError):
+            async with app_context():
+                provisioning = await find_provisioning(request.name)
+                await run_to_completion(await retry_provisioning(provisioning, owner), owner)
+
+    return work
+
+
+def retrain(request: ProvisioningRequest, dataset_video: str = "") -> Job:
     """Retrain, like `avatars retrain`; each call of the returned job is an attempt of the same run.
 
     Starting the job again is what Prefect's Retry does.
@@ -95,7 +118,8 @@ def retrain(request: ProvisioningRequest) -> Job:
         with contextlib.suppress(AvatarsError):
             async with app_context():
                 provisioning = await find_provisioning(request.name)
-                await run_to_completion(await retrain_provisioning(provisioning, owner, REASON), owner)
+                retrained = await retrain_provisioning(provisioning, owner, REASON, dataset_video)
+                await run_to_completion(retrained, owner)
 
     return work
 
@@ -190,10 +214,16 @@ class Simulation:
         """Return a request with another dataset video for the reference of this name."""
         return self.requests[name].model_copy(update={"dataset_video": f"https://videos.example/{name}/other.mp4"})
 
-    def retrain(self, name: str) -> Job:
+    def sign(self, name: str, query: str) -> ProvisioningRequest:
+        """Return the request of this name, and keep it, with this query in its URLs."""
+        self.requests[name] = sign(self.requests[name], query)
+        return self.requests[name]
+
+    def retrain(self, name: str, *, is_recorded_again: bool = False) -> Job:
         """Return a job of another person who retrains the provisioning of this name."""
         self.retrains[name] += 1
-        return retrain(self.requests[name])
+        dataset_video = self.correct(name).dataset_video if is_recorded_again else ""
+        return retrain(self.requests[name], dataset_video)
 
     async def statuses(self) -> list[Status]:
         """Return the status of each provisioning."""

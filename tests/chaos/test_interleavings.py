@@ -22,9 +22,21 @@ from hypothesis.stateful import (
 
 from models.request import ProvisioningRequest
 from tests.chaos.deterministic_scheduler import SimulatedProcess
+from tests.chaos.fakes import EXPIRED, ExpiringMediaChecker
 from tests.chaos.fault_transport import FAULTS, Fault
 from tests.chaos.invariants import all_terminal, check_invariants
-from tests.chaos.simulation import GRACE_SECONDS, LAG_SECONDS, SCHEDULES, Job, Simulation, cancel, provision, resume
+from tests.chaos.simulation import (
+    GRACE_SECONDS,
+    LAG_SECONDS,
+    SCHEDULES,
+    SIGNED,
+    Job,
+    Simulation,
+    cancel,
+    provision,
+    resume,
+    retry,
+)
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
@@ -60,6 +72,8 @@ SCENARIOS = (
     "other-polls",
     "gateway-polls",
 )
+QUERIES = ("", SIGNED, SIGNED, EXPIRED)
+REPEATED_JOBS = (provision, resume, retry, cancel)
 HIDDEN = "list"
 """Part of the names of the scenarios that hide an avatar from the list."""
 Result = TypeVar("Result")
@@ -111,19 +125,28 @@ class Interleavings(RuleBasedStateMachine):
             return Simulation(type(self).fresh_ledger_file(), list_lag_seconds=lag, retrain_limit=retrain_limit)
 
         self.simulation = self.do(create())
+        checked = {"avatars_media_check": "strict"}  # with ExpiringMediaChecker
+        self.simulation.settings = self.simulation.settings.model_copy(update=checked)
 
     @precondition(lambda self: self.has_room)
-    @rule(scenario=st.sampled_from(SCENARIOS), same_process=st.booleans())
-    def submit_request(self, scenario: str, same_process: bool) -> None:
-        request = self.simulation.request(f"avatar-{len(self.simulation.requests)}", scenario)
-        self.start(provision(request), same_process)
+    @rule(scenario=st.sampled_from(SCENARIOS), query=st.sampled_from(QUERIES), same_process=st.booleans())
+    def submit_request(self, scenario: str, query: str, same_process: bool) -> None:
+        name = f"avatar-{len(self.simulation.requests)}"
+        self.simulation.request(name, scenario)
+        self.start(provision(self.simulation.sign(name, query)), same_process)
 
     @precondition(lambda self: self.has_room and self.has_requests)
-    @rule(index=process_index, make_job=st.sampled_from([provision, resume, cancel]), same_process=st.booleans())
+    @rule(index=process_index, query=st.sampled_from(QUERIES), same_process=st.booleans())
+    def sign_again(self, index: int, query: str, same_process: bool) -> None:
+        """Send an earlier request with other signatures."""
+        self.start(provision(self.simulation.sign(self.pick_name(index), query)), same_process)
+
+    @precondition(lambda self: self.has_room and self.has_requests)
+    @rule(index=process_index, make_job=st.sampled_from(REPEATED_JOBS), same_process=st.booleans())
     def retry_resume_or_cancel(
         self, index: int, make_job: Callable[[ProvisioningRequest], Job], same_process: bool
     ) -> None:
-        """Repeat, resume or cancel an earlier request."""
+        """Repeat, resume, retry or cancel an earlier request."""
         self.start(
             make_job(list(self.simulation.requests.values())[index % len(self.simulation.requests)]), same_process
         )
@@ -138,10 +161,10 @@ class Interleavings(RuleBasedStateMachine):
         self.start(provision(self.simulation.correct(self.pick_name(index))), same_process)
 
     @precondition(lambda self: self.has_room and self.has_requests)
-    @rule(index=process_index, same_process=st.booleans())
-    def retrain(self, index: int, same_process: bool) -> None:
-        """Let another person retrain an earlier request; it has an effect only if it failed."""
-        job = self.simulation.retrain(self.pick_name(index))
+    @rule(index=process_index, is_recorded_again=st.booleans(), same_process=st.booleans())
+    def retrain(self, index: int, is_recorded_again: bool, same_process: bool) -> None:
+        """Let another person retrain an earlier request; it has an effect only if it failed or waits."""
+        job = self.simulation.retrain(self.pick_name(index), is_recorded_again=is_recorded_again)
         self.retrain_runs.append(job)
         self.start(job, same_process)
 
@@ -235,7 +258,11 @@ class Interleavings(RuleBasedStateMachine):
         assert not violations, violations
 
 
-def test_guarantees_hold_for_any_interleaving(fresh_ledger_file: Callable[[], Path]) -> None:
+def test_guarantees_hold_for_any_interleaving(
+    fresh_ledger_file: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.context.MediaChecker", ExpiringMediaChecker)
+
     class BoundInterleavings(Interleavings):
         pass
 

@@ -16,21 +16,17 @@ import pytest
 from flows.engine.batch import BatchRun
 from models.batch import INVALID
 from models.manifest import ManifestRow
-from models.media_report import MediaReport, RuleResult
-from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from services.context import app_context
-from tests.chaos.fakes import DummyMediaChecker
+from tests.chaos.fakes import EXPIRED, ExpiringMediaChecker
 from tests.chaos.invariants import check_invariants
-from tests.chaos.simulation import Job, Simulation, make_request
+from tests.chaos.simulation import SIGNED, Job, Simulation, make_request, sign
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
-from tests.provisioning_harness import VALID_FACTS
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 ROWS, TRAININGS = (500, 200) if LONG_RUN else (24, 8)
-EXPIRED, SIGNED = "?X-Amz-Signature=expired", "?X-Amz-Signature=fresh"
 CONCURRENCY = 20
 OUTAGE_MINUTES = 20
 GONE_AFTER_SECONDS = 900.0
@@ -40,30 +36,8 @@ NOT_FOUND = {"code": 404, "message": "not found"}
 LedgerFactory = Callable[[], Path]
 
 
-class ExpiringMediaChecker(DummyMediaChecker):
-    """Rejects expired URLs, as the media check does; accepts every other URL."""
-
-    async def check(self, url: str, role: MediaRole) -> MediaReport:
-        is_valid = not url.endswith(EXPIRED)
-        rule = RuleResult(
-            code=f"{role}.url-expired",
-            expected="valid now",
-            actual="expired",
-            passed=is_valid,
-            hint="sign it again",
-        )
-        return MediaReport(role=role, facts=VALID_FACTS if is_valid else None, checks=(rule,))
-
-
 def make_requests(count: int, query: str) -> list[ProvisioningRequest]:
     return [sign(make_request(f"avatar-{number}", ""), query) for number in range(count)]
-
-
-def sign(request: ProvisioningRequest, query: str) -> ProvisioningRequest:
-    urls = {
-        name: f"{getattr(request, name).partition('?')[0]}{query}" for name in ("dataset_video", "consent_video")
-    }
-    return request.model_copy(update=urls)
 
 
 def correct(request: ProvisioningRequest) -> ProvisioningRequest:

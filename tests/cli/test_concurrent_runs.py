@@ -1,4 +1,4 @@
-"""Runs of several provisionings in one command: an error of Prefect itself in one of them stops no other."""
+"""Runs of one and of several provisionings in a command: an error of Prefect is one clear error of its run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
+from prefect.exceptions import Abort
+from prefect.states import Completed, Failed
 
 from cli.concurrent_runs import run_each
 from cli.exit_codes import exit_code_for, exit_code_of_several
+from cli.flow_runner import run_for_error, run_one
 from models.clock import SystemClock
 from models.errors import DatabaseError, NotReopenable, PrefectError, StaleVersion
 from models.provisioning import LeaseOwner
@@ -29,6 +31,33 @@ async def settings(tmp_path: Path, provisioning_request: ProvisioningRequest, ow
         for reference in REFERENCES:
             await store.ledger.get_or_create(provisioning_request, reference, owner)
     return settings
+
+
+ERRORS = [httpx.ConnectError("All connection attempts failed"), Abort("the run was deleted")]
+"""Prefect's client raises errors of any class; an Abort is not even an Exception."""
+
+
+@pytest.mark.parametrize("raised", ERRORS, ids=["connection", "abort"])
+@pytest.mark.parametrize("key", ["first", None])
+async def test_error_of_prefect_is_that_of_the_only_run(
+    settings: Settings, raised: BaseException, key: str | None
+) -> None:
+    async def start() -> State:
+        raise raised
+
+    subject = "the run of provisioning first" if key else "the run"
+    with pytest.raises(PrefectError, match=f"^{subject} failed in Prefect: {type(raised).__name__}: {raised}"):
+        await run_one(start, key, settings)
+    assert isinstance(await run_for_error(start, subject), PrefectError)
+
+
+async def test_error_of_a_run_is_returned() -> None:
+    error = NotReopenable("no")
+
+    async def start() -> State:
+        return Failed(data=error)
+
+    assert await run_for_error(start, "the run") is error
 
 
 async def test_error_of_prefect_stops_no_other_run(settings: Settings) -> None:

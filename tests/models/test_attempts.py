@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from models.attempts import list_attempts
 from models.provisioning import ProvisioningEvent, Status, Submission, SubmissionState
+from models.reopening import REPLACED, RETRAINED
 
 AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -56,6 +59,18 @@ def test_attempt_names_the_event_that_led_to_it() -> None:
     first, second = list_attempts([submission(1), submission(2)], FIRST + SECOND)
     assert (first.requested_by, first.cause) == ("provision-batch", "the request was recorded")
     assert (second.requested_by, second.cause) == ("resume-provisioning", "retrained: Grace: more light")
+
+
+@pytest.mark.parametrize("change", [f"{RETRAINED} other recordings: Ada: longer", REPLACED])
+def test_attempt_names_who_changed_the_request_that_waits(change: str) -> None:
+    changed = [
+        SECOND[0],
+        event(Status.ACCEPTED, Status.ACCEPTED, "another", change),
+        event(Status.ACCEPTED, Status.ACCEPTED, "another", "both recordings were checked"),
+        SECOND[1],
+    ]
+    _, second = list_attempts([submission(1), submission(2)], FIRST + changed)
+    assert (second.requested_by, second.cause) == ("another", change)
 
 
 def test_attempt_whose_events_were_archived_has_no_cause() -> None:

@@ -9,8 +9,8 @@ import pytest
 from starlette.responses import Response
 
 from clients.training_monitor import MonitorResult
-from models.errors import AvatarsMissing
-from models.provisioning import Provisioning, Status
+from models.errors import AvatarsMissing, StaleVersion
+from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from simulator.server import ArgilSimulator
 from store.erasure import erase
@@ -160,6 +160,24 @@ async def test_gone_avatars_share_one_list_call(
     vanished = await asyncio.gather(*(record_absence.fn(item, harness.owner) for item in absent))
     assert {item.status for item in vanished} == {Status.VANISHED}
     assert calls == [("GET", "/v1/avatars")]
+
+
+async def test_resume_overtakes_a_decision_in_progress(
+    harness: ProvisioningHarness, clock: ScriptedClock, other_owner: LeaseOwner
+) -> None:
+    [training] = await train(harness, 1)
+    await harness.context.ledger.record_not_found([training.id], clock.now())
+    absent = await harness.reload(training)
+    resumed = await reopen_provisioning.fn(absent, other_owner, "Ada: the gateway is repaired", by_person=True)
+    assert (resumed.status, resumed.avatar_id, resumed.not_found_since) == (
+        Status.TRAINING,
+        training.avatar_id,
+        None,
+    )
+    with pytest.raises(StaleVersion):
+        await harness.context.ledger.transition(absent, harness.owner, "gone", new_status=Status.VANISHED)
+    assert (await harness.event_messages(training))[-1].endswith("Ada: the gateway is repaired")
+    assert await reopen_provisioning.fn(resumed, other_owner, by_person=True) == resumed
 
 
 async def test_resume_during_the_span_starts_it_again(harness: ProvisioningHarness, clock: ScriptedClock) -> None:

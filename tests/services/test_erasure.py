@@ -59,6 +59,21 @@ async def test_erased_provisioning_is_not_processed_any_further(
     assert await harness.reload(cancelled) == current
 
 
+@pytest.mark.parametrize("status", [Status.TIMED_OUT, Status.VANISHED, Status.CANCELLED])
+async def test_erased_one_stays_with_an_error_for_a_person(
+    harness: ProvisioningHarness, other_owner: LeaseOwner, status: Status
+) -> None:
+    stopped = await harness.context.ledger.transition(
+        await harness.submitted("never"), harness.owner, "stopped", new_status=status
+    )
+    await erase(harness, stopped)
+    erased = await harness.reload(stopped)
+    assert await reopen_provisioning.fn(erased, other_owner) == erased
+    with pytest.raises(ProvisioningErased):
+        await reopen_provisioning.fn(erased, other_owner, by_person=True)
+    assert await harness.reload(erased) == erased
+
+
 async def test_erasing_twice_has_no_effect(harness: ProvisioningHarness) -> None:
     provisioning = await harness.accepted()
     cancelled = await cancel_provisioning(

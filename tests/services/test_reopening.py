@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from models.errors import NotReopenable, ProvisioningErased, ReferenceConflict
+from models.errors import NotReopenable, ProvisioningErased, ReferenceConflict, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status
 from services.reopening import open_request, resume, retry
 from store.erasure import erase
@@ -36,6 +36,16 @@ async def test_same_request_reopens_a_rejected_one_with_new_urls(harness: Provis
     reopened = await request_again(harness, make_owner("run-2"), dataset_video=SIGNED_AGAIN)
     assert (reopened.id, reopened.status, reopened.flow_run_id) == (before.id, Status.ACCEPTED, "run-2")
     assert reopened.request.dataset_video == SIGNED_AGAIN
+
+
+async def test_check_of_earlier_urls_rejects_no_url_signed_again(harness: ProvisioningHarness) -> None:
+    checking = await harness.accepted()
+    renewed = await request_again(harness, make_owner("run-2"), dataset_video=SIGNED_AGAIN)
+    with pytest.raises(StaleVersion):
+        await harness.context.ledger.transition(checking, harness.owner, "expired", new_status=Status.REJECTED)
+    with pytest.raises(StaleVersion):
+        await harness.context.ledger.begin_submission(checking, harness.owner, "with the earlier URL")
+    assert await request_again(harness, make_owner("run-3"), dataset_video=SIGNED_AGAIN) == renewed
 
 
 async def test_run_that_starts_again_reopens_nothing(harness: ProvisioningHarness) -> None:

@@ -8,16 +8,21 @@ from uuid import uuid4
 import pytest
 from starlette.responses import Response
 
+from flows.engine.execution import InlineExecution
+from flows.engine.state_machine import run_to_completion
 from models.errors import (
     ArgilUnreachable,
     InvalidRequest,
     NotReopenable,
     ProvisioningErased,
+    ReferenceConflict,
     StaleVersion,
     SubmissionBudgetUsed,
     SubmissionLimitReached,
 )
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
+from services.cancellation import cancel_provisioning
+from services.reopening import open_request, resume, retry
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from store.erasure import erase
@@ -104,6 +109,21 @@ async def test_second_person_does_not_retrain_the_same_failure(
     await retrain(before)
     with pytest.raises(NotReopenable, match="is ACCEPTED"):
         await retrain(before)
+
+
+@pytest.mark.parametrize("recordings", [{}, {"dataset_video": NEW_VIDEO}], ids=["same", "other"])
+async def test_run_that_found_it_in_flight_does_not_retrain_later(
+    harness: ProvisioningHarness, clock: ScriptedClock, recordings: dict[str, str]
+) -> None:
+    training = await submit(harness, await retrain(await failed(harness, clock)))
+    with pytest.raises(NotReopenable, match="is TRAINING"):
+        await retrain(training, make_owner("run-3"), **recordings)
+    clock.advance(TRAINING_SECONDS)
+    failed_again = await harness.context.ledger.transition(
+        training, harness.owner, "failed", new_status=Status.TRAINING_FAILED
+    )
+    assert await retrain(failed_again, make_owner("run-3"), **recordings) == failed_again
+    assert (await retrain(failed_again, make_owner("run-4"), **recordings)).status is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("status", [Status.VANISHED, Status.TRAINING_FAILED])
@@ -333,6 +353,60 @@ async def test_waiting_retrain_gets_other_recordings(harness: ProvisioningHarnes
         await harness.context.ledger.begin_submission(waiting, harness.owner, "with the earlier recordings")
     assert (await submit(harness, changed)).submission_count == 2
     assert "other recordings" in (await harness.event_messages(waiting))[-3]
+
+
+async def test_signatures_of_a_retrain_may_be_renewed(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
+    before = await failed(harness, clock)
+    signed_again = f"{before.request.dataset_video}?X-Amz-Signature=2"
+    waiting = await retrain(before, dataset_video=signed_again)
+    assert waiting.request.dataset_video == signed_again
+    assert "the same recordings" in (await harness.event_messages(before))[-1]
+
+
+@pytest.mark.parametrize("was_submitted", [True, False])
+async def test_cancelled_retrain_keeps_its_request(
+    harness: ProvisioningHarness, clock: ScriptedClock, was_submitted: bool
+) -> None:
+    """Resumed, it takes another request only if Argil never accepted one."""
+    ended = await failed(harness, clock) if was_submitted else (await failed_submission(harness))[0]
+    waiting = await retrain(ended)
+    ledger, quarantine = harness.context.ledger, harness.context.quarantine
+    cancelled = await cancel_provisioning(ledger, waiting, harness.owner, "stopped")
+    other = waiting.request.model_copy(update={"dataset_video": NEW_VIDEO})
+    with pytest.raises(ReferenceConflict) as caught:
+        await open_request(ledger, quarantine, other, waiting.reference, make_owner())
+    assert "cancelled" in caught.value.hint
+    with pytest.raises(NotReopenable, match="is CANCELLED") as refused:
+        await retrain(cancelled, dataset_video=NEW_VIDEO)
+    assert f"avatars resume {waiting.id}" in refused.value.hint
+    attached, _ = await open_request(ledger, quarantine, waiting.request, waiting.reference, make_owner())
+    assert attached == cancelled
+    resumed = await resume(ledger, cancelled, make_owner(), by_person=True)
+    assert (resumed.status, resumed.avatar_id) == (Status.ACCEPTED, None)
+    if was_submitted:
+        with pytest.raises(ReferenceConflict):
+            await open_request(ledger, quarantine, other, waiting.reference, make_owner())
+        changed = await retrain(resumed, dataset_video=NEW_VIDEO)
+    else:
+        changed, _ = await open_request(ledger, quarantine, other, waiting.reference, make_owner())
+    assert (changed.status, changed.request.dataset_video) == (Status.ACCEPTED, NEW_VIDEO)
+
+
+@pytest.mark.parametrize("changes", [{"avatars_media_check": "strict"}])
+async def test_retrain_of_a_recording_in_quarantine_sends_nothing(
+    harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator
+) -> None:
+    before = await failed(harness, clock)
+    await harness.context.quarantine.add(before)
+    retrained = await retrain(before)
+    stopped = await run_to_completion(retrained, harness.owner, 0.0, InlineExecution())
+    assert stopped.status is Status.REJECTED
+    assert {reason.code for reason in stopped.reasons} == {"dataset.quarantined", "consent.quarantined"}
+    assert len(argil.account.posts) == 1
+    await harness.context.quarantine.release(before.id, "reviewed")
+    retried = await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner())
+    await run_to_completion(retried, harness.owner, 0.0, InlineExecution())
+    assert len(argil.account.posts) == 2
 
 
 async def test_request_that_was_never_sent_is_not_retrained(harness: ProvisioningHarness) -> None:

@@ -251,6 +251,25 @@ def test_cancel_command_ends_the_run(up: RunningStack, wait: str) -> None:
     assert up.status_of(run_id) == "CANCELLED"
 
 
+def test_retry_in_the_ui_does_not_retrain_again(up: RunningStack) -> None:
+    request = up.request("Grace", extras={"simulator": "fail"})
+    run_id = up.api.create_run("provision-avatar/on-demand", {"request": request}).json()["id"]
+    assert up.api.wait_for_final_state(run_id)["name"] == "TrainingFailed"
+    parameters = {"provisioning_id": run_id, "action": "retrain", "reason": "Ada: more light"}
+    retrain_id = up.api.create_run("resume-provisioning/on-demand", parameters).json()["id"]
+    assert up.api.wait_for_final_state(retrain_id)["name"] == "TrainingFailed"
+    retry = {"state": {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}}
+    assert up.api.call("POST", f"/flow_runs/{retrain_id}/set_state", retry).json()["status"] == "ACCEPT"
+
+    def ended_twice() -> bool | None:
+        return [state["name"] for state in up.api.states(retrain_id)].count("TrainingFailed") == 2 or None
+
+    wait_for(ended_twice, "the second end of the run")
+    details = up.avatars("show", run_id)
+    assert (details["status"], len(details["submissions"])) == ("TRAINING_FAILED", 2)
+    assert details["submissions"][1]["cause"].endswith("Ada: more light")
+
+
 def test_closed_terminal_leaves_no_process_or_running_run(up: RunningStack) -> None:
     """Must run last in this module: it stops the stack in the middle of a run."""
     created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Last"), "wait": "block"})
