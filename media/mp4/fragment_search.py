@@ -16,6 +16,9 @@ MAX_BOXES_IN_CHAINS = 100_000
 # Some storage pads files with zeros to whole blocks. A fragment that an upload lost needs more than a few zeros.
 MAX_PADDING_BYTES = 4096
 ENDS_IN_HEADER = "it ends within the header of a box"
+ENDS_BEFORE_FRAGMENT = "it ends after the header of a segment, before its frames"
+# The headers of a segment: its type, its index, and the time of its encoding (ISO/IEC 14496-12, section 8.16).
+SEGMENT_HEADERS = {b"styp", b"sidx", b"ssix", b"prft"}
 _BLOCK_BYTES = 512
 _FEW_BYTES = 64
 
@@ -39,6 +42,7 @@ class FragmentSearch:
         # Where the last box claims to end, or the zeros start that a chain ends with.
         self._claimed_end = size
         self._ends_in_header = False
+        self._ends_before_fragment = False
         self._zeros_start: int | None = None
 
     def iter_fragments(self, data: bytes) -> Iterator[Box]:
@@ -70,13 +74,15 @@ class FragmentSearch:
                 is_chain = True
                 break
             length, _ = _read_header(data, offset - start)
-            if not length or data[offset - start + 4 : offset - start + 8] not in _BOXES_OF_FRAGMENTS:
+            kind = data[offset - start + 4 : offset - start + 8]
+            if not length or kind not in _BOXES_OF_FRAGMENTS:
                 is_chain = offset >= zeros
                 self._zeros_start = offset if is_chain else self._zeros_start
                 break
             offset += length
             if offset >= self._size:
                 self._claimed_end = offset
+                self._ends_before_fragment = kind in SEGMENT_HEADERS
                 is_chain = True
                 break
         self._chains.update(dict.fromkeys(path, bool(is_chain)))
@@ -87,6 +93,8 @@ class FragmentSearch:
             raise truncated_error(ENDS_IN_HEADER)
         if self._claimed_end > self._size:
             raise truncated_error(f"the last {self._claimed_end - self._size:,} bytes are missing")
+        if self._ends_before_fragment:
+            raise truncated_error(ENDS_BEFORE_FRAGMENT)
         if self._zeros_start is not None and not can_be_padding(self._zeros_start, self._size):
             raise truncated_error(f"the last {self._size - self._zeros_start:,} bytes are zeros")
 

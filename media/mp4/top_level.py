@@ -7,7 +7,7 @@ from typing import Protocol
 
 from media.mp4.boxes import Box, SeekableBytes, iter_boxes, truncated_error, unreadable_error
 from media.mp4.fragment_indexes import RandomAccess, parse_sidx, read_mfra
-from media.mp4.fragment_search import ENDS_IN_HEADER, can_be_padding
+from media.mp4.fragment_search import ENDS_BEFORE_FRAGMENT, ENDS_IN_HEADER, SEGMENT_HEADERS, can_be_padding
 from media.mp4.fragment_tables import MAX_TABLE_BYTES
 
 # Fetched at each unknown offset: usually the whole table of a fragment and the next header.
@@ -52,10 +52,13 @@ class TopLevel:
         """
         self.is_at_end = False
         limit = self.fetches + max_fetches
+        last_kind = b""
         for _ in range(MAX_WALK_BOXES):
             self.is_at_end = self.size - start < _SMALLEST_BOX_BYTES
             if self.is_at_end and self._require(start, self.size, limit) and any(self._read(start, self.size)):
                 raise truncated_error(ENDS_IN_HEADER)
+            if self.is_at_end and last_kind in SEGMENT_HEADERS:
+                raise truncated_error(ENDS_BEFORE_FRAGMENT)
             if self.is_at_end or not self._require(start, start + _SMALLEST_BOX_BYTES, limit):
                 return
             box = next(iter_boxes(self.file, start, self.size))
@@ -71,7 +74,7 @@ class TopLevel:
                 self._note_segments(box)
             elif box.kind == b"moof":
                 yield box
-            start = box.end
+            start, last_kind = box.end, box.kind
 
     def tail(self, window: int) -> bytes:
         """Return the last bytes of the file, at most `window`."""
