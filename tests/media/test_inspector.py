@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from pathlib import Path
 
 import av
 import pytest
@@ -25,6 +26,7 @@ from media.ffmpeg.inspector_messages import (
 from tests.media.inspected_files import av1, encode, whole
 from tests.media.sample_files import audio_only, encode_video, overwrite, replace_box, two_video_tracks
 
+THREADS = Path("/proc/self/task")
 ranges = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)))
 
 
@@ -111,9 +113,9 @@ def test_decoder_starts_no_thread(data) -> None:  # type: ignore[no-untyped-def]
     with av.open(io.BytesIO(data())) as container:
         (stream,) = container.streams.video
         packet = next(container.demux(stream))
-        before = os.listdir("/proc/self/task")
+        before = {*THREADS.iterdir()}
         assert _decode(stream, bytes(packet), {"max_pixels": "4096"}) is FirstFrame.DECODED
-        assert os.listdir("/proc/self/task") == before
+        assert {*THREADS.iterdir()} == before
 
 
 def test_zeros_are_not_a_picture() -> None:
