@@ -39,10 +39,10 @@ class FragmentSearch:
         # Whether boxes that start at an offset are a chain to the end of the file.
         self._chains: dict[int, bool] = {}
         self._searched = size
-        # Where the last box claims to end, or the zeros start that a chain ends with.
+        # Where the last box claims to end, or the zeros start that a chain ends with; and the kind of that box.
         self._claimed_end = size
         self._ends_in_header = False
-        self._ends_before_fragment = False
+        self._last_kind = b""
         self._zeros_start: int | None = None
 
     def iter_fragments(self, data: bytes) -> Iterator[Box]:
@@ -66,23 +66,24 @@ class FragmentSearch:
 
     def _is_chain(self, data: bytes, offset: int, zeros: int) -> bool:
         """Return whether boxes of fragments follow each other from `offset` to the end of the file or its zeros."""
-        start, path = self._size - len(data), []
+        start, path, last_kind = self._size - len(data), [], b""
         while (is_chain := self._chains.get(offset)) is None and len(self._chains) < MAX_BOXES_IN_CHAINS:
             path.append(offset)
             if self._size - offset < _HEADER.size:
                 self._ends_in_header = offset < zeros
+                self._last_kind = last_kind
                 is_chain = True
                 break
             length, _ = _read_header(data, offset - start)
             kind = data[offset - start + 4 : offset - start + 8]
             if not length or kind not in _BOXES_OF_FRAGMENTS:
                 is_chain = offset >= zeros
-                self._zeros_start = offset if is_chain else self._zeros_start
+                if is_chain:
+                    self._zeros_start, self._last_kind = offset, last_kind
                 break
-            offset += length
+            offset, last_kind = offset + length, kind
             if offset >= self._size:
-                self._claimed_end = offset
-                self._ends_before_fragment = kind in SEGMENT_HEADERS
+                self._claimed_end, self._last_kind = offset, last_kind
                 is_chain = True
                 break
         self._chains.update(dict.fromkeys(path, bool(is_chain)))
@@ -93,7 +94,7 @@ class FragmentSearch:
             raise truncated_error(ENDS_IN_HEADER)
         if self._claimed_end > self._size:
             raise truncated_error(f"the last {self._claimed_end - self._size:,} bytes are missing")
-        if self._ends_before_fragment:
+        if self._last_kind in SEGMENT_HEADERS:
             raise truncated_error(ENDS_BEFORE_FRAGMENT)
         if self._zeros_start is not None and not can_be_padding(self._zeros_start, self._size):
             raise truncated_error(f"the last {self._size - self._zeros_start:,} bytes are zeros")

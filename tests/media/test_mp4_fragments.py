@@ -247,7 +247,8 @@ def test_file_that_ends_in_the_header_of_a_fragment_is_truncated(kept: int) -> N
 @pytest.mark.parametrize("header", [sidx(1000), box(b"styp", b"msdh\0\0\0\0"), box(b"prft", bytes(20))])
 def test_end_in_headers_of_a_segment_is_truncated(header: bytes, payload: int) -> None:
     whole = moov(VIDEO) + second(1, 0, payload=payload) + second(1, 1000, payload=payload)
-    assert rejection_code(whole + header) == "truncated"
+    for padding in (0, 3, 8, -len(whole + header) % 512):
+        assert rejection_code(whole + header + bytes(padding)) == "truncated"
     assert seconds(whole + header + second(1, 2000)) == [3.0]
 
 
@@ -259,6 +260,12 @@ def test_one_or_two_zeros_behind_the_last_fragment_are_padding(kept: int) -> Non
 def test_claimed_samples_are_rejected() -> None:
     claim = fragment(traf(1, 0, trun(FRAME, claimed=2**32 - 1)))
     assert rejection_code(moov(VIDEO) + claim) == "unreadable"
+
+
+@pytest.mark.parametrize("padding", [0, 3, 64])
+def test_index_of_segments_names_missing_ones(padding: int) -> None:
+    size = len(second(1, 0))
+    assert rejection_code(moov(VIDEO) + sidx(size, size, size) + second(1, 0) * 2 + bytes(padding)) == "truncated"
 
 
 def test_index_of_fragments_points_to_the_last_one() -> None:

@@ -150,7 +150,7 @@ PICTURES = (
             picture(codec, "-f lavfi -i color=black:s=64x48:r=2:d=3 -f lavfi -i sine=d=3"),
             "mov",
         )
-        for codec in ("r210", "r10k", "avrp", "v410", "rawvideo -pix_fmt rgb555be")
+        for codec in ("r210", "r10k", "avrp", "rawvideo -pix_fmt rgb555be")
     ),
     uncommon("Ut Video", picture("utvideo -pix_fmt yuv420p"), "mov"),
     uncommon("FFV1", picture("ffv1 -pix_fmt yuv420p"), "mov"),
