@@ -176,7 +176,12 @@ def test_data_reference_of_pictures_that_are_here_is_ignored() -> None:
 
 
 def test_last_picture_far_from_both_ends_is_checked() -> None:
-    data = move_pictures(encode("libx264"), READ_AHEAD_BYTES) + box(b"free", bytes(READ_AHEAD_BYTES))
+    """What is read for other reasons ends two blocks before the picture, or begins two blocks behind it."""
+    apart = bytes(2 * READ_AHEAD_BYTES)
+    data = move_pictures(encode("libx264"), len(apart))
+    start, end = data.index(b"mdat") - 4, data.index(b"moov") - 4
+    pictures = data[start + 8 : end]
+    data = data[: start - len(apart)] + box(b"mdat", apart + pictures + apart) + data[end:]
     last = inspect(whole(data)).videos[0].last
     assert last is not None
     damaged = data[: last.position] + bytes(last.size) + data[last.position + last.size :]
