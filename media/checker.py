@@ -33,7 +33,8 @@ class MediaChecker:
     """Checks remote videos, at most MAX_CONCURRENT_CHECKS concurrently. Close it, or use it as a context manager.
 
     It has its own threads, so that slow video hosts do not occupy the threads in which asyncio
-    resolves names. A check whose caller was cancelled ends within `limits.timeout_seconds`.
+    resolves names. A check whose caller was cancelled ends within `limits.timeout_seconds`
+    and the time limits of FFmpeg.
 
     Args:
         allowed_hosts: Hosts that need not have a public address.

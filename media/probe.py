@@ -52,7 +52,7 @@ def probe(
     clock: Clock = SYSTEM_CLOCK,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ProbeResult:
-    """Read the facts about a video. Blocks for at most `limits.timeout_seconds`; call it from a thread.
+    """Read the facts about a video. Blocks, for `limits.timeout_seconds` and FFmpeg's own limits at most.
 
     Args:
         url: The HTTPS URL of the video.

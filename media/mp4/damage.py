@@ -47,21 +47,20 @@ def verify_pictures(file: FetchedFile, video: Track, moov: Box) -> None:
     for sample, name in ((samples.first, "first"), (samples.middle, "middle"), (samples.last, "last")):
         data = _read(file, sample)
         if sample is not None and data and not is_plausible_picture(video.entry, data, sample.size):
-            cause = "is not a picture" if any(data) else "has only zeros"
             # An upload that stopped has its first bytes, or zeros instead of them.
             error = unreadable_error if name == "first" and any(data) else truncated_error
-            raise error(f"the {name} frame, at byte {sample.start:,}, {cause}")
+            raise error(f"the {name} frame, at byte {sample.start:,}, {_describe(data, 'a picture')}")
 
 
 def verify_sound(file: FetchedFile, audio: Track) -> None:
     """Verify that the last sample of a track can be sound, if its bytes have been fetched.
 
     Raises:
-        MediaRejected: If it has only zeros.
+        MediaRejected: If its bytes are certainly not sound.
     """
-    sample = audio.samples.last
-    if sample is not None and not is_plausible_sound(audio.entry, _read(file, sample)):
-        raise truncated_error(f"the last packet of sound, at byte {sample.start:,}, has only zeros")
+    sample, data = audio.samples.last, _read(file, audio.samples.last)
+    if sample is not None and data and not is_plausible_sound(audio.entry, data):
+        raise truncated_error(f"the last packet of sound, at byte {sample.start:,}, {_describe(data, 'sound')}")
 
 
 def encrypted_error() -> MediaRejected:
@@ -77,6 +76,11 @@ def external_error() -> MediaRejected:
         "the pictures or the sound are in other files, as in a reference movie of QuickTime",
         hint="save it as a self-contained movie, or export it as MP4 (H.264), and upload that",
     )
+
+
+def _describe(data: bytes, expected: str) -> str:
+    """Return what is wrong with a sample that is not the expected thing, as words after its name."""
+    return f"is not {expected}" if any(data) else "has only zeros"
 
 
 def _read(file: FetchedFile, sample: ByteRange | None) -> bytes:

@@ -16,6 +16,9 @@ MAX_BOXES_IN_CHAINS = 100_000
 # Some storage pads files with zeros to whole blocks. A fragment that an upload lost needs more than a few zeros.
 MAX_PADDING_BYTES = 4096
 ENDS_IN_HEADER = "it ends within the header of a box"
+ENDS_BEFORE_FRAGMENT = "it ends after the header of a segment, before its frames"
+# The headers of a segment: its type, its index, and the time of its encoding (ISO/IEC 14496-12, section 8.16).
+SEGMENT_HEADERS = {b"styp", b"sidx", b"ssix", b"prft"}
 _BLOCK_BYTES = 512
 _FEW_BYTES = 64
 
@@ -36,9 +39,10 @@ class FragmentSearch:
         # Whether boxes that start at an offset are a chain to the end of the file.
         self._chains: dict[int, bool] = {}
         self._searched = size
-        # Where the last box claims to end, or the zeros start that a chain ends with.
+        # Where the last box claims to end, or the zeros start that a chain ends with; and the kind of that box.
         self._claimed_end = size
         self._ends_in_header = False
+        self._last_kind = b""
         self._zeros_start: int | None = None
 
     def iter_fragments(self, data: bytes) -> Iterator[Box]:
@@ -62,21 +66,24 @@ class FragmentSearch:
 
     def _is_chain(self, data: bytes, offset: int, zeros: int) -> bool:
         """Return whether boxes of fragments follow each other from `offset` to the end of the file or its zeros."""
-        start, path = self._size - len(data), []
+        start, path, last_kind = self._size - len(data), [], b""
         while (is_chain := self._chains.get(offset)) is None and len(self._chains) < MAX_BOXES_IN_CHAINS:
             path.append(offset)
             if self._size - offset < _HEADER.size:
                 self._ends_in_header = offset < zeros
+                self._last_kind = last_kind
                 is_chain = True
                 break
             length, _ = _read_header(data, offset - start)
-            if not length or data[offset - start + 4 : offset - start + 8] not in _BOXES_OF_FRAGMENTS:
+            kind = data[offset - start + 4 : offset - start + 8]
+            if not length or kind not in _BOXES_OF_FRAGMENTS:
                 is_chain = offset >= zeros
-                self._zeros_start = offset if is_chain else self._zeros_start
+                if is_chain:
+                    self._zeros_start, self._last_kind = offset, last_kind
                 break
-            offset += length
+            offset, last_kind = offset + length, kind
             if offset >= self._size:
-                self._claimed_end = offset
+                self._claimed_end, self._last_kind = offset, last_kind
                 is_chain = True
                 break
         self._chains.update(dict.fromkeys(path, bool(is_chain)))
@@ -87,6 +94,8 @@ class FragmentSearch:
             raise truncated_error(ENDS_IN_HEADER)
         if self._claimed_end > self._size:
             raise truncated_error(f"the last {self._claimed_end - self._size:,} bytes are missing")
+        if self._last_kind in SEGMENT_HEADERS:
+            raise truncated_error(ENDS_BEFORE_FRAGMENT)
         if self._zeros_start is not None and not can_be_padding(self._zeros_start, self._size):
             raise truncated_error(f"the last {self._size - self._zeros_start:,} bytes are zeros")
 

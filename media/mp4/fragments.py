@@ -77,6 +77,7 @@ class _Measurement:
             if not missing or (not needs_video and self._top.fetches >= MAX_AUDIO_FETCHES):
                 return
         if self._top.is_at_end:
+            self._top.require_segments()
             self._measured.update(self._tracks)
             if not any(track.samples.sample_count for track in self.result().tracks):
                 raise truncated_error("the file ends after its index, before the first frame")

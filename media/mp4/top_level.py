@@ -7,7 +7,7 @@ from typing import Protocol
 
 from media.mp4.boxes import Box, SeekableBytes, iter_boxes, truncated_error, unreadable_error
 from media.mp4.fragment_indexes import RandomAccess, parse_sidx, read_mfra
-from media.mp4.fragment_search import ENDS_IN_HEADER, can_be_padding
+from media.mp4.fragment_search import ENDS_BEFORE_FRAGMENT, ENDS_IN_HEADER, SEGMENT_HEADERS, can_be_padding
 from media.mp4.fragment_tables import MAX_TABLE_BYTES
 
 # Fetched at each unknown offset: usually the whole table of a fragment and the next header.
@@ -52,15 +52,18 @@ class TopLevel:
         """
         self.is_at_end = False
         limit = self.fetches + max_fetches
+        last_kind = b""
         for _ in range(MAX_WALK_BOXES):
             self.is_at_end = self.size - start < _SMALLEST_BOX_BYTES
             if self.is_at_end and self._require(start, self.size, limit) and any(self._read(start, self.size)):
                 raise truncated_error(ENDS_IN_HEADER)
+            if self.is_at_end and last_kind in SEGMENT_HEADERS:
+                raise truncated_error(ENDS_BEFORE_FRAGMENT)
             if self.is_at_end or not self._require(start, start + _SMALLEST_BOX_BYTES, limit):
                 return
             box = next(iter_boxes(self.file, start, self.size))
             if box.kind == bytes(4):
-                self._require_padding(start)
+                self._require_padding(start, last_kind)
                 self.is_at_end = True
                 return
             if box.end > self.size:
@@ -71,7 +74,7 @@ class TopLevel:
                 self._note_segments(box)
             elif box.kind == b"moof":
                 yield box
-            start = box.end
+            start, last_kind = box.end, box.kind
 
     def tail(self, window: int) -> bytes:
         """Return the last bytes of the file, at most `window`."""
@@ -82,10 +85,11 @@ class TopLevel:
     def require_segments(self) -> None:
         """Raise MediaRejected if the file was cut between two segments of an index.
 
-        An index that does not know the end of the file is wrong, and does not count.
+        An index in which no segment ends with the file, or before its padding, is wrong, and does not count.
         """
         for segments in self._segments:
-            if segments[-1] > self.size and self.size in segments:
+            end = max((offset for offset in segments if offset <= self.size), default=0)
+            if segments[-1] > self.size and self._is_padding(end):
                 raise truncated_error(f"the last {segments[-1] - self.size:,} bytes are missing")
 
     def last_segment(self) -> int | None:
@@ -112,13 +116,18 @@ class TopLevel:
         entries = read_mfra(self.file, mfra)
         return {track: entry for track, entry in entries.items() if self.start <= entry.offset < mfra.start}
 
-    def _require_padding(self, start: int) -> None:
-        """Raise MediaRejected unless the rest of the file is a few zeros, up to a whole block of the storage."""
-        is_padding = can_be_padding(start, self.size)
-        if is_padding and self._require(start, self.size, self.fetches + 1):
-            is_padding = not any(self._read(start, self.size))
-        if not is_padding:
+    def _require_padding(self, start: int, last_kind: bytes) -> None:
+        """Raise MediaRejected unless the rest of the file, behind a box of this kind, is padding."""
+        if not self._is_padding(start):
             raise truncated_error(f"there are zeros instead of frames from byte {start:,} on")
+        if last_kind in SEGMENT_HEADERS:
+            raise truncated_error(ENDS_BEFORE_FRAGMENT)
+
+    def _is_padding(self, start: int) -> bool:
+        """Return whether the rest of the file is a few zeros, up to a whole block of the storage."""
+        if not can_be_padding(start, self.size):
+            return False
+        return not self._require(start, self.size, self.fetches + 1) or not any(self._read(start, self.size))
 
     def _require_table(self, box: Box, limit: int) -> bool:
         if box.end - box.start > MAX_TABLE_BYTES:

@@ -83,8 +83,10 @@ class Track(NamedTuple):
     def frame_rate(self) -> float | None:
         """The mean of the samples that were read, in frames per second; None if unknown."""
         count, ticks = self.samples.sample_count, self.samples.ticks
-        if self.is_fragmented and 0 < self.samples.first_ticks < ticks:
-            # Some tools add the time until the first picture to its duration, and few of the others are read.
+        has_gaps = ticks < self.samples.decode_end - self.samples.decode_begin
+        if has_gaps and 0 < self.samples.first_ticks < ticks:
+            # Some tools add the time until the first picture to its duration. Of a few frames that were read, it
+            # would be a larger part than of all. Of a recording that was read in whole, it counts as in ffprobe.
             count, ticks = count - 1, ticks - self.samples.first_ticks
         return count * self.timescale / ticks if ticks else None
 

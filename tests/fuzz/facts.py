@@ -92,12 +92,22 @@ def lost_frames(sample: int, change: RangeChange) -> list[ByteRange]:
 
 
 def _ends_with_fragment(data: bytes) -> bool:
-    """Return whether a recording can end so: a browser that is closed leaves the fragments that it has written."""
-    starts = {start: kind for kind, start, *_ in boxes(data)}
-    last = max(starts, default=0)
-    end = last + int.from_bytes(data[last : last + 4])
+    """Return whether a recording can end so: a browser that is closed leaves the fragments that it has written.
+
+    The last box has the frames of a fragment, or is empty. An index of several segments names missing ones.
+    """
+    top = list(boxes(data))
+    kind, start, _, _ = top[-1] if top else (b"", 0, 0, 0)
+    end = start + int.from_bytes(data[start : start + 4])
     is_whole = end <= len(data) and not any(data[end:])  # the first bytes of the next box may be zeros
-    return is_whole and b"mvex" in data and starts[last] != b"moof"
+    segments = max((_segment_count(data[body:]) for name, _, body, _ in top if name == b"sidx"), default=1)
+    return is_whole and b"mvex" in data and kind in {b"mdat", b"free"} and segments == 1
+
+
+def _segment_count(sidx: bytes) -> int:
+    """Return the number of segments in the body of a segment index (ISO/IEC 14496-12, section 8.16.3)."""
+    offset = 30 if sidx[:1] == b"\1" else 22
+    return int.from_bytes(sidx[offset : offset + 2])
 
 
 def _open(data: bytes) -> InputContainer:

@@ -15,7 +15,8 @@ from models.media_facts import MediaFacts
 from tests.fuzz.boxes import FIELDS, KINDS, walk
 from tests.fuzz.facts import assert_may_pass, assert_plausible, indexed_frames, lost_frames, video_frames
 from tests.fuzz.recordings import BOX_OPERATIONS, RANGE_OPERATIONS, BoxChange, FieldChange, RangeChange, changed
-from tests.fuzz.samples import other_files, recordings, samples
+from tests.fuzz.samples import BROWSER_FRAGMENTS, other_files, recordings, samples
+from tests.media.sample_files import boxes
 
 CODECS = {"h264", "hevc", "av1", "vp9", "prores", "mjpeg", "dnxhd", "cfhd", "mpeg4"}
 PLAYABLE = {
@@ -133,6 +134,26 @@ def test_lost_frames_are_those_at_the_end(operation: str, name: str) -> None:
     lost = lost_frames(number, RangeChange(operation, end_of(1, name), MILLION, is_in_pictures=False))
     assert lost == video_frames(number)[2:]
     assert lost_frames(number, RangeChange(operation, end_of(2, name), MILLION, is_in_pictures=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "lost"),
+    [
+        (BROWSER_FRAGMENTS, b"mdat", 0),
+        (BROWSER_FRAGMENTS, b"moof", 3),
+        (BROWSER_FRAGMENTS, b"moov", 3),
+        ("dash", b"mdat", 0),
+        ("dash", b"sidx", 3),
+        ("dash+global_sidx", b"mdat", 2),
+    ],
+)
+def test_recording_cut_behind_a_box_loses_frames(name: str, kind: bytes, lost: int) -> None:
+    """Only a recording that ends with the frames of a fragment, and has no index of all, can be a shorter one."""
+    data = recordings()[name]
+    end = next(end for found, _, _, end in boxes(data) if found == kind)
+    change = RangeChange("cut", -(-end * MILLION // len(data)), MILLION, is_in_pictures=False)
+    assert change.bounds(data)[0] == end
+    assert len(lost_frames(number_of(name), change)) == lost
 
 
 def test_recording_without_its_last_frame_may_not_pass() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import os
 import struct
+from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from media.ffmpeg.inspection import AvailableBytes, FirstFrame, Inspection, VideoStream, merge_ranges
-from media.ffmpeg.inspector import SparseFile, inspect
+from media.ffmpeg.inspector import SparseFile, _decode, inspect
 from media.ffmpeg.inspector_messages import (
     LENGTH,
     MAX_ANSWER_BYTES,
@@ -24,6 +26,7 @@ from media.ffmpeg.inspector_messages import (
 from tests.media.inspected_files import av1, encode, whole
 from tests.media.sample_files import audio_only, encode_video, overwrite, replace_box, two_video_tracks
 
+THREADS = Path("/proc/self/task")
 ranges = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)))
 
 
@@ -102,6 +105,17 @@ def test_frame_is_decoded_once_its_bytes_are_available() -> None:
     start, end = before.first.position, before.first.position + before.first.size
     (after,) = inspect(AvailableBytes(len(data), ((0, data[:index_end]), (start, data[start:end])))).videos
     assert after.first_frame is FirstFrame.DECODED
+
+
+@pytest.mark.parametrize("data", [av1, lambda: encode("libx264")])
+def test_decoder_starts_no_thread(data) -> None:  # type: ignore[no-untyped-def]  # a function without parameters
+    """A decoder keeps its threads until it is freed, as long as its stream is open."""
+    with av.open(io.BytesIO(data())) as container:
+        (stream,) = container.streams.video
+        packet = next(container.demux(stream))
+        before = {*THREADS.iterdir()}
+        assert _decode(stream, bytes(packet), {"max_pixels": "4096"}) is FirstFrame.DECODED
+        assert {*THREADS.iterdir()} == before
 
 
 def test_zeros_are_not_a_picture() -> None:

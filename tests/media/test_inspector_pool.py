@@ -158,6 +158,33 @@ def test_job_is_retried_in_a_new_child() -> None:
         assert not stopped & set(children(pool))
 
 
+def test_killed_children_fail_none_of_twenty_jobs() -> None:
+    with InspectorPool(size=2) as pool, ThreadPoolExecutor(20) as threads:
+        for job in [threads.submit(pool.inspect, SMALL) for _ in range(2)]:
+            job.result(DEADLINE_SECONDS)
+        killed = children(pool)
+        for pid in killed:
+            os.kill(pid, signal.SIGSTOP)
+        jobs = [threads.submit(pool.inspect, SMALL) for _ in range(20)]
+        wait_until(lambda: not pool._idle)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        assert all(job.result(DEADLINE_SECONDS).videos for job in jobs)
+        assert not set(killed) & set(children(pool))
+        assert len(children(pool)) <= 2
+
+
+def test_one_bad_recording_of_twenty_fails_alone() -> None:
+    limits = InspectionLimits(cpu_seconds=0.5)
+    with InspectorPool(size=2, limits=limits) as pool, ThreadPoolExecutor(20) as threads:
+        files = [whole(heavy_index()) if number == 5 else SMALL for number in range(20)]
+        jobs = [threads.submit(pool.inspect, file) for file in files]
+        failed = [number for number, job in enumerate(jobs) if job.exception(DEADLINE_SECONDS)]
+        assert failed == [5]
+        assert "in 2 attempts" in str(jobs[5].exception())
+        assert all(job.result().videos for job in jobs if job is not jobs[5])
+
+
 def test_stopped_child_is_killed_by_its_parent() -> None:
     child = InspectorChild(InspectionLimits(backstop_seconds=0.5))
     os.kill(child.pid, signal.SIGSTOP)

@@ -133,8 +133,14 @@ def test_defaults_of_the_index_apply() -> None:
 
 
 def test_pause_before_the_second_frame_is_not_a_frame_rate() -> None:
-    fragments = fragment(traf(1, 0, trun((900, 50, 0), FRAME, FRAME))) + second(1, 1100)
+    fragments = fragment(traf(1, 0, trun((900, 50, 0), FRAME, FRAME))) + second(1, 9000)
     assert measured(moov(VIDEO) + fragments)[0].frame_rate == TIMESCALE / FRAME[0]
+
+
+def test_first_frame_counts_if_all_frames_were_read() -> None:
+    """A browser encodes frames as they come: five in 10 seconds, of which the first one is shown for 3.4."""
+    only = fragment(traf(1, 0, trun(*[(ticks, 50, 0) for ticks in (3416, 1576, 644, 4476, 33)])))
+    assert measured(moov(VIDEO) + only)[0].frame_rate == pytest.approx(5 / 10.145)
 
 
 def test_positions_follow_the_data_of_the_previous_track() -> None:
@@ -210,6 +216,7 @@ def test_edits_shift_the_start_of_fragments_only() -> None:
         moov(VIDEO) + second(1, 0) * 2 + bytes(len(second(1, 0))) + mfra(1, (1000, 100)),
         moov(VIDEO) + second(1, 0, payload=200 * KIB) * 2 + bytes(len(second(1, 0))) + mfra(1, (1000, 100)),
         moov(VIDEO) + sidx(len(second(1, 0)), len(second(1, 0))) + second(1, 0),
+        moov(VIDEO, AUDIO) + sidx(len(second(1, 0)), len(second(2, 0))) + second(1, 0),
     ],
 )
 def test_file_that_ends_early_is_truncated(data: bytes) -> None:
@@ -236,6 +243,15 @@ def test_file_that_ends_in_the_header_of_a_fragment_is_truncated(kept: int) -> N
     assert rejection_code(whole + second(1, 1000)[:kept]) == "truncated"
 
 
+@pytest.mark.parametrize("payload", [100, 200 * KIB, 5000 * KIB])
+@pytest.mark.parametrize("header", [sidx(1000), box(b"styp", b"msdh\0\0\0\0"), box(b"prft", bytes(20))])
+def test_end_in_headers_of_a_segment_is_truncated(header: bytes, payload: int) -> None:
+    whole = moov(VIDEO) + second(1, 0, payload=payload) + second(1, 1000, payload=payload)
+    for padding in (0, 3, 8, -len(whole + header) % 512):
+        assert rejection_code(whole + header + bytes(padding)) == "truncated"
+    assert seconds(whole + header + second(1, 2000)) == [3.0]
+
+
 @pytest.mark.parametrize("kept", [1, 2])
 def test_one_or_two_zeros_behind_the_last_fragment_are_padding(kept: int) -> None:
     assert seconds(moov(VIDEO) + second(1, 0) + second(1, 1000)[:kept]) == [1.0]
@@ -244,6 +260,12 @@ def test_one_or_two_zeros_behind_the_last_fragment_are_padding(kept: int) -> Non
 def test_claimed_samples_are_rejected() -> None:
     claim = fragment(traf(1, 0, trun(FRAME, claimed=2**32 - 1)))
     assert rejection_code(moov(VIDEO) + claim) == "unreadable"
+
+
+@pytest.mark.parametrize("padding", [0, 3, 64])
+def test_index_of_segments_names_missing_ones(padding: int) -> None:
+    size = len(second(1, 0))
+    assert rejection_code(moov(VIDEO) + sidx(size, size, size) + second(1, 0) * 2 + bytes(padding)) == "truncated"
 
 
 def test_index_of_fragments_points_to_the_last_one() -> None:

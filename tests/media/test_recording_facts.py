@@ -13,7 +13,7 @@ from media.mp4.tracks import VIDEO, Track
 from media.remote.remote_file import READ_AHEAD_BYTES
 from models.errors import MediaRejected
 from models.media_facts import MediaFacts
-from tests.media.inspected_files import STBL, encode
+from tests.media.inspected_files import STBL, encode, whole
 from tests.media.mp4_boxes import box
 from tests.media.sample_files import enable_tracks, encode_video, overwrite, pad_fragments, replace_box, with_edits
 from tests.media.test_probe import probe_bytes, rejection_code
@@ -173,6 +173,20 @@ def test_data_reference_of_pictures_that_are_here_is_ignored() -> None:
     data = encode_video(12, sound=0)
     dref = struct.pack(">II", 0, 1) + box(b"url ", bytes(4) + b"elsewhere.mp4")
     assert facts(replace_box(data, "moov.trak.mdia.minf.dinf.dref", lambda _: dref)).duration_seconds == 12.0
+
+
+def test_last_picture_far_from_both_ends_is_checked() -> None:
+    """What is read for other reasons ends two blocks before the picture, or begins two blocks behind it."""
+    apart = bytes(2 * READ_AHEAD_BYTES)
+    data = move_pictures(encode("libx264"), len(apart))
+    start, end = data.index(b"mdat") - 4, data.index(b"moov") - 4
+    pictures = data[start + 8 : end]
+    data = data[: start - len(apart)] + box(b"mdat", apart + pictures + apart) + data[end:]
+    last = inspect(whole(data)).videos[0].last
+    assert last is not None
+    damaged = data[: last.position] + bytes(last.size) + data[last.position + last.size :]
+    assert rejection_code(damaged, inspect=inspect) == "truncated"
+    assert facts(data).duration_seconds == 2.0
 
 
 def test_sample_in_the_index_is_unreadable() -> None:

@@ -144,6 +144,14 @@ PICTURES = (
     uncommon("uncompressed RGB", picture("rawvideo -pix_fmt rgb24"), "mov"),
     uncommon("uncompressed 10-bit", picture("v210"), "mov"),
     uncommon("uncompressed 10-bit RGB", picture("r210"), "mov"),
+    *(
+        uncommon(
+            f"black in {codec}",
+            picture(codec, "-f lavfi -i color=black:s=64x48:r=2:d=3 -f lavfi -i sine=d=3"),
+            "mov",
+        )
+        for codec in ("r210", "r10k", "avrp", "rawvideo -pix_fmt rgb555be")
+    ),
     uncommon("Ut Video", picture("utvideo -pix_fmt yuv420p"), "mov"),
     uncommon("FFV1", picture("ffv1 -pix_fmt yuv420p"), "mov"),
     Recording(

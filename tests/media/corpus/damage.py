@@ -138,6 +138,12 @@ CUTS = (
     Recording("cut before the first fragment", FRAGMENTS, edit=cut_before(b"moof"), reasons=("truncated",)),
     Recording("cut in the last fragment's header", FRAGMENTS, edit=cut_in_fragment(20), reasons=("truncated",)),
     Recording("cut in the last fragment's data", FRAGMENTS, edit=cut_end(100), reasons=("truncated",)),
+    Recording(
+        "cut behind the header of the last segment",
+        f"{TALK} -movflags dash+frag_keyframe",
+        edit=cut_in_fragment(0),
+        reasons=("truncated",),
+    ),
     Recording("last fragment of zeros", FRAGMENTS, edit=zero_last_fragment, reasons=("truncated",)),
     Recording("zeros from the half, in fragments", FRAGMENTS, edit=zero_from(0.5), reasons=("truncated",)),
     Recording(
