@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from cli.console import print_status, show_run_log, shown, shown_lines, stderr_console, stdout_console
+from cli.console import print_status, show_run_log
 from cli.flow_runner import error_from_state, prepared_environment
 from cli.rendering import styled
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
+from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.clock import SystemClock
 from models.errors import AvatarsError
