@@ -16,13 +16,12 @@ from cli.flow_runner import error_from_state, prepared_environment
 from cli.rendering import styled
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from cli.terminal import shown, shown_lines, stderr_console, stdout_console
-from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
-from models.request import ProvisioningRequest, parse_request
+from models.request import SUBMISSION_ID_EXTRA, ProvisioningRequest, parse_request
 from models.settings import HOME, Settings
 from services.store import open_store
 from simulator.sample_videos import copy_as_another_recording, ensure_sample

@@ -22,7 +22,7 @@ from pydantic import (
     field_validator,
 )
 
-from models.browser_access import parse_authority
+from models.authority import parse_authority
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
