@@ -104,6 +104,15 @@ def test_list_of_a_sqlite_ledger_imports_few_packages() -> None:
         assert packages & EXPENSIVE_PACKAGES == set()
 
 
+@pytest.mark.usefixtures("clean_environment")
+@pytest.mark.parametrize(("command", "is_enabled"), [("list", False), ("db", True)])
+def test_only_commands_that_read_run_without_gc(command: str, is_enabled: bool) -> None:
+    script = "import atexit, gc; atexit.register(lambda: print(gc.isenabled()))\n"
+    script += f"import sys; from cli.__main__ import main; sys.argv = ['avatars', {command!r}]; main()"
+    completed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert completed.stdout.splitlines()[-1] == str(is_enabled)
+
+
 @pytest.mark.usefixtures("simulated")
 def test_doctor_with_a_key_imports_prefect_last() -> None:
     code, packages = imported_packages("doctor", "--json")
