@@ -24,8 +24,6 @@ LOG_RECORD_MARKER = "avatars_run_log"
 MAX_TERMINAL_CHARACTERS = 20_000
 """Of one line. The longest of our own name every avatar and run of a provisioning, for its erasure."""
 
-_TERMINAL_VARIABLES = ("FORCE_COLOR", "TTY_COMPATIBLE")
-"""With one of these, Rich may write styles to a file or a pipe too."""
 _EXIT_BROKEN_PIPE = 1
 
 
@@ -40,8 +38,9 @@ def configure_streams() -> None:
 
 
 def has_styles(stream: TextIO) -> bool:
-    """Return whether the stream is a terminal, or the environment asks for styles in files and pipes."""
-    return stream.isatty() or any(map(os.environ.get, _TERMINAL_VARIABLES))
+    """Return whether the stream is a terminal, or a variable that Rich reads asks for styles in files and pipes."""
+    is_forced = bool(os.environ.get("FORCE_COLOR")) or os.environ.get("TTY_COMPATIBLE") == "1"
+    return stream.isatty() or is_forced
 
 
 def shown_line(text: str) -> str:

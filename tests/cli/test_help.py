@@ -22,9 +22,7 @@ print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.
 """
 
 
-EXPENSIVE_PACKAGES = {
-    *("prefect", "sqlalchemy", "pydantic_settings", "asyncio", "ssl", "rich", "dotenv", "tomllib", "difflib"),
-}
+EXPENSIVE_PACKAGES = {"prefect", "sqlalchemy", "pydantic_settings", "asyncio", "ssl", "rich", "dotenv", "difflib"}
 """Each would take a hundredth or more of the CPU time of `avatars list`, whose target is 0.6 seconds."""
 
 
