@@ -14,8 +14,8 @@ GC_THRESHOLDS = (50_000, 20, 20)
 """For gc.set_threshold: with the default thresholds, imports and batches spend a tenth of their time on it."""
 PRIVATE_UMASK = 0o077
 """Only this user can read what the commands and their child processes write: ledger, Prefect's database, logs."""
-_WITHOUT_PLUGINS = (["list"], ["show"])
-"""Commands that only read the ledger and start no process that would inherit the variable."""
+_READERS = (["list"], ["show"])
+"""Commands that only read the ledger, and start no process that would inherit the variable below."""
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
     _forbid_core_dumps()
     for name, value in NO_TELEMETRY.items():
         os.environ.setdefault(name, value)
-    if sys.argv[1:2] in _WITHOUT_PLUGINS:
+    if sys.argv[1:2] in _READERS:
+        gc.disable()  # one collection would take a twentieth of the CPU time, and they end soon
         # The search for pydantic plugins reads the metadata of all installed packages: a tenth of a second of CPU.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from cli.main import run

@@ -20,19 +20,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import (
-    print_json,
-    print_line,
-    print_status,
-    show_run_log,
-    shown,
-    shown_lines,
-    stderr_console,
-    stdout_console,
-)
+from cli.console import print_json, print_line, print_status, show_run_log
 from cli.flow_runner import prepared_environment, run_for_error
 from cli.options import DryRunFlag, JsonFlag
 from cli.rendering import styled
+from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress, RowResult
 from models.batch_results import render_results, results_format

@@ -6,8 +6,9 @@ import asyncio
 
 from rich.table import Table
 
-from cli.console import print_json, print_line, shown, stdout_console
+from cli.console import print_json, print_line
 from cli.options import JsonFlag
+from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.media_facts import MediaFacts

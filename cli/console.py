@@ -1,85 +1,104 @@
 """Console output: results go to stdout, status messages and logs to stderr.
 
-Untrusted text is printed with `print_line` or `print_status`, or as the result of `shown`, never in Rich's markup.
+Plain lines need no Rich, whose import takes a tenth of the CPU time of `avatars list`. Untrusted text is printed
+with `print_line` or `print_status`, or in a table as the result of `shown` in cli/terminal.py.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-from rich.console import Console
-from rich.text import Text
+from typing import NoReturn, TextIO
 
 from models.errors import AvatarsError, InvalidRequest
-from models.escaping import json_document, short_line, visible_lines
+from models.escaping import json_document, short_line
 from models.redaction import redact, redact_json
 
 LOG_RECORD_MARKER = "avatars_run_log"
 """Attribute of the log records that services/run_log.py writes. Importing it from there would import Prefect."""
 
-NON_TTY_WIDTH = 150
-"""Columns of the output if it is not a terminal."""
-
-
 MAX_TERMINAL_CHARACTERS = 20_000
 """Of one line. The longest of our own name every avatar and run of a provisioning, for its erasure."""
 
-
-def shown(text: str, style: str = "") -> Text:
-    """Return untrusted text for a terminal: without secrets, on one line, with escapes for control characters."""
-    return Text(short_line(redact(text), MAX_TERMINAL_CHARACTERS), style)
+_EXIT_BROKEN_PIPE = 1
 
 
-def shown_lines(texts: Iterable[str]) -> Text:
-    """Return several untrusted texts, each on a line of its own."""
-    return Text("\n").join(map(shown, texts))
+def configure_streams() -> None:
+    """Let stdout and stderr write each line at once, and any character.
 
-
-class _RedactedConsole(Console):
-    """Redacts secrets in all output, table cells included: Rich renders every string with `render_str`.
-
-    It also escapes control characters, except for line feeds, if a caller did not.
+    The output of `avatars up` is read while it runs. An encoding without a character must not end a command.
     """
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """Return the rendered text, or plain text if it contained a secret or a control character."""
-        rendered = super().render_str(text, **options)
-        shown = visible_lines(redact(rendered.plain))
-        return rendered if shown == rendered.plain else Text(shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
 
 
-def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
-    if isinstance(stream, io.TextIOWrapper):
-        # The output of `avatars up` is read while it runs. An encoding without a character must not end a command.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    # Without `emoji`, Rich replaces a name like :bomb: with a picture.
-    width = None if stream.isatty() else NON_TTY_WIDTH
-    return _RedactedConsole(stderr=stderr, highlight=False, emoji=False, width=width)
+def has_styles(stream: TextIO) -> bool:
+    """Return whether the stream is a terminal, or a variable that Rich reads asks for styles in files and pipes."""
+    is_forced = bool(os.environ.get("FORCE_COLOR")) or os.environ.get("TTY_COMPATIBLE") == "1"
+    return stream.isatty() or is_forced
 
 
-stderr_console = _console(stderr=True)
-stdout_console = _console(stderr=False)
+def shown_line(text: str) -> str:
+    """Return untrusted text without secrets, on one line, with escapes for control characters."""
+    return short_line(redact(text), MAX_TERMINAL_CHARACTERS)
 
 
 def print_status(text: str) -> None:
     """Print a status message to stderr."""
-    stderr_console.print(shown(text), style="dim", soft_wrap=True)
+    _print(text, "dim", stderr=True)
 
 
 def print_line(text: str, style: str = "") -> None:
     """Print one line of a result to stdout."""
-    stdout_console.print(shown(text, style), soft_wrap=True)
+    _print(text, style)
 
 
 def print_json(document: object) -> None:
     """Print the JSON document of a command to stdout, with secrets redacted."""
-    sys.stdout.write(json_document(redact_json(document), ascii_only=True))
+    _write(sys.stdout, json_document(redact_json(document), ascii_only=True))
+
+
+def print_error(error: AvatarsError) -> None:
+    """Print an expected error to stderr: its message, every problem of a request, and its hint."""
+    _print(error.message, stderr=True, label="error ")
+    if isinstance(error, InvalidRequest) and len(error.problems) > 1:
+        for field, problem in error.problems:
+            _print(f"  - {field}: {problem}", stderr=True)
+    if error.hint:
+        _print(error.hint, "dim", stderr=True)
+
+
+def _print(text: str, style: str = "", *, stderr: bool = False, label: str = "") -> None:
+    """Print one line of untrusted text after a label, which is bold and red on a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    if not has_styles(stream):
+        _write(stream, f"{label}{shown_line(text)}\n")
+        return
+    from rich.text import Text
+
+    from cli.terminal import shown, stderr_console, stdout_console
+
+    line = Text.assemble((label, "bold red"), shown(text, style))
+    (stderr_console if stderr else stdout_console).print(line, soft_wrap=True)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        _end_with_broken_pipe(stream)
+
+
+def _end_with_broken_pipe(stream: TextIO) -> NoReturn:
+    """End the command quietly, as Rich does, if the reader of its output has ended, for example `head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # the flush at exit would raise it again
+    raise SystemExit(_EXIT_BROKEN_PIPE)
 
 
 class _RunLogHandler(logging.Handler):
@@ -95,6 +114,8 @@ def show_run_log(title: str) -> Iterator[None]:
     """Print the run log while the context is open, with a live status line on a terminal."""
     from prefect.logging.configuration import ensure_logging_setup
 
+    from cli.terminal import shown, stderr_console
+
     ensure_logging_setup()  # if Prefect called it later, it would remove the handler
     handler = _RunLogHandler(level=logging.INFO)
     loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
@@ -109,13 +130,3 @@ def show_run_log(title: str) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.removeHandler(handler)
-
-
-def print_error(error: AvatarsError) -> None:
-    """Print an expected error to stderr: its message, every problem of a request, and its hint."""
-    stderr_console.print(Text.assemble(("error", "bold red"), " ", shown(error.message)), soft_wrap=True)
-    if isinstance(error, InvalidRequest) and len(error.problems) > 1:
-        for field, problem in error.problems:
-            stderr_console.print(shown(f"  - {field}: {problem}"), soft_wrap=True)
-    if error.hint:
-        stderr_console.print(shown(error.hint, "dim"), soft_wrap=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cyclopts import App
 
-from cli.console import print_line, stdout_console
+from cli.console import print_line
+from cli.terminal import stdout_console
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
 from store import migrate

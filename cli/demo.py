@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from cli.console import print_status, show_run_log, shown, shown_lines, stderr_console, stdout_console
+from cli.console import print_status, show_run_log
 from cli.flow_runner import prepared_environment, run_for_error
 from cli.rendering import styled
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
-from models.argil_avatar import SUBMISSION_ID_EXTRA
+from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
-from models.request import ProvisioningRequest, parse_request
+from models.request import SUBMISSION_ID_EXTRA, ProvisioningRequest, parse_request
 from models.settings import HOME, Settings
 from services.store import open_store
 from simulator.sample_videos import copy_as_another_recording, ensure_sample

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
-from cli.console import print_json, shown, stdout_console
+from cli.console import print_json
 from cli.diagnostics import DiagnosticResult
 from cli.flow_runner import load_api_key
 from cli.ledger_diagnostics import check_ledger
 from cli.options import JsonFlag
+from cli.terminal import shown, stdout_console
 from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
 from models.child_environment import PREFECT_SETTINGS, python_command

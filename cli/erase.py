@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.console import print_json, print_line, print_status, stdout_console
+from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag, ProvisioningKey
+from cli.terminal import stdout_console
 from models.clock import SystemClock
 from models.data_subject import DataSubject
 from models.erasure_report import ErasureReport

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from cli.console import print_json, print_line, print_status, shown, stdout_console
+from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag, ProvisioningKey
+from cli.terminal import shown, stdout_console
 from models.clock import SystemClock
 from models.evidence import evidence_report
 from models.exit_codes import EXIT_OK

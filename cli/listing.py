@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Annotated
@@ -10,19 +12,19 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cli.console import print_json, print_status
+from cli.console import has_styles, print_json, print_line, print_status
 from cli.options import JsonFlag
-from cli.rendering import print_provisionings
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
-from models.provisioning import Status
+from models.provisioning import Provisioning, Status
 from models.settings import Settings
 from services.listing import list_latest_page
 from store.latest_page import LatestPage
 
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 10_000
+_STATUS_WIDTH = max(map(len, Status))
 
 
 def list_provisionings(
@@ -53,13 +55,26 @@ def list_provisionings(
     if json:
         print_json([provisioning_summary(*item) for item in page])
     else:
-        print_provisionings([provisioning for provisioning, _ in page])
+        _print_provisionings([provisioning for provisioning, _ in page])
     if len(listed) > limit:
         options: list[tuple[str, str]] = [("--status", value) for value in status or ()]
         options += [(f"--{name}", value) for name, value in (("since", since), ("until", until)) if value]
         options += [("--limit", str(limit)), ("--after", page[-1][0].id)]
         print_status(f"next page: {shlex.join(['avatars', 'list', *chain.from_iterable(options)])}")
     return EXIT_OK
+
+
+def _print_provisionings(provisionings: Sequence[Provisioning]) -> None:
+    """Print a table on a terminal; otherwise one line per provisioning, and one per reason below it."""
+    if has_styles(sys.stdout):
+        from cli.rendering import print_table_of_provisionings  # imports Rich
+
+        print_table_of_provisionings(provisionings)
+        return
+    for provisioning in provisionings:
+        print_line(f"{provisioning.status:<{_STATUS_WIDTH}}  {provisioning.id}  {provisioning.name}")
+        for reason in provisioning.reasons:
+            print_line(f"  {reason.code}: {reason.message}")
 
 
 def _parse_moment(option: str, text: str | None) -> datetime | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cyclopts import App, CycloptsError, CycloptsPanel, Group
 
-from cli.console import print_error, print_json, shown, stderr_console
+from cli.console import configure_streams, print_error, print_json, print_status
 from cli.exit_codes import exit_code_for
 from models.error_view import error_view
 from models.errors import AvatarsError, InvalidArguments
@@ -134,6 +134,12 @@ def _version() -> str:
     return importlib.metadata.version("avatar-provisioner")
 
 
+def _format_usage_error(error: CycloptsError) -> Any:
+    from cli.terminal import shown  # imports Rich
+
+    return CycloptsPanel(shown(str(error)))  # the message repeats the arguments
+
+
 def build_app(invoked: str | None = None) -> App:
     """Return the command line application.
 
@@ -149,7 +155,7 @@ def build_app(invoked: str | None = None) -> App:
         help_format="plaintext",  # rendering Markdown would take a tenth of a second
         result_action="return_value",
         suppress_keyboard_interrupt=False,  # `run` prints how to resume
-        error_formatter=lambda error: CycloptsPanel(shown(str(error))),  # the message repeats the arguments
+        error_formatter=_format_usage_error,
     )
     for flag in ("--help", "--version"):
         app[flag].group = (OPTIONS,)
@@ -172,6 +178,7 @@ def _report_error(error: AvatarsError, *, as_json: bool) -> None:
 
 def run(args: list[str]) -> int:
     """Run one command and print expected errors; return the exit code."""
+    configure_streams()
     app = build_app(invoked=args[0] if args else None)
     try:
         code: object = app(args, exit_on_error=False, print_error=True)
@@ -183,6 +190,6 @@ def run(args: list[str]) -> int:
         _report_error(error, as_json="--json" in args)
         return exit_code_for(error)
     except KeyboardInterrupt:
-        stderr_console.print("interrupted; recorded progress is kept: see `avatars list`, then `avatars resume ID`")
+        print_status("interrupted; recorded progress is kept: see `avatars list`, then `avatars resume ID`")
         return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0

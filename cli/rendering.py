@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import print_line, shown, shown_lines, stdout_console
+from cli.console import print_line
+from cli.terminal import shown, shown_lines, stdout_console
 from models.attempts import list_attempts
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
@@ -31,7 +32,7 @@ def styled(status: Status) -> Text:
     return Text(status, _STYLES.get(status, "cyan"))
 
 
-def print_provisionings(provisionings: Sequence[Provisioning]) -> None:
+def print_table_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
     """Print one table row per provisioning."""
     table = Table("Status", "Name", "Reasons", show_lines=True)
     table.add_column("ID", no_wrap=True)  # people copy it

@@ -6,8 +6,9 @@ import os
 import shlex
 import signal
 
-from cli.console import print_line, print_status, stdout_console
+from cli.console import print_line, print_status
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
+from cli.terminal import stdout_console
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OK
 from models.simulated_settings import removed_variables

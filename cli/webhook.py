@@ -9,9 +9,10 @@ from typing import TypeVar
 from cyclopts import App
 from rich.table import Table
 
-from cli.console import print_json, print_line, print_status, shown, stdout_console
+from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
+from cli.terminal import shown, stdout_console
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock

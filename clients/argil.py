@@ -16,12 +16,13 @@ from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
-from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, AvatarList, CreateAvatarRequest
+from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest
 from models.argil_response import ArgilResponse
 from models.certificates import require_usable_certificates
 from models.clock import Clock
 from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
 from models.recording_secrets import protect_urls
+from models.request import SUBMISSION_ID_EXTRA
 from models.response_meaning import Operation, SentRequest
 from models.retry import delay_seconds, parse_http_date
 from models.user_agent import USER_AGENT

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, read_extras
+from models.argil_avatar import Avatar, read_extras
 from models.argil_response import ArgilResponse
+from models.request import SUBMISSION_ID_EXTRA
 from models.response_meaning import list_items
 
 CREATION_TIME_TOLERANCE = timedelta(days=1)

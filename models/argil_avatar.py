@@ -15,9 +15,8 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, C
 
 from models.json_body import limit_depth, parse_json_or_none
 from models.redaction import redact_stored
+from models.request import SUBMISSION_ID_EXTRA
 
-SUBMISSION_ID_EXTRA = "submission_id"
-"""The key in `extras` that holds the submission id. Argil returns it with the created avatar."""
 UNKNOWN_STATUS = "UNKNOWN"
 """Recorded for a created avatar whose response names no status."""
 

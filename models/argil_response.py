@@ -13,9 +13,10 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import Any
 
-from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, read_extras
+from models.argil_avatar import Avatar, read_extras
 from models.json_body import parse_json_or_none
 from models.redaction import cut_at_white_space
+from models.request import SUBMISSION_ID_EXTRA
 from models.text_decoding import unescape_html
 
 MAX_BODY_CHARACTERS = 65_536

@@ -8,32 +8,23 @@ Programs other than browsers send no Origin and are not affected.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from models.authority import Authority, parse_authority
+
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 """Allowed with any port, because the local end of an SSH tunnel has another port than the server."""
 ANY_ORIGIN = "*"
 MAX_SHOWN_LENGTH = 100
-MAX_PORT = 65535
 
-_AUTHORITY = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
 _HOST_REMEDY = "add the host to AVATARS_ALLOWED_HOSTS to allow it"
 _ORIGIN_REMEDY = (
     "add its host to AVATARS_ALLOWED_HOSTS if a proxy serves this server there, or the origin to "
     "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"
 )
-
-
-@dataclass(frozen=True)
-class Authority:
-    """Host and port of a URL or Host header; the port is None if the text has none."""
-
-    host: str
-    port: int | None
 
 
 @dataclass(frozen=True)
@@ -55,18 +46,6 @@ class BrowserRequest:
     fetch_sites: tuple[str, ...]
     fetch_modes: tuple[str, ...]
     fetch_destinations: tuple[str, ...]
-
-
-def parse_authority(text: str) -> Authority:
-    """Parse `host` or `host:port`; IPv6 addresses are in brackets.
-
-    Raises:
-        ValueError: The text is anything else, for example contains a user, a scheme or an empty port.
-    """
-    match = _AUTHORITY.fullmatch(text.lower())
-    if match is None or int(match[2] or 0) > MAX_PORT or match[1].startswith(".") or match[1].endswith("."):
-        raise ValueError("must be a host or host:port, without scheme and path")
-    return Authority(match[1], int(match[2]) if match[2] else None)
 
 
 def origin_of(url: str) -> str:

@@ -104,6 +104,6 @@ def python_command(module: str, *args: str) -> list[str]:
 def matches_any(name: str, patterns: Iterable[str]) -> bool:
     """Return whether the name of a variable matches one of the patterns, in any case.
 
-    pydantic-settings reads `argil_api_key` as ARGIL_API_KEY, and clients read `https_proxy` as HTTPS_PROXY.
+    Settings reads `argil_api_key` as ARGIL_API_KEY, and clients read `https_proxy` as HTTPS_PROXY.
     """
     return any(fnmatchcase(name.upper(), pattern) for pattern in patterns)

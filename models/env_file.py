@@ -9,12 +9,9 @@ from __future__ import annotations
 import io
 import os
 import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from dotenv import dotenv_values
 
 from models.errors import SettingsError
 from models.private_files import WRITABLE_BY_OTHERS, is_replaceable_by_others
@@ -73,6 +70,11 @@ class SettingSources:
         return both_set and self.environment[name] != self.file_values[name]
 
 
+def read_environment() -> dict[str, str]:
+    """Return the environment by lower-case names: a setting is read in any case."""
+    return {name.lower(): value for name, value in os.environ.items()}
+
+
 def read_setting_sources() -> SettingSources:
     """Read the environment and `.env` of the current folder, which need not exist.
 
@@ -86,8 +88,7 @@ def read_setting_sources() -> SettingSources:
         file = ENV_FILE
     for prefect_file in (PREFECT_FILE, PROJECT_FILE):
         _require_trusted_prefect_file(file.with_name(prefect_file.name))
-    environment = {name.lower(): value for name, value in os.environ.items()}
-    return SettingSources(environment, _read_env_file(file), file)
+    return SettingSources(read_environment(), _read_env_file(file), file)
 
 
 def _read_env_file(file: Path) -> dict[str, str | None]:
@@ -112,6 +113,8 @@ def _read_env_file(file: Path) -> dict[str, str | None]:
             f"{file} cannot be read: {error.strerror}",
             hint="make it a readable file, or remove it and set the variables in the environment",
         ) from None
+    from dotenv import dotenv_values  # noqa: PLC0415  # only a folder with this file needs it
+
     return {name.lower(): value for name, value in dotenv_values(stream=io.StringIO(text)).items()}
 
 
@@ -131,6 +134,8 @@ def _require_trusted_prefect_file(file: Path) -> None:
 
 
 def _has_prefect_table(project: bytes) -> bool:
+    import tomllib  # noqa: PLC0415  # only a folder with this file needs it
+
     try:
         return "prefect" in tomllib.loads(project.decode()).get("tool", {})
     except (ValueError, TypeError):  # Prefect refuses it, too

@@ -9,7 +9,7 @@
 | cell of a spreadsheet | `spreadsheet_cell`; `own_cell` for one that is read again |
 | JSON document | `json_document` |
 
-A terminal shows what `shown` in cli/console.py returns. Redaction comes first, because an escape can divide a
+A terminal shows what `shown_line` in cli/console.py returns. Redaction comes first, because an escape can divide a
 secret. Cutting comes before a place's own escapes, because it could divide one of them.
 """
 

@@ -19,7 +19,6 @@ from pydantic import (
     ValidationError,
 )
 
-from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.recording_identity import MAX_URL_CHARACTERS, canonical_form
@@ -33,6 +32,8 @@ from models.text_normalization import (
     trim,
 )
 
+SUBMISSION_ID_EXTRA = "submission_id"
+"""The key in `extras` that holds the submission id. Argil returns it with the created avatar."""
 MAX_EXTRAS = 9
 """Argil's schema allows ten pairs; one is reserved for the submission id."""
 MAX_EXTRA_CHARACTERS = 256

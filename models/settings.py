@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import ipaddress
 import logging
@@ -12,11 +11,19 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
-from models.browser_access import parse_authority
-from models.env_file import ENVIRONMENT, SettingSources, read_setting_sources
+from models.authority import parse_authority
+from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
 from models.recording_identity import configure_signature_parameters
@@ -148,13 +155,14 @@ ScheduleSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=Fal
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings; each field is the lower-case form of its environment variable.
 
-    The constructor reads the environment, `load` also `.env`.
+    The constructor reads the environment, `load` also `.env`. This is not a BaseSettings of pydantic-settings: its
+    import takes a tenth of the CPU time of `avatars list`, and its `env_file` would read any file or named pipe.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True)
 
     argil_api_key: Annotated[SecretStr | None, AfterValidator(validate_api_key)] = None
     argil_api_url: Annotated[str, AfterValidator(_validate_api_url)] = "https://api.argil.ai/v1"
@@ -166,15 +174,13 @@ class Settings(BaseSettings):
         Path | None, AfterValidator(_validate_manifest_dir), BeforeValidator(lambda value: value or None)
     ] = None
     avatars_media_check: Enforcement = "strict"
-    avatars_media_allowed_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    avatars_media_allowed_hosts: frozenset[str] = frozenset()
     avatars_media_dataset_audio: Enforcement = "warn"
     avatars_media_consent_audio: Enforcement = "strict"
     avatars_media_url_min_validity_seconds: GraceSeconds = 3600
     avatars_hash_consent_video: bool = True
-    avatars_allowed_hosts: Annotated[frozenset[str], NoDecode, AfterValidator(_validate_hosts)] = frozenset()
-    avatars_signature_parameters: Annotated[frozenset[str], NoDecode, AfterValidator(_validate_parameter_names)] = (
-        frozenset()
-    )
+    avatars_allowed_hosts: Annotated[frozenset[str], AfterValidator(_validate_hosts)] = frozenset()
+    avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
     avatars_poll_min_seconds: Seconds = 5
     avatars_poll_max_seconds: Seconds = 60
     avatars_training_timeout_seconds: Seconds = 21600
@@ -189,6 +195,12 @@ class Settings(BaseSettings):
     avatars_webhook_port: Annotated[int, Field(ge=0, le=65535)] = 4201
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
     avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_validate_webhook_token)] = None
+
+    def __init__(self, **values: Any) -> None:
+        """Validate the settings; a value that is given replaces that of the environment."""
+        environment = read_environment()
+        set_values = {name: environment[name] for name in type(self).model_fields if name in environment}
+        super().__init__(**{**set_values, **values})
 
     @field_validator(
         "avatars_allowed_hosts", "avatars_media_allowed_hosts", "avatars_signature_parameters", mode="before"
@@ -216,7 +228,7 @@ class Settings(BaseSettings):
             name: sources.file_values[name] for name in cls.model_fields if sources.is_from_file(name)
         }
         try:
-            settings = cls(**from_file)  # not pydantic's `env_file`, which would read any file or named pipe
+            settings = cls(**from_file)
         except ValidationError as error:
             for problem in error.errors(include_input=False, include_url=False):
                 name = str(problem["loc"][0]).upper()
@@ -284,6 +296,8 @@ def _name_problems(names: set[str]) -> list[str]:
     known = {*Settings.model_fields, *(old.lower() for old in _RENAMED_SETTINGS)}
     for name in sorted(names - known):
         if name.startswith(_OWN_PREFIXES):
+            import difflib  # noqa: PLC0415  # few environments have such a name
+
             similar = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=_SIMILARITY)
             problems += [f"{name.upper()}: is not a setting. Did you mean {match.upper()}?" for match in similar]
     return problems

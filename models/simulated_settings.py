@@ -81,7 +81,7 @@ def removed_variables(environment: Mapping[str, str]) -> list[str]:
 
 def _is_removed(name: str) -> bool:
     if name.lower() in Settings.model_fields:
-        # pydantic-settings reads names in any case; only the upper-case name is set to another value.
+        # Settings reads names in any case; only the upper-case name is set to another value.
         return not name.isupper() and not matches_any(name, BEHAVIOUR_SETTINGS)
     return matches_any(name, REMOVED_VARIABLES) and not matches_any(name, KEPT_PREFECT_SETTINGS)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.argil_avatar import SUBMISSION_ID_EXTRA, Avatar, CreateAvatarRequest, VideoSource
+from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.request import ProvisioningRequest
+from models.request import SUBMISSION_ID_EXTRA, ProvisioningRequest
 from services.context import AppContext
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run

@@ -15,8 +15,8 @@ from itertools import islice
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.clock import Clock
+from models.request import SUBMISSION_ID_EXTRA
 from models.tables import duplicate_table, provisioning_table, submission_table, webhook_delivery_table
 from models.webhook import WebhookDelivery
 from store.database import Database

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from prefect import task
 
 from clients.training_monitor import MonitorResult
-from models.argil_avatar import DOCUMENTED_STATUSES, SUBMISSION_ID_EXTRA, Avatar, AvatarStatus, read_extras
+from models.argil_avatar import DOCUMENTED_STATUSES, Avatar, AvatarStatus, read_extras
 from models.errors import AvatarsError
 from models.provisioning import LeaseOwner, Provisioning
+from models.request import SUBMISSION_ID_EXTRA
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run

@@ -12,15 +12,9 @@ import pytest
 from rich.console import Console
 
 from cli.batch import _failures_table
-from cli.console import (
-    MAX_TERMINAL_CHARACTERS,
-    print_json,
-    print_line,
-    print_status,
-    shown,
-    stdout_console,
-)
+from cli.console import MAX_TERMINAL_CHARACTERS, print_json, print_line, print_status
 from cli.main import run
+from cli.terminal import shown, stdout_console
 from models.batch import RowResult
 from models.clock import SystemClock
 from models.errors import AvatarsError
@@ -74,10 +68,17 @@ def hostile(
     return asyncio.run(create())
 
 
+@pytest.mark.parametrize("has_styles", [False, True])
 @pytest.mark.parametrize("command", ["list", "show", "evidence"])
 def test_command_prints_no_control_character(
-    command: str, hostile: str, capsys: pytest.CaptureFixture[str]
+    command: str,
+    has_styles: bool,
+    hostile: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if has_styles:
+        monkeypatch.setenv("FORCE_COLOR", "1")
     assert run([command] if command == "list" else [command, hostile]) == EXIT_OK
     output = capsys.readouterr()
     assert hidden_characters(output.out + output.err) == []
@@ -96,8 +97,13 @@ def test_json_output_has_each_text_unchanged(
     assert (document[0] if command == "list" else document)["reference"] == STORABLE + MARKUP
 
 
+@pytest.mark.parametrize("has_styles", [False, True])
 @pytest.mark.parametrize("text", HOSTILE_PARAMETERS)
-def test_each_printed_text_is_one_line(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_printed_text_is_one_line(
+    text: str, has_styles: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if has_styles:
+        monkeypatch.setenv("FORCE_COLOR", "1")  # the console of Rich exists, so it prints plain text
     print_line(text)
     print_status(text)
     output = capsys.readouterr()
@@ -107,8 +113,13 @@ def test_each_printed_text_is_one_line(text: str, capsys: pytest.CaptureFixture[
         assert len(printed) <= MAX_TERMINAL_CHARACTERS + 1
 
 
+@pytest.mark.parametrize("has_styles", [False, True])
 @pytest.mark.parametrize("text", MARKUP_TEXTS.values(), ids=MARKUP_TEXTS)
-def test_markup_is_printed_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_markup_is_printed_as_it_is(
+    text: str, has_styles: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if has_styles:
+        monkeypatch.setenv("FORCE_COLOR", "1")
     print_line(text)
     print_status(text)
     output = capsys.readouterr()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,6 +84,34 @@ def test_printed_next_page_command_runs(capsys: pytest.CaptureFixture[str]) -> N
         command = re.search(r"avatars (list .*)", output.err)
         args = shlex.split(command[1]) if command else []
     assert counts == [3, 3]
+
+
+def test_list_in_a_pipe_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list"]) == EXIT_OK
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    everything, _ = list_json(capsys)
+    assert [line[:2] for line in lines] == [[item["status"], item["id"]] for item in everything]
+
+
+def test_list_with_styles_is_a_table() -> None:
+    environment = {**os.environ, "FORCE_COLOR": "1"}  # the console of this process would keep it
+    completed = subprocess.run(
+        [sys.executable, "-m", "cli", "list"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert completed.stdout.count("│ Ada") == len(re.findall("ACCEPTED|REJECTED|CANCELLED", completed.stdout)) == 7
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_list_ends_quietly_if_its_reader_has_ended(options: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        completed = subprocess.run(
+            [sys.executable, "-m", "cli", "list", *options], stdout=writer, stderr=subprocess.PIPE, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (completed.returncode, completed.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize(

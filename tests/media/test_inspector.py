@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -108,9 +109,9 @@ def test_frame_is_decoded_once_its_bytes_are_available() -> None:
 
 
 @pytest.mark.parametrize("data", [av1, lambda: encode("libx264")])
-def test_decoder_starts_no_thread(data) -> None:  # type: ignore[no-untyped-def]  # a function without parameters
+def test_decoder_starts_no_thread(data: Callable[[], bytes]) -> None:
     """A decoder keeps its threads until it is freed, as long as its stream is open."""
-    with av.open(io.BytesIO(data())) as container:
+    with av.open(io.BytesIO(data()), "r") as container:
         (stream,) = container.streams.video
         packet = next(container.demux(stream))
         before = {*THREADS.iterdir()}

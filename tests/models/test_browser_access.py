@@ -7,7 +7,8 @@ from http import HTTPStatus
 
 import pytest
 
-from models.browser_access import AccessPolicy, Authority, BrowserRequest, own_origins, parse_authority
+from models.authority import Authority, parse_authority
+from models.browser_access import AccessPolicy, BrowserRequest, own_origins
 
 POLICY = AccessPolicy.create(hosts=(), origins=own_origins(4200), ui_api_url=None, api_path="/api")
 PROXIED = AccessPolicy.create(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from models.argil_avatar import SUBMISSION_ID_EXTRA
 from models.provisioning import LeaseOwner, Status, SubmissionState
+from models.request import SUBMISSION_ID_EXTRA
 from models.settings import Settings
 from services import duplicates as module
 from services.submissions import build_create_request
