@@ -295,7 +295,7 @@ async def test_run_reads_local_manifests_in_the_configured_folder_only(
     assert "is not below AVATARS_MANIFEST_DIR" in ((await run(manifest="../secrets.csv")).message or "")
     (tmp_path / "secrets.csv").rename(folder / "secrets.csv")
     message = (await run(manifest="secrets.csv")).message or ""
-    assert "number 1 is not a column of a manifest" in message
+    assert "not a column of a manifest: number 1" in message
     assert "canary" not in message
     assert (await run(manifest="rows.csv")).name == "Rejected"
     [progress] = progresses
