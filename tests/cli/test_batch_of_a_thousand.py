@@ -118,8 +118,8 @@ def test_batch_of_1000_killed_and_restarted(
         for line in bad_rows
         if bad_rows[line].status == "INVALID"
     )
-    with (tmp_path / "creators.results.csv").open(newline="") as file:
-        results = {int(row["line"]): row["status"] for row in csv.DictReader(file)}
+    with (tmp_path / "creators.results.csv").open(newline="", encoding="utf-8-sig") as file:
+        results = {line: row["result_status"] for line, row in enumerate(csv.DictReader(file), FIRST_LINE)}
     assert results == {line: row["status"] for line, row in rows.items()}
     counts = Counter(avatar["name"] for avatar in simulated.account.avatars)
     assert counts == {f"creator {line - FIRST_LINE}": 1 for line in rows if line not in bad_rows}
