@@ -14,7 +14,7 @@ import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.cli_process import avatars, start
+from tests.cli_process import CompletedCommand, start
 
 ROWS = 1000
 BAD_ROW_INTERVAL = 20
@@ -103,7 +103,9 @@ def test_batch_of_1000_killed_and_restarted(
     process.communicate()
     assert len(simulated.account.avatars) < ROWS - len(bad_rows)
 
-    again = avatars("batch", "--allow-shared-recordings", str(path), "--json", **fast_settings)
+    again = CompletedCommand(
+        start("batch", "--allow-shared-recordings", str(path), "--json", **fast_settings), TIMEOUT_SECONDS
+    )
     assert again.code == 1
     rows = {row["line"]: row for row in again.document["rows"]}
     assert rows.keys() == set(range(FIRST_LINE, ROWS + FIRST_LINE))
