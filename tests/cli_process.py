@@ -12,13 +12,19 @@ from typing import Any
 from simulator.media_host import MediaHost
 
 SECRETS = ("canary-api-key", "canary-signature", "Traceback")
+TIMEOUT_SECONDS = 110.0
 
 
 class CompletedCommand:
-    """Exit code and output of a finished command."""
+    """Exit code and output of a finished command. One that takes longer is killed, and the test fails."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.out, self.err = process.communicate(timeout=110)
+    def __init__(self, process: subprocess.Popen[str], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        try:
+            self.out, self.err = process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
         self.code = process.returncode
         for secret in SECRETS:
             assert secret not in self.out + self.err

@@ -14,7 +14,7 @@ import pytest
 
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
-from tests.cli_process import avatars, start
+from tests.cli_process import CompletedCommand, start
 
 ROWS = 1000
 BAD_ROW_INTERVAL = 20
@@ -103,7 +103,9 @@ def test_batch_of_1000_killed_and_restarted(
     process.communicate()
     assert len(simulated.account.avatars) < ROWS - len(bad_rows)
 
-    again = avatars("batch", "--allow-shared-recordings", str(path), "--json", **fast_settings)
+    again = CompletedCommand(
+        start("batch", "--allow-shared-recordings", str(path), "--json", **fast_settings), TIMEOUT_SECONDS
+    )
     assert again.code == 1
     rows = {row["line"]: row for row in again.document["rows"]}
     assert rows.keys() == set(range(FIRST_LINE, ROWS + FIRST_LINE))
@@ -118,8 +120,8 @@ def test_batch_of_1000_killed_and_restarted(
         for line in bad_rows
         if bad_rows[line].status == "INVALID"
     )
-    with (tmp_path / "creators.results.csv").open(newline="") as file:
-        results = {int(row["line"]): row["status"] for row in csv.DictReader(file)}
+    with (tmp_path / "creators.results.csv").open(newline="", encoding="utf-8-sig") as file:
+        results = {line: row["result_status"] for line, row in enumerate(csv.DictReader(file), FIRST_LINE)}
     assert results == {line: row["status"] for line, row in rows.items()}
     counts = Counter(avatar["name"] for avatar in simulated.account.avatars)
     assert counts == {f"creator {line - FIRST_LINE}": 1 for line in rows if line not in bad_rows}

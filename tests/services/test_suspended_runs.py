@@ -9,7 +9,6 @@ import functools
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -36,6 +35,7 @@ from prefect.states import (
 from flows.provision_avatar import provision_avatar
 from flows.reconcile_avatars import reconcile_avatars
 from models.clock import SystemClock
+from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.run_ownership import LATE_AFTER
 from simulator.server import ArgilSimulator
@@ -137,6 +137,8 @@ async def reconcile() -> None:
     assert state.is_completed(), state.message
 
 
+MAX_SLEEPS = 100
+"""More than one pass of the reconciliation takes."""
 WAITING_NAMES = ("Scheduled", "Late", "AwaitingRetry")
 """The server marks scheduled runs as Late."""
 OBSTACLES = ("its deployment was deleted", "is paused", "its work pool", "its work queue 'queue' is paused")
@@ -214,7 +216,12 @@ async def test_only_an_ended_run_gives_up_its_provisioning(
         await run.set_state(state)
     clock.advance(TRAINING_SECONDS)
     context = leased.harness.context
-    await context.leases.acquire(leased.provisioning.id, other_owner, timedelta(days=1))
+
+    async def renew_lease() -> None:
+        await context.leases.acquire(leased.provisioning.id, other_owner, LEASE_DURATION)
+
+    await renew_lease()
+    clock.during_sleep.extend([renew_lease] * MAX_SLEEPS)
     await reconcile()
     assert [await run.result() for run in runs] == [
         (Status.READY, "Completed"),
