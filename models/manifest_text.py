@@ -20,7 +20,7 @@ _NON_ASCII = re.compile(rb"[\x80-\xff]")
 _SAMPLE_BYTES = 1000
 """The beginning in which NUL bytes tell UTF-16 without a byte order mark."""
 _ENCODING_NAMES = {"utf-8-sig": "UTF-8", "charmap": "Windows-1252"}
-"""Python's names that nobody knows from a spreadsheet program; it decodes Windows-1252 as a character map."""
+"""Names that spreadsheet programs show, by Python's; Python decodes Windows-1252 as a character map."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 WINDOWS_1252_NOTICE = (
     "the manifest is not UTF-8 and was read as Windows-1252: check letters such as ä, é or ñ in the names, "
