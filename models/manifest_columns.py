@@ -53,7 +53,7 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
     """Return the columns by the key of their header from pairs such as `Video link=dataset_video`.
 
     Raises:
-        InvalidManifest: A pair has no `=`, or names a column that a manifest does not have.
+        InvalidManifest: A pair has no `=`, names a column that a manifest does not have, or contradicts another.
     """
     columns: dict[str, str] = {}
     for pair in pairs:
@@ -65,7 +65,12 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
                 hint=f'for example "Video link=dataset_video"; the columns are {", ".join(COLUMNS)} and '
                 f"{EXTRAS_PREFIX}KEY",
             )
-        columns[header_key(header)] = field
+        if columns.setdefault(header_key(header), field) != field:
+            raise InvalidManifest(
+                f"the column map gives the header {redact(header)[:MAX_SHOWN_CHARACTERS]!r} two columns: "
+                f"{redact(columns[header_key(header)])} and {redact(field)}",
+                hint="map each header to one column; headers are compared without case, spaces and signs",
+            )
     return columns
 
 

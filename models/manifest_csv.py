@@ -18,6 +18,8 @@ SEPARATORS = ",;\t|"
 _SEP_LINE = re.compile(r'\s*"?sep=(.)"?\s*', re.IGNORECASE)
 """The first line in which Excel names the separator."""
 MAX_SEP_LINE_CHARACTERS = 20
+_FORCED_TEXT = re.compile(r'\s*="((?:[^"]|"")*)"\s*')
+"""A formula of one text, such as `="00123"`: exports write it so that Excel shows the text and keeps its zeros."""
 
 
 def read_csv(text: str, column_map: Mapping[str, str]) -> Table:
@@ -43,7 +45,8 @@ def _detect_separator(text: str, column_map: Mapping[str, str]) -> str:
     """Return the separator that splits a header line into the most columns of a manifest, then cells."""
 
     def score(separator: str) -> tuple[int, int]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        spaced = _has_spaced_quotes(text, separator)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced)
         rows: list[list[str]] = []
         with contextlib.suppress(csv.Error):  # reported when the rows are read
             rows.extend(row for row in islice(reader, HEADER_SEARCH_ROWS) if any(row))
@@ -55,15 +58,26 @@ def _detect_separator(text: str, column_map: Mapping[str, str]) -> str:
 def _read_rows(text: str, start: int, separator: str) -> Iterator[TableRow]:
     source = io.StringIO(text, newline="")
     source.seek(start)
-    reader = csv.reader(source, delimiter=separator, strict=True)
+    spaced = _has_spaced_quotes(text, separator)
+    reader = csv.reader(source, delimiter=separator, strict=True, skipinitialspace=spaced)
     skipped_lines = 1 if start else 0
     line = 1 + skipped_lines
     try:
         for cells in reader:
             first_line, line = line, reader.line_num + 1 + skipped_lines
-            yield TableRow(first_line, cells)
+            yield TableRow(first_line, [*map(_shown_text, cells)])
     except csv.Error as error:
         raise InvalidManifest(
             f"the manifest is not valid CSV from line {line} on: {error}",
-            hint=f"check line {line} for an unclosed quote",
+            hint=f"check line {line} for an unclosed quote, or a quote in the text that is not doubled",
         ) from None
+
+
+def _has_spaced_quotes(text: str, separator: str) -> bool:
+    """Whether a quote follows a separator and a space, as people write `"Ada", "a-1"`: it encloses a cell too."""
+    return re.search(rf'{re.escape(separator)} {{1,9}}"', text) is not None
+
+
+def _shown_text(cell: str) -> str:
+    """Return the text that a spreadsheet program shows for a cell."""
+    return forced[1].replace('""', '"') if (forced := _FORCED_TEXT.fullmatch(cell)) else cell

@@ -45,6 +45,11 @@ _OTHER_TABLE_RULE = (
     "is below another header line, in {unit} {number}: put each table in a file or a sheet of its own"
 )
 
+_ONE_CELL_NOTICE = (
+    "the header line is one cell: check the separator (comma, semicolon, tab or |), the line `sep=`, "
+    "and quotes around the whole line"
+)
+
 
 @dataclass
 class Table:
@@ -130,6 +135,8 @@ class TableReader:
 
     def _map(self, header: TableRow, above: Sequence[TableRow]) -> ColumnMapping:
         cells = _without_trailing_empty(_complete_header(header, above))
+        if self._table.unit == "line" and len(cells) == 1:
+            self._table.notices.append(_ONE_CELL_NOTICE)  # part of the error that follows
         mapping = map_columns(cells, self._column_map, line=header.number, strict=self._strict)
         self.columns = [cells[index] for index in mapping.own]
         if above:

@@ -19,6 +19,8 @@ _MULTIBYTE_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 _SAMPLE_BYTES = 1000
 """The beginning in which NUL bytes tell UTF-16 without a byte order mark."""
+_ENCODING_NAMES = {"utf-8-sig": "UTF-8", "charmap": "Windows-1252"}
+"""Names that spreadsheet programs show, by Python's; Python decodes Windows-1252 as a character map."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 WINDOWS_1252_NOTICE = (
     "the manifest is not UTF-8 and was read as Windows-1252: check letters such as ä, é or ñ in the names, "
@@ -66,7 +68,7 @@ def _is_damaged_utf8(data: bytes) -> bool:
 
 def _invalid_byte_error(data: bytes, error: UnicodeDecodeError) -> InvalidManifest:
     line = len(_LINE_END.findall(data, 0, error.start)) + 1
-    encoding = "UTF-8" if error.encoding.startswith("utf-8") else error.encoding.upper()
+    encoding = _ENCODING_NAMES.get(error.encoding, error.encoding.upper())
     return InvalidManifest(
         f"the manifest is not valid {encoding}: line {line} has an invalid byte",
         hint="save it again as UTF-8; in a spreadsheet choose `CSV UTF-8`",

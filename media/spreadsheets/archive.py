@@ -13,7 +13,8 @@ from media.spreadsheets.refusal import SpreadsheetRefused
 UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, lzma.LZMAError)
 """What zipfile raises for a missing, damaged or unsupported file of an archive."""
 _ODS_MANIFEST = "META-INF/manifest.xml"
-_ODS_MACROS = ("Basic/", "Scripts/")
+_MACRO_FOLDERS = ("Basic/", "Scripts/", "xl/macrosheets/")
+"""Folders of macros: those of OpenDocument, and the macro sheets of Excel 4, which Excel still runs."""
 
 
 def open_archive(data: bytes) -> zipfile.ZipFile:
@@ -37,7 +38,7 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
         )
     if any(entry.flag_bits & 1 for entry in entries):
         raise SpreadsheetRefused("it is encrypted with a password", "save it without a password")
-    if any(name.lower().endswith("vbaproject.bin") or name.startswith(_ODS_MACROS) for name in names):
+    if any(name.lower().endswith("vbaproject.bin") or name.startswith(_MACRO_FOLDERS) for name in names):
         raise SpreadsheetRefused("it contains macros", "save it without macros, as .xlsx, .ods or CSV")
     if any(name.startswith("xl/externalLinks/") for name in names):
         raise SpreadsheetRefused(

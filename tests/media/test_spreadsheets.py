@@ -223,6 +223,7 @@ def many_entries(data: bytes) -> bytes:
 GOOD = xlsx([HEADER, *LIST[:2]])
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "macros": (lambda: with_files(GOOD, {"xl/vbaProject.bin": b"x"}), "it contains macros"),
+    "macro sheet": (lambda: with_files(GOOD, {"xl/macrosheets/sheet1.xml": b"x"}), "it contains macros"),
     "external links": (
         lambda: with_files(GOOD, {"xl/externalLinks/externalLink1.xml": b"x"}),
         "links to other workbooks",

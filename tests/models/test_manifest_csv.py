@@ -121,6 +121,12 @@ def test_column_map_must_name_a_column(pair: str) -> None:
         parse_column_map([pair])
 
 
+def test_column_map_of_one_header_twice_is_refused() -> None:
+    assert parse_column_map(["Video=dataset_video", "video =dataset_video"]) == {"video": "dataset_video"}
+    with pytest.raises(InvalidManifest, match="'video' two columns: dataset_video and consent_video"):
+        parse_column_map(["Video=dataset_video", "video=consent_video"])
+
+
 def test_cells_are_trimmed_with_a_notice() -> None:
     manifest = read(f"{HEADER}\n\u00a0Ada ,{D}\u200b, {C.replace('https', 'HTTPS')}\n")
     [row] = manifest.rows
@@ -165,3 +171,51 @@ def test_damaged_utf8_is_not_read_as_windows_1252() -> None:
 def test_utf16_without_a_mark_is_one_clear_error(data: bytes) -> None:
     with pytest.raises(InvalidManifest, match="UTF-16 without a byte order mark"):
         parse_manifest(data, "csv")
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_quotes_after_a_space_enclose_a_cell(separator: str) -> None:
+    header = '"name", "dataset_video", "consent_video", "reference", "extras.note"'
+    row = f'"Ada", "{D}", "{C}", "a-1", "one, two; three"'
+    text = f"{header}\n{row}\n".replace('", "', f'"{separator}  "')
+    [request] = [row.request for row in read(text).rows]
+    assert request is not None
+    assert (request.reference, request.extras) == ("a-1", {"note": "one, two; three"})
+
+
+@pytest.mark.parametrize("cell", ['="00123"', '"=""00123"""', ' ="00123" '])
+def test_formula_of_one_text_is_that_text(cell: str) -> None:
+    [row] = read(f'"=""name""",dataset_video,consent_video,reference\n{ROW},{cell}\n').rows
+    assert (row.problems, row.reference, row.cells[-1]) == ((), "00123", "00123")
+
+
+@pytest.mark.parametrize("cell", ["=00123", '="a"&"b"', '=A1&"b"', '="'])
+def test_other_formula_is_not_evaluated(cell: str) -> None:
+    [row] = read(f"{HEADER},reference\n{ROW},{cell}\n").rows
+    assert row.reference == cell
+
+
+def test_byte_outside_of_windows_1252_names_it() -> None:
+    with pytest.raises(InvalidManifest, match="not valid Windows-1252: line 2"):
+        parse_manifest(f"{HEADER}\nM\u00fcller,{D},{C}\n".encode("cp437"), "csv")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"sep=;\n{HEADER}\n{ROW}\n",
+        f'"{HEADER}"\n"{ROW}"\n',
+        f"{HEADER}\n{ROW}\n".replace(",", " "),
+        f"{HEADER}\n{ROW}\n".replace(",", "\u2028"),
+    ],
+)
+def test_header_line_of_one_cell_suggests_a_separator(text: str) -> None:
+    with pytest.raises(InvalidManifest) as caught:
+        read(text)
+    assert "the header line is one cell: check the separator" in caught.value.hint
+
+
+def test_quote_that_is_not_doubled_names_the_remedy() -> None:
+    with pytest.raises(InvalidManifest) as caught:
+        read(f'{HEADER}\n"Ada \\"C\\" L",{D},{C}\n')
+    assert "a quote in the text that is not doubled" in caught.value.hint
