@@ -32,10 +32,11 @@ from models.clock import SystemClock
 from models.env_file import ENV_FILE
 from models.errors import InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
-from models.manifest import Manifest, ManifestOptions, ManifestRow
+from models.manifest import Manifest, ManifestOptions
 from models.manifest_columns import parse_column_map
 from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
+from models.manifest_validation import ManifestRow
 from models.private_files import replace_file, replacement_problem
 from models.provisioning import Status
 from models.regular_files import find_same_file

@@ -15,9 +15,10 @@ from flows.engine.final_state import final_state_for_batch, final_state_for_erro
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.suspension import watch_timeout
 from models.errors import AvatarsError, InvalidManifest
-from models.manifest import ManifestOptions, ManifestRow, parse_rows
+from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
+from models.manifest_validation import ManifestRow
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS

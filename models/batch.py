@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.manifest import ManifestRow
+from models.manifest_validation import ManifestRow
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.reason import Reason

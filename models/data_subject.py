@@ -15,7 +15,7 @@ from typing import Any
 
 from models.erasure import ERASED_PLACEHOLDER
 from models.errors import InvalidRequest
-from models.manifest import derived_reference
+from models.manifest_validation import derived_reference
 from models.provisioning import Provisioning
 from models.recording_identity import canonical_form, identity_digest, shown_form
 from models.redaction import redact_url

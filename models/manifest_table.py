@@ -153,7 +153,8 @@ class TableReader:
             return None
         if mapping.is_results:
             cells = [unmark_cell(cell) for cell in cells]
-        own = tuple(cells[index] for index in mapping.own)
+        # Only as many cells as the row has: 100,000 short rows below a wide header would take a gigabyte.
+        own = tuple(cells[index] for index in mapping.own if index < len(row.cells))
         if self._is_another_header(row, cells, header):
             return None
         if self._other_header is not None:

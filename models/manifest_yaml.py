@@ -20,6 +20,8 @@ MAX_NUMBER_CHARACTERS = 1000
 """A longer number in YAML is text: the time that PyYAML takes to parse one in base 60 (`1:30:00`) is quadratic."""
 # The loader of libyaml is ten times as fast, and most builds of PyYAML include it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_UNREAD_LIST = ["..."]
+"""Stands for a list or mapping where none is allowed: with aliases, its content could take gigabytes."""
 _NUMBER_TAGS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # A message of the YAML parser that quotes more than one character quotes the file: a tag, an anchor, a value.
 # A match begins only at the first white space of several, so that a long run of them takes linear time.
@@ -127,9 +129,9 @@ def _yaml_key(loader: Any, node: yaml.Node) -> Any:
 
 
 def _yaml_scalar(loader: Any, node: yaml.Node) -> Any:
-    """Return a scalar value, as text if it does not match its tag; other nodes are returned as they are."""
+    """Return a scalar value, as text if it does not match its tag, and a list of unread items for other nodes."""
     if not isinstance(node, yaml.ScalarNode):
-        return node
+        return _UNREAD_LIST
     if node.tag in _NUMBER_TAGS and len(node.value) > MAX_NUMBER_CHARACTERS:
         return node.value
     try:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.errors import SharedRecordings
-from models.manifest import DERIVED_REFERENCE_PREFIX, ManifestRow
+from models.manifest_validation import DERIVED_REFERENCE_PREFIX, ManifestRow
 from models.media_rules import MediaRole
 from models.recording_identity import canonical_form, shown_form
 from models.redaction import redact_url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.manifest import ManifestRow
+from models.manifest_validation import ManifestRow
 from models.shared_recordings import SharedRecordingGroup, find_shared_recordings
 from store.ledger_reader import LedgerReader
 

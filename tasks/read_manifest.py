@@ -8,7 +8,8 @@ import logging
 from prefect import task
 
 from media.manifest_loader import load_manifest_of_run
-from models.manifest import ManifestOptions, ManifestRow
+from models.manifest import ManifestOptions
+from models.manifest_validation import ManifestRow
 from models.settings import Settings
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run

@@ -24,7 +24,7 @@ from models.errors import (
     SubmissionUnresolved,
     UnintelligibleResponse,
 )
-from models.manifest import ManifestRow
+from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.recording_secrets import protect_request

@@ -16,7 +16,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from flows.engine.batch_artifacts import table_of_rows
 from flows.fleet_report import fleet_report
 from models.batch import BatchProgress
-from models.manifest import ManifestRow
+from models.manifest_validation import ManifestRow
 from models.markdown_reports import describe_provisioning, render_fleet_report, render_provisioning_report
 from models.provisioning import Provisioning, Status
 from models.reason import Reason

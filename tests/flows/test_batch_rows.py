@@ -6,7 +6,7 @@ import pytest
 
 from flows.engine.batch import BatchRun, process_chunk
 from models.batch import WOULD_CREATE
-from models.manifest import ManifestRow
+from models.manifest_validation import ManifestRow
 from models.provisioning import Status
 from store.erasure import erase
 from tests.provisioning_harness import (  # noqa: F401  # fixtures

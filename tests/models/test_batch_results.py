@@ -14,7 +14,7 @@ import pytest
 from media.manifest_loader import parse_bytes
 from models.batch import INVALID, BatchProgress
 from models.batch_results import ResultsFormat, render_results
-from models.manifest import Manifest, parse_manifest
+from models.manifest import MAX_CELLS, Manifest, parse_manifest
 from models.manifest_columns import RESULT_COLUMNS
 from models.manifest_formats import Location
 from models.provisioning import Status
@@ -121,3 +121,30 @@ def test_json_results_have_every_row() -> None:
     documents = json.loads(results_of(manifest_of(["a", "b"]), "json"))
     assert [document["status"] for document in documents] == [Status.READY, Status.READY]
     assert set(documents[0]) == {"line", "reference", "name", "status", "id", "avatar_id", "reasons"}
+
+
+def test_yaml_values_of_any_type_have_cells() -> None:
+    text = f"""
+- {{name: [a], dataset_video: "{URL}", consent_video: 2020-01-01,
+   extras: {{!!binary aGk=: 1, 2: [x], 2020-01-01: d}}}}
+- {{name: 4711, dataset_video: "{URL}", consent_video: ~, reference: !!set {{b}}, !!binary aGk=: 1}}
+"""
+    manifest = parse_manifest(text.encode(), "yaml")
+    assert manifest.columns == ["name", "dataset_video", "consent_video", "extras", "reference"]
+    assert [row.cells for row in manifest.rows] == [
+        ('["..."]', URL, "2020-01-01", '{"b\'hi\'": 1, "2": ["..."], "2020-01-01": "d"}', ""),
+        ("4711", URL, "", "", '{"b": null}'),
+    ]
+
+
+def test_results_of_jsonl_repeat_a_limited_number_of_keys() -> None:
+    row = {"name": "a", "dataset_video": URL, **{f"key-{number}": "" for number in range(MAX_CELLS)}}
+    manifest = parse_manifest(json.dumps(row).encode(), "jsonl")
+    assert (len(manifest.columns), [len(row.cells) for row in manifest.rows]) == (MAX_CELLS, [MAX_CELLS])
+
+
+def test_short_row_below_a_wide_header_has_few_cells() -> None:
+    header = ["name", "dataset_video", "consent_video", *(f"note {number}" for number in range(1000))]
+    manifest = parse_manifest(f"{','.join(header)}\na,{URL},{URL}\n".encode(), "csv")
+    assert (len(manifest.columns), manifest.rows[0].cells) == (1003, ("a", URL, URL))
+    assert b"READY" in results_of(manifest, "csv")

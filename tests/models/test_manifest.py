@@ -12,8 +12,9 @@ import pytest
 
 from models import manifest
 from models.errors import InvalidManifest
-from models.manifest import ManifestRow, parse_rows
+from models.manifest import parse_rows
 from models.manifest_rows import MAX_BYTES, MAX_ROWS
+from models.manifest_validation import ManifestRow
 from models.text_normalization import trim
 
 CANARY = "canary-signature"

@@ -13,7 +13,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 
-from models.manifest import DERIVED_REFERENCE_PREFIX, parse_rows
+from models.manifest import parse_rows
+from models.manifest_validation import DERIVED_REFERENCE_PREFIX
 from models.provisioning import LeaseOwner
 from models.recording_identity import RecordingIdentity
 from models.request import parse_request

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from models.manifest import DERIVED_REFERENCE_DIGITS, DERIVED_REFERENCE_PREFIX
+from models.manifest_validation import DERIVED_REFERENCE_DIGITS, DERIVED_REFERENCE_PREFIX
 from models.recording_identity import RecordingIdentity, legacy_digest
 from models.request import ProvisioningRequest
 from models.text_normalization import normalize_name, normalize_reference

@@ -1,0 +1,137 @@
+"""Validates the rows of a manifest: every problem of every row, with its line and the remedy."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from models.argil_avatar import replace_unstorable_characters
+from models.errors import InvalidRequest
+from models.escaping import shorten
+from models.manifest_rows import COLUMNS, RawRow, find_duplicates
+from models.reason import Reason
+from models.redaction import redact
+from models.request import MAX_FIELD_CHARACTERS, ProvisioningRequest, parse_request
+from models.text_normalization import normalize_reference
+
+MAX_LISTED_LINES = 10
+"""The number of other rows with the same reference that a problem lists."""
+DERIVED_REFERENCE_PREFIX = "row-"
+"""The prefix of a derived reference, given to a row without one."""
+DERIVED_REFERENCE_DIGITS = 40
+
+_VIDEO_HINT = "give the https URL of the MP4 or MOV file itself, written out: not a word with a link behind it"
+_HINTS = {
+    "name": "give the avatar a name of 1 to 256 characters, as text",
+    "dataset_video": _VIDEO_HINT,
+    "consent_video": _VIDEO_HINT,
+    "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",
+    "reference": "give a key of at most 256 characters (in a spreadsheet, format the column as text), or omit it",
+    "row": "fix the syntax of the row; docs/batch.md shows each format",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """One row. `request` is None if there are `problems`; `reference` and `name` are then as they were written.
+
+    A request always has a reference: its own, or one derived from the fingerprint of the request. `cells` has the
+    texts of the manifest's own columns, for the results file only.
+    """
+
+    line: int
+    reference: str
+    name: str
+    request: ProvisioningRequest | None = None
+    problems: Sequence[Reason] = field(default=())
+    cells: tuple[str, ...] = field(default=(), repr=False)  # a cell may hold a secret
+
+
+def derived_reference(request: ProvisioningRequest) -> str:
+    """Return the reference of a row without one: equal requests have equal references."""
+    return f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
+
+
+def validate_rows(raws: list[RawRow], unit: str) -> list[ManifestRow]:
+    """Return the validated rows; empties `raws`, because 100,000 rows in both forms take 100 MB more."""
+    raws.reverse()
+    rows: list[ManifestRow] = []
+    while raws:
+        rows.append(_validate_row(raws.pop(), unit))
+    lines: dict[str, list[int]] = {
+        reference: [] for reference in find_duplicates(row.reference for row in rows if row.reference)
+    }
+    for row in rows:
+        if row.reference in lines:
+            lines[row.reference].append(row.line)
+    return [_reject_duplicate(row, lines[row.reference], unit) if row.reference in lines else row for row in rows]
+
+
+def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
+    if raw.problems and not raw.values:
+        problems = [row_problem(raw, unit, *problem) for problem in raw.problems]
+        return ManifestRow(raw.line, "", "", None, problems, raw.cells)
+    found_problems = list(raw.problems)
+    # Their values are not shown: an unknown column may hold a secret.
+    found_problems += [
+        (redact(str(column)), f"is not a column of a manifest; the columns are {', '.join(COLUMNS)}")
+        for column in raw.values
+        if column not in COLUMNS
+    ]
+    reported_columns = {column.partition(".")[0] for column, _ in found_problems}
+    fields = {column: value for column, value in raw.values.items() if column in COLUMNS}
+    request = None
+    try:
+        request = parse_request(fields)
+    except InvalidRequest as error:
+        found_problems += [
+            (column, rule) for column, rule in error.problems if column.partition(".")[0] not in reported_columns
+        ]
+    raw_reference, raw_name = fields.get("reference"), fields.get("name")
+    # JSON can hold lone surrogates, which cannot be encoded for output.
+    reference = _written_reference(raw_reference) if isinstance(raw_reference, str) else ""
+    name = replace_unstorable_characters(redact(raw_name))[:256] if isinstance(raw_name, str) else ""
+    if request is None or found_problems:
+        problems = [row_problem(raw, unit, column, rule) for column, rule in found_problems]
+        return ManifestRow(raw.line, reference[:256], name, None, problems, raw.cells)
+    reference = request.reference or derived_reference(request)
+    if request.reference is None:
+        request = request.model_copy(update={"reference": reference})
+    return ManifestRow(raw.line, reference, request.name, request, cells=raw.cells)
+
+
+def _written_reference(reference: str) -> str:
+    """Return the reference of an invalid row in normal form if it has one, so that duplicates are found."""
+    with contextlib.suppress(ValueError):
+        reference = normalize_reference(reference)
+    return replace_unstorable_characters(redact(reference))
+
+
+def row_problem(raw: RawRow, unit: str, column: str, rule: str) -> Reason:
+    """Return the problem of a row in one column, with the row's number, and the cell's letter in a sheet."""
+    base = column.partition(".")[0]
+    letter = raw.letters.get(column) or raw.letters.get(base)
+    column = shorten(column, MAX_FIELD_CHARACTERS) + (f" ({letter}{raw.line})" if letter else "")
+    hint = _HINTS.get(base, "remove the column, or check its name for a typo")
+    code = base if base in COLUMNS else "malformed"
+    return Reason(
+        code=f"row.{code}", message=replace_unstorable_characters(f"{unit} {raw.line}, {column}: {rule}"), hint=hint
+    )
+
+
+def _reject_duplicate(row: ManifestRow, lines: Sequence[int], unit: str) -> ManifestRow:
+    """Return a row whose reference is on several lines with a problem: which one is meant is ambiguous."""
+    listed_lines = [f"{unit} {line}" for line in lines[: MAX_LISTED_LINES + 1] if line != row.line][
+        :MAX_LISTED_LINES
+    ]
+    more = len(lines) - 1 - len(listed_lines)
+    others = f"{', '.join(listed_lines)} and {more:,} more" if more else ", ".join(listed_lines)
+    if row.request is not None and row.reference.startswith(DERIVED_REFERENCE_PREFIX):
+        rule = f"requests the same avatar as {others}: name, videos and extras are equal"
+        hint = "remove one of them, or give each its own reference to create two avatars"
+    else:
+        rule = f"is also the reference of {others}; it is {redact(row.reference)!r}"
+        hint = "give each row its own reference, or remove the duplicate"
+    problem = Reason(code="row.duplicate", message=f"{unit} {row.line}, reference: {rule}", hint=hint)
+    return ManifestRow(row.line, redact(row.reference), row.name, None, [*row.problems, problem], row.cells)
