@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from models.errors import InvalidManifest
 from models.manifest_csv import read_csv
@@ -142,12 +143,14 @@ def manifest_too_large_error() -> InvalidManifest:
 
 
 def _with_cells(raws: Sequence[RawRow]) -> tuple[list[str], list[RawRow]]:
-    """Return the keys of all rows in the order of their first use, and each row with a cell for each."""
+    """Return the keys of all rows in the order of their first use, and each row with a cell for each of them."""
     keys = dict.fromkeys(key for raw in raws for key in raw.values if isinstance(key, str))
     columns = [*islice(keys, MAX_CELLS)]
-    return columns, [
-        raw._replace(cells=tuple(_cell_of(raw.values.get(column, "")) for column in columns)) for raw in raws
-    ]
+    return columns, [raw._replace(cells=_cells_of(raw.values, columns)) if raw.values else raw for raw in raws]
+
+
+def _cells_of(values: Mapping[Any, object], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_cell_of(values[column]) if column in values else "" for column in columns)
 
 
 def _cell_of(value: object) -> str:

@@ -13,7 +13,7 @@ from models.lease_duration import LEASE_DURATION
 from models.provisioning import Status
 from models.tables import provisioning_table, webhook_delivery_table
 from store.database import Database
-from store.lease_validity import is_unleased, lease_time
+from store.lease_validity import is_unleased, latest_expiry, lease_time
 
 PROBE_BYTES = 256 * 1024
 """Size of the row that `write_probe` writes: it needs new pages, which a full disk does not have."""
@@ -73,7 +73,7 @@ async def read_facts(database: Database, clock: Clock) -> LedgerFacts:
         in_flight = _TABLE.c.status.in_(_IN_FLIGHT)
         latest = now + MAX_CLOCK_DIFFERENCE
         is_ahead = or_(
-            _TABLE.c.lease_expires_at > now + LEASE_DURATION,
+            _TABLE.c.lease_expires_at > latest_expiry(now, LEASE_DURATION),
             _TABLE.c.updated_at > latest,
             _TABLE.c.training_started_at > latest,
             _TABLE.c.not_found_since > latest,

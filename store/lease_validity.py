@@ -1,16 +1,17 @@
 """Which leases are valid, and by which clock.
 
 The lease of a crashed owner must not block others for longer than its duration, whatever the clocks did meanwhile.
-So a lease that lies further ahead than its duration is not valid: it was written before a clock was set back.
+So a lease that lies much further ahead than its duration is not valid: it was written before a clock was set back.
+By MAX_CLOCK_DIFFERENCE it may lie further ahead: another owner may have read the clock later but written earlier.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
-from models.clock import Clock
+from models.clock import MAX_CLOCK_DIFFERENCE, Clock
 from models.lease_duration import LEASE_DURATION
 from models.tables import provisioning_table
 
@@ -29,9 +30,14 @@ def lease_time(connection: Connection, clock: Clock) -> datetime:
     return now
 
 
+def latest_expiry(now: datetime, duration: timedelta) -> datetime:
+    """Return the latest time at which a valid lease of this duration may expire."""
+    return now + duration + MAX_CLOCK_DIFFERENCE
+
+
 def is_leased(now: datetime) -> ColumnElement[bool]:
     """Return the condition that a lease is valid, or was released within RELEASE_GRACE."""
-    return and_(now < _LEASE_EXPIRES_AT, now + LEASE_DURATION >= _LEASE_EXPIRES_AT)
+    return and_(now < _LEASE_EXPIRES_AT, latest_expiry(now, LEASE_DURATION) >= _LEASE_EXPIRES_AT)
 
 
 def is_unleased(now: datetime) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from models.provisioning import LeaseOwner, Provisioning, Status
 from models.tables import provisioning_table
 from store import mappers
 from store.database import Database
-from store.lease_validity import lease_time
+from store.lease_validity import latest_expiry, lease_time
 
 RELEASE_GRACE = timedelta(seconds=10)
 """After a release, `lease_expires_at` is set this far ahead without an owner.
@@ -48,7 +48,7 @@ _ACQUIRE = (
             provisioning_table.c.lease_owner.is_(None),
             provisioning_table.c.lease_owner == bindparam("owner_id"),
             provisioning_table.c.lease_expires_at <= bindparam("now"),
-            provisioning_table.c.lease_expires_at > _EXPIRES_AT,  # see store/lease_validity.py
+            provisioning_table.c.lease_expires_at > bindparam("latest_expiry"),  # see store/lease_validity.py
         )
     )
     .values(_ACQUIRE_VALUES)
@@ -74,7 +74,7 @@ _NEXT_PENDING = (
         or_(
             provisioning_table.c.lease_expires_at.is_(None),
             provisioning_table.c.lease_expires_at <= bindparam("now"),
-            provisioning_table.c.lease_expires_at > _EXPIRES_AT,
+            provisioning_table.c.lease_expires_at > bindparam("latest_expiry"),
         ),
         or_(
             provisioning_table.c.updated_at <= bindparam("started_at"),
@@ -230,4 +230,5 @@ class LeaseRepository:
             "owner_flow_run_id": owner.flow_run_id,
             "now": now,
             "expires_at": now + duration,
+            "latest_expiry": latest_expiry(now, duration),
         }

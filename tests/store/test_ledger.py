@@ -296,8 +296,8 @@ async def test_lease_excludes_other_owners_until_it_expires(
         await leases.renew(accepted.id, owner, LEASE)
 
 
-@pytest.mark.parametrize(("seconds_ahead", "blocks"), [(0, True), (1, False), (7200, False)])
-async def test_lease_ahead_by_more_than_its_duration_blocks_no_one(
+@pytest.mark.parametrize(("seconds_ahead", "blocks"), [(0, True), (15, True), (60, False), (7200, False)])
+async def test_lease_far_ahead_of_its_duration_blocks_no_one(
     ledger: Ledger,
     leases: LeaseRepository,
     accepted: Provisioning,
