@@ -16,18 +16,19 @@ from models.media_codes import MediaCode
 
 
 def verify_positions(track: Track, moov: Box, size: int) -> None:
-    """Verify that the first, the middle and the last sample of a track are in a file of `size` bytes.
+    """Verify that all samples of a track that were read are in a file of `size` bytes, and some not in its index.
 
     Raises:
-        MediaRejected: If one is not, or is in the index.
+        MediaRejected: If one is not, or the first, the middle or the last one is in the index.
     """
     for sample in (track.samples.first, track.samples.middle, track.samples.last):
         if sample is not None and moov.start <= sample.start < moov.end:
             raise unreadable_error(f"the index has a frame at byte {sample.start:,}, which is in the index itself")
-        if sample is not None and not 0 <= sample.start <= size - sample.size:
-            raise truncated_error(
-                f"the index has a frame at byte {sample.start:,}, but the file has {size:,} bytes"
-            )
+    span = track.samples.span
+    if span is not None and not 0 <= span.start <= size - span.size:
+        raise truncated_error(
+            f"the index has frames from byte {span.start:,} to {span.end:,}, but the file has {size:,} bytes"
+        )
 
 
 def verify_pictures(file: FetchedFile, video: Track, moov: Box) -> None:

@@ -144,6 +144,7 @@ def _parse_trun(trun: bytes, base: int, at: int, defaults: FragmentDefaults) -> 
         end=max(map(add, starts[1:], shifts)),
         first=ByteRange(positions[full[0]], sizes[full[0]]) if full else None,
         last=ByteRange(positions[full[-1]], sizes[full[-1]]) if full else None,
+        span=ByteRange(at, positions[-1] - at) if full else None,
     )
     return samples, positions[-1]
 
@@ -163,4 +164,5 @@ def _equal_samples(count: int, at: int, defaults: FragmentDefaults) -> Samples:
         end=count * ticks,
         first=ByteRange(at, size) if is_full else None,
         last=ByteRange(at + (count - 1) * size, size) if is_full else None,
+        span=ByteRange(at, count * size) if is_full else None,
     )

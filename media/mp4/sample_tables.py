@@ -14,7 +14,7 @@ from operator import mul
 from typing import NamedTuple
 
 from media.mp4.boxes import unreadable_error
-from media.mp4.samples import ByteRange, Samples
+from media.mp4.samples import ByteRange, Samples, join_spans
 
 # Four hours at 60 frames per second.
 MAX_TABLE_ENTRIES = 1_000_000
@@ -74,7 +74,27 @@ def read_samples(tables: Mapping[bytes, bytes]) -> Samples:
         first=locate(0),
         middle=locate(count // 2),
         last=locate(count - 1),
+        span=join_spans(_chunk_spans(offsets, chunks, sizes, uniform_size, count)),
     )
+
+
+def _chunk_spans(
+    offsets: Sequence[int], chunks: _Chunks, sizes: Sequence[int], uniform_size: int, count: int
+) -> Iterator[ByteRange]:
+    """Yield the bytes of each chunk that has some of the first `count` samples, without those that have no bytes.
+
+    The size of a sample is `uniform_size` if there are no `sizes`.
+    """
+    if not sizes and not uniform_size:
+        return
+    ends = [0, *accumulate(islice(sizes, count))] if sizes else range(0, (count + 1) * uniform_size, uniform_size)
+    followers = [*chunks.starts[1:], count]
+    runs = zip(chunks.starts, followers, chunks.first_chunks, chunks.samples_per_chunk, strict=True)
+    for start, following, first_chunk, per_chunk in runs:
+        for chunk, number in enumerate(range(start, min(following, count), per_chunk), first_chunk):
+            size = ends[min(number + per_chunk, count)] - ends[number]
+            if size:
+                yield ByteRange(offsets[chunk], size)
 
 
 def _read_offsets(tables: Mapping[bytes, bytes]) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -10,6 +11,11 @@ class ByteRange(NamedTuple):
 
     start: int
     size: int
+
+    @property
+    def end(self) -> int:
+        """The position of the first byte after them."""
+        return self.start + self.size
 
 
 class Samples(NamedTuple):
@@ -27,6 +33,7 @@ class Samples(NamedTuple):
         first: The bytes of the first one.
         middle: The bytes of the one in the middle, None in fragments.
         last: The bytes of the last one that is not empty.
+        span: The bytes from the lowest to the highest of all that are not empty.
     """
 
     sample_count: int = 0
@@ -40,6 +47,7 @@ class Samples(NamedTuple):
     first: ByteRange | None = None
     middle: ByteRange | None = None
     last: ByteRange | None = None
+    span: ByteRange | None = None
 
 
 def join_samples(first: Samples, second: Samples, decode_time: int) -> Samples:
@@ -65,4 +73,14 @@ def join_samples(first: Samples, second: Samples, decode_time: int) -> Samples:
         end=max(first.end, moved.end),
         first=first.first or moved.first,
         last=moved.last or first.last,
+        span=join_spans(filter(None, (first.span, moved.span))),
     )
+
+
+def join_spans(spans: Iterable[ByteRange]) -> ByteRange | None:
+    """Return the bytes from the lowest to the highest of some ranges, None if there are none."""
+    found = list(spans)
+    if not found:
+        return None
+    start = min(span.start for span in found)
+    return ByteRange(start, max(span.end for span in found) - start)

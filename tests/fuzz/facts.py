@@ -24,6 +24,8 @@ from tests.fuzz.samples import samples
 from tests.fuzz.target import assert_no_secrets
 from tests.media.sample_files import boxes
 
+_READ_FRAGMENTS = 2
+
 
 class ByteRange(NamedTuple):
     """The bytes of one frame."""
@@ -61,8 +63,10 @@ def assert_may_pass(data: bytes, sample: int, changes: list[Change]) -> None:
         sample: The number of the sample that it was made of.
         changes: The changes that were made.
     """
-    frames = indexed_frames(data)
-    assert max((frame.end for frame in frames), default=0) <= len(data), "frames behind the end of the file pass"
+    # Of fragments, the first and the last are read: reading all would download the whole recording.
+    if data.count(b"moof") <= _READ_FRAGMENTS:
+        ends = [frame.end for frame in indexed_frames(data)]
+        assert max(ends, default=0) <= len(data), "frames behind the end of the file pass"
     if len(changes) == 1 and isinstance(change := changes[0], RangeChange):
         assert not lost_frames(sample, change), f"a recording without its last frames passes: {change}"
 

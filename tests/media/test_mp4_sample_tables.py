@@ -35,7 +35,18 @@ def test_samples_have_positions_and_times() -> None:
         first=ByteRange(1000, 10),
         middle=ByteRange(2000, 30),
         last=ByteRange(3000, 50),
+        span=ByteRange(1000, 2050),
     )
+
+
+def test_span_has_the_chunks_in_any_order() -> None:
+    far = samples(stco=table((3000,), (9000,), (1000,)))
+    assert (far.last, far.span) == (ByteRange(1000, 50), ByteRange(1000, 8070))
+
+
+def test_span_ends_after_the_last_sample_of_a_uniform_size() -> None:
+    uniform = samples(stsz=bytes(4) + struct.pack(">II", 10, 4))
+    assert (uniform.sample_count, uniform.span) == (4, ByteRange(1000, 1020))
 
 
 def test_last_sample_follows_others_in_its_chunk() -> None:
