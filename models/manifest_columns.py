@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from models.errors import InvalidManifest
 from models.escaping import shorten
-from models.manifest_cells import column_letter
+from models.manifest_cells import clean_cell, column_letter
 from models.manifest_headers import MAX_HEADER_CHARACTERS, NAME_PART_KEYS, RANKS, header_key, meaning_of
 from models.manifest_rows import COLUMNS, EXTRAS_COLUMN, REQUIRED_COLUMNS, find_duplicates, is_meant_as_manifest
 from models.redaction import redact
@@ -37,15 +37,19 @@ class ColumnMapping:
     """What each column of a table means.
 
     Attributes:
+        width: The number of columns, up to the last one with a header.
         fields: The field by the index of its column: a name of COLUMNS, or `extras.KEY`.
         own: The indexes of the input's own columns, which are all but those of results.
         surplus: The headers that mean nothing here.
+        nameless: The indexes of the columns with an empty header.
         is_results: Whether the table is a results file.
     """
 
+    width: int
     fields: Mapping[int, str]
     own: Sequence[int]
     surplus: Sequence[str] = ()
+    nameless: Sequence[int] = ()
     is_results: bool = False
 
 
@@ -121,9 +125,9 @@ class _Header:
         self._check_column_map()
         fields = self._assign_fields() | self._assign_extras()
         results = {index for index, key in enumerate(self._keys) if key in _RESULT_KEYS}
-        surplus = [
-            index for index, key in enumerate(self._keys) if index not in fields and index not in results and key
-        ]
+        nameless = [index for index, cell in enumerate(self._cells) if not clean_cell(cell)]
+        known = {*fields, *results, *nameless}
+        surplus = [index for index in range(len(self._cells)) if index not in known]
         close = self._close_fields(surplus, fields)
         is_quotable = is_meant_as_manifest([*fields.values(), *close.values()])
         shown = {index: self._show(index, is_quotable=is_quotable) for index in range(len(self._cells))}
@@ -147,7 +151,7 @@ class _Header:
         if self._problems:
             raise InvalidManifest(f"header line {self._line}: {'; '.join(self._problems)}", hint=_HEADER_HINT)
         own = [index for index in range(len(self._cells)) if index not in results]
-        return ColumnMapping(fields, own, unnamed, is_results=bool(results))
+        return ColumnMapping(len(self._cells), fields, own, unnamed, nameless, is_results=bool(results))
 
     def _check_column_map(self) -> None:
         for key, column in self._column_map.items():

@@ -88,10 +88,10 @@ def detect_format(name: str, data: bytes, content_type: str = "") -> FormatName:
             f"the manifest {redact_url(name)!r} is not a spreadsheet, although its name or content type says so",
             hint="save it again as .xlsx, .ods or CSV; pass csv as its format if it is CSV",
         )
-    return _text_format(data) if named is None else named
+    return text_format(data) if named is None else named
 
 
-def _text_format(data: bytes) -> FormatName:
+def text_format(data: bytes) -> FormatName:
     """Return the format of a text that nothing else tells: CSV unless it begins as one of the others does."""
     start = data[:_START_BYTES].removeprefix(BOM_UTF8).lstrip()
     if start.startswith(b"{"):

@@ -12,6 +12,7 @@ from itertools import chain
 from string import digits
 from typing import Any, Literal
 
+from models.errors import InvalidManifest
 from models.escaping import unmark_cell
 from models.manifest_cells import (
     IDENTITY_COLUMNS,
@@ -25,6 +26,7 @@ from models.manifest_cells import (
 from models.manifest_columns import EXTRAS_PREFIX, ColumnMapping, count_required, list_some, map_columns
 from models.manifest_headers import header_key, is_known_header
 from models.manifest_json import parse_json
+from models.manifest_notices import Places
 from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS, RawRow
 from models.redaction import redact
 from models.text_normalization import trim
@@ -83,26 +85,42 @@ class TableReader:
         self._table = table
         self._column_map = column_map
         self._strict = strict
-        self._trimmed = _Places("spaces or invisible characters were removed around the text of {count}")
-        self._skipped = _Places("{count} without a name, a video and a reference were skipped")
-        self._totals = _Places("{count} with totals instead of videos were skipped")
-        self._repeated = _Places("the header line is repeated in {count}")
+        unit = table.unit
+        self._trimmed = Places(
+            "spaces or invisible characters were removed around the text of {places}",
+            "line" if unit == "line" else "cell",
+        )
+        self._skipped = Places("{places} with neither a name, a video nor a reference {were} skipped", unit)
+        self._totals = Places("{places} with totals instead of videos {were} skipped", unit)
+        self._titles = Places("{places} with a title in merged cells {were} skipped", unit)
+        self._repeated = Places("the header line is repeated in {places}", unit)
         self._other_header: int | None = None
         self.columns: list[str] = []
         """The headers of the input's own columns, known once `rows` has yielded a row or ended."""
         self._header_notices: list[str] = []
+        self._surplus: Sequence[str] = ()
+        self._nameless: set[int] = set()
+        """The indexes of the columns that have values, but no header."""
 
     @property
     def notices(self) -> list[str]:
         """What was skipped or changed, complete once all rows were read."""
-        places = (self._trimmed, self._skipped, self._totals, self._repeated)
-        return [*self._table.notices, *self._header_notices, *(place.text for place in places if place.count)]
+        notices = [*self._table.notices, *self._header_notices]
+        if unread := [*self._surplus, *self._nameless_columns]:
+            notices.append(f"columns that are not read: {list_some(unread)}")
+        places = (self._trimmed, self._skipped, self._totals, self._titles, self._repeated)
+        return [*notices, *(place.text for place in places if place.count)]
+
+    @property
+    def _nameless_columns(self) -> list[str]:
+        return [f"{column_letter(index)} (without a header)" for index in sorted(self._nameless)]
 
     def rows(self) -> Iterator[RawRow]:
         """Yield the rows below the header line.
 
         Raises:
-            InvalidManifest: The header line lacks a required column, or is ambiguous.
+            InvalidManifest: The header line lacks a required column, or is ambiguous. With `strict`, also after the
+                last row: a column has values but no header.
         """
         rows = iter(self._table.rows)
         beginning: list[TableRow] = []
@@ -124,6 +142,11 @@ class TableReader:
         for row in chain(beginning[header_index + 1 :], rows):
             if (raw := self._read_row(row, header, mapping)) is not None:
                 yield raw._replace(letters=letters)
+        if self._strict and self._nameless:
+            raise InvalidManifest(
+                f"header line {header.number}: not a column of a manifest: {list_some(self._nameless_columns)}",
+                hint="write a header above each column that has values, or delete the values",
+            )
 
     def _is_header(self, row: TableRow) -> bool:
         return count_required(row.cells, self._column_map) >= _MIN_HEADER_COLUMNS
@@ -143,8 +166,7 @@ class TableReader:
             self._header_notices.append(
                 f"the header line is {self._table.unit} {header.number}; the text above it was skipped"
             )
-        if mapping.surplus:
-            self._header_notices.append(f"columns that are not read: {list_some(mapping.surplus)}")
+        self._surplus = mapping.surplus
         return mapping
 
     def _read_row(self, row: TableRow, header: TableRow, mapping: ColumnMapping) -> RawRow | None:
@@ -155,30 +177,38 @@ class TableReader:
             cells = [unmark_cell(cell) for cell in cells]
         # Only as many cells as the row has: 100,000 short rows below a wide header would take a gigabyte.
         own = tuple(cells[index] for index in mapping.own if index < len(row.cells))
+        own += tuple(_without_trailing_empty(cells[mapping.width :]))
         if self._is_another_header(row, cells, header):
             return None
         if self._other_header is not None:
             rule = _OTHER_TABLE_RULE.format(unit=self._table.unit, number=self._other_header)
             return RawRow(row.number, {}, [("row", rule)], own)
-        width = len(_without_trailing_empty(header.cells))
-        if self._table.unit == "line" and any(cells[width:]):
-            rule = f"has {len(row.cells)} cells, but the header line has {width}"
-            return RawRow(
-                row.number, {}, [("row", f"{rule}: put values that contain the separator in quotes")], own
+        if self._table.unit == "line" and any(cells[mapping.width :]):
+            rule = (
+                f"has {len(row.cells)} cells, but the header line has {mapping.width}: put values that contain "
+                "the separator in quotes, and a header above each column"
             )
-        if (places := self._places_without_avatar(cells, mapping)) is not None:
-            places.add(f"{self._table.unit} {row.number}")
+            return RawRow(row.number, {}, [("row", rule)], own)
+        if (places := self._places_without_avatar(row, cells, mapping)) is not None:
+            places.add(str(row.number))
             return None
+        self._nameless.update(
+            index for index in (*mapping.nameless, *range(mapping.width, len(cells))) if cells[index]
+        )
         for index in mapping.fields:
             if index < len(row.cells) and row.cells[index] != cells[index] and not mapping.is_results:
                 self._trimmed.add(self._place(row.number, index))
         values, problems = _read_cells(row, cells, mapping)
         return RawRow(row.number, values, problems, own)
 
-    def _places_without_avatar(self, cells: Sequence[str], mapping: ColumnMapping) -> _Places | None:
+    def _places_without_avatar(self, row: TableRow, cells: Sequence[str], mapping: ColumnMapping) -> Places | None:
         """Return where a row that stands for no avatar is counted, None if it stands for one."""
         if not any(cells[index] for index, name in mapping.fields.items() if name in _ROW_COLUMNS):
             return self._skipped
+        if row.is_title and any(
+            name in VIDEO_COLUMNS and index in row.doubts for index, name in mapping.fields.items()
+        ):
+            return self._titles
         return self._totals if _is_total(cells) else None
 
     def _is_another_header(self, row: TableRow, cells: Sequence[str], header: TableRow) -> bool:
@@ -186,36 +216,14 @@ class TableReader:
         if any("://" in cell for cell in cells) or not self._is_header(row):
             return False
         if [*map(header_key, row.cells)] == [*map(header_key, header.cells)]:
-            self._repeated.add(f"{self._table.unit} {row.number}")
+            self._repeated.add(str(row.number))
             self._other_header = None
         else:
             self._other_header = row.number
         return True
 
     def _place(self, number: int, index: int) -> str:
-        return f"{column_letter(index)}{number}" if self._table.unit == "row" else f"line {number}"
-
-
-class _Places:
-    """Counts places, and names the first ones in a notice."""
-
-    _MAX_NAMED = 5
-
-    def __init__(self, rule: str) -> None:
-        self._rule = rule
-        self._first: list[str] = []
-        self.count = 0
-
-    def add(self, place: str) -> None:
-        self.count += 1
-        if len(self._first) < self._MAX_NAMED and place not in self._first:
-            self._first.append(place)
-
-    @property
-    def text(self) -> str:
-        more = self.count - len(self._first)
-        named = ", ".join(self._first) + (f" and {more:,} more" if more > 0 else "")
-        return self._rule.format(count=named)
+        return f"{column_letter(index)}{number}" if self._table.unit == "row" else str(number)
 
 
 def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:

@@ -86,8 +86,8 @@ def _rows(output: IO[bytes]) -> Iterator[TableRow]:
         if isinstance(row, dict):
             _raise_problem(row)
             return
-        number, cells, doubts = row
-        yield TableRow(number, cells, {int(index): CellDoubt(*doubt) for index, doubt in doubts.items()})
+        number, cells, doubts, is_title = row
+        yield TableRow(number, cells, {int(index): CellDoubt(*doubt) for index, doubt in doubts.items()}, is_title)
 
 
 def _notices(header: dict[str, Any], sheet: str | None) -> list[str]:

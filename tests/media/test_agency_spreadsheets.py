@@ -66,6 +66,11 @@ def title(sheet: Worksheet) -> None:
     sheet.merge_cells("A1:D1")
 
 
+def sections(sheet: Worksheet) -> None:
+    sheet.merge_cells("A2:D2")
+    sheet.merge_cells("A4:D4")
+
+
 def with_margin(sheet: Worksheet) -> None:
     """Begin the list in C5, with references that only their format shows completely."""
     rows: list[list[Any]] = [HEADER, ["Ada", *links("Ada"), 12], ["Eve", *links("Eve"), 7]]
@@ -97,14 +102,14 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
     "blank rows inside, totals at the end": (
         xlsx([HEADER, ADA, [], [None, " "], EVE, [], ["Total: 2", "2 videos", None, None]]),
         ("a-1", "e-2"),
-        "row 7 with totals instead of videos were skipped",
+        "row 7 with totals instead of videos was skipped",
     ),
     "template with formats, comments and protection": (xlsx([HEADER, ADA, EVE], styled), ("a-1", "e-2"), ""),
     "filter": (xlsx([HEADER, ADA, EVE], filtered), ("a-1", "e-2"), "hidden rows are read like the others: 3"),
     "emoji in headers": (
         xlsx([["👤 Name", "🎬 Dataset video", "Consent video ✅", "# Reference", "💬"], ADA, EVE]),
         ("a-1", "e-2"),
-        "",
+        "columns that are not read: '💬'",
     ),
     "remarks in headers": (
         xlsx(
@@ -139,7 +144,17 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
             [[*HEADER, "Done"], [*ADA, True], [*EVE, False], *([None, None, None, None, False] for _ in range(50))]
         ),
         ("a-1", "e-2"),
-        "row 8 and 45 more without a name, a video and a reference were skipped",
+        "rows 4, 5, 6, 7, 8 and 45 more with neither a name, a video nor a reference were skipped",
+    ),
+    "titles of sections": (
+        xlsx([HEADER, ["Team Berlin"], ADA, ["Team Paris"], EVE], sections),
+        ("a-1", "e-2"),
+        "rows 2, 4 with a title in merged cells were skipped",
+    ),
+    "notes beside the list": (
+        xlsx([[*HEADER[:3], None, HEADER[3]], [*ADA[:3], "call her", "a-1"], [*EVE[:3], None, "e-2", None, "ok"]]),
+        ("a-1", "e-2"),
+        "columns that are not read: D (without a header), G (without a header)",
     ),
     "telephone numbers": (
         xlsx([HEADER, [*ADA[:3], "+49 170 1234567"], [*EVE[:3], 491701234568]]),
@@ -259,6 +274,10 @@ INVALID: dict[str, tuple[bytes, str]] = {
     "two names in a cell": (list_with(0, "Eve\nAda"), "must not contain U+000A LINE FEED"),
     "link without https": (list_with(1, "www.videos.example/eve.mp4"), "must begin with https://"),
     "two links in a cell": (list_with(1, f"{EVE[1]} {ADA[1]}"), "must not contain white space"),
+    "name that is merged down": (
+        xlsx([HEADER, ADA, ["Eve"]], merged("B2:C3")),
+        "dataset_video (B3): is covered by the merged cell B2",
+    ),
     "name without videos": (xlsx([HEADER, ADA, ["Eve"]]), "dataset_video (B3): must begin with https://"),
     "another list below": (
         xlsx([HEADER, ADA, [], ["name", "consent_video", "dataset_video"], EVE[:3]]),

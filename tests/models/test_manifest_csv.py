@@ -83,6 +83,17 @@ def test_surplus_columns_are_reported_once_or_refused() -> None:
     assert "not a column of a manifest: 'Notes', 'Budget'" in error_of(text, strict=True)
 
 
+def test_column_without_a_header_is_reported_or_refused() -> None:
+    text = f"#,,{HEADER},Notes\n1,call her,{ROW},a\n2,,Eve,{D},{C},\n"
+    manifest = read(text)
+    assert names_of(manifest) == ["Ada", "Eve"]
+    assert manifest.notices == ["columns that are not read: '#', 'Notes', B (without a header)"]
+    assert "not a column of a manifest: '#', 'Notes'" in error_of(text, strict=True)
+    nameless = f",{HEADER}\nx,{ROW}\n"
+    assert error_of(nameless, strict=True) == "header line 1: not a column of a manifest: A (without a header)"
+    assert names_of(read(f",{HEADER}\n,{ROW}\nx,,,\n", strict=True)) == ["Ada"]
+
+
 def test_misspelt_optional_column_is_named() -> None:
     assert "'refrence' (did you mean reference?)" in read(f"{HEADER},refrence\n{ROW},1\n").notices[0]
 
@@ -132,7 +143,7 @@ def test_cells_are_trimmed_with_a_notice() -> None:
     [row] = manifest.rows
     assert row.request is not None
     assert (row.request.dataset_video, row.request.consent_video) == (D, C)
-    assert manifest.notices == ["spaces or invisible characters were removed around the text of line 2 and 2 more"]
+    assert manifest.notices == ["spaces or invisible characters were removed around the text of line 2"]
 
 
 def test_number_sign_in_a_path_has_an_error_of_its_own() -> None:
@@ -143,7 +154,7 @@ def test_number_sign_in_a_path_has_an_error_of_its_own() -> None:
 def test_rows_without_a_manifest_value_are_skipped() -> None:
     manifest = read(f"{HEADER},extras.team,Done\n{ROW},berlin,FALSE\n,,,berlin,FALSE\n , ,,berlin,FALSE\n")
     assert names_of(manifest) == ["Ada"]
-    assert manifest.notices[-1] == "line 3, line 4 without a name, a video and a reference were skipped"
+    assert manifest.notices[-1] == "lines 3, 4 with neither a name, a video nor a reference were skipped"
 
 
 def test_repeated_header_is_skipped_and_another_one_is_not() -> None:
@@ -219,3 +230,12 @@ def test_quote_that_is_not_doubled_names_the_remedy() -> None:
     with pytest.raises(InvalidManifest) as caught:
         read(f'{HEADER}\n"Ada \\"C\\" L",{D},{C}\n')
     assert "a quote in the text that is not doubled" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [('\ufeff{"name": "Ada", "dataset_video": 1}\n', "jsonl"), ("- name: Ada\n  x: 1\n", "yaml")]
+)
+def test_text_of_another_format_names_the_option(text: str, name: str) -> None:
+    with pytest.raises(InvalidManifest) as caught:
+        read(text)
+    assert f"the file begins as {name} does: pass --format {name}" in caught.value.hint
