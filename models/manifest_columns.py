@@ -30,6 +30,8 @@ MAX_COMPARED_COLUMNS = 100
 MAX_SHOWN_CHARACTERS = 60
 _MIN_SIMILARITY = 0.75
 """Of difflib: `nmae` and `name` have 0.75, `video` and `name` have 0.22."""
+_MIN_CONTAINED_LETTERS = 8
+"""Of a header inside of a longer one: `full name` and `consent video`, but not `name`, `person` or `consent`."""
 
 
 @dataclass(frozen=True)
@@ -186,11 +188,8 @@ class _Header:
         missing = {key: meant for key, (meant, _) in RANKS.items() if meant not in fields.values()}
         close = {}
         for index in list(surplus)[:MAX_COMPARED_COLUMNS]:
-            key = self._keys[index]
-            if len(key) <= MAX_SHOWN_CHARACTERS and (
-                found := difflib.get_close_matches(key, missing, n=1, cutoff=_MIN_SIMILARITY)
-            ):
-                close[index] = missing[found[0]]
+            if (found := _most_similar(self._keys[index], missing)) is not None:
+                close[index] = missing[found]
         return close
 
     def _suggestion(self, index: int, field: str | None) -> str:
@@ -202,6 +201,17 @@ class _Header:
         if not is_quotable:
             return f"number {index + 1}"
         return repr(shorten(redact(self._cells[index].strip()), MAX_SHOWN_CHARACTERS))
+
+
+def _most_similar(key: str, known: Iterable[str]) -> str | None:
+    """Return the known key that a header is a misspelling of, or that a question or sentence contains."""
+    if len(key) <= MAX_SHOWN_CHARACTERS and (
+        found := difflib.get_close_matches(key, known, n=1, cutoff=_MIN_SIMILARITY)
+    ):
+        return found[0]
+    return max(
+        (word for word in known if len(word) >= _MIN_CONTAINED_LETTERS and word in key), key=len, default=None
+    )
 
 
 def _exact_field(column: str) -> str | None:

@@ -16,14 +16,16 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("avatar name", "creator name", "full name", "display name", "person name", "talent name", "actor name"),
         (
             *("avatar", "creator", "person", "talent", "actor"),
-            *("vollständiger Name", "nom", "nom complet", "nombre", "nombre completo"),
+            *("vollständiger Name", "Vor- und Nachname", "nom", "nom complet", "nom et prénom", "prénom et nom"),
+            *("nombre", "nombre completo", "nombre y apellidos", "nome", "nome completo", "nome e cognome"),
         ),
     ),
     "dataset_video": (
         ("dataset", "dataset recording", "dataset footage", "training video", "training recording"),
         (
             *("training footage", "training data", "training", "Trainingsvideo", "Trainingsaufnahme"),
-            *("vidéo d'entraînement", "vídeo de entrenamiento"),
+            *("vidéo d'entraînement", "vídeo de entrenamiento", "vídeo de treinamento", "vídeo de treino"),
+            *("video di addestramento", "video di training"),
         ),
     ),
     "consent_video": (
@@ -31,7 +33,8 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         (
             *("Einwilligung", "Einwilligungsvideo", "Einverständnis", "Einverständnisvideo"),
             *("Zustimmung", "Zustimmungsvideo", "consentement", "vidéo de consentement"),
-            *("consentimiento", "vídeo de consentimiento"),
+            *("consentimiento", "vídeo de consentimiento", "consentimento", "vídeo de consentimento"),
+            *("consenso", "video consenso", "video di consenso"),
         ),
     ),
     "reference": (
@@ -44,13 +47,14 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "creator id",
             "avatar reference",
         ),
-        ("id", "key", "Referenz", "referencia"),
+        ("id", "key", "Referenz", "referencia", "riferimento"),
     ),
 }
 """Other headers of each field in groups: a group counts only if the file has no header of an earlier one."""
 NAME_PARTS = (
     *("first name", "given name", "forename", "last name", "family name", "surname"),
     *("Vorname", "Nachname", "Familienname", "prénom", "nom de famille", "apellido", "apellidos"),
+    *("sobrenome", "apelido", "cognome"),
 )
 """Headers of a part of a name, which is not the name that an avatar should have."""
 _REMARK = re.compile(r"[(\[][^()\[\]]*[)\]]")

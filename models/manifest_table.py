@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from string import digits
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS, RawRow
 from models.redaction import redact
 from models.text_normalization import trim
 
-HEADER_SEARCH_ROWS = 20
+HEADER_SEARCH_ROWS = 50
 """Rows in which the header line is looked for; above it, sheets have titles and notes."""
 _MIN_HEADER_COLUMNS = 2
 """Required columns that a header line names at least: all, or all but a misspelt one."""
@@ -39,14 +39,30 @@ _ROW_COLUMNS = (*REQUIRED_COLUMNS, "reference")
 """A row without any of them is blank: a sheet may fill its other columns down to the end."""
 _TOTAL_KEYS = frozenset(
     map(
-        header_key, ("total", "totals", "grand total", "sum", "count", "Summe", "Gesamt", "Anzahl", "somme", "suma")
+        header_key,
+        (
+            *(
+                "total",
+                "totals",
+                "grand total",
+                "subtotal",
+                "sum",
+                "count",
+                "total general",
+                "total geral",
+                "totale",
+            ),
+            *("Summe", "Gesamt", "Anzahl", "Ergebnis", "Gesamtergebnis", "Zwischensumme", "somme", "suma"),
+        ),
     )
 )
 """Labels of the totals below a list, without the number that may follow."""
+_END = TableRow(0, [])
 _OTHER_TABLE_RULE = (
     "is below another header line, in {unit} {number}: put each table in a file or a sheet of its own"
 )
-
+_NO_HEADER_NOTICE = f"the header line is looked for in the first {HEADER_SEARCH_ROWS} rows with text"
+_TRANSPOSED_NOTICE = "the columns are written below each other: transpose the list, so that each avatar is a row"
 _ONE_CELL_NOTICE = (
     "the header line is one cell: check the separator (comma, semicolon, tab or |), the line `sep=`, "
     "and quotes around the whole line"
@@ -92,7 +108,7 @@ class TableReader:
         )
         self._skipped = Places("{places} with neither a name, a video nor a reference {were} skipped", unit)
         self._totals = Places("{places} with totals instead of videos {were} skipped", unit)
-        self._titles = Places("{places} with a title in merged cells {were} skipped", unit)
+        self._titles = Places("{places} with a title instead of an avatar {were} skipped", unit)
         self._repeated = Places("the header line is repeated in {places}", unit)
         self._other_header: int | None = None
         self.columns: list[str] = []
@@ -131,7 +147,11 @@ class TableReader:
                     break
         if not beginning:
             return
-        header_index = len(beginning) - 1 if self._is_header(beginning[-1]) else self._most_similar(beginning)
+        if self._is_header(beginning[-1]):
+            header_index = len(beginning) - 1
+        else:
+            header_index = self._most_similar(beginning)
+            self._explain_missing_header(beginning)
         header = beginning[header_index]
         mapping = self._map(header, beginning[:header_index])
         letters = (
@@ -139,8 +159,10 @@ class TableReader:
             if self._table.unit == "row"
             else {}
         )
-        for row in chain(beginning[header_index + 1 :], rows):
-            if (raw := self._read_row(row, header, mapping)) is not None:
+        for row, following in pairwise(chain(beginning[header_index + 1 :], rows, [_END])):
+            if self._is_title_above(following, row, header):
+                self._titles.add(str(row.number))
+            elif (raw := self._read_row(row, header, mapping)) is not None:
                 yield raw._replace(letters=letters)
         if self._strict and self._nameless:
             raise InvalidManifest(
@@ -155,6 +177,14 @@ class TableReader:
         """Return the index of the row that names the most required columns; the first row if none does."""
         counts = [count_required(row.cells, self._column_map) for row in rows]
         return counts.index(max(counts))
+
+    def _explain_missing_header(self, beginning: Sequence[TableRow]) -> None:
+        """Add to the notices, which are part of the error that follows, what the header line perhaps is."""
+        first_cells = [next(filter(None, map(clean_cell, row.cells)), "") for row in beginning]
+        if count_required(first_cells, self._column_map) >= _MIN_HEADER_COLUMNS:
+            self._table.notices.append(_TRANSPOSED_NOTICE)
+        elif len(beginning) == HEADER_SEARCH_ROWS:
+            self._table.notices.append(_NO_HEADER_NOTICE)
 
     def _map(self, header: TableRow, above: Sequence[TableRow]) -> ColumnMapping:
         cells = _without_trailing_empty(_complete_header(header, above))
@@ -211,11 +241,15 @@ class TableReader:
             return self._titles
         return self._totals if _is_total(cells) else None
 
+    def _is_title_above(self, following: TableRow, row: TableRow, header: TableRow) -> bool:
+        """Whether a row has one text, and the header line is repeated below it."""
+        return sum(map(bool, row.cells)) == 1 and _keys(following) == _keys(header)
+
     def _is_another_header(self, row: TableRow, cells: Sequence[str], header: TableRow) -> bool:
         """Whether a row is a header line again; if its columns differ, the rows below it cannot be read."""
         if any("://" in cell for cell in cells) or not self._is_header(row):
             return False
-        if [*map(header_key, row.cells)] == [*map(header_key, header.cells)]:
+        if _keys(row) == _keys(header):
             self._repeated.add(str(row.number))
             self._other_header = None
         else:
@@ -235,6 +269,10 @@ def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
         cell if clean_cell(cell) or not is_known_header(up) else up
         for cell, up in zip(header.cells, upper, strict=False)
     ]
+
+
+def _keys(row: TableRow) -> list[str]:
+    return [*map(header_key, row.cells)]
 
 
 def _is_total(cells: Sequence[str]) -> bool:

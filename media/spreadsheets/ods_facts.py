@@ -83,7 +83,12 @@ class _SheetParser:
             self._table += 1
         if self._table != self._number:
             return
-        if element == "table-row":
+        if element == "table-column":
+            repeat = _number(attributes, "columns-repeated")
+            if attributes.get("table:visibility") in _HIDDEN:
+                self._facts.add_hidden_columns(self._column, self._column + repeat - 1)
+            self._column += repeat
+        elif element == "table-row":
             self._row_repeat = _number(attributes, "rows-repeated")
             self._row_is_hidden = attributes.get("table:visibility") in _HIDDEN
             self._row_has_value = False

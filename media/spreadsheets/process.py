@@ -3,7 +3,7 @@
 Usage: `python -m media.spreadsheets.process [SHEET]`. python-calamine allocates all cells between the first and the
 last one, and aborts the process if memory is short (tafia/calamine#433). Here it aborts only this one.
 
-The first line is `{"sheets": 2, "hidden_rows": 0, "first_hidden_rows": []}`. Each row is
+The first line is `{"sheets": 2, "hidden_rows": 0, "first_hidden_rows": [], "hidden_columns": []}`. Each row is
 `[number, [text, ...], {index: [rule, is_harmless_elsewhere]}, is_title]`. The last line is `{"end": true}`, or
 `{"problem": "...", "hint": "..."}`, which may also be the only line.
 """
@@ -71,6 +71,7 @@ def _describe_sheet(data: bytes, sheet_name: str | None) -> Iterator[Any]:
                 "sheets": facts.sheet_count,
                 "hidden_rows": facts.hidden_rows,
                 "first_hidden_rows": [row + 1 for row in facts.first_hidden_rows],
+                "hidden_columns": [*map(column_letter, facts.hidden_columns)],
             }
             yield from _describe_rows(_rows_from_first_cell(sheet, facts), facts)
     except (CalamineError, ValueError, OSError):

@@ -14,6 +14,7 @@ from media.spreadsheets.limits import TIMEOUT_SECONDS
 from models.child_environment import INSPECTOR, python_command
 from models.errors import InvalidManifest
 from models.manifest_cells import CellDoubt, TableRow
+from models.manifest_columns import list_some
 from models.manifest_table import Table
 
 
@@ -104,4 +105,6 @@ def _notices(header: dict[str, Any], sheet: str | None) -> list[str]:
             else ""
         )
         notices.append(f"hidden rows are read like the others: {listed}{more}")
+    if columns := header["hidden_columns"]:
+        notices.append(f"hidden columns are read like the others: {list_some(columns)}")
     return notices
