@@ -65,9 +65,13 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         header, separator, column = pair.rpartition("=")
         field = _exact_field(column)
-        if not separator or not header_key(header) or field is None:
+        if field is None or not separator or not header_key(header) or "://" in header:
+            shown = f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r}"
+            is_pair = separator and header_key(header) and header_key(column) and "://" not in header
             raise InvalidManifest(
-                f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r} is not HEADER=COLUMN",
+                f"{shown} names a column that a manifest does not have"
+                if is_pair
+                else f"{shown} is not HEADER=COLUMN",
                 hint=f'for example "Video link=dataset_video"; the columns are {", ".join(COLUMNS)} and '
                 f"{EXTRAS_PREFIX}KEY",
             )

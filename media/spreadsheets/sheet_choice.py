@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from media.spreadsheets.refusal import SpreadsheetRefused
+from models.escaping import shorten
+from models.redaction import redact
+
+MAX_COMPARED_SHEETS = 100
+MAX_SHOWN_CHARACTERS = 60
 
 
 def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
@@ -25,9 +31,15 @@ def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
         for index, (known, _) in enumerate(sheets):
             if key(known) == key(name):
                 return index
+    similar = difflib.get_close_matches(name, [known for known, _ in sheets[:MAX_COMPARED_SHEETS]], n=1)
     raise SpreadsheetRefused(
-        f"it has no sheet of this name; it has {len(sheets)}", "name the sheet after the #, as in FILE.xlsx#Sheet1"
+        f"it has no sheet {_shown(name)}" + (f" (did you mean {_shown(similar[0])}?)" if similar else ""),
+        "name the sheet after the #, as in FILE.xlsx#Sheet1",
     )
+
+
+def _shown(name: str) -> str:
+    return repr(shorten(redact(name), MAX_SHOWN_CHARACTERS))
 
 
 def _folded(name: str) -> str:

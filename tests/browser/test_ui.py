@@ -318,3 +318,22 @@ def test_release_form_lifts_the_quarantine(up: RunningStack, ui: Ui, runs: dict[
     ui.expect_header("release ", "Completed")
     ui.open_tab("Details")
     ui.expect_texts("2 videos released: reviewed by Grace")
+
+
+def test_batch_form_says_what_a_manifest_may_be(ui: Ui) -> None:
+    ui.open_form("provision-batch")
+    for text in (".xlsx", ".ods", "CSV", "JSONL", "YAML", "Google Sheets", "s3://", "AVATARS_MANIFEST_DIR"):
+        expect(ui.field("manifest")).to_contain_text(text)
+    for text in ("Ada Lovelace", "dataset_video", "consent_video"):
+        expect(ui.field("rows")).to_contain_text(text)
+
+
+def test_batch_form_without_one_source_creates_no_run(up: RunningStack, ui: Ui) -> None:
+    ui.open_form("provision-batch")
+    ui.submit()
+    expect(ui.page.get_by_text("'rows' is a required property").first).to_be_visible()
+    ui.fill({"manifest": "https://127.0.0.1/creators.csv"})
+    ui.fill_json("rows", [{"name": "Ada Lovelace"}])
+    ui.submit()
+    expect(ui.page.get_by_text("is not of type 'null'").first).to_be_visible()
+    assert up.api.runs_of("provision-batch") == []

@@ -126,10 +126,18 @@ def test_column_map_names_any_header() -> None:
     assert "the file has no header 'whom' for 'reference'" in error_of(text, "Whom=reference", "Who=name")
 
 
-@pytest.mark.parametrize("pair", ["", "x", "=name", "x=", "x=video", "x=extras."])
-def test_column_map_must_name_a_column(pair: str) -> None:
-    with pytest.raises(InvalidManifest, match="is not HEADER=COLUMN"):
+@pytest.mark.parametrize("pair", ["", "x", "=name", "x=", "https://h.example/?sig=canary=name"])
+def test_column_map_must_be_a_pair(pair: str) -> None:
+    with pytest.raises(InvalidManifest, match="is not HEADER=COLUMN") as caught:
         parse_column_map([pair])
+    assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize("pair", ["x=video", "x=extras.", "x=result_status"])
+def test_column_map_must_name_a_column(pair: str) -> None:
+    with pytest.raises(InvalidManifest, match=f"'{pair}' names a column that a manifest does not have") as caught:
+        parse_column_map([pair])
+    assert "the columns are name, dataset_video" in caught.value.hint
 
 
 def test_column_map_of_one_header_twice_is_refused() -> None:
