@@ -66,12 +66,10 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
         header, separator, column = pair.rpartition("=")
         field = _exact_field(column)
         if field is None or not separator or not header_key(header) or "://" in header:
-            shown = f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r}"
             is_pair = separator and header_key(header) and header_key(column) and "://" not in header
+            problem = "names a column that a manifest does not have" if is_pair else "is not HEADER=COLUMN"
             raise InvalidManifest(
-                f"{shown} names a column that a manifest does not have"
-                if is_pair
-                else f"{shown} is not HEADER=COLUMN",
+                f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r} {problem}",
                 hint=f'for example "Video link=dataset_video"; the columns are {", ".join(COLUMNS)} and '
                 f"{EXTRAS_PREFIX}KEY",
             )
