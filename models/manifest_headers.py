@@ -1,10 +1,11 @@
-"""What a header of a table means: its key, its synonyms in several languages, and their ranks."""
+"""What a header of a table means: its key, its synonyms in several languages and their ranks; labels of totals."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Mapping
+from string import digits
 
 from models.manifest_cells import VIDEO_COLUMNS
 from models.manifest_rows import COLUMNS
@@ -57,6 +58,11 @@ NAME_PARTS = (
     *("sobrenome", "apelido", "cognome"),
 )
 """Headers of a part of a name, which is not the name that an avatar should have."""
+TOTAL_LABELS = (
+    *("total", "totals", "grand total", "subtotal", "sum", "count", "total general", "total geral", "totale"),
+    *("Summe", "Gesamt", "Anzahl", "Ergebnis", "Gesamtergebnis", "Zwischensumme", "somme", "suma"),
+)
+"""Labels of the totals below a list, without the number that may follow."""
 _REMARK = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _REMARK_RANK = 10
 """Added to the rank of a header with a remark in parentheses, such as `Consent video (at most 30 s)`."""
@@ -86,6 +92,7 @@ def _synonym_ranks() -> dict[str, tuple[str, int]]:
 RANKS: Mapping[str, tuple[str, int]] = _synonym_ranks()
 """The field that a header means and its rank, by the key of the header. The own name of a field has rank 0."""
 NAME_PART_KEYS = frozenset(map(header_key, NAME_PARTS))
+_TOTAL_KEYS = frozenset(map(header_key, TOTAL_LABELS))
 
 
 def meaning_of(header: str) -> tuple[str, int] | None:
@@ -99,3 +106,8 @@ def meaning_of(header: str) -> tuple[str, int] | None:
 def is_known_header(header: str) -> bool:
     """Return whether a header names a field of a manifest."""
     return meaning_of(header) is not None
+
+
+def is_total_label(text: str) -> bool:
+    """Return whether a cell is a label of totals, such as `Total: 30`."""
+    return header_key(text).rstrip(digits) in _TOTAL_KEYS

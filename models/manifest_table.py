@@ -9,27 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from string import digits
-from typing import Any, Literal
+from typing import Literal
 
 from models.errors import InvalidManifest
 from models.escaping import unmark_cell
-from models.manifest_cells import (
-    IDENTITY_COLUMNS,
-    VIDEO_COLUMNS,
-    TableRow,
-    clean_cell,
-    column_letter,
-    lost_value_rule,
-    lower_scheme,
-)
-from models.manifest_columns import EXTRAS_PREFIX, ColumnMapping, count_required, list_some, map_columns
-from models.manifest_headers import header_key, is_known_header
-from models.manifest_json import parse_json
+from models.manifest_cells import VIDEO_COLUMNS, TableRow, clean_cell, column_letter
+from models.manifest_columns import ColumnMapping, count_required, list_some, map_columns
+from models.manifest_headers import header_key, is_known_header, is_total_label
 from models.manifest_notices import Places
-from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS, RawRow
-from models.redaction import redact
-from models.text_normalization import trim
+from models.manifest_rows import REQUIRED_COLUMNS, RawRow
+from models.manifest_values import read_values
 
 HEADER_SEARCH_ROWS = 50
 """Rows in which the header line is looked for; above it, sheets have titles and notes."""
@@ -37,26 +26,6 @@ _MIN_HEADER_COLUMNS = 2
 """Required columns that a header line names at least: all, or all but a misspelt one."""
 _ROW_COLUMNS = (*REQUIRED_COLUMNS, "reference")
 """A row without any of them is blank: a sheet may fill its other columns down to the end."""
-_TOTAL_KEYS = frozenset(
-    map(
-        header_key,
-        (
-            *(
-                "total",
-                "totals",
-                "grand total",
-                "subtotal",
-                "sum",
-                "count",
-                "total general",
-                "total geral",
-                "totale",
-            ),
-            *("Summe", "Gesamt", "Anzahl", "Ergebnis", "Gesamtergebnis", "Zwischensumme", "somme", "suma"),
-        ),
-    )
-)
-"""Labels of the totals below a list, without the number that may follow."""
 _END = TableRow(0, [])
 _OTHER_TABLE_RULE = (
     "is below another header line, in {unit} {number}: put each table in a file or a sheet of its own"
@@ -159,7 +128,8 @@ class TableReader:
             if self._table.unit == "row"
             else {}
         )
-        for row, following in pairwise(chain(beginning[header_index + 1 :], rows, [_END])):
+        below = (row for row in chain(beginning[header_index + 1 :], rows) if any(row.cells))
+        for row, following in pairwise(chain(below, [_END])):
             if self._is_title_above(following, row, header):
                 self._titles.add(str(row.number))
             elif (raw := self._read_row(row, header, mapping)) is not None:
@@ -228,7 +198,7 @@ class TableReader:
         for index in mapping.fields:
             if index < len(row.cells) and row.cells[index] != cells[index] and not mapping.is_results:
                 self._trimmed.add(self._place(row.number, index))
-        values, problems = _read_cells(row, cells, mapping)
+        values, problems = read_values(row, cells, mapping)
         return RawRow(row.number, values, problems, own)
 
     def _places_without_avatar(self, row: TableRow, cells: Sequence[str], mapping: ColumnMapping) -> Places | None:
@@ -272,14 +242,12 @@ def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
 
 
 def _keys(row: TableRow) -> list[str]:
-    return [*map(header_key, row.cells)]
+    return [*map(header_key, _without_trailing_empty(row.cells))]
 
 
 def _is_total(cells: Sequence[str]) -> bool:
     """Whether a row has a label of totals and no URL."""
-    return not any("://" in cell for cell in cells) and any(
-        header_key(cell).rstrip(digits) in _TOTAL_KEYS for cell in cells
-    )
+    return not any("://" in cell for cell in cells) and any(map(is_total_label, cells))
 
 
 def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:
@@ -287,41 +255,3 @@ def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:
     while end and not clean_cell(cells[end - 1]):
         end -= 1
     return cells[:end]
-
-
-def _read_cells(
-    row: TableRow, cells: Sequence[str], mapping: ColumnMapping
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    values: dict[str, Any] = {}
-    problems: list[tuple[str, str]] = []
-    pairs: dict[str, str] = {}
-    for index, name in mapping.fields.items():
-        cell = cells[index]
-        if (doubt := row.doubts.get(index)) and (name in IDENTITY_COLUMNS or not doubt.is_harmless_elsewhere):
-            problems.append((name, doubt.rule))
-        elif name in IDENTITY_COLUMNS and (lost := lost_value_rule(cell)):
-            problems.append((name, f"{lost}; it is {trim(cell)!r}"))
-        if name.startswith(EXTRAS_PREFIX):
-            if cell:  # a spreadsheet writes a cell in each row; an empty one is not a pair
-                pairs[name.removeprefix(EXTRAS_PREFIX)] = cell
-        elif name == EXTRAS_COLUMN:
-            values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
-        elif cell or name in REQUIRED_COLUMNS:
-            values[name] = lower_scheme(cell) if name in VIDEO_COLUMNS else cell
-    if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
-        problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
-    values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}
-    return values, problems
-
-
-def _parse_json_object(cell: str, problems: list[tuple[str, str]]) -> dict[Any, Any]:
-    repeated_keys: list[str] = []
-    try:
-        value = parse_json(cell, repeated_keys.append)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        problems.append((EXTRAS_COLUMN, 'must be a JSON object, for example {"team": "berlin"}'))
-        return {}
-    problems += [(EXTRAS_COLUMN, f"repeats the key {key!r}") for key in repeated_keys]
-    return value

@@ -123,11 +123,11 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
         xlsx(
             [
                 *(["Creators"], ["All of 2026"], [], ["May"], [*HEADER, "Item ID (auto generated)"], [*ADA, 1], []),
-                *([None, None, None, None, 1], [], ["June"], [*HEADER, "Item ID (auto generated)"], [*EVE, 2]),
+                *([None, None, None, None, 1], ["June"], [], [*HEADER, "Item ID (auto generated)"], [*EVE, 2]),
             ]
         ),
         ("a-1", "e-2"),
-        "row 10 with a title instead of an avatar was skipped",
+        "row 9 with a title instead of an avatar was skipped",
     ),
     "table with its row of totals": (
         xlsx([HEADER, ADA, EVE, ["Ergebnis", None, None, 2]]),

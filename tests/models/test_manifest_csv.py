@@ -166,7 +166,7 @@ def test_rows_without_a_manifest_value_are_skipped() -> None:
 
 
 def test_repeated_header_is_skipped_and_another_one_is_not() -> None:
-    same = read(f"{HEADER}\n{ROW}\n{HEADER}\nEve,{D},{C}\n")
+    same = read(f"{HEADER},,\n{ROW},,\n{HEADER}\nEve,{D},{C}\n")
     assert names_of(same) == ["Ada", "Eve"]
     assert same.notices == ["the header line is repeated in line 3"]
     swapped = read(f"{HEADER}\n{ROW}\n\nname,consent video,dataset video\nEve,{C},{D}\n").rows
