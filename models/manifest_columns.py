@@ -190,8 +190,8 @@ class _Header:
         missing = {key: meant for key, (meant, _) in RANKS.items() if meant not in fields.values()}
         close = {}
         for index in list(surplus)[:MAX_COMPARED_COLUMNS]:
-            if (found := _most_similar(self._keys[index], missing)) is not None:
-                close[index] = missing[found]
+            if (field := _similar_field(self._keys[index], missing)) is not None:
+                close[index] = field
         return close
 
     def _suggestion(self, index: int, field: str | None) -> str:
@@ -205,15 +205,14 @@ class _Header:
         return repr(shorten(redact(self._cells[index].strip()), MAX_SHOWN_CHARACTERS))
 
 
-def _most_similar(key: str, known: Iterable[str]) -> str | None:
-    """Return the known key that a header is a misspelling of, or that a question or sentence contains."""
+def _similar_field(key: str, known: Mapping[str, str]) -> str | None:
+    """Return the field whose key a header misspells, or the only one that a question or sentence contains."""
     if len(key) <= MAX_SHOWN_CHARACTERS and (
         found := difflib.get_close_matches(key, known, n=1, cutoff=_MIN_SIMILARITY)
     ):
-        return found[0]
-    return max(
-        (word for word in known if len(word) >= _MIN_CONTAINED_LETTERS and word in key), key=len, default=None
-    )
+        return known[found[0]]
+    contained = {field for word, field in known.items() if len(word) >= _MIN_CONTAINED_LETTERS and word in key}
+    return contained.pop() if len(contained) == 1 else None
 
 
 def _exact_field(column: str) -> str | None:

@@ -361,7 +361,7 @@ INVALID: dict[str, tuple[bytes, str]] = {
         "no other text, and not a word with a link behind it",
     ),
     "link without https": (list_with(1, "www.videos.example/eve.mp4"), "must begin with https://"),
-    "two links in a cell": (list_with(1, f"{EVE[1]} {ADA[1]}"), "must not contain white space"),
+    "two links in a cell": (list_with(1, f"{EVE[1]} {ADA[1]}"), "must not contain a space"),
     "name that is merged down": (
         xlsx([HEADER, ADA, ["Eve"]], merged("B2:C3")),
         "dataset_video (B3): is covered by the merged cell B2",

@@ -112,6 +112,10 @@ def test_header_problem_names_column_and_remedy(header: str, message: str) -> No
     assert message in error_of(f"{header}\na,b,c,d\n")
 
 
+def test_header_line_of_one_cell_is_no_misspelt_column() -> None:
+    assert "did you mean" not in error_of(f'"{HEADER}"\n"{ROW}"\n')
+
+
 def test_own_name_of_a_column_has_precedence() -> None:
     text = f"Creator,ID,External ID,{HEADER}\nx,1,crm-7,{ROW}\n"
     [row] = read(text).rows
