@@ -52,7 +52,7 @@ class SheetFacts:
 
     Attributes:
         name: The name of the sheet.
-        sheet_count: The number of sheets of the workbook.
+        sheet_count: The number of sheets of the workbook, without the notes of our template.
         row_count: The rows up to the last one with a value.
         column_count: The columns up to the last one with a value.
         hidden_rows: The number of hidden rows with a value.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from media.spreadsheets.refusal import SpreadsheetRefused
 from models.escaping import shorten
 from models.redaction import redact
+from models.workbook import NOTES_SHEET
 
 MAX_COMPARED_SHEETS = 100
 MAX_SHOWN_CHARACTERS = 60
@@ -36,6 +37,11 @@ def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
         f"it has no sheet {_shown(name)}" + (f" (did you mean {_shown(similar[0])}?)" if similar else ""),
         "name the sheet after the #, as in FILE.xlsx#Sheet1",
     )
+
+
+def count_lists(sheets: Sequence[tuple[str, bool]]) -> int:
+    """Return how many sheets may have a list, which the notes of our template have not."""
+    return sum(name != NOTES_SHEET for name, _ in sheets)
 
 
 def _shown(name: str) -> str:

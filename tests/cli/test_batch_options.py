@@ -25,6 +25,7 @@ def test_template_is_a_manifest_with_one_example(name: str) -> None:
     manifest = load_manifest(name)
     assert [(row.name, row.reference) for row in manifest.rows] == [("Ada Lovelace", "creator-4711")]
     assert manifest.rows[0].request is not None
+    assert [*manifest.notices] == []
 
 
 @pytest.mark.parametrize("name", ["creators.ods", "creators", "none/creators.xlsx", "exists.xlsx"])
