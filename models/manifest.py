@@ -30,7 +30,7 @@ MAX_FOREIGN_ROWS = 1000
 MAX_CELLS = 100
 """The keys of JSON lines and YAML that the results repeat: a valid row has 5, so that more are of no use."""
 MAX_START_CHARACTERS = 100
-"""Of a file that is read as CSV, from which another format is told after an error."""
+"""Of a file that is not CSV, which tell its format for the error."""
 _READERS: Mapping[str, Callable[[str], Iterator[RawRow]]] = {"jsonl": read_jsonl, "yaml": read_yaml}
 
 

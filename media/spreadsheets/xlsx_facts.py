@@ -149,8 +149,8 @@ class _SheetParser:
             self._row_is_hidden = attributes.get("hidden") in _TRUE
             self._row_has_value = False
         elif element == "col" and attributes.get("hidden") in _TRUE:
-            first, last = (_int(attributes.get(name, "")) - 1 for name in ("min", "max"))
-            self._facts.add_hidden_columns(max(first, 0), last)
+            first_number, last_number = (_int(attributes.get(name, "")) for name in ("min", "max"))
+            self._facts.add_hidden_columns(max(first_number - 1, 0), last_number - 1)
         elif element == "mergeCell" and len(self._facts.merged) < MAX_MERGED_AREAS:
             first, _, last = attributes.get("ref", "").partition(":")
             if first and last:

@@ -112,7 +112,7 @@ def test_header_problem_names_column_and_remedy(header: str, message: str) -> No
     assert message in error_of(f"{header}\na,b,c,d\n")
 
 
-def test_header_line_of_one_cell_is_no_misspelt_column() -> None:
+def test_header_line_of_one_cell_suggests_no_column() -> None:
     assert "did you mean" not in error_of(f'"{HEADER}"\n"{ROW}"\n')
 
 
