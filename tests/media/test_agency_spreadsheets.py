@@ -17,7 +17,7 @@ from media.manifest_loader import parse_bytes
 from models.errors import InvalidManifest
 from models.manifest import Manifest
 from models.manifest_formats import Location
-from tests.workbooks import SHEET, ods, sheet_xml, with_files, xlsx
+from tests.workbooks import SHEET, ods, ods_cell, ods_content, sheet_xml, with_files, xlsx
 
 Change = Callable[[Worksheet], object]
 HEADER = ["name", "dataset_video", "consent_video", "reference"]
@@ -397,3 +397,15 @@ def test_margin_of_a_sheet_keeps_the_facts_of_its_cells() -> None:
         messages = [reason.message for row in read(data).rows for reason in row.problems]
         assert len(messages) == 2
         assert all(f"reference (F{number}): is " in text for number, text in enumerate(messages, 2))
+
+
+def test_hidden_columns_of_ods_are_named() -> None:
+    column = '<table:table-column table:number-columns-repeated="2"{}/>'
+    columns = column.format("") + column.format(' table:visibility="collapse"') + column.format("")
+    rows = "".join(
+        f"<table:table-row>{''.join(map(ods_cell, row))}</table:table-row>" for row in (HEADER, ADA, EVE)
+    )
+    sheet = f'<table:table table:name="list">{columns}{rows}</table:table>'
+    manifest = read(ods_content(f"<office:body><office:spreadsheet>{sheet}</office:spreadsheet></office:body>"))
+    assert [row.reference for row in manifest.rows] == ["a-1", "e-2"]
+    assert manifest.notices == ["hidden columns are read like the others: C, D"]
