@@ -182,6 +182,8 @@ def _default_results_path(manifest: str) -> Path:
             return Path(f"{Path(urlsplit(manifest).path).stem or 'batch'}.results.csv")
         return Path("batch.results.csv")
     path = Path(manifest).expanduser()
+    if not path.name:
+        return Path("batch.results.csv")  # for a folder such as `.`, which is an error when it is read
     return path.with_name(f"{path.stem}.results.csv")
 
 

@@ -68,7 +68,8 @@ async def provision_batch(
     Args:
         manifest: A list in Excel (.xlsx), OpenDocument (.ods), CSV, JSONL or YAML: an HTTPS URL, a link to Google
             Sheets that anyone with the link can open, or a path below AVATARS_MANIFEST_DIR on the machine that runs
-            the flow. `#SHEET` after .xlsx or .ods names a sheet. Leave it empty if you enter rows.
+            the flow. `#SHEET` after .xlsx or .ods names a sheet. An `s3://` URI is not read: use a presigned HTTPS
+            URL. Leave it empty if you enter rows.
         rows: The rows themselves, instead of a manifest, for example
             `[{"name": "Ada Lovelace", "dataset_video": "https://example.com/ada/dataset.mp4",
             "consent_video": "https://example.com/ada/consent.mp4", "reference": "creator-4711"}]`.

@@ -15,7 +15,7 @@ from media.remote.name_resolution import NameResolution
 from media.remote.remote_file import RemoteFile
 from media.remote.ssrf_guard import PublicOnlyTransport
 from media.spreadsheets.reader import read_spreadsheet
-from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, SettingsError
+from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, NetworkUnavailable, SettingsError
 from models.google_sheets import export_url
 from models.manifest import (
     DEFAULT_OPTIONS,
@@ -34,6 +34,7 @@ from models.manifest_formats import (
     split_location,
 )
 from models.manifest_rows import MAX_BYTES
+from models.object_store_uris import URI_SCHEMES
 from models.recording_identity import split_url
 from models.recording_secrets import protect_urls
 from models.redaction import redact_url
@@ -123,6 +124,11 @@ def _load_url(
         path = split_url(url).path
     except ValueError:
         raise InvalidManifest(f"{redact_url(text)} is not a valid URL", hint="check it for typos") from None
+    if text.partition("://")[0].lower() in URI_SCHEMES:
+        raise InvalidManifest(
+            f"{redact_url(text)} is the URI of an object, which is not read",
+            hint="pass a presigned HTTPS URL of it",
+        )
     if "#" in url:
         raise InvalidManifest(
             f"{redact_url(url)} is cut at a #", hint="in the name of a file it must be written %23"
@@ -146,9 +152,13 @@ def _load_file(text: str, options: ManifestOptions, read: Callable[[str], bytes]
         raise manifest_too_large_error() from None
     except (OSError, ValueError, RuntimeError) as error:
         cause = getattr(error, "strerror", None) or "not a valid path"
+        name, number_sign, _ = location.path_or_url.partition("#")
+        # What follows is not shown: it may be the query of a URL without its scheme.
+        shown = f"{redact_url(name)}{number_sign and '#…'}"
         raise InvalidManifest(
-            f"cannot read the manifest {redact_url(location.path_or_url)}: {cause}",
-            hint="check the path and the file's permissions; a manifest is a regular file",
+            f"cannot read the manifest {shown}: {cause}",
+            hint="check the path and the file's permissions; a manifest is a regular file"
+            + ("; a sheet is named after .xlsx or .ods only, as in FILE.xlsx#Sheet1" if number_sign else ""),
         ) from None
     return parse_bytes(data, location, options)
 
@@ -207,8 +217,8 @@ def download_manifest(
             return file.read(), file.content_type
     except MediaRejected as error:
         raise InvalidManifest(f"cannot download the manifest: {error.message}", hint=error.hint) from None
-    except MediaUnreachable as error:
-        raise MediaUnreachable(
+    except (MediaUnreachable, NetworkUnavailable) as error:
+        raise type(error)(
             f"cannot download the manifest: {error.message}",
             hint="check this machine's network and the manifest's host, then start the batch again",
         ) from None

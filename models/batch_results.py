@@ -67,9 +67,11 @@ def render_results(progress: BatchProgress, manifest: Manifest, form: ResultsFor
 
 
 def _rows(progress: BatchProgress, manifest: Manifest) -> Iterator[list[str]]:
+    """Yield the cells of each row. Those beyond the header stay beyond it, so that the row is read as before."""
+    width = len(manifest.columns)
     for row, result in zip(manifest.rows, progress.rows, strict=True):
-        padding = [""] * (len(manifest.columns) - len(row.cells))
-        yield [*row.cells, *padding, *_result_cells(result)]
+        padding = [""] * (width - len(row.cells))
+        yield [*row.cells[:width], *padding, *_result_cells(result), *row.cells[width:]]
 
 
 def _result_cells(result: RowResult) -> list[str]:

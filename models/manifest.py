@@ -10,7 +10,7 @@ from typing import Any
 
 from models.errors import InvalidManifest
 from models.manifest_csv import read_csv
-from models.manifest_formats import FormatName
+from models.manifest_formats import FormatName, text_format
 from models.manifest_json import read_jsonl
 from models.manifest_rows import (
     COLUMNS,
@@ -30,6 +30,8 @@ MAX_FOREIGN_ROWS = 1000
 """The rows of a file without any row of a manifest that are described one by one."""
 MAX_CELLS = 100
 """The keys of JSON lines and YAML that the results repeat: a valid row has 5, so that more are of no use."""
+MAX_START_CHARACTERS = 100
+"""Of a file that is not CSV, which tell its format for the error."""
 _READERS: Mapping[str, Callable[[str], Iterator[RawRow]]] = {"jsonl": read_jsonl, "yaml": read_yaml}
 
 
@@ -83,9 +85,7 @@ def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEF
         raise manifest_too_large_error()
     text, notices = decode_manifest(data, allow_windows_1252=format_name == "csv")
     if format_name == "csv":
-        table = read_csv(text, options.column_map)
-        table.notices += notices
-        return parse_table(table, options)
+        return _parse_csv(text, notices, options)
     if options.column_map:
         raise InvalidManifest(
             f"a column map does not apply to {format_name}", hint="rename the keys in the file; omit the map"
@@ -100,6 +100,18 @@ def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEF
             hint=f"check that this is the right file; each row needs {', '.join(REQUIRED_COLUMNS)}",
         )
     return Manifest([_describe_foreign_row(raw) for raw in raws])
+
+
+def _parse_csv(text: str, notices: Sequence[str], options: ManifestOptions) -> Manifest:
+    table = read_csv(text, options.column_map)
+    table.notices += notices
+    try:
+        return parse_table(table, options)
+    except InvalidManifest as error:
+        if (likely := text_format(text[:MAX_START_CHARACTERS].encode())) == "csv":
+            raise
+        hint = f"the file begins as {likely} does: pass --format {likely}, or the parameter `format` of a run"
+        raise InvalidManifest(error.message, hint=f"{hint}; {error.hint}") from None
 
 
 def parse_table(table: Table, options: ManifestOptions = DEFAULT_OPTIONS) -> Manifest:

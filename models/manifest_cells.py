@@ -35,11 +35,19 @@ class CellDoubt(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A row of a table as it was read; `doubts` are by the index of the cell."""
+    """A row of a table as it was read.
+
+    Attributes:
+        number: The number of its first line in a text file, or of the row in a sheet; from 1.
+        cells: The texts of its cells.
+        doubts: The doubts about its cells by their index.
+        is_title: Whether its only text is in a cell that is merged with others beside it.
+    """
 
     number: int
     cells: list[str]
     doubts: Mapping[int, CellDoubt] = {}
+    is_title: bool = False
 
 
 def clean_cell(cell: str) -> str:

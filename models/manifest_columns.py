@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from models.errors import InvalidManifest
 from models.escaping import shorten
-from models.manifest_cells import column_letter
+from models.manifest_cells import clean_cell, column_letter
 from models.manifest_headers import MAX_HEADER_CHARACTERS, NAME_PART_KEYS, RANKS, header_key, meaning_of
 from models.manifest_rows import COLUMNS, EXTRAS_COLUMN, REQUIRED_COLUMNS, find_duplicates, is_meant_as_manifest
 from models.redaction import redact
@@ -30,6 +30,8 @@ MAX_COMPARED_COLUMNS = 100
 MAX_SHOWN_CHARACTERS = 60
 _MIN_SIMILARITY = 0.75
 """Of difflib: `nmae` and `name` have 0.75, `video` and `name` have 0.22."""
+_MIN_CONTAINED_LETTERS = 8
+"""Of a header inside of a longer one: `full name` and `consent video`, but not `name`, `person` or `consent`."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,19 @@ class ColumnMapping:
     """What each column of a table means.
 
     Attributes:
+        width: The number of columns, up to the last one with a header.
         fields: The field by the index of its column: a name of COLUMNS, or `extras.KEY`.
         own: The indexes of the input's own columns, which are all but those of results.
         surplus: The headers that mean nothing here.
+        nameless: The indexes of the columns with an empty header.
         is_results: Whether the table is a results file.
     """
 
+    width: int
     fields: Mapping[int, str]
     own: Sequence[int]
     surplus: Sequence[str] = ()
+    nameless: Sequence[int] = ()
     is_results: bool = False
 
 
@@ -59,9 +65,11 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         header, separator, column = pair.rpartition("=")
         field = _exact_field(column)
-        if not separator or not header_key(header) or field is None:
+        if field is None or not separator or not header_key(header) or "://" in header:
+            is_pair = separator and header_key(header) and header_key(column) and "://" not in header
+            problem = "names a column that a manifest does not have" if is_pair else "is not HEADER=COLUMN"
             raise InvalidManifest(
-                f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r} is not HEADER=COLUMN",
+                f"the column map {redact(pair)[:MAX_SHOWN_CHARACTERS]!r} {problem}",
                 hint=f'for example "Video link=dataset_video"; the columns are {", ".join(COLUMNS)} and '
                 f"{EXTRAS_PREFIX}KEY",
             )
@@ -121,9 +129,9 @@ class _Header:
         self._check_column_map()
         fields = self._assign_fields() | self._assign_extras()
         results = {index for index, key in enumerate(self._keys) if key in _RESULT_KEYS}
-        surplus = [
-            index for index, key in enumerate(self._keys) if index not in fields and index not in results and key
-        ]
+        nameless = [index for index, cell in enumerate(self._cells) if not clean_cell(cell)]
+        known = {*fields, *results, *nameless}
+        surplus = [index for index in range(len(self._cells)) if index not in known]
         close = self._close_fields(surplus, fields)
         is_quotable = is_meant_as_manifest([*fields.values(), *close.values()])
         shown = {index: self._show(index, is_quotable=is_quotable) for index in range(len(self._cells))}
@@ -147,7 +155,7 @@ class _Header:
         if self._problems:
             raise InvalidManifest(f"header line {self._line}: {'; '.join(self._problems)}", hint=_HEADER_HINT)
         own = [index for index in range(len(self._cells)) if index not in results]
-        return ColumnMapping(fields, own, unnamed, is_results=bool(results))
+        return ColumnMapping(len(self._cells), fields, own, unnamed, nameless, is_results=bool(results))
 
     def _check_column_map(self) -> None:
         for key, column in self._column_map.items():
@@ -182,11 +190,8 @@ class _Header:
         missing = {key: meant for key, (meant, _) in RANKS.items() if meant not in fields.values()}
         close = {}
         for index in list(surplus)[:MAX_COMPARED_COLUMNS]:
-            key = self._keys[index]
-            if len(key) <= MAX_SHOWN_CHARACTERS and (
-                found := difflib.get_close_matches(key, missing, n=1, cutoff=_MIN_SIMILARITY)
-            ):
-                close[index] = missing[found[0]]
+            if (field := _similar_field(self._keys[index], missing)) is not None:
+                close[index] = field
         return close
 
     def _suggestion(self, index: int, field: str | None) -> str:
@@ -198,6 +203,16 @@ class _Header:
         if not is_quotable:
             return f"number {index + 1}"
         return repr(shorten(redact(self._cells[index].strip()), MAX_SHOWN_CHARACTERS))
+
+
+def _similar_field(key: str, known: Mapping[str, str]) -> str | None:
+    """Return the field whose key a header misspells, or the only one that a question or sentence contains."""
+    if len(key) <= MAX_SHOWN_CHARACTERS and (
+        found := difflib.get_close_matches(key, known, n=1, cutoff=_MIN_SIMILARITY)
+    ):
+        return known[found[0]]
+    contained = {field for word, field in known.items() if len(word) >= _MIN_CONTAINED_LETTERS and word in key}
+    return contained.pop() if len(contained) == 1 else None
 
 
 def _exact_field(column: str) -> str | None:

@@ -12,7 +12,7 @@ from models.redaction import redact_url
 
 FormatName = Literal["csv", "jsonl", "yaml", "xlsx", "ods"]
 SHEET_FORMATS = ("xlsx", "ods")
-FORMAT_HINT = "give it a name that ends in .csv, .xlsx, .ods, .jsonl or .yaml, or pass the format"
+_SAVE_HINT = "open it in its own program, and save or export the list as .xlsx or CSV"
 _SUFFIXES: Mapping[str, FormatName] = {
     **dict.fromkeys(("csv", "tsv", "tab", "txt"), "csv"),
     **dict.fromkeys(("jsonl", "ndjson"), "jsonl"),
@@ -35,8 +35,14 @@ _ODS_MIMETYPE = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"
 _ODS_MIMETYPE_OFFSET = 30
 """ODF 1.2 part 3, 3.3: the name and content of the first entry of a package follow its header of 30 bytes."""
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,99}<(?:!doctype html|html|head)", re.IGNORECASE)
-_OTHER_SUFFIXES = ("xlsb", "numbers", "pdf", "doc", "docx", "json", "html", "xml", "zip", "mp4", "mov")
+_OTHER_SUFFIXES = ("xlsb", "numbers", "fods", "pdf", "doc", "docx", "json", "html", "xml", "zip", "mp4", "mov")
 """Suffixes of files that are certainly not manifests, so that they are not downloaded."""
+_OTHER_STARTS = {
+    b"%PDF-": "a PDF document",
+    b"{\\rtf": "an RTF document",
+    **dict.fromkeys((b"<?xml", BOM_UTF8 + b"<?xml"), "XML, for example of Excel 2003 or an error of its host"),
+}
+"""The first bytes of other files that people take for a list, by what they are."""
 _START_BYTES = 1000
 _SHEET = re.compile(r"\.(?:xlsx|xlsm|xltx|ods|ots)#", re.IGNORECASE)
 
@@ -64,7 +70,10 @@ def format_of_name(name: str) -> FormatName | None:
     file_name = name.rpartition("/")[2]
     suffix = file_name.rpartition(".")[2].lower() if "." in file_name else ""
     if suffix in _OTHER_SUFFIXES:
-        raise InvalidManifest(f"the manifest {redact_url(name)!r} has no format that is read", hint=FORMAT_HINT)
+        raise InvalidManifest(
+            f"the manifest {redact_url(name)!r} is .{suffix}, which is not read",
+            hint=f"{_SAVE_HINT}; if only its name is wrong, pass the format",
+        )
     return _SUFFIXES.get(suffix)
 
 
@@ -88,10 +97,10 @@ def detect_format(name: str, data: bytes, content_type: str = "") -> FormatName:
             f"the manifest {redact_url(name)!r} is not a spreadsheet, although its name or content type says so",
             hint="save it again as .xlsx, .ods or CSV; pass csv as its format if it is CSV",
         )
-    return _text_format(data) if named is None else named
+    return text_format(data) if named is None else named
 
 
-def _text_format(data: bytes) -> FormatName:
+def text_format(data: bytes) -> FormatName:
     """Return the format of a text that nothing else tells: CSV unless it begins as one of the others does."""
     start = data[:_START_BYTES].removeprefix(BOM_UTF8).lstrip()
     if start.startswith(b"{"):
@@ -104,8 +113,11 @@ def refuse_foreign_format(data: bytes) -> None:
     if _HTML.match(data):
         raise InvalidManifest(
             "the manifest is a web page and not a file",
-            hint="a shared link may ask to sign in: share the sheet with anyone who has the link, or download it",
+            hint="a shared link may ask to sign in: share the sheet with anyone who has the link, or download it; "
+            "an export may be one inside: open it in a spreadsheet program, and save it as .xlsx",
         )
+    if name := next((name for start, name in _OTHER_STARTS.items() if data.startswith(start)), None):
+        raise InvalidManifest(f"the manifest is {name}, which is not read", hint=_SAVE_HINT)
     if data.startswith(_OLE):
         if _ENCRYPTED_PACKAGE in data:
             raise InvalidManifest(

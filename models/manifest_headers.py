@@ -1,10 +1,11 @@
-"""What a header of a table means: its key, its synonyms in several languages, and their ranks."""
+"""What a header of a table means: its key, its synonyms in several languages and their ranks; labels of totals."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Mapping
+from string import digits
 
 from models.manifest_cells import VIDEO_COLUMNS
 from models.manifest_rows import COLUMNS
@@ -16,14 +17,16 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         ("avatar name", "creator name", "full name", "display name", "person name", "talent name", "actor name"),
         (
             *("avatar", "creator", "person", "talent", "actor"),
-            *("vollständiger Name", "nom", "nom complet", "nombre", "nombre completo"),
+            *("vollständiger Name", "Vor- und Nachname", "nom", "nom complet", "nom et prénom", "prénom et nom"),
+            *("nombre", "nombre completo", "nombre y apellidos", "nome", "nome completo", "nome e cognome"),
         ),
     ),
     "dataset_video": (
         ("dataset", "dataset recording", "dataset footage", "training video", "training recording"),
         (
             *("training footage", "training data", "training", "Trainingsvideo", "Trainingsaufnahme"),
-            *("vidéo d'entraînement", "vídeo de entrenamiento"),
+            *("vidéo d'entraînement", "vídeo de entrenamiento", "vídeo de treinamento", "vídeo de treino"),
+            *("video di addestramento", "video di training"),
         ),
     ),
     "consent_video": (
@@ -31,7 +34,8 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         (
             *("Einwilligung", "Einwilligungsvideo", "Einverständnis", "Einverständnisvideo"),
             *("Zustimmung", "Zustimmungsvideo", "consentement", "vidéo de consentement"),
-            *("consentimiento", "vídeo de consentimiento"),
+            *("consentimiento", "vídeo de consentimiento", "consentimento", "vídeo de consentimento"),
+            *("consenso", "video consenso", "video di consenso"),
         ),
     ),
     "reference": (
@@ -44,15 +48,21 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "creator id",
             "avatar reference",
         ),
-        ("id", "key", "Referenz", "referencia"),
+        ("id", "key", "Referenz", "referencia", "riferimento"),
     ),
 }
 """Other headers of each field in groups: a group counts only if the file has no header of an earlier one."""
 NAME_PARTS = (
     *("first name", "given name", "forename", "last name", "family name", "surname"),
     *("Vorname", "Nachname", "Familienname", "prénom", "nom de famille", "apellido", "apellidos"),
+    *("sobrenome", "apelido", "cognome"),
 )
 """Headers of a part of a name, which is not the name that an avatar should have."""
+TOTAL_LABELS = (
+    *("total", "totals", "grand total", "subtotal", "sum", "count", "total general", "total geral", "totale"),
+    *("Summe", "Gesamt", "Anzahl", "Ergebnis", "Gesamtergebnis", "Zwischensumme", "somme", "suma"),
+)
+"""Labels of the totals below a list, without the number that may follow."""
 _REMARK = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _REMARK_RANK = 10
 """Added to the rank of a header with a remark in parentheses, such as `Consent video (at most 30 s)`."""
@@ -82,6 +92,7 @@ def _synonym_ranks() -> dict[str, tuple[str, int]]:
 RANKS: Mapping[str, tuple[str, int]] = _synonym_ranks()
 """The field that a header means and its rank, by the key of the header. The own name of a field has rank 0."""
 NAME_PART_KEYS = frozenset(map(header_key, NAME_PARTS))
+_TOTAL_KEYS = frozenset(map(header_key, TOTAL_LABELS))
 
 
 def meaning_of(header: str) -> tuple[str, int] | None:
@@ -95,3 +106,8 @@ def meaning_of(header: str) -> tuple[str, int] | None:
 def is_known_header(header: str) -> bool:
     """Return whether a header names a field of a manifest."""
     return meaning_of(header) is not None
+
+
+def is_total_label(text: str) -> bool:
+    """Return whether a cell is a label of totals, such as `Total: 30`."""
+    return header_key(text).rstrip(digits) in _TOTAL_KEYS

@@ -8,43 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from string import digits
-from typing import Any, Literal
+from itertools import chain, pairwise
+from typing import Literal
 
+from models.errors import InvalidManifest
 from models.escaping import unmark_cell
-from models.manifest_cells import (
-    IDENTITY_COLUMNS,
-    VIDEO_COLUMNS,
-    TableRow,
-    clean_cell,
-    column_letter,
-    lost_value_rule,
-    lower_scheme,
-)
-from models.manifest_columns import EXTRAS_PREFIX, ColumnMapping, count_required, list_some, map_columns
-from models.manifest_headers import header_key, is_known_header
-from models.manifest_json import parse_json
-from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS, RawRow
-from models.redaction import redact
-from models.text_normalization import trim
+from models.manifest_cells import VIDEO_COLUMNS, TableRow, clean_cell, column_letter
+from models.manifest_columns import ColumnMapping, count_required, list_some, map_columns
+from models.manifest_headers import header_key, is_known_header, is_total_label
+from models.manifest_notices import Places
+from models.manifest_rows import REQUIRED_COLUMNS, RawRow
+from models.manifest_values import read_values
 
-HEADER_SEARCH_ROWS = 20
+HEADER_SEARCH_ROWS = 50
 """Rows in which the header line is looked for; above it, sheets have titles and notes."""
 _MIN_HEADER_COLUMNS = 2
 """Required columns that a header line names at least: all, or all but a misspelt one."""
 _ROW_COLUMNS = (*REQUIRED_COLUMNS, "reference")
 """A row without any of them is blank: a sheet may fill its other columns down to the end."""
-_TOTAL_KEYS = frozenset(
-    map(
-        header_key, ("total", "totals", "grand total", "sum", "count", "Summe", "Gesamt", "Anzahl", "somme", "suma")
-    )
-)
-"""Labels of the totals below a list, without the number that may follow."""
+_END = TableRow(0, [])
 _OTHER_TABLE_RULE = (
     "is below another header line, in {unit} {number}: put each table in a file or a sheet of its own"
 )
-
+_NO_HEADER_NOTICE = f"the header line is looked for in the first {HEADER_SEARCH_ROWS} rows with text"
+_TRANSPOSED_NOTICE = "the columns are written below each other: transpose the list, so that each avatar is a row"
 _ONE_CELL_NOTICE = (
     "the header line is one cell: check the separator (comma, semicolon, tab or |), the line `sep=`, "
     "and quotes around the whole line"
@@ -83,26 +70,42 @@ class TableReader:
         self._table = table
         self._column_map = column_map
         self._strict = strict
-        self._trimmed = _Places("spaces or invisible characters were removed around the text of {count}")
-        self._skipped = _Places("{count} without a name, a video and a reference were skipped")
-        self._totals = _Places("{count} with totals instead of videos were skipped")
-        self._repeated = _Places("the header line is repeated in {count}")
+        unit = table.unit
+        self._trimmed = Places(
+            "spaces or invisible characters were removed around the text of {places}",
+            "line" if unit == "line" else "cell",
+        )
+        self._skipped = Places("{places} with neither a name, a video nor a reference {were} skipped", unit)
+        self._totals = Places("{places} with totals instead of videos {were} skipped", unit)
+        self._titles = Places("{places} with a title instead of an avatar {were} skipped", unit)
+        self._repeated = Places("the header line is repeated in {places}", unit)
         self._other_header: int | None = None
         self.columns: list[str] = []
         """The headers of the input's own columns, known once `rows` has yielded a row or ended."""
         self._header_notices: list[str] = []
+        self._surplus: Sequence[str] = ()
+        self._nameless: set[int] = set()
+        """The indexes of the columns that have values, but no header."""
 
     @property
     def notices(self) -> list[str]:
         """What was skipped or changed, complete once all rows were read."""
-        places = (self._trimmed, self._skipped, self._totals, self._repeated)
-        return [*self._table.notices, *self._header_notices, *(place.text for place in places if place.count)]
+        notices = [*self._table.notices, *self._header_notices]
+        if unread := [*self._surplus, *self._nameless_columns]:
+            notices.append(f"columns that are not read: {list_some(unread)}")
+        places = (self._trimmed, self._skipped, self._totals, self._titles, self._repeated)
+        return [*notices, *(place.text for place in places if place.count)]
+
+    @property
+    def _nameless_columns(self) -> list[str]:
+        return [f"{column_letter(index)} (without a header)" for index in sorted(self._nameless)]
 
     def rows(self) -> Iterator[RawRow]:
         """Yield the rows below the header line.
 
         Raises:
-            InvalidManifest: The header line lacks a required column, or is ambiguous.
+            InvalidManifest: The header line lacks a required column, or is ambiguous. With `strict`, also after the
+                last row: a column has values but no header.
         """
         rows = iter(self._table.rows)
         beginning: list[TableRow] = []
@@ -113,7 +116,11 @@ class TableReader:
                     break
         if not beginning:
             return
-        header_index = len(beginning) - 1 if self._is_header(beginning[-1]) else self._most_similar(beginning)
+        if self._is_header(beginning[-1]):
+            header_index = len(beginning) - 1
+        else:
+            header_index = self._most_similar(beginning)
+            self._explain_missing_header(beginning)
         header = beginning[header_index]
         mapping = self._map(header, beginning[:header_index])
         letters = (
@@ -121,9 +128,17 @@ class TableReader:
             if self._table.unit == "row"
             else {}
         )
-        for row in chain(beginning[header_index + 1 :], rows):
-            if (raw := self._read_row(row, header, mapping)) is not None:
+        below = (row for row in chain(beginning[header_index + 1 :], rows) if any(row.cells))
+        for row, following in pairwise(chain(below, [_END])):
+            if self._is_title_above(following, row, header):
+                self._titles.add(str(row.number))
+            elif (raw := self._read_row(row, header, mapping)) is not None:
                 yield raw._replace(letters=letters)
+        if self._strict and self._nameless:
+            raise InvalidManifest(
+                f"header line {header.number}: not a column of a manifest: {list_some(self._nameless_columns)}",
+                hint="write a header above each column that has values, or delete the values",
+            )
 
     def _is_header(self, row: TableRow) -> bool:
         return count_required(row.cells, self._column_map) >= _MIN_HEADER_COLUMNS
@@ -132,6 +147,14 @@ class TableReader:
         """Return the index of the row that names the most required columns; the first row if none does."""
         counts = [count_required(row.cells, self._column_map) for row in rows]
         return counts.index(max(counts))
+
+    def _explain_missing_header(self, beginning: Sequence[TableRow]) -> None:
+        """Add to the notices, which are part of the error that follows, what the header line perhaps is."""
+        first_cells = [next(filter(None, map(clean_cell, row.cells)), "") for row in beginning]
+        if count_required(first_cells, self._column_map) >= _MIN_HEADER_COLUMNS:
+            self._table.notices.append(_TRANSPOSED_NOTICE)
+        elif len(beginning) == HEADER_SEARCH_ROWS:
+            self._table.notices.append(_NO_HEADER_NOTICE)
 
     def _map(self, header: TableRow, above: Sequence[TableRow]) -> ColumnMapping:
         cells = _without_trailing_empty(_complete_header(header, above))
@@ -143,8 +166,7 @@ class TableReader:
             self._header_notices.append(
                 f"the header line is {self._table.unit} {header.number}; the text above it was skipped"
             )
-        if mapping.surplus:
-            self._header_notices.append(f"columns that are not read: {list_some(mapping.surplus)}")
+        self._surplus = mapping.surplus
         return mapping
 
     def _read_row(self, row: TableRow, header: TableRow, mapping: ColumnMapping) -> RawRow | None:
@@ -155,67 +177,57 @@ class TableReader:
             cells = [unmark_cell(cell) for cell in cells]
         # Only as many cells as the row has: 100,000 short rows below a wide header would take a gigabyte.
         own = tuple(cells[index] for index in mapping.own if index < len(row.cells))
+        own += tuple(_without_trailing_empty(cells[mapping.width :]))
         if self._is_another_header(row, cells, header):
             return None
         if self._other_header is not None:
             rule = _OTHER_TABLE_RULE.format(unit=self._table.unit, number=self._other_header)
             return RawRow(row.number, {}, [("row", rule)], own)
-        width = len(_without_trailing_empty(header.cells))
-        if self._table.unit == "line" and any(cells[width:]):
-            rule = f"has {len(row.cells)} cells, but the header line has {width}"
-            return RawRow(
-                row.number, {}, [("row", f"{rule}: put values that contain the separator in quotes")], own
+        if self._table.unit == "line" and any(cells[mapping.width :]):
+            rule = (
+                f"has {len(row.cells)} cells, but the header line has {mapping.width}: put values that contain "
+                "the separator in quotes, and a header above each column"
             )
-        if (places := self._places_without_avatar(cells, mapping)) is not None:
-            places.add(f"{self._table.unit} {row.number}")
+            return RawRow(row.number, {}, [("row", rule)], own)
+        if (places := self._places_without_avatar(row, cells, mapping)) is not None:
+            places.add(str(row.number))
             return None
+        self._nameless.update(
+            index for index in (*mapping.nameless, *range(mapping.width, len(cells))) if cells[index]
+        )
         for index in mapping.fields:
             if index < len(row.cells) and row.cells[index] != cells[index] and not mapping.is_results:
                 self._trimmed.add(self._place(row.number, index))
-        values, problems = _read_cells(row, cells, mapping)
+        values, problems = read_values(row, cells, mapping)
         return RawRow(row.number, values, problems, own)
 
-    def _places_without_avatar(self, cells: Sequence[str], mapping: ColumnMapping) -> _Places | None:
+    def _places_without_avatar(self, row: TableRow, cells: Sequence[str], mapping: ColumnMapping) -> Places | None:
         """Return where a row that stands for no avatar is counted, None if it stands for one."""
         if not any(cells[index] for index, name in mapping.fields.items() if name in _ROW_COLUMNS):
             return self._skipped
+        if row.is_title and any(
+            name in VIDEO_COLUMNS and index in row.doubts for index, name in mapping.fields.items()
+        ):
+            return self._titles
         return self._totals if _is_total(cells) else None
+
+    def _is_title_above(self, following: TableRow, row: TableRow, header: TableRow) -> bool:
+        """Whether a row has one text, and the header line is repeated below it."""
+        return sum(map(bool, row.cells)) == 1 and _keys(following) == _keys(header)
 
     def _is_another_header(self, row: TableRow, cells: Sequence[str], header: TableRow) -> bool:
         """Whether a row is a header line again; if its columns differ, the rows below it cannot be read."""
         if any("://" in cell for cell in cells) or not self._is_header(row):
             return False
-        if [*map(header_key, row.cells)] == [*map(header_key, header.cells)]:
-            self._repeated.add(f"{self._table.unit} {row.number}")
+        if _keys(row) == _keys(header):
+            self._repeated.add(str(row.number))
             self._other_header = None
         else:
             self._other_header = row.number
         return True
 
     def _place(self, number: int, index: int) -> str:
-        return f"{column_letter(index)}{number}" if self._table.unit == "row" else f"line {number}"
-
-
-class _Places:
-    """Counts places, and names the first ones in a notice."""
-
-    _MAX_NAMED = 5
-
-    def __init__(self, rule: str) -> None:
-        self._rule = rule
-        self._first: list[str] = []
-        self.count = 0
-
-    def add(self, place: str) -> None:
-        self.count += 1
-        if len(self._first) < self._MAX_NAMED and place not in self._first:
-            self._first.append(place)
-
-    @property
-    def text(self) -> str:
-        more = self.count - len(self._first)
-        named = ", ".join(self._first) + (f" and {more:,} more" if more > 0 else "")
-        return self._rule.format(count=named)
+        return f"{column_letter(index)}{number}" if self._table.unit == "row" else str(number)
 
 
 def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
@@ -229,11 +241,13 @@ def _complete_header(header: TableRow, above: Sequence[TableRow]) -> list[str]:
     ]
 
 
+def _keys(row: TableRow) -> list[str]:
+    return [*map(header_key, _without_trailing_empty(row.cells))]
+
+
 def _is_total(cells: Sequence[str]) -> bool:
     """Whether a row has a label of totals and no URL."""
-    return not any("://" in cell for cell in cells) and any(
-        header_key(cell).rstrip(digits) in _TOTAL_KEYS for cell in cells
-    )
+    return not any("://" in cell for cell in cells) and any(map(is_total_label, cells))
 
 
 def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:
@@ -241,41 +255,3 @@ def _without_trailing_empty(cells: Sequence[str]) -> Sequence[str]:
     while end and not clean_cell(cells[end - 1]):
         end -= 1
     return cells[:end]
-
-
-def _read_cells(
-    row: TableRow, cells: Sequence[str], mapping: ColumnMapping
-) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    values: dict[str, Any] = {}
-    problems: list[tuple[str, str]] = []
-    pairs: dict[str, str] = {}
-    for index, name in mapping.fields.items():
-        cell = cells[index]
-        if (doubt := row.doubts.get(index)) and (name in IDENTITY_COLUMNS or not doubt.is_harmless_elsewhere):
-            problems.append((name, doubt.rule))
-        elif name in IDENTITY_COLUMNS and (lost := lost_value_rule(cell)):
-            problems.append((name, f"{lost}; it is {trim(cell)!r}"))
-        if name.startswith(EXTRAS_PREFIX):
-            if cell:  # a spreadsheet writes a cell in each row; an empty one is not a pair
-                pairs[name.removeprefix(EXTRAS_PREFIX)] = cell
-        elif name == EXTRAS_COLUMN:
-            values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
-        elif cell or name in REQUIRED_COLUMNS:
-            values[name] = lower_scheme(cell) if name in VIDEO_COLUMNS else cell
-    if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
-        problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
-    values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}
-    return values, problems
-
-
-def _parse_json_object(cell: str, problems: list[tuple[str, str]]) -> dict[Any, Any]:
-    repeated_keys: list[str] = []
-    try:
-        value = parse_json(cell, repeated_keys.append)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        problems.append((EXTRAS_COLUMN, 'must be a JSON object, for example {"team": "berlin"}'))
-        return {}
-    problems += [(EXTRAS_COLUMN, f"repeats the key {key!r}") for key in repeated_keys]
-    return value

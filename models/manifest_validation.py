@@ -21,7 +21,10 @@ DERIVED_REFERENCE_PREFIX = "row-"
 """The prefix of a derived reference, given to a row without one."""
 DERIVED_REFERENCE_DIGITS = 40
 
-_VIDEO_HINT = "give the https URL of the MP4 or MOV file itself, written out: not a word with a link behind it"
+_VIDEO_HINT = (
+    "give the https URL of the MP4 or MOV file itself, written out: "
+    "no other text, and not a word with a link behind it"
+)
 _HINTS = {
     "name": "give the avatar a name of 1 to 256 characters, as text",
     "dataset_video": _VIDEO_HINT,

@@ -64,6 +64,8 @@ def _validate_https_url(url: str) -> str:
         raise ValueError("must not contain % in its host")
     if parts.username is not None or parts.password is not None:
         raise ValueError("must not contain a user name or password")
+    if " " in url:
+        raise ValueError("must not contain a space: in the name of a file it must be written %20")
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("must not contain white space or control characters")
     refuse_hidden_characters(url)  # the others are letters or marks by category

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
+NOTES_SHEET = "notes"
+"""The name of the sheet that explains the first one."""
 TEXT_FORMAT = "@"
 """The number format of text: a spreadsheet keeps what is typed into the cell as text too."""
 MAX_CELL_CHARACTERS = 32_767
@@ -28,7 +30,6 @@ def write_workbook(
     *,
     first_marked: int = 0,
     notes: Sequence[str] = (),
-    notes_title: str = "notes",
 ) -> bytes:
     """Return an .xlsx file with one sheet of text, of which the first row is the header.
 
@@ -37,7 +38,6 @@ def write_workbook(
         rows: The rows.
         first_marked: The number of columns whose texts are those of a manifest. `unmark_cell` gives them back.
         notes: The lines of a second sheet, none without lines.
-        notes_title: The name of the second sheet.
     """
     from openpyxl import Workbook  # noqa: PLC0415  # takes a fifth of a second, and few commands write workbooks
 
@@ -50,7 +50,7 @@ def write_workbook(
         cells = [_readable_again(text) if index < first_marked else text for index, text in enumerate(row)]
         sheet.append([_text_cell(sheet, text, bold=number == 0) for text in cells])
     if notes:
-        explanation = book.create_sheet(notes_title)
+        explanation = book.create_sheet(NOTES_SHEET)
         explanation.column_dimensions["A"].width = 4 * COLUMN_WIDTH
         for note in notes:
             explanation.append([_text_cell(explanation, note, bold=False)])

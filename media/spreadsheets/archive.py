@@ -12,6 +12,7 @@ from media.spreadsheets.refusal import SpreadsheetRefused
 
 UNREADABLE = (KeyError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, lzma.LZMAError)
 """What zipfile raises for a missing, damaged or unsupported file of an archive."""
+_ARCHIVE_START = b"PK"
 _ODS_MANIFEST = "META-INF/manifest.xml"
 _MACRO_FOLDERS = ("Basic/", "Scripts/", "xl/macrosheets/")
 """Folders of macros: those of OpenDocument, and the macro sheets of Excel 4, which Excel still runs."""
@@ -23,6 +24,8 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
     Raises:
         SpreadsheetRefused: It is damaged, too large or encrypted, has macros or links, or is not a workbook.
     """
+    if not data.startswith(_ARCHIVE_START):
+        raise SpreadsheetRefused("it is not a workbook", "omit the format, or save the list as .xlsx, .ods or CSV")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError):

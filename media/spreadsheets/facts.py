@@ -1,4 +1,4 @@
-"""What a sheet says about its cells beside their values: errors, formulas without a value, formats, hidden rows."""
+"""What a sheet tells of its cells beside the values: errors, formulas without a value, formats, hidden cells."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
+from models.manifest_columns import MAX_COLUMNS
+
 MAX_COLUMN_BITS = 20
 """Bits for the index of a column in a position; no program has more than 65,536 columns."""
 MAX_MERGED_AREAS = 100_000
+MAX_HIDDEN_AREAS = 1000
 MAX_NAMED_ROWS = 5
 
 
@@ -49,11 +52,12 @@ class SheetFacts:
 
     Attributes:
         name: The name of the sheet.
-        sheet_count: The number of sheets of the workbook.
+        sheet_count: The number of sheets of the workbook, without the notes of our template.
         row_count: The rows up to the last one with a value.
         column_count: The columns up to the last one with a value.
         hidden_rows: The number of hidden rows with a value.
         first_hidden_rows: The indexes of the first of them.
+        hidden_areas: The indexes of the first and the last of hidden columns side by side, with or without values.
         merged: The merged areas.
     """
 
@@ -63,6 +67,7 @@ class SheetFacts:
     column_count: int = 0
     hidden_rows: int = 0
     first_hidden_rows: list[int] = field(default_factory=list)
+    hidden_areas: list[tuple[int, int]] = field(default_factory=list)
     merged: list[MergedArea] = field(default_factory=list)
     _facts: list[CellFact] = field(default_factory=list)
     _codes_of: dict[CellFact, int] = field(default_factory=dict)
@@ -88,6 +93,17 @@ class SheetFacts:
         self.hidden_rows += 1
         if len(self.first_hidden_rows) < MAX_NAMED_ROWS:
             self.first_hidden_rows.append(row)
+
+    def add_hidden_columns(self, first: int, last: int) -> None:
+        """Record that columns are hidden."""
+        if len(self.hidden_areas) < MAX_HIDDEN_AREAS:
+            self.hidden_areas.append((first, last))
+
+    @property
+    def hidden_columns(self) -> list[int]:
+        """The indexes of the hidden columns up to the last one with a value that is read."""
+        end = min(self.column_count, MAX_COLUMNS)
+        return sorted({column for first, last in self.hidden_areas for column in range(first, min(last + 1, end))})
 
     def by_row(self) -> Iterator[tuple[int, dict[int, CellFact]]]:
         """Yield the facts of each row that has any, by the index of the column."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from media.spreadsheets.facts import MAX_MERGED_AREAS, CellFact, FactKind, MergedArea, SheetFacts
 from media.spreadsheets.refusal import SpreadsheetRefused
-from media.spreadsheets.sheet_choice import choose_sheet
+from media.spreadsheets.sheet_choice import choose_sheet, count_lists
 from media.spreadsheets.xml_stream import parse_part
 
 _CONTENT = "content.xml"
@@ -36,7 +36,7 @@ def read_ods_facts(archive: zipfile.ZipFile, sheet_name: str | None) -> SheetFac
         )
     names = [(name, style in sheets.hidden_styles) for name, style in sheets.tables]
     chosen = choose_sheet(names, sheet_name)
-    facts = SheetFacts(names[chosen][0], len(names))
+    facts = SheetFacts(names[chosen][0], count_lists(names))
     parser = _SheetParser(facts, chosen)
     parse_part(archive, _CONTENT, parser.start, parser.end, parser.text)
     return facts
@@ -83,7 +83,12 @@ class _SheetParser:
             self._table += 1
         if self._table != self._number:
             return
-        if element == "table-row":
+        if element == "table-column":
+            repeat = _number(attributes, "columns-repeated")
+            if attributes.get("table:visibility") in _HIDDEN:
+                self._facts.add_hidden_columns(self._column, self._column + repeat - 1)
+            self._column += repeat
+        elif element == "table-row":
             self._row_repeat = _number(attributes, "rows-repeated")
             self._row_is_hidden = attributes.get("table:visibility") in _HIDDEN
             self._row_has_value = False

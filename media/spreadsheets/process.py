@@ -3,8 +3,8 @@
 Usage: `python -m media.spreadsheets.process [SHEET]`. python-calamine allocates all cells between the first and the
 last one, and aborts the process if memory is short (tafia/calamine#433). Here it aborts only this one.
 
-The first line is `{"sheets": 2, "hidden_rows": 0, "first_hidden_rows": []}`. Each row is
-`[number, [text, ...], {index: [rule, is_harmless_elsewhere]}]`. The last line is `{"end": true}`, or
+The first line is `{"sheets": 2, "hidden_rows": 0, "first_hidden_rows": [], "hidden_columns": []}`. Each row is
+`[number, [text, ...], {index: [rule, is_harmless_elsewhere]}, is_title]`. The last line is `{"end": true}`, or
 `{"problem": "...", "hint": "..."}`, which may also be the only line.
 """
 
@@ -71,6 +71,7 @@ def _describe_sheet(data: bytes, sheet_name: str | None) -> Iterator[Any]:
                 "sheets": facts.sheet_count,
                 "hidden_rows": facts.hidden_rows,
                 "first_hidden_rows": [row + 1 for row in facts.first_hidden_rows],
+                "hidden_columns": [*map(column_letter, facts.hidden_columns)],
             }
             yield from _describe_rows(_rows_from_first_cell(sheet, facts), facts)
     except (CalamineError, ValueError, OSError):
@@ -110,7 +111,7 @@ def _describe_rows(rows: Iterator[list[Any]], facts: SheetFacts) -> Iterator[Any
 
 def _describe_row(
     index: int, values: list[Any], facts: dict[int, CellFact], covering: list[MergedArea]
-) -> tuple[int, list[str], dict[int, CellDoubt]]:
+) -> tuple[int, list[str], dict[int, CellDoubt], bool]:
     cells: list[str] = []
     doubts: dict[int, CellDoubt] = {}
     without_value = [""] * (max(facts, default=-1) + 1 - len(values))
@@ -125,7 +126,18 @@ def _describe_row(
         for column in range(area.first_column, min(area.last_column + 1, len(cells))):
             if not cells[column] and (index, column) != area[:2]:
                 doubts[column] = CellDoubt(rule, is_harmless_elsewhere=False)
-    return index + 1, cells, doubts
+    return index + 1, cells, doubts, _is_title(index, cells, covering)
+
+
+def _is_title(index: int, cells: list[str], covering: list[MergedArea]) -> bool:
+    """Whether the only text of a row is in a cell that is merged with others beside it."""
+    if not covering:
+        return False
+    columns = [column for column, text in enumerate(cells) if text]
+    return any(
+        columns == [area.first_column] and area.first_row == index and area.last_column > area.first_column
+        for area in covering
+    )
 
 
 class _MergedRows:

@@ -14,6 +14,7 @@ from media.spreadsheets.limits import TIMEOUT_SECONDS
 from models.child_environment import INSPECTOR, python_command
 from models.errors import InvalidManifest
 from models.manifest_cells import CellDoubt, TableRow
+from models.manifest_columns import list_some
 from models.manifest_table import Table
 
 
@@ -86,8 +87,8 @@ def _rows(output: IO[bytes]) -> Iterator[TableRow]:
         if isinstance(row, dict):
             _raise_problem(row)
             return
-        number, cells, doubts = row
-        yield TableRow(number, cells, {int(index): CellDoubt(*doubt) for index, doubt in doubts.items()})
+        number, cells, doubts, is_title = row
+        yield TableRow(number, cells, {int(index): CellDoubt(*doubt) for index, doubt in doubts.items()}, is_title)
 
 
 def _notices(header: dict[str, Any], sheet: str | None) -> list[str]:
@@ -104,4 +105,6 @@ def _notices(header: dict[str, Any], sheet: str | None) -> list[str]:
             else ""
         )
         notices.append(f"hidden rows are read like the others: {listed}{more}")
+    if columns := header["hidden_columns"]:
+        notices.append(f"hidden columns are read like the others: {list_some(columns)}")
     return notices

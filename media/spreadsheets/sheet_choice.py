@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 from media.spreadsheets.refusal import SpreadsheetRefused
+from models.escaping import shorten
+from models.redaction import redact
+from models.workbook import NOTES_SHEET
+
+MAX_COMPARED_SHEETS = 100
+MAX_SHOWN_CHARACTERS = 60
 
 
 def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
@@ -25,9 +32,20 @@ def choose_sheet(sheets: Sequence[tuple[str, bool]], name: str | None) -> int:
         for index, (known, _) in enumerate(sheets):
             if key(known) == key(name):
                 return index
+    similar = difflib.get_close_matches(name, [known for known, _ in sheets[:MAX_COMPARED_SHEETS]], n=1)
     raise SpreadsheetRefused(
-        f"it has no sheet of this name; it has {len(sheets)}", "name the sheet after the #, as in FILE.xlsx#Sheet1"
+        f"it has no sheet {_shown(name)}" + (f" (did you mean {_shown(similar[0])}?)" if similar else ""),
+        "name the sheet after the #, as in FILE.xlsx#Sheet1",
     )
+
+
+def count_lists(sheets: Sequence[tuple[str, bool]]) -> int:
+    """Return how many sheets may have a list, which the notes of our template have not."""
+    return sum(name != NOTES_SHEET for name, _ in sheets)
+
+
+def _shown(name: str) -> str:
+    return repr(shorten(redact(name), MAX_SHOWN_CHARACTERS))
 
 
 def _folded(name: str) -> str:

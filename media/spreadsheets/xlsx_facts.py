@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from media.spreadsheets.archive import damaged_error
 from media.spreadsheets.facts import MAX_MERGED_AREAS, CellFact, FactKind, MergedArea, SheetFacts
-from media.spreadsheets.sheet_choice import choose_sheet
+from media.spreadsheets.sheet_choice import choose_sheet, count_lists
 from media.spreadsheets.xml_stream import parse_part
 
 _WORKBOOK = "xl/workbook.xml"
@@ -42,8 +42,9 @@ def read_xlsx_facts(archive: zipfile.ZipFile, sheet_name: str | None) -> SheetFa
     sheets = _read_sheets(archive)
     targets = _read_targets(archive)
     worksheets = [sheet for sheet in sheets if sheet.relation in targets]
-    chosen = choose_sheet([(sheet.name, sheet.is_hidden) for sheet in worksheets], sheet_name)
-    facts = SheetFacts(worksheets[chosen].name, len(worksheets))
+    names = [(sheet.name, sheet.is_hidden) for sheet in worksheets]
+    chosen = choose_sheet(names, sheet_name)
+    facts = SheetFacts(worksheets[chosen].name, count_lists(names))
     parser = _SheetParser(facts, _read_formats(archive))
     parse_part(archive, targets[worksheets[chosen].relation], parser.start, parser.end, parser.text)
     return facts
@@ -147,6 +148,9 @@ class _SheetParser:
             self._column = -1
             self._row_is_hidden = attributes.get("hidden") in _TRUE
             self._row_has_value = False
+        elif element == "col" and attributes.get("hidden") in _TRUE:
+            first_number, last_number = (_int(attributes.get(name, "")) for name in ("min", "max"))
+            self._facts.add_hidden_columns(max(first_number - 1, 0), last_number - 1)
         elif element == "mergeCell" and len(self._facts.merged) < MAX_MERGED_AREAS:
             first, _, last = attributes.get("ref", "").partition(":")
             if first and last:

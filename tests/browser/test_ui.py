@@ -68,6 +68,10 @@ class Ui:
 
         wait_for(fill_editor, f"the editor of {label}")
 
+    def choose_type(self, label: str, name: str) -> None:
+        """Choose the type of an optional field, which is None until then."""
+        self.field(label).get_by_role("tab", name=name, exact=True).click()
+
     def submit(self) -> None:
         self.page.get_by_role("button", name="Submit").click()
 
@@ -318,3 +322,25 @@ def test_release_form_lifts_the_quarantine(up: RunningStack, ui: Ui, runs: dict[
     ui.expect_header("release ", "Completed")
     ui.open_tab("Details")
     ui.expect_texts("2 videos released: reviewed by Grace")
+
+
+def test_batch_form_says_what_a_manifest_may_be(ui: Ui) -> None:
+    ui.open_form("provision-batch")
+    for text in (".xlsx", ".ods", "CSV", "JSONL", "YAML", "Google Sheets", "s3://", "AVATARS_MANIFEST_DIR"):
+        expect(ui.field("manifest")).to_contain_text(text)
+    for text in ("Ada Lovelace", "dataset_video", "consent_video"):
+        expect(ui.field("rows")).to_contain_text(text)
+
+
+def test_batch_form_without_one_source_creates_no_run(up: RunningStack, ui: Ui) -> None:
+    ui.open_form("provision-batch")
+    ui.submit()
+    expect(ui.field("rows")).to_contain_text("None is not of type 'array'")
+    ui.choose_type("manifest", "str")
+    ui.fill({"manifest": "https://127.0.0.1/creators.csv"})
+    ui.choose_type("rows", "list")
+    ui.field("rows").get_by_role("button", name="Add item").click()
+    ui.fill({"rows": '{"name": "Ada Lovelace"}'})
+    ui.submit()
+    expect(ui.field("rows")).to_contain_text("[{'name': 'Ada Lovelace'}] is not of type 'null'")
+    assert up.api.runs_of("provision-batch") == []

@@ -170,7 +170,7 @@ def test_shared_recordings_are_asked_about_on_a_terminal(
     [
         ("none.csv", None, "No such file"),
         ("a.xlsx", "", "is not a spreadsheet"),
-        ("a.docx", "", "has no format that is read"),
+        ("a.docx", "", "is .docx, which is not read"),
         ("a.csv", "nmae,dataset_video,consent_video\nx,y,z\n", "did you mean 'nmae'?"),
         ("a.yaml", "- [", "not valid YAML at line"),
         ("a.jsonl", "", "has no rows"),

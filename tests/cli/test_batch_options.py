@@ -25,6 +25,7 @@ def test_template_is_a_manifest_with_one_example(name: str) -> None:
     manifest = load_manifest(name)
     assert [(row.name, row.reference) for row in manifest.rows] == [("Ada Lovelace", "creator-4711")]
     assert manifest.rows[0].request is not None
+    assert [*manifest.notices] == []
 
 
 @pytest.mark.parametrize("name", ["creators.ods", "creators", "none/creators.xlsx", "exists.xlsx"])
@@ -44,9 +45,14 @@ def test_template_replaces_nothing(name: str, capsys: pytest.CaptureFixture[str]
             ["list.xlsx", "--map", "Clip=dataset_video", "--map", "Who=name", "--strict"],
             "not a column of a manifest",
         ),
+        (["list.xlsx#"], "cannot read the manifest list.xlsx#…: No such file"),
+        (["list.csv#Sheet"], "a sheet is named after .xlsx or .ods only"),
+        (["."], "cannot read the manifest .:"),
+        (["list.csv", "--format", "xlsx"], "it is not a workbook"),
+        (["s3://bucket/list.csv"], "pass a presigned HTTPS URL of it"),
         (["list.xlsx", "--map", "Clip"], "is not HEADER=COLUMN"),
         (["list.xlsx", "--format", "csv"], "is not a text file"),
-        (["list.xlsx#List 2"], "it has no sheet of this name"),
+        (["list.xlsx#List 2"], "it has no sheet 'List 2'"),
         (["list.xlsx#Sheet", "--results", "list.xlsx"], "it is the manifest itself"),
         (["list.xlsx", "--results", "out.ods"], "ends in .csv, .xlsx or .json"),
     ],
@@ -54,6 +60,7 @@ def test_template_replaces_nothing(name: str, capsys: pytest.CaptureFixture[str]
 def test_unusable_manifest_or_option_is_bad_usage(
     args: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("list.csv").write_text("name,dataset_video,consent_video\n")
     Path("list.xlsx").write_bytes(
         xlsx([["Who", "Clip", "Consent", "Notes"], ["Ada", "https://h/d", "https://h/c", "x"]])
     )

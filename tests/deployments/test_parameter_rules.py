@@ -91,6 +91,6 @@ def test_defaults_of_the_deployment_are_accepted(schema: dict[str, Any]) -> None
 def test_form_says_what_a_manifest_may_be(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     description = " ".join(properties["manifest"]["description"].split())
-    assert all(form in description for form in (".xlsx", ".ods", "CSV", "Google Sheets"))
+    assert all(form in description for form in (".xlsx", ".ods", "CSV", "JSONL", "YAML", "Google Sheets", "s3://"))
     assert properties["rows"]["examples"][0][0]["name"] == "Ada Lovelace"
     assert "rows" in description

@@ -8,6 +8,8 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 import pytest
+from openpyxl.cell.rich_text import CellRichText, TextBlock
+from openpyxl.cell.text import InlineFont
 from openpyxl.comments import Comment
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -15,7 +17,7 @@ from media.manifest_loader import parse_bytes
 from models.errors import InvalidManifest
 from models.manifest import Manifest
 from models.manifest_formats import Location
-from tests.workbooks import SHEET, ods, sheet_xml, with_files, xlsx
+from tests.workbooks import SHEET, ods, ods_cell, ods_content, sheet_xml, with_files, xlsx
 
 Change = Callable[[Worksheet], object]
 HEADER = ["name", "dataset_video", "consent_video", "reference"]
@@ -62,8 +64,19 @@ def filtered(sheet: Worksheet) -> None:
     sheet.row_dimensions[3].hidden = True
 
 
+def grouped(sheet: Worksheet) -> None:
+    """Fold columns away, among them many without a value."""
+    sheet.column_dimensions["B"].hidden = True
+    sheet.column_dimensions.group("D", "H", hidden=True)
+
+
 def title(sheet: Worksheet) -> None:
     sheet.merge_cells("A1:D1")
+
+
+def sections(sheet: Worksheet) -> None:
+    sheet.merge_cells("A2:D2")
+    sheet.merge_cells("A4:D4")
 
 
 def with_margin(sheet: Worksheet) -> None:
@@ -97,14 +110,39 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
     "blank rows inside, totals at the end": (
         xlsx([HEADER, ADA, [], [None, " "], EVE, [], ["Total: 2", "2 videos", None, None]]),
         ("a-1", "e-2"),
-        "row 7 with totals instead of videos were skipped",
+        "row 7 with totals instead of videos was skipped",
     ),
     "template with formats, comments and protection": (xlsx([HEADER, ADA, EVE], styled), ("a-1", "e-2"), ""),
     "filter": (xlsx([HEADER, ADA, EVE], filtered), ("a-1", "e-2"), "hidden rows are read like the others: 3"),
+    "folded columns": (
+        xlsx([HEADER, ADA, EVE], grouped),
+        ("a-1", "e-2"),
+        "hidden columns are read like the others: B, D",
+    ),
+    "groups of a board": (
+        xlsx(
+            [
+                *(["Creators"], ["All of 2026"], [], ["May"], [*HEADER, "Item ID (auto generated)"], [*ADA, 1], []),
+                *([None, None, None, None, 1], ["June"], [], [*HEADER, "Item ID (auto generated)"], [*EVE, 2]),
+            ]
+        ),
+        ("a-1", "e-2"),
+        "row 9 with a title instead of an avatar was skipped",
+    ),
+    "table with its row of totals": (
+        xlsx([HEADER, ADA, EVE, ["Ergebnis", None, None, 2]]),
+        ("a-1", "e-2"),
+        "row 4 with totals instead of videos was skipped",
+    ),
+    "header in row 30": (
+        xlsx([*([f"Note {number}"] for number in range(29)), HEADER, ADA, EVE]),
+        ("a-1", "e-2"),
+        "the header line is row 30",
+    ),
     "emoji in headers": (
         xlsx([["👤 Name", "🎬 Dataset video", "Consent video ✅", "# Reference", "💬"], ADA, EVE]),
         ("a-1", "e-2"),
-        "",
+        "columns that are not read: '💬'",
     ),
     "remarks in headers": (
         xlsx(
@@ -134,12 +172,48 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
         ("a-1", "e-2"),
         "",
     ),
+    "German with a link": (
+        xlsx([["Vor- und Nachname", "Trainingsvideo-Link", "Einwilligungsvideo (Link)", "Referenz"], ADA, EVE]),
+        ("a-1", "e-2"),
+        "",
+    ),
+    "Portuguese": (
+        xlsx([["Nome completo", "Vídeo de treinamento", "Vídeo de consentimento", "Referência"], ADA, EVE]),
+        ("a-1", "e-2"),
+        "",
+    ),
+    "Italian": (
+        xlsx([["Nome e cognome", "Video di addestramento", "Video di consenso", "Riferimento"], ADA, EVE]),
+        ("a-1", "e-2"),
+        "",
+    ),
+    "right to left, rich text and line breaks": (
+        xlsx(
+            [
+                ["Full\nname", *HEADER[1:]],
+                [CellRichText("A", TextBlock(InlineFont(b=True), "da")), *ADA[1:]],
+                ["\u200fEve\u200f", f"\n{EVE[1]}\n", EVE[2], "\u202be-2\u202c"],
+            ]
+        ),
+        ("a-1", "e-2"),
+        "removed around the text of cells A3, B3, D3",
+    ),
     "checkboxes down to the end": (
         xlsx(
             [[*HEADER, "Done"], [*ADA, True], [*EVE, False], *([None, None, None, None, False] for _ in range(50))]
         ),
         ("a-1", "e-2"),
-        "row 8 and 45 more without a name, a video and a reference were skipped",
+        "rows 4, 5, 6, 7, 8 and 45 more with neither a name, a video nor a reference were skipped",
+    ),
+    "titles of sections": (
+        xlsx([HEADER, ["Team Berlin"], ADA, ["Team Paris"], EVE], sections),
+        ("a-1", "e-2"),
+        "rows 2, 4 with a title instead of an avatar were skipped",
+    ),
+    "notes beside the list": (
+        xlsx([[*HEADER[:3], None, HEADER[3]], [*ADA[:3], "call her", "a-1"], [*EVE[:3], None, "e-2", None, "ok"]]),
+        ("a-1", "e-2"),
+        "columns that are not read: D (without a header), G (without a header)",
     ),
     "telephone numbers": (
         xlsx([HEADER, [*ADA[:3], "+49 170 1234567"], [*EVE[:3], 491701234568]]),
@@ -202,6 +276,28 @@ EXPLAINED: dict[str, tuple[bytes, str]] = {
         xlsx([["name", "Ada", "Eve"], *([role, f"https://videos.example/{role}.mp4"] for role in HEADER[1:3])]),
         "begin with a header line: name,dataset_video,consent_video",
     ),
+    "columns as rows": (
+        xlsx([["Dataset video", *links("Ada")[:1]], ["Consent video", *links("Ada")[1:]], ["Name", "Ada"]]),
+        "transpose the list, so that each avatar is a row",
+    ),
+    "header below many notes": (
+        xlsx([*([f"Note {number}"] for number in range(60)), HEADER, ADA]),
+        "the header line is looked for in the first 50 rows with text",
+    ),
+    "answers of a form": (
+        xlsx(
+            [
+                [
+                    "Timestamp",
+                    "What is your full name (as it should appear on your avatar)?",
+                    "Please upload your training video (1-5 minutes, MP4)",
+                    "Please upload your consent video",
+                ],
+                [datetime.date(2026, 5, 1), *ADA[:3]],
+            ]
+        ),
+        "the column 'name' is missing (did you mean 'What is your full name (as it should appear on your avatar)?",
+    ),
     "no list": (xlsx([]), "the manifest has no rows"),
 }
 
@@ -236,10 +332,13 @@ INVALID: dict[str, tuple[bytes, str]] = {
         xlsx([HEADER, ADA, [*EVE[:2], None, "e-2"]], merged("C2:C3")),
         "consent_video (C3): is covered by the merged cell C2: unmerge it, and fill in each row",
     ),
-    "word with a link behind it": (list_with(1, "Video"), "written out: not a word with a link behind it"),
+    "word with a link behind it": (
+        list_with(1, "Video"),
+        "no other text, and not a word with a link behind it",
+    ),
     "formula of a link": (
         sheet_of(texts(*HEADER), texts(*ADA), texts("Eve") + formula('HYPERLINK("x","Video")', "Video")),
-        "written out: not a word with a link behind it",
+        "no other text, and not a word with a link behind it",
     ),
     "date as a name": (
         list_with(0, datetime.date(2026, 3, 1)),
@@ -257,8 +356,16 @@ INVALID: dict[str, tuple[bytes, str]] = {
     "reference filled down": (list_with(3, "a-1"), "is also the reference of row 2"),
     "error filled down": (list_with(2, "#REF!"), "is the error #REF! of a formula: correct the formula"),
     "two names in a cell": (list_with(0, "Eve\nAda"), "must not contain U+000A LINE FEED"),
+    "attachment with its file name": (
+        list_with(1, f"eve.mp4 ({EVE[1]})"),
+        "no other text, and not a word with a link behind it",
+    ),
     "link without https": (list_with(1, "www.videos.example/eve.mp4"), "must begin with https://"),
-    "two links in a cell": (list_with(1, f"{EVE[1]} {ADA[1]}"), "must not contain white space"),
+    "two links in a cell": (list_with(1, f"{EVE[1]} {ADA[1]}"), "must not contain a space"),
+    "name that is merged down": (
+        xlsx([HEADER, ADA, ["Eve"]], merged("B2:C3")),
+        "dataset_video (B3): is covered by the merged cell B2",
+    ),
     "name without videos": (xlsx([HEADER, ADA, ["Eve"]]), "dataset_video (B3): must begin with https://"),
     "another list below": (
         xlsx([HEADER, ADA, [], ["name", "consent_video", "dataset_video"], EVE[:3]]),
@@ -290,3 +397,15 @@ def test_margin_of_a_sheet_keeps_the_facts_of_its_cells() -> None:
         messages = [reason.message for row in read(data).rows for reason in row.problems]
         assert len(messages) == 2
         assert all(f"reference (F{number}): is " in text for number, text in enumerate(messages, 2))
+
+
+def test_hidden_columns_of_ods_are_named() -> None:
+    column = '<table:table-column table:number-columns-repeated="2"{}/>'
+    columns = column.format("") + column.format(' table:visibility="collapse"') + column.format("")
+    rows = "".join(
+        f"<table:table-row>{''.join(map(ods_cell, row))}</table:table-row>" for row in (HEADER, ADA, EVE)
+    )
+    sheet = f'<table:table table:name="list">{columns}{rows}</table:table>'
+    manifest = read(ods_content(f"<office:body><office:spreadsheet>{sheet}</office:spreadsheet></office:body>"))
+    assert [row.reference for row in manifest.rows] == ["a-1", "e-2"]
+    assert manifest.notices == ["hidden columns are read like the others: C, D"]

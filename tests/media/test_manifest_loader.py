@@ -13,7 +13,7 @@ import pytest
 from media import manifest_loader
 from media.manifest_loader import download_manifest, load_manifest, load_manifest_of_run
 from media.remote.fetch_limits import FetchLimits
-from models.errors import InvalidManifest, MediaUnreachable, SettingsError
+from models.errors import InvalidManifest, MediaUnreachable, NetworkUnavailable, SettingsError
 from simulator.media_host import MediaHost
 
 ALLOWED = {"127.0.0.1"}
@@ -69,6 +69,12 @@ def test_server_error_for_manifest_is_unreachable(media_host: MediaHost, trustin
         download_manifest(
             media_host.url("status/500/rows.csv"), allowed_hosts=ALLOWED, ssl_context=trusting, limits=limits
         )
+
+
+def test_manifest_without_dns_is_to_be_started_again() -> None:
+    with pytest.raises(NetworkUnavailable, match="cannot download the manifest: this machine cannot") as caught:
+        load_manifest("https://videos.invalid/rows.csv", reference_host="api.invalid")
+    assert "start the batch again" in caught.value.hint
 
 
 def test_manifest_url_with_a_number_sign_is_refused() -> None:

@@ -198,8 +198,10 @@ def test_sheet_is_chosen_by_name() -> None:
     for name in ("Second List", "second  list"):
         manifest = parse_bytes(data, Location("list.xlsx", name))
         assert [row.name for row in manifest.rows] == ["Eve"]
-    with pytest.raises(InvalidManifest, match="has no sheet of this name; it has 2"):
+    with pytest.raises(InvalidManifest, match=r"it has no sheet 'Third'$"):
         parse_bytes(data, Location("list.xlsx", "Third"))
+    with pytest.raises(InvalidManifest, match=r"no sheet 'Second Lits' \(did you mean 'Second List'\?\)"):
+        parse_bytes(data, Location("list.xlsx", "Second Lits"))
 
 
 def test_hidden_first_sheet_is_not_the_list() -> None:

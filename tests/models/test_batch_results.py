@@ -148,3 +148,12 @@ def test_short_row_below_a_wide_header_has_few_cells() -> None:
     manifest = parse_manifest(f"{','.join(header)}\na,{URL},{URL}\n".encode(), "csv")
     assert (len(manifest.columns), manifest.rows[0].cells) == (1003, ("a", URL, URL))
     assert b"READY" in results_of(manifest, "csv")
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_cells_beyond_the_header_are_read_as_before(form: ResultsFormat) -> None:
+    text = f"reference,name,dataset_video,consent_video\nr1,Lovelace, Ada,{URL},{URL}\nr2,Eve,{URL},{URL}\n"
+    manifest = parse_manifest(text.encode(), "csv")
+    again = parse_bytes(results_of(manifest, form), Location(f"creators.results.{form}"))
+    assert [row.cells for row in again.rows] == [row.cells for row in manifest.rows]
+    assert [row.request is None for row in again.rows] == [True, False]

@@ -77,7 +77,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         "begin with https://; it is 'h/c.mp4?…'",
     ),
     "userinfo": ({"dataset_video": f"https://u:{CANARY}@h/d"}, "row.dataset_video", "user name or password"),
-    "white space": ({"consent_video": "https://h/c d"}, "row.consent_video", "white space"),
+    "space in a URL": ({"consent_video": "https://h/c d"}, "row.consent_video", "must not contain a space"),
     "our key": ({"extras": {"submission_id": "1"}}, "row.extras", "the service sets this key itself"),
     "many extras": ({"extras": {str(n): "x" for n in range(10)}}, "row.extras", "at most 9 items"),
     "long extra": ({"extras": {"team": "x" * 257}}, "row.extras", "extras.team: String should have at most 256"),

@@ -83,6 +83,17 @@ def test_surplus_columns_are_reported_once_or_refused() -> None:
     assert "not a column of a manifest: 'Notes', 'Budget'" in error_of(text, strict=True)
 
 
+def test_column_without_a_header_is_reported_or_refused() -> None:
+    text = f"#,,{HEADER},Notes\n1,call her,{ROW},a\n2,,Eve,{D},{C},\n"
+    manifest = read(text)
+    assert names_of(manifest) == ["Ada", "Eve"]
+    assert manifest.notices == ["columns that are not read: '#', 'Notes', B (without a header)"]
+    assert "not a column of a manifest: '#', 'Notes'" in error_of(text, strict=True)
+    nameless = f",{HEADER}\nx,{ROW}\n"
+    assert error_of(nameless, strict=True) == "header line 1: not a column of a manifest: A (without a header)"
+    assert names_of(read(f",{HEADER}\n,{ROW}\nx,,,\n", strict=True)) == ["Ada"]
+
+
 def test_misspelt_optional_column_is_named() -> None:
     assert "'refrence' (did you mean reference?)" in read(f"{HEADER},refrence\n{ROW},1\n").notices[0]
 
@@ -101,6 +112,10 @@ def test_header_problem_names_column_and_remedy(header: str, message: str) -> No
     assert message in error_of(f"{header}\na,b,c,d\n")
 
 
+def test_header_line_of_one_cell_suggests_no_column() -> None:
+    assert "did you mean" not in error_of(f'"{HEADER}"\n"{ROW}"\n')
+
+
 def test_own_name_of_a_column_has_precedence() -> None:
     text = f"Creator,ID,External ID,{HEADER}\nx,1,crm-7,{ROW}\n"
     [row] = read(text).rows
@@ -115,10 +130,18 @@ def test_column_map_names_any_header() -> None:
     assert "the file has no header 'whom' for 'reference'" in error_of(text, "Whom=reference", "Who=name")
 
 
-@pytest.mark.parametrize("pair", ["", "x", "=name", "x=", "x=video", "x=extras."])
-def test_column_map_must_name_a_column(pair: str) -> None:
-    with pytest.raises(InvalidManifest, match="is not HEADER=COLUMN"):
+@pytest.mark.parametrize("pair", ["", "x", "=name", "x=", "https://h.example/?sig=canary=name"])
+def test_column_map_must_be_a_pair(pair: str) -> None:
+    with pytest.raises(InvalidManifest, match="is not HEADER=COLUMN") as caught:
         parse_column_map([pair])
+    assert "canary" not in caught.value.message
+
+
+@pytest.mark.parametrize("pair", ["x=video", "x=extras.", "x=result_status"])
+def test_column_map_must_name_a_column(pair: str) -> None:
+    with pytest.raises(InvalidManifest, match=f"'{pair}' names a column that a manifest does not have") as caught:
+        parse_column_map([pair])
+    assert "the columns are name, dataset_video" in caught.value.hint
 
 
 def test_column_map_of_one_header_twice_is_refused() -> None:
@@ -132,7 +155,7 @@ def test_cells_are_trimmed_with_a_notice() -> None:
     [row] = manifest.rows
     assert row.request is not None
     assert (row.request.dataset_video, row.request.consent_video) == (D, C)
-    assert manifest.notices == ["spaces or invisible characters were removed around the text of line 2 and 2 more"]
+    assert manifest.notices == ["spaces or invisible characters were removed around the text of line 2"]
 
 
 def test_number_sign_in_a_path_has_an_error_of_its_own() -> None:
@@ -143,11 +166,11 @@ def test_number_sign_in_a_path_has_an_error_of_its_own() -> None:
 def test_rows_without_a_manifest_value_are_skipped() -> None:
     manifest = read(f"{HEADER},extras.team,Done\n{ROW},berlin,FALSE\n,,,berlin,FALSE\n , ,,berlin,FALSE\n")
     assert names_of(manifest) == ["Ada"]
-    assert manifest.notices[-1] == "line 3, line 4 without a name, a video and a reference were skipped"
+    assert manifest.notices[-1] == "lines 3, 4 with neither a name, a video nor a reference were skipped"
 
 
 def test_repeated_header_is_skipped_and_another_one_is_not() -> None:
-    same = read(f"{HEADER}\n{ROW}\n{HEADER}\nEve,{D},{C}\n")
+    same = read(f"{HEADER},,\n{ROW},,\n{HEADER}\nEve,{D},{C}\n")
     assert names_of(same) == ["Ada", "Eve"]
     assert same.notices == ["the header line is repeated in line 3"]
     swapped = read(f"{HEADER}\n{ROW}\n\nname,consent video,dataset video\nEve,{C},{D}\n").rows
@@ -219,3 +242,12 @@ def test_quote_that_is_not_doubled_names_the_remedy() -> None:
     with pytest.raises(InvalidManifest) as caught:
         read(f'{HEADER}\n"Ada \\"C\\" L",{D},{C}\n')
     assert "a quote in the text that is not doubled" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [('\ufeff{"name": "Ada", "dataset_video": 1}\n', "jsonl"), ("- name: Ada\n  x: 1\n", "yaml")]
+)
+def test_text_of_another_format_names_the_option(text: str, name: str) -> None:
+    with pytest.raises(InvalidManifest) as caught:
+        read(text)
+    assert f"the file begins as {name} does: pass --format {name}" in caught.value.hint

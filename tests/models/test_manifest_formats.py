@@ -42,6 +42,22 @@ def test_web_page_is_one_clear_error(data: bytes) -> None:
     with pytest.raises(InvalidManifest, match="is a web page") as caught:
         detect_format("/export", data, "text/html")
     assert "share the sheet" in caught.value.hint
+    assert "save it as .xlsx" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"%PDF-1.7\n%\xe2", "a PDF document"),
+        (b"{\\rtf1\\ansi", "an RTF document"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Workbook/>', "XML, for example of Excel 2003"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "or an error of its host"),
+    ],
+)
+def test_document_of_another_kind_is_named(data: bytes, kind: str) -> None:
+    with pytest.raises(InvalidManifest, match=kind) as caught:
+        detect_format("list.csv", data)
+    assert "as .xlsx or CSV" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["a.docx", f"h/a.json?sig={CANARY}", "a.mp4"])
@@ -49,6 +65,7 @@ def test_file_of_another_kind_is_refused_by_its_name(name: str) -> None:
     with pytest.raises(InvalidManifest) as caught:
         format_of_name(name.partition("?")[0])
     assert CANARY not in caught.value.message
+    assert "export the list as .xlsx or CSV" in caught.value.hint
 
 
 @pytest.mark.parametrize(
