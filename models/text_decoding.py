@@ -20,10 +20,12 @@ MAX_ENTITY_DIGITS = 7
 """The digits of the largest code point, in decimal. Python refuses to parse numbers of thousands of digits."""
 
 # White space and characters without a glyph: control characters, soft hyphen, joiners, zero-width, bidirectional
-# controls, variation selectors, byte order mark, tags.
+# controls, variation selectors, byte order mark, tags. And the backslashes that continue a line: what follows the
+# line break is not part of their escape.
 _INVISIBLE = re.compile(
+    r"(?:(?<!\\)\\++(?=[\r\n])|"
     "[\\s\\x00-\\x1f\\x7f-\\x9f\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
-    "\U000e0000-\U000e0fff]+"
+    "\U000e0000-\U000e0fff])+"
 )
 _INVISIBLE_ASCII = dict.fromkeys([*range(0x21), 0x7F])
 _TAG = re.compile(r"<[^<>]*>")
@@ -34,8 +36,7 @@ _ESCAPE = re.compile(
     # JSON within JSON repeats the backslashes; JavaScript's `escape` writes a percent sign instead.
     r"|(?:\\++|%(?:25)*+)u(?P<high>d[89ab][0-9a-f]{2})(?:\\++|%(?:25)*+)u(?P<low>d[c-f][0-9a-f]{2})"
     r"|(?:\\++|%(?:25)*+)u(?P<unit>[0-9a-f]{4})"
-    # Braces as in Rust, octal as in C and shells. Alone, backslashes are dropped: they continue a line, or
-    # escape nothing.
+    # Braces as in Rust, octal as in C and shells. Alone, backslashes are dropped: they escape nothing.
     r"|\\++(?:u\{0*+(?P<braced>[0-9a-f]{1,5})\}|x(?P<byte>[0-9a-f]{2})|(?P<octal>[0-3][0-7]{2})|[nrtbf])?"
     r"|(?P<entity>&(?:\#x[0-9a-f]+|\#[0-9]+|[a-z][a-z0-9]{1,30});?)"
 )
@@ -96,7 +97,8 @@ class Layer:
 def decoded_layers(text: str) -> Iterator[Layer]:
     """Yield the text in lower case without white space, then with its escapes decoded, then without its tags."""
     layer = Layer(_lower(text))
-    squeezed = layer.text.translate(_INVISIBLE_ASCII) if text.isascii() else _INVISIBLE.sub("", layer.text)
+    is_simple = text.isascii() and not any(mark in text for mark in ("\\\n", "\\\r"))
+    squeezed = layer.text.translate(_INVISIBLE_ASCII) if is_simple else _INVISIBLE.sub("", layer.text)
     layer = Layer(squeezed, layer, _INVISIBLE)
     yield layer
     for decoded in _unescaped(layer):

@@ -313,7 +313,7 @@ async def test_run_reads_columns_format_and_strict(
     strict = await run(manifest="list", columns=columns, strict=True)
     assert "not a column of a manifest: 'Notes'" in (strict.message or "")
     other = await run(manifest="list", columns=columns, format="xlsx")
-    assert "the spreadsheet cannot be read: it is damaged" in (other.message or "")
+    assert "the spreadsheet cannot be read: it is not a workbook" in (other.message or "")
     assert progresses == []
     assert (await run(manifest="list", columns=columns, format="csv")).name == "Rejected"
     assert [row.name for row in progresses[0].rows] == ["Ada"]

@@ -128,6 +128,13 @@ SECRETS = st.one_of(
 AROUND = st.text(st.sampled_from("ab &;%25\\u0/<>=\"'+-_\n.:?#@é…3dx"), max_size=12)
 
 
+def test_digits_after_a_continued_line_are_no_escape() -> None:
+    for line_break in ("\\\n", "\\\r\n", "\\\\\n"):
+        text = f"a 00000{line_break}00001234567 é"
+        assert SecretSearch(["0000000001234567"]).replace_in(text) == "a … é"
+        assert SecretSearch(["0000000001234567"]).replace_in(text[:-2]) == "a …"
+
+
 @settings(deadline=None)
 @given(secret=SECRETS, encode=st.sampled_from(list(ENCODINGS.values())), before=AROUND, after=AROUND)
 def test_no_layer_of_a_redacted_text_has_it(
