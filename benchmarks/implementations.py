@@ -47,7 +47,7 @@ def _batch(workload: Workload) -> list[str]:
     )
     manifest = workload.folder / "manifest.jsonl"
     manifest.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return [sys.executable, "-m", "cli", "batch", "--allow-shared-recordings", str(manifest)]
+    return [sys.executable, "-m", "cli", "batch", "--allow-shared-recordings", "--yes", str(manifest)]
 
 
 def _read_ledger_times(workload: Workload) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cli.confirmation import confirm, require_confirmed_creates
 from cli.console import print_json, print_line, print_status, show_run_log
 from cli.flow_runner import prepared_environment, run_for_error
 from cli.options import DryRunFlag, JsonFlag
@@ -42,12 +42,14 @@ from models.provisioning import Status
 from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
+from services.batch_creates import count_creates
 from services.shared_recordings import find_new_shared_recordings
 from services.store import find_ledger_file, open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+SHARED_QUESTION = "Each row is a training of its own. Submit these rows?"
 BAR_WIDTH = 40
 MAX_LIVE_FAILURES = 10
 """Failed rows in the live table."""
@@ -69,6 +71,7 @@ def batch(
     strict: Annotated[bool, Parameter(negative=())] = False,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
     allow_shared_recordings: Annotated[bool, Parameter(negative=())] = False,
+    yes: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
 ) -> int:
     """Provision every row of a manifest.
@@ -89,6 +92,8 @@ def batch(
         concurrency: Rows to check and submit at a time. The number of concurrent trainings is not limited.
         allow_shared_recordings: Submit rows that share a recording with another row. Otherwise the command asks on
             a terminal, and elsewhere exits with 2 before anything is sent.
+        yes: Create more than AVATARS_CONFIRM_CREATES avatars. Otherwise the command asks on a terminal, and
+            elsewhere exits with 2 before anything is sent. It does not allow shared recordings.
 
     """
     if template is not None:
@@ -112,8 +117,9 @@ def batch(
         print_status(f"! {notice}")
     shared = asyncio.run(_find_shared_recordings(settings, loaded.rows))
     _print_shared_recordings(shared)
-    if shared and not (allow_shared_recordings or dry_run or _confirm_shared_recordings()):
+    if shared and not (allow_shared_recordings or dry_run or confirm(SHARED_QUESTION)):
         raise shared_recordings_error(shared)
+    asyncio.run(_require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run))
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
         from flows.engine.batch import loaded_rows, progress_observer
@@ -161,17 +167,16 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
         print_status(f"! the first {MAX_PRINTED_GROUPS} of {len(groups):,} groups; `--dry-run --json` lists all")
 
 
+async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
+    if not is_confirmed:
+        async with open_store(settings, SystemClock()) as store:
+            count = await count_creates(store.ledger, rows)
+        require_confirmed_creates(count, settings.avatars_confirm_creates)
+
+
 async def _find_shared_recordings(settings: Settings, rows: list[ManifestRow]) -> list[SharedRecordingGroup]:
     async with open_store(settings, SystemClock()) as store:
         return await find_new_shared_recordings(store.ledger, rows)
-
-
-def _confirm_shared_recordings() -> bool:
-    """Ask on a terminal whether to submit rows that share recordings; False without a terminal."""
-    if not (sys.stdin.isatty() and stderr_console.is_terminal):
-        return False
-    stderr_console.print("Each row is a training of its own. Submit these rows? [y/N] ", end="", markup=False)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _default_results_path(manifest: str) -> Path:
@@ -266,7 +271,8 @@ def _render_progress(batches: list[BatchProgress]) -> RenderableType:
         _format_eta(eta_seconds) if eta_seconds is not None else "",
     )
     failures = [row for row in progress.rows if _is_failure(row)][-MAX_LIVE_FAILURES:]
-    return Group(counts, line, *([_failures_table(failures)] if failures else []))
+    limits = shown_lines(progress.limits)
+    return Group(counts, line, limits, *([_failures_table(failures)] if failures else []))
 
 
 def _format_eta(seconds: float) -> str:
@@ -297,5 +303,7 @@ def _print(progress: BatchProgress) -> None:
     if failures:
         stdout_console.print(_failures_table(failures[:MAX_PRINTED_FAILURES]))
     print_line(f"{progress.total} rows: {progress.summary}")
+    for line in progress.limits:
+        print_line(line)
     if len(failures) > MAX_PRINTED_FAILURES:
         print_status(f"showing the first {MAX_PRINTED_FAILURES} of {len(failures)} failed rows")

@@ -14,7 +14,8 @@ from models.settings import Settings
 def deploy(*, pool: str) -> int:
     """Register all deployments to a work pool.
 
-    Running the command again changes nothing.
+    It also creates Prefect's limit `argil-api` from AVATARS_REQUESTS_PER_SECOND, if it is missing: all workers
+    share it. Running the command again changes nothing.
 
     Args:
         pool: Name of the work pool. Its workers need this package and its settings.
@@ -22,7 +23,7 @@ def deploy(*, pool: str) -> int:
     """
     settings = Settings.load()  # refuses a .env of another user, in which Prefect would read PREFECT_API_URL
     from deployments.embedded.prefect_connection import configured_api_url, verify_access
-    from deployments.registration import register_deployments
+    from deployments.registration import ensure_rate_limit, register_deployments
 
     if (url := configured_api_url()) is None:
         raise PrefectError(
@@ -31,5 +32,8 @@ def deploy(*, pool: str) -> int:
     verify_access(url)
     for name in asyncio.run(register_deployments(settings, pool)):
         print_line(name)
+    per_second = settings.avatars_requests_per_second
+    if asyncio.run(ensure_rate_limit(per_second)):
+        print_status(f"created the limit argil-api: {per_second:g} requests per second by all workers together")
     print_status(f"registered at {redact_url(url)} for the work pool {pool!r}")
     return EXIT_OK

@@ -11,8 +11,10 @@ from cli.rendering import print_history, print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_detail
+from models.provisioning import Status
 from models.settings import Settings
 from models.submission_resolution import resolve_submissions
+from services.limit_report import read_limits
 from services.store import open_store
 
 
@@ -20,15 +22,20 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
     """Show one provisioning with its history and its submissions."""
 
     async def read() -> None:
-        async with open_store(Settings.load(), SystemClock()) as store:
+        settings = Settings.load()
+        async with open_store(settings, SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
+            limits = await read_limits(store, settings)
             events = await store.ledger.list_events(stored.id)
             submissions = await store.ledger.list_submissions(stored.id)
             resolved = resolve_submissions(submissions, events, await store.ledger.list_duplicates(stored.id))
         if json:
-            print_json(provisioning_detail(stored, submissions, events, resolved))
+            print_json({**provisioning_detail(stored, submissions, events, resolved), "limits": limits.to_json()})
         else:
             print_outcome(stored)
+            if stored.status is Status.ACCEPTED:
+                for line in limits.describe():
+                    print_line(f"  limit: {line}")
             print_history(events, submissions, resolved)
 
     asyncio.run(read())

@@ -9,8 +9,10 @@ from cli.diagnostics import DiagnosticResult
 from models.clock import MAX_CLOCK_DIFFERENCE, SystemClock
 from models.disk_space import full_disk_problem
 from models.errors import AvatarsError
+from models.provisioning import Status
 from models.service_health import argil_problem, format_age, schedule_problem, silence_limit
 from models.settings import Settings
+from services.limit_report import read_limits
 from services.store import Store, find_ledger_file, open_store
 from store.diagnostics import LedgerFacts, read_facts, write_probe
 from store.observations import Observation
@@ -29,6 +31,7 @@ async def check_ledger(settings: Settings) -> AsyncIterator[DiagnosticResult]:
             yield _check_clock(facts, local_now)
             observations = await store.observations.read_all()
             yield _check_schedule(settings, facts, observations)
+            yield await _check_limits(store, settings)
     except AvatarsError as error:
         problem = _full_disk_problem(settings)
         detail = f"{error.message}; {problem}" if problem else error.message
@@ -88,3 +91,14 @@ def _check_schedule(
         f"last webhook delivery: {format_age(facts.last_delivery_at, facts.now)}"
     )
     return DiagnosticResult(check, ok=True, detail=detail)
+
+
+async def _check_limits(store: Store, settings: Settings) -> DiagnosticResult:
+    """Check whether submissions pause; a used-up budget is as configured, and so is not a failure."""
+    limits = await read_limits(store, settings)
+    waiting = (await store.ledger.count_by_status()).get(Status.ACCEPTED, 0)
+    lines = [*(pause.describe(limits.now) for pause in limits.pauses), limits.describe_budget()]
+    detail = "; ".join([*lines, f"{waiting} provisionings wait in ACCEPTED"])
+    probed = next((pause for pause in limits.pauses if pause.cause.is_probed), None)
+    hint = "" if probed is None else probed.remedy
+    return DiagnosticResult("Limits", ok=probed is None, detail=detail, hint=hint)

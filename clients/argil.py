@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Self
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from clients.argil_errors import ResponseErrorMapper
-from clients.rate_limiter import RateLimiter, SharedRateLimit
+from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
 from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest
@@ -51,11 +52,12 @@ class ArgilClient:
         clock: Clock,
         requests_per_second: float,
         shared_limit: SharedRateLimit | None = None,
+        shared_pause: SharedPause | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Create the connection pool. SSL_CERT_FILE and the proxy variables are honoured.
 
-        A 429 with Retry-After pauses every request of this client.
+        A 429 with Retry-After pauses every request of this client, and of all that share the pause.
 
         Args:
             api_url: The base URL, including the version.
@@ -63,6 +65,7 @@ class ArgilClient:
             clock: Clock of the rate limiter and of the retries.
             requests_per_second: Rate limit of this process.
             shared_limit: Rate limit of all processes together.
+            shared_pause: Pause of all processes together.
             transport: Replaces the network in tests.
 
         Raises:
@@ -71,8 +74,10 @@ class ArgilClient:
         require_usable_certificates()
         self._secrets = {api_key}
         self._clock = clock
-        self._rate_limiter = RateLimiter(requests_per_second, clock, shared_limit=shared_limit)
-        self._error_mapper = ResponseErrorMapper(api_url, clock, self._secrets, self._rate_limiter.pause)
+        self._rate_limiter = RateLimiter(
+            requests_per_second, clock, shared_limit=shared_limit, shared_pause=shared_pause
+        )
+        self._error_mapper = ResponseErrorMapper(api_url, clock, self._secrets)
         self._http = httpx.AsyncClient(
             base_url=api_url,
             headers={"x-api-key": api_key, "user-agent": USER_AGENT},
@@ -160,7 +165,7 @@ class ArgilClient:
         await self._rate_limiter.acquire()
         with self._error_mapper.translating_read_errors():
             async with asyncio.timeout(LIST_TIMEOUT_SECONDS), self._stream_list() as response:
-                received = await read_response(response, is_list=True)
+                received = await self._read(response, is_list=True)
         self._error_mapper.raise_unless_list(received)
         return AccountList(received)
 
@@ -192,7 +197,7 @@ class ArgilClient:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS), self._stream_list() as response:
                 if response.is_success:
                     return
-                received = await read_response(response)
+                received = await self._read(response)
         self._error_mapper.raise_if_no_list_path(received)
 
     async def register_webhook(self, url: str, events: Sequence[str]) -> None:
@@ -233,7 +238,16 @@ class ArgilClient:
         self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
     ) -> ArgilResponse:
         async with self._http.stream(method, path, json=json, headers=headers) as response:
-            return await read_response(response)
+            return await self._read(response)
+
+    async def _read(self, response: httpx.Response, *, is_list: bool = False) -> ArgilResponse:
+        """Read a response; a 429 with Retry-After pauses all requests, because the limit applies to the account."""
+        received = await read_response(response, is_list=is_list)
+        if received.status == HTTPStatus.TOO_MANY_REQUESTS:
+            seconds = self._error_mapper.retry_after(received)
+            if seconds is not None:
+                await self._rate_limiter.pause(seconds)
+        return received
 
     def _stream_list(self) -> AbstractAsyncContextManager[httpx.Response]:
         return self._http.stream("GET", "/avatars", params={"visibility": "private"}, headers=FRESH)

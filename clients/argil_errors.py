@@ -6,7 +6,7 @@ models/response_meaning.py decides what a response means.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -28,9 +28,10 @@ from models.errors import (
     SubmissionOutcomeUnknown,
     SubmissionRejected,
 )
+from models.limits import MAX_PAUSE
 from models.redaction import redact
 from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
-from models.retry import retry_after_seconds
+from models.retry import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from models.secret_search import search_for
 
 MAX_MESSAGE_CHARACTERS = 500
@@ -40,21 +41,17 @@ _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL
 class ResponseErrorMapper:
     """Raises errors for the responses of one client; their messages contain neither URL queries nor secrets."""
 
-    def __init__(
-        self, api_url: str, clock: Clock, secrets: set[str], pause_requests: Callable[[float], None]
-    ) -> None:
+    def __init__(self, api_url: str, clock: Clock, secrets: set[str]) -> None:
         """Create a mapper for one client.
 
         Args:
             api_url: Named in connection errors.
             clock: Converts a Retry-After date to seconds.
             secrets: Removed from every message; the client may add to the set later.
-            pause_requests: Called with the seconds of a 429's Retry-After.
         """
         self._api_url = api_url
         self._clock = clock
         self._secrets = secrets
-        self._pause_requests = pause_requests
 
     @contextlib.contextmanager
     def translating_read_errors(self) -> Iterator[None]:
@@ -168,7 +165,7 @@ class ResponseErrorMapper:
         if meaning is Meaning.UNAUTHORIZED and (error := self._unavailable(meaning, response)) is not None:
             return error
         message = self._described(response) + (f", not with {expected}" if response.is_success else "")
-        return PollFailed(message, retry_after_seconds=self._retry_after(response))
+        return PollFailed(message, retry_after_seconds=self.retry_after(response))
 
     def _unavailable(self, meaning: Meaning, response: ArgilResponse) -> ArgilUnavailable | None:
         """Return the error for a meaning that says that nothing was done, None for any other meaning."""
@@ -188,7 +185,7 @@ class ResponseErrorMapper:
                 return ArgilRateLimited(
                     f"Argil is busy ({status})",
                     hint="wait, lower AVATARS_REQUESTS_PER_SECOND, then `avatars resume ID`",
-                    retry_after_seconds=self._retry_after(response),
+                    retry_after_seconds=self.retry_after(response),
                 )
             case Meaning.NO_SUCH_PATH:
                 return self._path_not_found(response)
@@ -206,11 +203,12 @@ class ResponseErrorMapper:
             "then `avatars resume ID`",
         )
 
-    def _retry_after(self, response: ArgilResponse) -> float | None:
-        seconds = retry_after_seconds(response.status, response.headers, self._clock.now())
-        if seconds is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
-            self._pause_requests(seconds)  # the limit applies to the account, not to one request
-        return seconds
+    def retry_after(self, response: ArgilResponse) -> float | None:
+        """Return the seconds that the response asks to wait, None if it names none."""
+        now = self._clock.now()
+        is_limited = response.status == HTTPStatus.TOO_MANY_REQUESTS  # then all requests pause for so long
+        longest = MAX_PAUSE.total_seconds() if is_limited else MAX_RETRY_AFTER_SECONDS
+        return retry_after_seconds(response.status, response.headers, now, max_seconds=longest)
 
     def _described(self, response: ArgilResponse) -> str:
         """Return who answered with what, including the words that a person needs."""

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from flows.engine.batch import BatchRun, loaded_rows, progress_observer
 from flows.engine.batch_artifacts import publish_shared_recordings, publishing_progress
+from flows.engine.batch_limits import refreshing_limits
 from flows.engine.final_state import final_state_for_batch, final_state_for_error
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.suspension import watch_timeout
@@ -107,12 +108,15 @@ async def provision_batch(
             )
             if (observe := progress_observer.get()) is not None:
                 observe(batch.progress)
-            async with publishing_progress(batch.progress, str(flow_run.id), context.clock.monotonic):
+            async with (
+                publishing_progress(batch.progress, str(flow_run.id), context.clock.monotonic),
+                refreshing_limits(batch.progress, context),
+            ):
                 await batch.run()
     except AvatarsError as error:
         return final_state_for_error(error)
-    if batch.abort_error is not None:
-        return final_state_for_error(batch.abort_error)
+    if (stopped_by := batch.abort_error or batch.budget_error) is not None:
+        return final_state_for_error(stopped_by)
     return final_state_for_batch(batch.progress, dry_run=dry_run)
 
 

@@ -88,6 +88,8 @@ class BatchProgress:
         self.started_at = started_at
         self.finished = self.counts[INVALID]
         self.initially_finished = self.finished
+        self.limits: Sequence[str] = ()
+        """The pauses and the budget of the day, one line each."""
 
     def update_row(self, number: int, result: RowResult, *, finished: bool = False) -> None:
         """Replace the result of a row.

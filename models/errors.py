@@ -12,6 +12,7 @@ AvatarsError
 │   ├── NotCancellable              the provisioning has reached another terminal state
 │   ├── NotReopenable               the command does not re-open a provisioning in this status
 │   ├── SubmissionLimitReached      a retrain would exceed AVATARS_SUBMISSION_LIMIT
+│   ├── UnconfirmedBatch            a batch would create more than AVATARS_CONFIRM_CREATES avatars
 │   ├── NotTerminal                 the provisioning cannot be erased before it is terminal
 │   └── ProvisioningErased          the personal data was erased; it cannot be resumed
 ├── OperationalError                fixed outside the request, then resumed; exit code 3
@@ -25,6 +26,12 @@ AvatarsError
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
 │   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
+│   ├── DayBudgetUsed               a submission would exceed AVATARS_MAX_CREATES_PER_DAY
+│   ├── BatchBudgetUsed             a submission would exceed AVATARS_MAX_CREATES_PER_BATCH
+│   ├── SubmissionPaused            an earlier response of Argil's pauses submissions for all processes
+│   │   ├── RatePaused              429; until Retry-After
+│   │   ├── PaymentPaused           402; until a probe succeeds
+│   │   └── VideoCreatePaused       Argil creates no avatars from videos; until a probe succeeds
 │   ├── AvatarsMissing              Argil answers 404 for avatars, which does not prove that they are gone
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
@@ -220,6 +227,49 @@ class SubmissionBudgetUsed(OperationalError):
     code = "budget.submissions"
 
 
+class DayBudgetUsed(OperationalError):
+    """The submissions of this UTC day reached AVATARS_MAX_CREATES_PER_DAY. The provisioning stays ACCEPTED."""
+
+    code = "budget.day"
+
+
+class BatchBudgetUsed(OperationalError):
+    """The submissions of its batch reached AVATARS_MAX_CREATES_PER_BATCH. The provisioning stays ACCEPTED."""
+
+    code = "budget.batch"
+
+
+class SubmissionPaused(OperationalError):
+    """An earlier response of Argil's pauses submissions with this API key. The provisioning stays ACCEPTED.
+
+    `retry_after_seconds` is how long the pause lasts at least.
+    """
+
+    code = "pause"
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RatePaused(SubmissionPaused):
+    """Argil answered 429 with Retry-After, which has not passed."""
+
+    code = "pause.rate"
+
+
+class PaymentPaused(SubmissionPaused):
+    """Argil answered 402, and no probe has succeeded since."""
+
+    code = "pause.payment"
+
+
+class VideoCreatePaused(SubmissionPaused):
+    """Argil no longer creates avatars from videos, and no probe has succeeded since."""
+
+    code = "pause.video-create"
+
+
 class AvatarsMissing(OperationalError):
     """Argil answers 404 for avatars in training, which does not prove that they are gone. They stay in TRAINING."""
 
@@ -342,6 +392,12 @@ class SubmissionLimitReached(RequestError):
     """A retrain would exceed AVATARS_SUBMISSION_LIMIT; nothing was changed."""
 
     code = "request.submission-limit"
+
+
+class UnconfirmedBatch(RequestError):
+    """A batch would create more than AVATARS_CONFIRM_CREATES avatars, and no person confirmed it."""
+
+    code = "request.unconfirmed-batch"
 
 
 class NotTerminal(RequestError):

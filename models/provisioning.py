@@ -210,6 +210,7 @@ class Provisioning:
     """Since when Argil answers 404 for its avatar; None after an answer with the avatar (models/vanished.py)."""
     erased_at: datetime | None = None
     """When name, URLs and extras were removed; an erased provisioning no longer changes."""
+    batch_id: str | None = None
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ from pydantic import (
 from models.authority import parse_authority
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
+from models.limits import SpendLimits
 from models.media_rules import Enforcement, MediaPolicy
 from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
@@ -151,6 +152,9 @@ _SIMILARITY = 0.9
 """A name that is as similar as this to that of a setting (difflib) is a typo; others belong to other programs."""
 
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+OptionalCount = Annotated[Count | None, BeforeValidator(lambda value: None if value == "" else value)]
+"""A number of avatars; empty is no limit."""
 ScheduleSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
@@ -189,6 +193,9 @@ class Settings(BaseModel):
     avatars_gone_after_seconds: GraceSeconds = 900
     avatars_retrain_limit: Annotated[int, Field(ge=0)] = 0
     avatars_submission_limit: Annotated[int, Field(ge=1)] = 5
+    avatars_max_creates_per_day: OptionalCount = None
+    avatars_max_creates_per_batch: OptionalCount = None
+    avatars_confirm_creates: Count = 100
     avatars_reconcile_interval_seconds: ScheduleSeconds = 60
     avatars_pending_interval_seconds: ScheduleSeconds = 60
     avatars_report_interval_seconds: ScheduleSeconds = 86400
@@ -255,6 +262,11 @@ class Settings(BaseModel):
             consent_audio=self.avatars_media_consent_audio,
             url_min_validity_seconds=self.avatars_media_url_min_validity_seconds,
         )
+
+    @property
+    def spend_limits(self) -> SpendLimits:
+        """How many avatars may be created per UTC day and per batch."""
+        return SpendLimits(self.avatars_max_creates_per_day, self.avatars_max_creates_per_batch)
 
     @property
     def reference_host(self) -> str:

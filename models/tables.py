@@ -140,9 +140,13 @@ submission_table = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("state_changed_at", UtcDateTime, nullable=False),
     Column("request_fingerprint", String(64)),
+    Column("batch_id", IdType),
     UniqueConstraint("provisioning_id", "ordinal", name="uq_submissions_provisioning_id_ordinal"),
 )
-"""One submission, committed before it is sent; see models/provisioning.py."""
+"""One submission, committed before it is sent; see models/provisioning.py.
+
+`batch_id` is the batch that it counts for: that of its provisioning when it was recorded.
+"""
 
 evidence_table = Table(
     "evidence",
@@ -198,6 +202,31 @@ observation_table = Table(
     Column("observed_at", UtcDateTime, nullable=False),
 )
 """When the service last did what it does regularly; see store/observations.py."""
+
+counter_table = Table(
+    "counters",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+"""How many submissions of a UTC day (`day:2026-11-27`) or a batch (`batch:ID`) are not NOT_CREATED.
+
+Each change of a submission changes its counters in the same transaction; see store/counters.py.
+"""
+
+pause_table = Table(
+    "pauses",
+    METADATA,
+    Column("api_key_sha256", String(64), primary_key=True),
+    Column("cause", CodeType, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("probe_id", Text256),
+)
+"""A pause of all requests or submissions with one API key; see store/pauses.py.
+
+`probe_id` is the submission that may end it, or the provisioning or lease owner that may record that submission.
+"""
 
 event_table = Table(
     "events",

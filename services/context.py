@@ -15,15 +15,18 @@ from clients.training_monitor import TrainingMonitor
 from media.checker import MediaChecker
 from models.clock import Clock, SystemClock
 from models.lease_duration import LEASE_DURATION
+from models.limits import SubmissionGuard, digest_api_key
 from models.media_rules import MediaRole
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
+from services.request_pause import LedgerRequestPause
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.limits import LimitRepository
 from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
@@ -43,6 +46,8 @@ class AppContext:
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
     observations: ObservationRepository
+    limits: LimitRepository
+    guard: SubmissionGuard
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -82,6 +87,7 @@ async def build_context(
 
     """
     api_key = await resolve_api_key(settings)
+    guard = SubmissionGuard(settings.spend_limits, digest_api_key(api_key))
     async with (
         open_store(settings, clock) as store,
         ArgilClient(
@@ -90,6 +96,7 @@ async def build_context(
             clock=clock,
             requests_per_second=settings.avatars_requests_per_second,
             shared_limit=shared_limit,
+            shared_pause=LedgerRequestPause(store.limits, guard.api_key_sha256, clock),
         ) as argil,
         _closing(
             MediaChecker(
@@ -111,6 +118,8 @@ async def build_context(
             deliveries=store.deliveries,
             suspended_runs=store.suspended_runs,
             observations=store.observations,
+            limits=store.limits,
+            guard=guard,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,

@@ -17,6 +17,7 @@ from store import migrate
 from store.database import Database
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.limits import LimitRepository
 from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
@@ -33,6 +34,7 @@ class Store:
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
     observations: ObservationRepository
+    limits: LimitRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -54,6 +56,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             deliveries=WebhookDeliveryRepository(database, clock),
             suspended_runs=SuspendedRunRepository(database, clock),
             observations=ObservationRepository(database, clock),
+            limits=LimitRepository(database, clock),
         )
     finally:
         await database.close()

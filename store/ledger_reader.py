@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, TextualSelect, func, or_, select
+from sqlalchemy import Column, Connection, Select, TextualSelect, func, or_, select
 
 from models.argil_avatar import replace_unstorable_characters
 from models.clock import Clock
@@ -161,14 +161,22 @@ class LedgerReader:
 
     async def find_fingerprints(self, references: Sequence[str]) -> dict[str, str]:
         """Return the fingerprint of the request of each reference that the ledger has."""
-        columns = provisioning_table.c.reference, provisioning_table.c.request_fingerprint
+        return await self._find_by_reference(references, provisioning_table.c.request_fingerprint)
 
+    async def find_statuses(self, references: Sequence[str]) -> dict[str, Status]:
+        """Return the status of the provisioning of each reference that the ledger has."""
+        found = await self._find_by_reference(references, provisioning_table.c.status)
+        return {reference: Status(status) for reference, status in found.items()}
+
+    async def _find_by_reference(self, references: Sequence[str], column: Column[str]) -> dict[str, str]:
         def find(connection: Connection) -> dict[str, str]:
             found: dict[str, str] = {}
             for start in range(0, len(references), REFERENCES_PER_QUERY):
                 page = references[start : start + REFERENCES_PER_QUERY]
-                rows = connection.execute(select(*columns).where(provisioning_table.c.reference.in_(page)))
-                found.update((row.reference, row.request_fingerprint) for row in rows)
+                query = select(provisioning_table.c.reference, column).where(
+                    provisioning_table.c.reference.in_(page)
+                )
+                found.update((reference, value) for reference, value in connection.execute(query))
             return found
 
         return await self.database.read(find)

@@ -14,7 +14,8 @@ from models.reopening import CallerAction
 from models.request import ProvisioningRequest
 from store import mappers
 from store.requests import stored_request
-from store.statements import BY_ID, HAS_CALLED, UPDATE_SUBMISSION
+from store.statements import BY_ID, HAS_CALLED
+from store.submission_states import set_state
 from store.transitions import ProvisioningChanges, TransitionWriter
 
 
@@ -130,7 +131,7 @@ class ReopeningWriter(TransitionWriter):
                     "avatar_id": earlier.avatar.id,
                     "state_changed_at": self._clock.now(),
                 }
-                connection.execute(UPDATE_SUBMISSION, resolution)
+                set_state(connection, resolution, is_sqlite=self.database.is_sqlite)
             return reopened
 
         return await self.database.write(record)

@@ -8,24 +8,38 @@ from typing import Any, Unpack, cast
 
 from sqlalchemy import Connection, select
 
+from models.limits import PauseCause, SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.redaction import redact, redact_json
 from models.tables import duplicate_table, provisioning_table
 from store import mappers
+from store.counters import count_submission
 from store.evidence import INSERT_EVIDENCE, evidence_values
-from store.statements import INSERT_SUBMISSION, UPDATE_SUBMISSION
+from store.pauses import choose_probe, start_pause
+from store.statements import INSERT_SUBMISSION
+from store.submission_states import set_state
 from store.transitions import ProvisioningChanges, TrainingChanges, TransitionWriter, redact_changes
 from store.upsert import insert_or_ignore
+
+_NO_GUARD = SubmissionGuard()
 
 
 class SubmissionWriter(TransitionWriter):
     """Writes submissions and duplicates. Every method raises DatabaseError if the database fails."""
 
     async def begin_submission(
-        self, provisioning: Provisioning, owner: LeaseOwner, message: str
+        self, provisioning: Provisioning, owner: LeaseOwner, message: str, guard: SubmissionGuard = _NO_GUARD
     ) -> tuple[Provisioning, Submission]:
-        """Record a submission and its evidence before the POST is sent. Raises the errors of `transition`."""
+        """Record a submission and its evidence before the POST is sent, and count it.
+
+        Also raises the errors of `transition`.
+
+        Raises:
+            DayBudgetUsed: AVATARS_MAX_CREATES_PER_DAY is used up; nothing was written.
+            BatchBudgetUsed: AVATARS_MAX_CREATES_PER_BATCH is used up; nothing was written.
+            SubmissionPaused: A pause stands, and this is not the submission that may end it; nothing was written.
+        """
         submission_id = str(uuid.uuid4())
         now = self._clock.now()
         values = {
@@ -36,7 +50,9 @@ class SubmissionWriter(TransitionWriter):
             "request_fingerprint": provisioning.request_fingerprint,
             "created_at": now,
             "state_changed_at": now,
+            "batch_id": provisioning.batch_id,
         }
+        is_sqlite = self.database.is_sqlite
 
         def record(connection: Connection) -> tuple[Provisioning, Submission]:
             submitting = self._transition(
@@ -52,6 +68,10 @@ class SubmissionWriter(TransitionWriter):
                 training_started_at=None,
                 not_found_since=None,
             )
+            count_submission(connection, now, provisioning.batch_id, guard.limits, is_sqlite=is_sqlite)
+            key = guard.api_key_sha256
+            if (pause := choose_probe(connection, key, now, submission_id, {provisioning.id})) is not None:
+                raise pause.error(now)
             row = connection.execute(INSERT_SUBMISSION, values).one()
             connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))
             return submitting, mappers.to_submission(row)
@@ -72,11 +92,12 @@ class SubmissionWriter(TransitionWriter):
         http_status: int | None = None,
         response: dict[str, Any] | None = None,
         avatar_id: str | None = None,
+        pause: tuple[PauseCause, SubmissionGuard] | None = None,
         **changes: Unpack[TrainingChanges],
     ) -> Provisioning:
         """Record the outcome of a submission and the resulting transition in one transaction.
 
-        Raises the errors of `transition`.
+        `pause` is one that the outcome causes, for the API key of the guard. Raises the errors of `transition`.
         """
         message, transition_changes = redact(message), redact_changes(cast("ProvisioningChanges", dict(changes)))
         if avatar_id is not None:
@@ -89,6 +110,7 @@ class SubmissionWriter(TransitionWriter):
             "avatar_id": avatar_id,
             "state_changed_at": self._clock.now(),
         }
+        is_sqlite = self.database.is_sqlite
 
         def record(connection: Connection) -> Provisioning:
             resolved = self._transition(
@@ -102,7 +124,10 @@ class SubmissionWriter(TransitionWriter):
                 submission_id=submission.id,
                 **transition_changes,
             )
-            connection.execute(UPDATE_SUBMISSION, resolution)
+            set_state(connection, resolution, is_sqlite=is_sqlite)
+            if pause is not None:
+                cause, guard = pause
+                start_pause(connection, cause, guard.api_key_sha256, self._clock.now(), is_sqlite=is_sqlite)
             return resolved
 
         return await self.database.write(record)
@@ -115,7 +140,8 @@ class SubmissionWriter(TransitionWriter):
             "avatar_id": avatar_id,
             "state_changed_at": self._clock.now(),
         }
-        await self.database.write(lambda connection: connection.execute(UPDATE_SUBMISSION, resolution))
+        is_sqlite = self.database.is_sqlite
+        await self.database.write(lambda connection: set_state(connection, resolution, is_sqlite=is_sqlite))
 
     async def record_duplicate(
         self, provisioning: Provisioning, owner: LeaseOwner, submission_id: str, avatar_id: str, message: str

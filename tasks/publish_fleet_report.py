@@ -21,8 +21,9 @@ async def publish_fleet_report() -> str:
     async with app_context() as context:
         counts = await context.ledger.count_by_status()
         latest = {status: await context.ledger.list_latest(status, MAX_LISTED_PER_STATUS) for status in Status}
+        limits = (await context.limits.read(context.guard)).describe()
         now = context.clock.now()
-    markdown = render_fleet_report(counts, latest, now)
+    markdown = render_fleet_report(counts, latest, now, limits)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no avatars yet"
     await acreate_markdown_artifact(key=KEY, markdown=markdown, description=summary)
     return summary

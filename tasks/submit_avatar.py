@@ -6,10 +6,18 @@ import logging
 
 from prefect import task
 
-from models.errors import ArgilUnavailable, SubmissionBudgetUsed, SubmissionOutcomeUnknown, SubmissionRejected
+from models.errors import (
+    ArgilPaymentRequired,
+    ArgilUnavailable,
+    SubmissionBudgetUsed,
+    SubmissionOutcomeUnknown,
+    SubmissionRejected,
+)
+from models.limits import PauseCause
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
+from services.admission import wait_out_rate_pause
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
@@ -30,6 +38,9 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
     Raises:
         ArgilUnavailable: Argil created nothing; the provisioning is ACCEPTED again, with the reason.
         SubmissionBudgetUsed: AVATARS_SUBMISSION_LIMIT allows no other submission.
+        DayBudgetUsed: AVATARS_MAX_CREATES_PER_DAY is used up.
+        BatchBudgetUsed: AVATARS_MAX_CREATES_PER_BATCH is used up.
+        SubmissionPaused: A pause stands.
         LeaseLost: The owner's lease was lost before an attempt.
         StaleVersion: Another owner changed the provisioning before the POST, or before its result was recorded. In
             the second case the submission stays PENDING and is resolved later.
@@ -48,7 +59,10 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
                 f"nothing more is submitted: {problem}",
                 hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
             )
-        current, submission = await ledger.begin_submission(provisioning, owner, "a submission was recorded")
+        current, submission = await wait_out_rate_pause(
+            context,
+            lambda: ledger.begin_submission(provisioning, owner, "a submission was recorded", context.guard),
+        )
 
         async def renew_lease() -> None:
             await context.leases.renew(current.id, owner, context.lease_duration, version=current.version)
@@ -78,6 +92,7 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
                 SubmissionState.NOT_CREATED,
                 new_status=Status.ACCEPTED,
                 reasons=[Reason.from_error(error)],
+                pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
             )
             raise
         except SubmissionOutcomeUnknown as error:

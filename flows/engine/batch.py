@@ -17,8 +17,11 @@ from flows.engine.state_machine import run_to_completion
 from models.batch import INVALID, BatchProgress
 from models.errors import (
     ArgilRateLimited,
+    BatchBudgetUsed,
+    DayBudgetUsed,
     MediaUnreachable,
     OperationalError,
+    RatePaused,
     ReferenceConflict,
     SubmissionBudgetUsed,
     SubmissionUnresolved,
@@ -41,11 +44,14 @@ ROWS_PER_TASK_RUN = 200
 _ERRORS_OF_ONE_ROW = (
     ArgilRateLimited,
     MediaUnreachable,
+    RatePaused,
     SubmissionBudgetUsed,
     SubmissionUnresolved,
     UnintelligibleResponse,
 )
 """Operational errors that do not stop the other rows of a batch, which may succeed."""
+_BUDGET_ERRORS = (BatchBudgetUsed, DayBudgetUsed)
+"""Operational errors that every further row has, too. Each row is recorded, and waits with this reason."""
 RATE_LIMIT_TIMEOUT_SECONDS = 900.0
 """How long one row is retried while Argil answers 429."""
 RATE_LIMIT_RETRY_SECONDS = 5.0
@@ -86,6 +92,8 @@ class BatchRun:
         self.contents = ContentIndex()
         self.abort_error: OperationalError | None = None
         """The operational error that stopped the batch; no further row starts."""
+        self.budget_error: OperationalError | None = None
+        """The budget that rows wait for; they are recorded, but nothing is checked or submitted for them."""
 
     async def run(self) -> None:
         """Process every row; returns when each is finished or blocked."""
@@ -172,7 +180,7 @@ class _RowExecution(InlineExecution):
             except ReferenceConflict as error:
                 row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
                 return progress.update_row(self._number, row, finished=True)
-            except ArgilRateLimited as error:
+            except (ArgilRateLimited, RatePaused) as error:
                 # Keep the concurrency slot, so that no other row starts while Argil limits requests.
                 wait = max(error.retry_after_seconds or 0.0, RATE_LIMIT_RETRY_SECONDS)
                 if clock.monotonic() + wait > deadline:
@@ -187,6 +195,10 @@ class _RowExecution(InlineExecution):
         progress = self._batch.progress
         row = progress.rows[self._number]
         progress.update_row(self._number, row.with_status(row.status, [Reason.from_error(error)]), finished=True)
-        if not isinstance(error, _ERRORS_OF_ONE_ROW) and self._batch.abort_error is None:
+        if isinstance(error, _BUDGET_ERRORS):
+            if self._batch.budget_error is None:
+                self._batch.budget_error = error
+                log_to_run("further rows are recorded and wait: %s", error.message)
+        elif not isinstance(error, _ERRORS_OF_ONE_ROW) and self._batch.abort_error is None:
             self._batch.abort_error = error
             log_to_run("the batch stops: no further rows start: %s", error.message)

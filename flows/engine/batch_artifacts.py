@@ -69,7 +69,8 @@ async def _publish_loop(progress: BatchProgress, run_id: str, monotonic: Callabl
     failed = False
     last = ""
     while True:
-        percent, text = 100.0 * progress.finished / progress.total, progress.summary_with_eta(monotonic())
+        percent = 100.0 * progress.finished / progress.total
+        text = "; ".join([progress.summary_with_eta(monotonic()), *progress.limits])
         if last != (last := progress.summary):
             log_to_run("%s", text)
         try:
@@ -105,4 +106,5 @@ def _table_row(row: RowResult) -> dict[str, str]:
 
 def _description(progress: BatchProgress) -> str:
     omitted = progress.total - MAX_TABLE_ROWS
-    return progress.summary + (f"; {omitted} rows are not shown" if omitted > 0 else "")
+    note = f"; {omitted} rows are not shown" if omitted > 0 else ""
+    return "; ".join([progress.summary + note, *progress.limits])

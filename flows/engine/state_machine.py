@@ -18,6 +18,7 @@ from services.events import emit_outcome_event
 from services.run_log import log_to_run
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
+from tasks.check_limits import check_limits
 from tasks.check_recording import check_recording
 from tasks.find_provisioning import find_provisioning
 from tasks.record_absence import record_absence
@@ -122,6 +123,7 @@ async def _check_and_submit(
         provisioning = await execution.as_callable(adopt_late_avatar)(provisioning, owner)
         if provisioning.status is Status.TRAINING:
             return provisioning
+    await execution.as_callable(check_limits)(provisioning, owner)
     check = execution.as_callable(check_recording)
     checks = await asyncio.gather(*(check(provisioning, role) for role in MediaRole))
     checked = await execution.as_callable(record_checks)(provisioning, checks, owner)

@@ -23,7 +23,7 @@ def disable_submission_record(patch: pytest.MonkeyPatch) -> None:
     unrecorded: set[str] = set()
 
     async def begin_unrecorded(
-        self: Ledger, provisioning: Provisioning, _owner: LeaseOwner, _message: str
+        self: Ledger, provisioning: Provisioning, _owner: LeaseOwner, _message: str, _guard: object
     ) -> tuple[Provisioning, Submission]:
         now = self._clock.now()
         submission = Submission(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import Connection, select
+
+from models.limits import batch_counter, day_counter
 from models.provisioning import TRANSITIONS, Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
 from models.reopening import RETRAINED
+from models.tables import counter_table, submission_table
 from simulator.account import SimulatedAccount as Account
 from store.ledger_reader import LedgerReader
 
@@ -66,7 +70,26 @@ async def check_invariants(
         _check_events(violations, provisioning, events)
     for name, avatars in avatars_by_name.items():
         violations.lost.append(f"{name}: {len(avatars)} avatars are not in the ledger")
+    violations.other += await ledger.database.read(find_counter_differences)
     return violations
+
+
+def find_counter_differences(connection: Connection) -> list[str]:
+    """Compare the counters of days and batches with the submissions."""
+    columns = submission_table.c
+    expected: Counter[str] = Counter()
+    for row in connection.execute(select(columns.created_at, columns.batch_id, columns.state)):
+        counts = row.state != SubmissionState.NOT_CREATED
+        expected[day_counter(row.created_at)] += counts
+        if row.batch_id is not None:
+            expected[batch_counter(row.batch_id)] += counts
+    stored = {row.name: row.count for row in connection.execute(select(counter_table))}
+    names = sorted({*expected, *stored})
+    return [
+        f"counter {name} is {stored.get(name, 0)}, but {expected[name]} submissions count"
+        for name in names
+        if stored.get(name, 0) != expected[name]
+    ]
 
 
 def _check_provisioning(

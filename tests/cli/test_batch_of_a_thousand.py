@@ -93,7 +93,7 @@ def test_batch_of_1000_killed_and_restarted(
     bad_rows = manifest(path, videos)
     fast_settings = {"AVATARS_REQUESTS_PER_SECOND": "1000"}
 
-    process = start("batch", "--allow-shared-recordings", str(path), **fast_settings)
+    process = start("batch", "--allow-shared-recordings", "--yes", str(path), **fast_settings)
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while len(simulated.account.avatars) < KILL_AFTER_AVATARS:
         assert process.poll() is None
@@ -104,7 +104,7 @@ def test_batch_of_1000_killed_and_restarted(
     assert len(simulated.account.avatars) < ROWS - len(bad_rows)
 
     again = CompletedCommand(
-        start("batch", "--allow-shared-recordings", str(path), "--json", **fast_settings), TIMEOUT_SECONDS
+        start("batch", "--allow-shared-recordings", "--yes", str(path), "--json", **fast_settings), TIMEOUT_SECONDS
     )
     assert again.code == 1
     rows = {row["line"]: row for row in again.document["rows"]}

@@ -19,6 +19,7 @@ from models.errors import (
     ProvisioningErased,
     ReferenceConflict,
     SubmissionOutcomeUnknown,
+    SubmissionPaused,
     UnknownProvisioning,
 )
 
@@ -39,6 +40,7 @@ FIELDS: dict[type[AvatarsError], tuple[list[Any], dict[str, Any]]] = {
     UnknownProvisioning: (["ada-1"], {}),
     ProvisioningErased: (["p-1"], {}),
     ArgilUnavailable: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),
+    SubmissionPaused: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),
     ArgilRejected: (["no"], {"status": 422, "body": {"code": 7, "message": "no"}, "hint": "fix it"}),
     SubmissionOutcomeUnknown: (["no answer"], {"hint": "look it up", "response": {"status": 502}}),
     PollFailed: (["no answer"], {"retry_after_seconds": 2.0}),

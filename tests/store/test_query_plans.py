@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from models.evidence import InputEvidence
+from models.limits import SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
@@ -31,6 +32,7 @@ from store.latest_page import LatestPage
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.ledger_reader import LedgerReader
+from store.limits import LimitRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
@@ -66,6 +68,10 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.list_duplicates": lambda ledger, provisioning: ledger.list_duplicates(provisioning.id),
     "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
     "LedgerReader.find_fingerprints": lambda ledger, _: ledger.find_fingerprints(["p-1", "p-2"]),
+    "LedgerReader.find_statuses": lambda ledger, _: ledger.find_statuses(["p-1", "p-2"]),
+    "LimitRepository.read": lambda ledger, _: LimitRepository(ledger.database, FakeClock()).read(
+        SubmissionGuard(api_key_sha256="a" * 64), "b-1"
+    ),
     "LedgerReader.find_open_by_flow_run_ids": lambda ledger, _: ledger.find_open_by_flow_run_ids(
         ["run-1", "run-2"]
     ),

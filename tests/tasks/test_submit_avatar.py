@@ -169,9 +169,9 @@ async def test_operational_error_leaves_it_accepted(
 async def test_retry_is_a_new_submission_without_the_old_reason(
     harness: ProvisioningHarness, argil: ArgilSimulator, gateway: SimulatorGateway
 ) -> None:
-    gateway.canned_responses["POST", "/v1/avatars"] = [Response(status_code=402)]
+    gateway.canned_responses["POST", "/v1/avatars"] = [Response(status_code=401)]
     accepted = await harness.accepted()
-    with pytest.raises(ArgilPaymentRequired):
+    with pytest.raises(ArgilUnauthorized):
         await submit_avatar.fn(accepted, harness.owner)
     training = await submit_avatar.fn(await harness.reload(accepted), harness.owner)
     assert training.status is Status.TRAINING

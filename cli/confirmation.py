@@ -1,0 +1,33 @@
+"""Questions of a command on a terminal, before it sends anything."""
+
+from __future__ import annotations
+
+import sys
+
+from cli.terminal import stderr_console
+from models.errors import UnconfirmedBatch
+
+
+def confirm(question: str) -> bool:
+    """Ask on a terminal; False for any other answer than yes, and without a terminal."""
+    if not (sys.stdin.isatty() and stderr_console.is_terminal):
+        return False
+    stderr_console.print(f"{question} [y/N] ", end="", markup=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def require_confirmed_creates(count: int, limit: int) -> None:
+    """Ask before a batch that creates more avatars than AVATARS_CONFIRM_CREATES.
+
+    Args:
+        count: The avatars that the batch would create.
+        limit: AVATARS_CONFIRM_CREATES.
+
+    Raises:
+        UnconfirmedBatch: No person confirmed it.
+    """
+    text = f"the batch would create {count:,} avatars, more than AVATARS_CONFIRM_CREATES={limit}"
+    if count > limit and not confirm(f"! {text}, and each one is charged. Create them?"):
+        raise UnconfirmedBatch(
+            f"{text}; nothing was sent", hint="check it with `--dry-run`, then confirm it with `--yes`"
+        )

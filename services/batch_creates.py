@@ -1,0 +1,23 @@
+"""Counts the rows of a batch that would create an avatar, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.manifest_validation import ManifestRow
+from models.reopening import REPLACEABLE_STATUSES
+from store.ledger_reader import LedgerReader
+
+
+async def count_creates(ledger: LedgerReader, rows: Sequence[ManifestRow]) -> int:
+    """Return how many rows may be submitted: those that are new, and those that were never sent.
+
+    The other rows attach to a provisioning that was submitted, or are invalid.
+
+    Raises:
+        DatabaseError: The ledger cannot be read.
+
+    """
+    references = [row.reference for row in rows if row.request is not None]
+    statuses = await ledger.find_statuses(references)
+    return sum(statuses.get(reference) in {None, *REPLACEABLE_STATUSES} for reference in references)
