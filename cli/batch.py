@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import sys
 import time
@@ -27,6 +28,7 @@ from cli.rendering import styled
 from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress, RowResult
+from models.batch_record import BatchSource, manifest_name
 from models.batch_results import render_results, results_format
 from models.clock import SystemClock
 from models.env_file import ENV_FILE
@@ -114,14 +116,15 @@ def batch(
     _print_shared_recordings(shared)
     if shared and not (allow_shared_recordings or dry_run or _confirm_shared_recordings()):
         raise shared_recordings_error(shared)
+    source = BatchSource(loaded.rows, manifest_name(manifest), loaded.sha256, _started_by())
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
-        from flows.engine.batch import loaded_rows, progress_observer
+        from flows.engine.batch import loaded_source, progress_observer
         from flows.provision_batch import provision_batch
 
         async def start() -> State:
             progress_observer.set(batches.append)
-            loaded_rows.set(loaded.rows)
+            loaded_source.set(source)
             state: State = await provision_batch(
                 manifest=manifest,
                 dry_run=dry_run,
@@ -159,6 +162,12 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
         print_status(f"! {group.text}")
     if len(groups) > MAX_PRINTED_GROUPS:
         print_status(f"! the first {MAX_PRINTED_GROUPS} of {len(groups):,} groups; `--dry-run --json` lists all")
+
+
+def _started_by() -> str:
+    with contextlib.suppress(OSError, KeyError):  # a container may run as a user without a name
+        return f"avatars batch ({getpass.getuser()})"
+    return "avatars batch"
 
 
 async def _find_shared_recordings(settings: Settings, rows: list[ManifestRow]) -> list[SharedRecordingGroup]:

@@ -22,6 +22,7 @@ from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
+from store.batches import BatchRepository
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.observations import ObservationRepository
@@ -43,6 +44,7 @@ class AppContext:
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
     observations: ObservationRepository
+    batches: BatchRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -111,6 +113,7 @@ async def build_context(
             deliveries=store.deliveries,
             suspended_runs=store.suspended_runs,
             observations=store.observations,
+            batches=store.batches,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,
