@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from cli.rendering import styled
 from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress, RowResult
+from models.batch_record import BatchSource, manifest_name
 from models.batch_results import render_results, results_format
 from models.clock import SystemClock
 from models.env_file import ENV_FILE
@@ -120,14 +122,15 @@ def batch(
     if shared and not (allow_shared_recordings or dry_run or confirm(SHARED_QUESTION)):
         raise shared_recordings_error(shared)
     asyncio.run(_require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run))
+    source = BatchSource(loaded.rows, manifest_name(manifest), loaded.sha256, _started_by())
     batches: list[BatchProgress] = []
     with prepared_environment(settings), _live_progress(batches):
-        from flows.engine.batch import loaded_rows, progress_observer
+        from flows.engine.batch import loaded_source, progress_observer
         from flows.provision_batch import provision_batch
 
         async def start() -> State:
             progress_observer.set(batches.append)
-            loaded_rows.set(loaded.rows)
+            loaded_source.set(source)
             state: State = await provision_batch(
                 manifest=manifest,
                 dry_run=dry_run,
@@ -172,6 +175,12 @@ async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow]
         async with open_store(settings, SystemClock()) as store:
             count = await count_creates(store.ledger, rows)
         require_confirmed_creates(count, settings.avatars_confirm_creates)
+
+
+def _started_by() -> str:
+    with contextlib.suppress(OSError, KeyError):  # a container may run as a user without a name
+        return f"avatars batch ({getpass.getuser()})"
+    return "avatars batch"
 
 
 async def _find_shared_recordings(settings: Settings, rows: list[ManifestRow]) -> list[SharedRecordingGroup]:

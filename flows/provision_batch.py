@@ -9,23 +9,25 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from flows.engine.batch import BatchRun, loaded_rows, progress_observer
+from flows.engine.batch import BatchRun, loaded_source, progress_observer
 from flows.engine.batch_artifacts import publish_shared_recordings, publishing_progress
 from flows.engine.batch_limits import refreshing_limits
 from flows.engine.final_state import final_state_for_batch, final_state_for_error
-from flows.engine.run_context import lease_owner_for_run
+from flows.engine.run_context import lease_owner_for_batch
 from flows.engine.suspension import watch_timeout
+from models.batch import INVALID
+from models.batch_record import BatchSource, manifest_name, rows_sha256
 from models.errors import AvatarsError, InvalidManifest
 from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
-from models.manifest_validation import ManifestRow
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
 from services.shared_recordings import find_new_shared_recordings
 from tasks.read_manifest import read_manifest
 
+FLOW_NAME = "provision-batch"
 DEFAULT_CONCURRENCY = 20
 EXAMPLE_ROW = {
     "name": "Ada Lovelace",
@@ -45,7 +47,7 @@ Prefect checks the defaults of a deployment without `required`; both may then be
 """
 
 
-@flow(name="provision-batch", **FLOW_OPTIONS)
+@flow(name=FLOW_NAME, **FLOW_OPTIONS)
 async def provision_batch(
     manifest: Annotated[str | None, Field(examples=["https://example.com/creators.xlsx"])] = None,
     rows: Annotated[list[Any] | None, Field(examples=[[EXAMPLE_ROW]])] = None,
@@ -87,20 +89,22 @@ async def provision_batch(
         format: The format of the manifest, if neither its name nor its content tells it.
 
     """
-    owner = lease_owner_for_run("provision-batch")
+    owner = lease_owner_for_batch(FLOW_NAME)
     try:
         async with app_context() as context:
             # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
             column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
             options = ManifestOptions(format, column_map, strict=strict)
-            manifest_rows = await _load_rows(manifest, rows, options)
-            if shared := await find_new_shared_recordings(context.ledger, manifest_rows):
+            source = await _load_source(manifest, rows, options)
+            if shared := await find_new_shared_recordings(context.ledger, source.rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):
                     raise shared_recordings_error(shared)
+            if not dry_run:
+                await context.batches.begin(source, owner)
             batch = BatchRun(
                 context,
-                manifest_rows,
+                source.rows,
                 owner,
                 timeout_seconds=watch_timeout(wait),
                 concurrency=concurrency,
@@ -110,9 +114,11 @@ async def provision_batch(
                 observe(batch.progress)
             async with (
                 publishing_progress(batch.progress, str(flow_run.id), context.clock.monotonic),
-                refreshing_limits(batch.progress, context),
+                refreshing_limits(batch.progress, context, owner.batch_id),
             ):
                 await batch.run()
+            if not dry_run:
+                await context.batches.end(owner, invalid_count=batch.progress.counts[INVALID])
     except AvatarsError as error:
         return final_state_for_error(error)
     if (stopped_by := batch.abort_error or batch.budget_error) is not None:
@@ -120,19 +126,20 @@ async def provision_batch(
     return final_state_for_batch(batch.progress, dry_run=dry_run)
 
 
-async def _load_rows(manifest: str | None, rows: list[Any] | None, options: ManifestOptions) -> list[ManifestRow]:
+async def _load_source(manifest: str | None, rows: list[Any] | None, options: ManifestOptions) -> BatchSource:
     if (manifest is None) == (rows is None):
         raise InvalidManifest(
             "the batch has no single source: either `manifest` or `rows` is required",
             hint="set `manifest` to an HTTPS URL, or `rows` to a list of requests",
         )
-    if (loaded := loaded_rows.get()) is not None:
+    if (loaded := loaded_source.get()) is not None:
         return loaded
     if rows is None:
-        return await read_manifest(manifest or "", options)
+        read = await read_manifest(manifest or "", options)
+        return BatchSource(read.rows, manifest_name(manifest or ""), read.sha256, FLOW_NAME)
     if options.column_map or options.format_name:
         raise InvalidManifest(
             "`columns` and `format` describe a manifest, and the batch has `rows`",
             hint="omit both, and name the fields of each row as in docs/batch.md",
         )
-    return parse_rows(rows)
+    return BatchSource(parse_rows(rows), None, rows_sha256(rows), FLOW_NAME)

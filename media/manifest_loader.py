@@ -5,8 +5,10 @@ The user of a command may read any file. A caller of the Prefect API may not: it
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -177,6 +179,11 @@ def parse_bytes(
     Raises:
         InvalidManifest: The content cannot be parsed.
     """
+    manifest = _parse(data, location, options, content_type)
+    return replace(manifest, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _parse(data: bytes, location: Location, options: ManifestOptions, content_type: str) -> Manifest:
     form = options.format_name or detect_format(location.path_or_url, data, content_type)
     if form in SHEET_FORMATS:
         refuse_foreign_format(data)

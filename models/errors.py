@@ -9,6 +9,7 @@ AvatarsError
 │   ├── ReferenceConflict           the reference belongs to a different request
 │   │   └── ReferenceIsId           the reference is the id of another provisioning
 │   ├── UnknownProvisioning         no provisioning has this id or reference
+│   ├── UnknownBatch                no batch has this id
 │   ├── NotCancellable              the provisioning has reached another terminal state
 │   ├── NotReopenable               the command does not re-open a provisioning in this status
 │   ├── SubmissionLimitReached      a retrain would exceed AVATARS_SUBMISSION_LIMIT
@@ -158,6 +159,16 @@ class UnknownProvisioning(RequestError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"no provisioning has the id or reference {redact(key)!r}", hint="see `avatars list`")
+        self.key = key
+
+
+class UnknownBatch(RequestError):
+    """No batch has this id."""
+
+    code = "request.unknown-batch"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no batch has the id {redact(key)!r}", hint="see `avatars batches`")
         self.key = key
 
 

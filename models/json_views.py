@@ -25,6 +25,7 @@ def provisioning_summary(provisioning: Provisioning, submissions: Sequence[Submi
         "created_at": to_jsonable_python(provisioning.created_at),
         "updated_at": to_jsonable_python(provisioning.updated_at),
         "flow_run_id": provisioning.flow_run_id,
+        "batch_id": provisioning.batch_id,
     }
 
 

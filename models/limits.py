@@ -116,16 +116,16 @@ class LimitState:
     limits: SpendLimits
     created_today: int
     """Submissions of this UTC day, without those for which Argil certainly created nothing."""
-    created_in_batch: int
-    """The same of one batch; 0 without a batch."""
     pauses: tuple[Pause, ...]
     """The pauses that stand, and those that wait for a probe."""
+    batch_id: str | None = None
+    created_in_batch: int = 0
+    """The submissions of the batch, counted as those of the day."""
 
-    def require(self, batch_id: str | None = None, *, reserved_by: Collection[str] = ()) -> None:
+    def require(self, *, reserved_by: Collection[str] = ()) -> None:
         """Raise the operational error that prevents a submission now, if there is one.
 
         Args:
-            batch_id: The batch of the provisioning.
             reserved_by: The ids for which the probe of a pause may be reserved.
 
         Raises:
@@ -139,8 +139,8 @@ class LimitState:
         if self.limits.per_day is not None and self.created_today >= self.limits.per_day:
             raise day_budget_used(self.limits.per_day)
         per_batch = self.limits.per_batch
-        if batch_id is not None and per_batch is not None and self.created_in_batch >= per_batch:
-            raise batch_budget_used(batch_id, per_batch)
+        if self.batch_id is not None and per_batch is not None and self.created_in_batch >= per_batch:
+            raise batch_budget_used(self.batch_id, per_batch)
 
     def describe_budget(self) -> str:
         """Return how many avatars may still be created today, for people."""
@@ -154,9 +154,14 @@ class LimitState:
         )
 
     def describe(self) -> list[str]:
-        """Return a line for each pause, and one for the budget of the day if it has a limit."""
-        budget = [] if self.limits.per_day is None else [self.describe_budget()]
-        return [*(pause.describe(self.now) for pause in self.pauses), *budget]
+        """Return a line for each pause, and one for each budget that has a limit."""
+        lines = [pause.describe(self.now) for pause in self.pauses]
+        if self.limits.per_day is not None:
+            lines.append(self.describe_budget())
+        if self.batch_id is not None and self.limits.per_batch is not None:
+            limit = f"AVATARS_MAX_CREATES_PER_BATCH={self.limits.per_batch}"
+            lines.append(f"{self.created_in_batch} of {limit} submissions of this batch")
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON values, as `avatars show --json` prints them."""

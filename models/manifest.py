@@ -62,12 +62,14 @@ class Manifest:
         notices: What was skipped or changed while it was read.
         columns: The headers of its own columns, as they were written. Each row has a cell for each.
         separator: The separator of a CSV manifest.
+        sha256: The SHA-256 (hex) of the bytes of the file, empty for rows that were parsed alone.
     """
 
     rows: list[ManifestRow]
     notices: Sequence[str] = ()
     columns: Sequence[str] = field(default=(), repr=False)
     separator: str = ","
+    sha256: str = ""
 
 
 def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEFAULT_OPTIONS) -> Manifest:

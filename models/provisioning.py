@@ -118,6 +118,7 @@ class LeaseOwner(BaseModel):
     """The owner of a lease.
 
     `actor` is its name in events. `id` is unique per run and attempt. `flow_run_id` is the id of its Prefect run.
+    `batch_id` is the id of the batch whose rows it provisions; it takes each provisioning that it asks for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -125,6 +126,7 @@ class LeaseOwner(BaseModel):
     actor: str
     id: str
     flow_run_id: str | None = None
+    batch_id: str | None = None
 
     @property
     def caller_id(self) -> str:
@@ -208,9 +210,10 @@ class Provisioning:
     """The id of the lease owner, also after its lease expired; None after a release."""
     not_found_since: datetime | None = None
     """Since when Argil answers 404 for its avatar; None after an answer with the avatar (models/vanished.py)."""
+    batch_id: str | None = None
+    """The id of the batch that took it last (models/batch_record.py); None if no batch ever did."""
     erased_at: datetime | None = None
     """When name, URLs and extras were removed; an erased provisioning no longer changes."""
-    batch_id: str | None = None
 
     @property
     def name(self) -> str:

@@ -77,6 +77,7 @@ class RedactedText(TypeDecorator[str]):
 IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
 """Matches provisionings in flight. SQLite uses a partial index only if the query repeats this text."""
 TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
+HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.
 AutoIncrementId = BigInteger().with_variant(Integer(), "sqlite")
@@ -120,11 +121,45 @@ provisioning_table = Table(
     Column("lease_expires_at", UtcDateTime),
     Column("erased_at", UtcDateTime),
     Column("not_found_since", UtcDateTime),
+    Column("name", Text256),
+    Column("batch_id", IdType),
     Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
+    Index("ix_provisionings_name_status_created_at_id", "name", "status", "created_at", "id"),
 )
 """One provisioning in its current state. `version` is incremented by every write of status or lease owner.
 
-`request` is the only column of the ledger with complete URLs: the create request needs them.
+`request` is the only column of the ledger with complete URLs: the create request needs them. `name` repeats its
+name, for an index. `batch_id` is the batch that took the provisioning last; SQLite adds no foreign key to a table.
+"""
+
+extra_table = Table(
+    "extras",
+    METADATA,
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), primary_key=True),
+    Column("key", Text256, primary_key=True),
+    Column("value", Text256, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("ix_extras_key_value_created_at_provisioning_id", "key", "value", "created_at", "provisioning_id"),
+)
+"""A pair of the extras of a request, for queries. `created_at` is that of its provisioning, the order of a list."""
+
+batch_table = Table(
+    "batches",
+    METADATA,
+    Column("id", IdType, primary_key=True),
+    Column("manifest", RedactedText),
+    Column("manifest_sha256", String(64), nullable=False),
+    Column("started_by", Text256, nullable=False),
+    Column("flow_run_id", IdType),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("row_count", Integer, nullable=False),
+    Column("invalid_count", Integer, nullable=False),
+    Index("ix_batches_started_at_id", "started_at", "id"),
+)
+"""A batch: one run of `avatars batch` or of the flow `provision-batch`; see models/batch_record.py.
+
+The provisionings have the counts per status. `invalid_count` is the number of rows that have no provisioning.
 """
 
 submission_table = Table(

@@ -27,7 +27,7 @@ async def require_admission(context: AppContext, provisioning: Provisioning, own
 
     """
     state = await context.limits.read(context.guard, provisioning.batch_id)
-    state.require(provisioning.batch_id, reserved_by={provisioning.id, owner.id})
+    state.require(reserved_by={provisioning.id, owner.id})
     if state.pauses:
         await context.limits.reserve_probe(context.guard, provisioning.id, {provisioning.id, owner.id})
 

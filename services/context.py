@@ -24,6 +24,7 @@ from services.leases import LeaseManager
 from services.request_pause import LedgerRequestPause
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
+from store.batches import BatchRepository
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.limits import LimitRepository
@@ -48,6 +49,7 @@ class AppContext:
     observations: ObservationRepository
     limits: LimitRepository
     guard: SubmissionGuard
+    batches: BatchRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -120,6 +122,7 @@ async def build_context(
             observations=store.observations,
             limits=store.limits,
             guard=guard,
+            batches=store.batches,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,

@@ -14,6 +14,7 @@ from models.clock import Clock
 from models.database_url import parse_database_url
 from models.settings import Settings
 from store import migrate
+from store.batches import BatchRepository
 from store.database import Database
 from store.leases import LeaseRepository
 from store.ledger import Ledger
@@ -35,6 +36,7 @@ class Store:
     suspended_runs: SuspendedRunRepository
     observations: ObservationRepository
     limits: LimitRepository
+    batches: BatchRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -57,6 +59,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             suspended_runs=SuspendedRunRepository(database, clock),
             observations=ObservationRepository(database, clock),
             limits=LimitRepository(database, clock),
+            batches=BatchRepository(database, clock),
         )
     finally:
         await database.close()

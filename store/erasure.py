@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Update, case, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, case, delete, insert, or_, select, update
 
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
@@ -17,6 +17,7 @@ from models.tables import (
     duplicate_table,
     event_table,
     evidence_table,
+    extra_table,
     provisioning_table,
     quarantine_table,
     submission_table,
@@ -25,7 +26,14 @@ from models.tables import (
 from store.database import Database
 from store.webhook_deliveries import ERASED_BODY
 
-ERASED_TABLES = (provisioning_table, submission_table, event_table, quarantine_table, webhook_delivery_table)
+ERASED_TABLES = (
+    provisioning_table,
+    extra_table,
+    submission_table,
+    event_table,
+    quarantine_table,
+    webhook_delivery_table,
+)
 """The tables whose rows an erasure changes."""
 
 
@@ -56,6 +64,7 @@ async def erase(
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
         traces = _read_traces(connection, provisioning)
         for statement in (
+            delete(extra_table).where(extra_table.c.provisioning_id == provisioning.id),
             update(event_table)
             .where(event_table.c.provisioning_id == provisioning.id, event_table.c.actor != ARCHIVE_ACTOR)
             .values(message=ERASED_PLACEHOLDER),
@@ -108,6 +117,7 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             ],
             raw_status=erased_raw_status(provisioning.raw_status),
             avatar_snapshot=None,
+            name=None,
             version=provisioning.version + 1,
             updated_at=now,
             erased_at=now,

@@ -49,7 +49,7 @@ class LimitRepository:
         def read_state(connection: Connection) -> LimitState:
             counts = read_counts(connection, [day, batch])
             pauses = tuple(pause for pause in read(connection) if pause.cause.is_probed or pause.stands(now))
-            return LimitState(now, limits, counts[day], counts[batch], pauses)
+            return LimitState(now, limits, counts[day], pauses, batch_id, counts[batch])
 
         return await self._database.read(read_state)
 

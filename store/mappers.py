@@ -37,6 +37,7 @@ def to_provisioning(row: Row[Any]) -> Provisioning:
         media_facts=row.media_facts,
         lease_owner=row.lease_owner,
         not_found_since=row.not_found_since,
+        batch_id=row.batch_id,
         erased_at=row.erased_at,
     )
 

@@ -13,7 +13,7 @@ from models.redaction import redact, redact_json
 from models.reopening import CallerAction
 from models.request import ProvisioningRequest
 from store import mappers
-from store.requests import stored_request
+from store.requests import request_columns
 from store.statements import BY_ID, HAS_CALLED
 from store.submission_states import set_state
 from store.transitions import ProvisioningChanges, TransitionWriter
@@ -83,7 +83,7 @@ class ReopeningWriter(TransitionWriter):
             action: What the caller asked for.
             message: The event's message.
             new_status: The status to continue in.
-            request: Replaces the request, if given.
+            request: Replaces the request, if given; it has the same extras.
             earlier: The avatar to continue with in TRAINING, instead of the recorded one.
 
         Returns:
@@ -99,7 +99,7 @@ class ReopeningWriter(TransitionWriter):
         if new_status is Status.ACCEPTED:
             changes |= {"media_facts": None, "avatar_id": None, "training_started_at": None}
         if request is not None:
-            changes |= {"request": stored_request(request), "request_fingerprint": request.fingerprint}
+            changes |= request_columns(request)
         if earlier is not None:
             changes |= {
                 "avatar_id": earlier.avatar.id,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -13,8 +16,16 @@ from models.reopening import REPLACED, CallerAction, RequestAction, decide_reque
 from models.request import ProvisioningRequest
 from models.tables import provisioning_table
 from store import mappers
-from store.statements import BY_ID, BY_REFERENCE, RENEW_URLS, SUBMISSION_STATES
-from store.transitions import TransitionWriter
+from store.statements import (
+    BY_ID,
+    BY_REFERENCE,
+    DELETE_EXTRAS,
+    INSERT_EXTRAS,
+    RENEW_URLS,
+    SUBMISSION_STATES,
+    TAKE_FOR_BATCH,
+)
+from store.transitions import RequestColumns, TransitionWriter
 from store.upsert import insert_or_ignore
 
 
@@ -44,8 +55,7 @@ class RequestWriter(TransitionWriter):
             "id": provisioning_id,
             "version": 1,
             "reference": reference,
-            "request": stored_request(request),
-            "request_fingerprint": request.fingerprint,
+            **request_columns(request),
             "status": Status.ACCEPTED,
             "reasons": [],
             "retrain_count": 0,
@@ -53,6 +63,7 @@ class RequestWriter(TransitionWriter):
             "created_at": now,
             "updated_at": now,
             "flow_run_id": owner.flow_run_id,
+            "batch_id": owner.batch_id,
         }
         statement = insert_or_ignore(provisioning_table, is_sqlite=self.database.is_sqlite)
 
@@ -60,8 +71,9 @@ class RequestWriter(TransitionWriter):
             inserted = connection.execute(statement, values).one_or_none()
             if inserted is None:
                 existing = connection.execute(BY_REFERENCE, {"reference_": reference}).one()
-                return self._attach(connection, existing, request, owner), False
+                return _take(connection, self._attach(connection, existing, request, owner), owner), False
             _refuse_id(connection, reference)
+            _insert_extras(connection, provisioning_id, now, request.extras)
             self._record_call(connection, provisioning_id, owner, CallerAction.REQUEST)
             self._append_event(
                 connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
@@ -106,23 +118,56 @@ class RequestWriter(TransitionWriter):
         self, connection: Connection, existing: Provisioning, request: ProvisioningRequest, owner: LeaseOwner
     ) -> Provisioning:
         """Put the request in the place of one that Argil certainly never accepted. Raises StaleVersion."""
-        return self._transition(
+        replaced = self._transition(
             connection,
             existing,
             owner,
             REPLACED,
             new_status=None if existing.status is Status.ACCEPTED else Status.ACCEPTED,
             reasons=[],
-            request=stored_request(request),
-            request_fingerprint=request.fingerprint,
             media_facts=None,
             flow_run_id=owner.flow_run_id,
+            **request_columns(request),
         )
+        connection.execute(DELETE_EXTRAS, {"id_": existing.id})
+        _insert_extras(connection, existing.id, existing.created_at, request.extras)
+        return replaced
 
 
 def stored_request(request: ProvisioningRequest) -> dict[str, Any]:
     """Return the value of the column `request`; the reference has a column of its own."""
     return request.model_dump(exclude={"reference"})
+
+
+def request_columns(request: ProvisioningRequest) -> RequestColumns:
+    """Return the columns of a provisioning that store its request, apart from its reference."""
+    return {
+        "request": stored_request(request),
+        "request_fingerprint": request.fingerprint,
+        "name": request.name,
+    }
+
+
+def _insert_extras(
+    connection: Connection, provisioning_id: str, created_at: datetime, extras: Mapping[str, str]
+) -> None:
+    rows = [
+        {"provisioning_id": provisioning_id, "key": key, "value": value, "created_at": created_at}
+        for key, value in extras.items()
+    ]
+    if rows:
+        connection.execute(INSERT_EXTRAS, rows)
+
+
+def _take(connection: Connection, provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
+    """Let the batch of this owner take the provisioning, unless it is erased: then it no longer changes.
+
+    The version stays: a lease owner that advances the provisioning meanwhile goes on.
+    """
+    if owner.batch_id in {None, provisioning.batch_id} or provisioning.erased_at is not None:
+        return provisioning
+    taken = connection.execute(TAKE_FOR_BATCH, {"id_": provisioning.id, "taken_by": owner.batch_id})
+    return replace(provisioning, batch_id=owner.batch_id) if taken.rowcount else provisioning
 
 
 def _refuse_id(connection: Connection, reference: str) -> None:

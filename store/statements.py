@@ -5,10 +5,10 @@ They are built once, from tables and bind parameters, because building a stateme
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from models.provisioning import Status
-from models.tables import caller_table, event_table, provisioning_table, submission_table
+from models.tables import caller_table, event_table, extra_table, provisioning_table, submission_table
 
 BY_ID = select(provisioning_table).where(provisioning_table.c.id == bindparam("id_"))
 BY_REFERENCE = select(provisioning_table).where(provisioning_table.c.reference == bindparam("reference_"))
@@ -24,6 +24,13 @@ RENEW_URLS = (
         version=provisioning_table.c.version + 1,
     )
 )
+TAKE_FOR_BATCH = (
+    update(provisioning_table)
+    .where(provisioning_table.c.id == bindparam("id_"), provisioning_table.c.erased_at.is_(None))
+    .values(batch_id=bindparam("taken_by"))
+)
+DELETE_EXTRAS = delete(extra_table).where(extra_table.c.provisioning_id == bindparam("id_"))
+INSERT_EXTRAS = insert(extra_table)
 COMPARE_AND_SET = (
     update(provisioning_table)
     .where(

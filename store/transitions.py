@@ -33,6 +33,14 @@ class TrainingChanges(TypedDict, total=False):
     submission_count: int
 
 
+class RequestColumns(TypedDict):
+    """The columns of a provisioning that store its request."""
+
+    request: dict[str, Any]
+    request_fingerprint: str
+    name: str
+
+
 class ProvisioningChanges(TrainingChanges, total=False):
     """Columns that a transition may set in addition to the status."""
 
@@ -40,6 +48,7 @@ class ProvisioningChanges(TrainingChanges, total=False):
     flow_run_id: str | None
     request: dict[str, Any]
     request_fingerprint: str
+    name: str
 
 
 class TransitionWriter(LedgerReader):

@@ -8,16 +8,15 @@ import logging
 from prefect import task
 
 from media.manifest_loader import load_manifest_of_run
-from models.manifest import ManifestOptions
-from models.manifest_validation import ManifestRow
+from models.manifest import Manifest, ManifestOptions
 from models.settings import Settings
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
 
 
 @task(name="read-manifest", **TASK_OPTIONS)
-async def read_manifest(path_or_url: str, options: ManifestOptions) -> list[ManifestRow]:
-    """Return all rows of a manifest, including invalid ones.
+async def read_manifest(path_or_url: str, options: ManifestOptions) -> Manifest:
+    """Return a manifest with all its rows, including invalid ones.
 
     Args:
         path_or_url: The manifest.
@@ -41,4 +40,4 @@ async def read_manifest(path_or_url: str, options: ManifestOptions) -> list[Mani
     )
     for notice in manifest.notices:
         log_to_run("the manifest: %s", notice, level=logging.WARNING)
-    return manifest.rows
+    return manifest

@@ -15,6 +15,7 @@ from flows.engine.branch_batching import BranchBatcher
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.state_machine import run_to_completion
 from models.batch import INVALID, BatchProgress
+from models.batch_record import BatchSource
 from models.errors import (
     ArgilRateLimited,
     BatchBudgetUsed,
@@ -61,8 +62,8 @@ progress_observer: ContextVar[Callable[[BatchProgress], None] | None] = ContextV
     "progress_observer", default=None
 )
 """Called with the progress of a batch before its first row; lets code in the same process follow the batch."""
-loaded_rows: ContextVar[list[ManifestRow] | None] = ContextVar("loaded_rows", default=None)
-"""The rows of the manifest, if code in the same process has read it. `avatars batch` does, from any file."""
+loaded_source: ContextVar[BatchSource | None] = ContextVar("loaded_source", default=None)
+"""What the batch provisions, if code in the same process has read it. `avatars batch` does, from any file."""
 
 
 class BatchRun:

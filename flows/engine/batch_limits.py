@@ -16,7 +16,9 @@ READ_INTERVAL_SECONDS = 5.0
 
 
 @contextlib.asynccontextmanager
-async def refreshing_limits(progress: BatchProgress, context: AppContext) -> AsyncIterator[None]:
+async def refreshing_limits(
+    progress: BatchProgress, context: AppContext, batch_id: str | None
+) -> AsyncIterator[None]:
     """Read the limits while the context is open, and once more when it is closed.
 
     A failed read is logged and does not affect the batch.
@@ -24,26 +26,27 @@ async def refreshing_limits(progress: BatchProgress, context: AppContext) -> Asy
     Args:
         progress: The progress that gets them.
         context: The composition root.
+        batch_id: The id of the batch.
 
     """
-    reader = asyncio.create_task(_read_regularly(progress, context))
+    reader = asyncio.create_task(_read_regularly(progress, context, batch_id))
     try:
         yield
     finally:
         reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reader
-        await _read(progress, context)
+        await _read(progress, context, batch_id)
 
 
-async def _read_regularly(progress: BatchProgress, context: AppContext) -> None:
+async def _read_regularly(progress: BatchProgress, context: AppContext, batch_id: str | None) -> None:
     while True:
-        await _read(progress, context)
+        await _read(progress, context, batch_id)
         await asyncio.sleep(READ_INTERVAL_SECONDS)
 
 
-async def _read(progress: BatchProgress, context: AppContext) -> None:
+async def _read(progress: BatchProgress, context: AppContext, batch_id: str | None) -> None:
     try:
-        progress.limits = (await context.limits.read(context.guard)).describe()
+        progress.limits = (await context.limits.read(context.guard, batch_id)).describe()
     except DatabaseError as error:
         log_to_run("the limits were not read: %s", error.message, level=logging.WARNING)

@@ -22,6 +22,12 @@ def lease_owner_for_run(actor: str) -> LeaseOwner:
     return LeaseOwner(actor=actor, id=str(uuid.uuid4()), flow_run_id=flow_run.id)
 
 
+def lease_owner_for_batch(actor: str) -> LeaseOwner:
+    """Return a new lease owner as above, whose batch is the flow run: its attempts are one batch."""
+    owner = lease_owner_for_run(actor)
+    return owner.model_copy(update={"batch_id": owner.caller_id})
+
+
 def run_name_for(verb: str, *, verb_parameter: str = "") -> Callable[[], str]:
     """Return a function that names the current run after the verb and its parameter `provisioning_id`.
 

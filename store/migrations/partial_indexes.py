@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
-from models.tables import IN_FLIGHT_CLAUSE, METADATA, TIMED_OUT_CLAUSE, provisioning_table
+from models.tables import HAS_BATCH_CLAUSE, IN_FLIGHT_CLAUSE, METADATA, TIMED_OUT_CLAUSE, provisioning_table
 
 Index(
     "ix_provisionings_in_flight_flow_run_id",
@@ -24,6 +24,15 @@ Index(
     provisioning_table.c.id,
     sqlite_where=TIMED_OUT_CLAUSE,
     postgresql_where=TIMED_OUT_CLAUSE,
+)
+Index(
+    "ix_provisionings_batch_id_status_created_at_id",
+    provisioning_table.c.batch_id,
+    provisioning_table.c.status,
+    provisioning_table.c.created_at,
+    provisioning_table.c.id,
+    sqlite_where=HAS_BATCH_CLAUSE,
+    postgresql_where=HAS_BATCH_CLAUSE,
 )
 
 SCHEMA = METADATA

@@ -1,8 +1,8 @@
 """Writers in separate processes that race for a limit: `python -m tests.chaos.limit_writers`.
 
 Settings come from the environment. Stdin is a JSON object: `references` of recorded requests, one writer for each;
-`victims`, how many of the writers are killed at a random moment; and `seed`. Each writer submits once. Stdout is a JSON
-list with the result of each writer: its status, the code of its error, or "killed".
+`victims`, how many of the writers are killed at a random moment; and `seed`. Each writer submits once. Stdout is a
+JSON list with the result of each writer: its status, the code of its error, or "killed".
 """
 
 from __future__ import annotations

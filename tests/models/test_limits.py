@@ -17,7 +17,7 @@ PAID_AT = NOW + MAX_PAUSE
 def state(
     *pauses: Pause, limits: SpendLimits = NO_LIMITS, created_today: int = 0, created_in_batch: int = 0
 ) -> LimitState:
-    return LimitState(NOW, limits, created_today, created_in_batch, pauses)
+    return LimitState(NOW, limits, created_today, pauses, "b-1", created_in_batch)
 
 
 def pause(cause: PauseCause = PauseCause.PAYMENT, until: datetime = PAID_AT, probe_id: str | None = None) -> Pause:
@@ -53,7 +53,7 @@ def test_pause_stands_until_its_end_and_never_for_longer_than_any_pause(until: d
 )
 def test_limit_prevents_a_submission(limited: LimitState, error: type[OperationalError]) -> None:
     with pytest.raises(error):
-        limited.require("b-1", reserved_by={"p-1"})
+        limited.require(reserved_by={"p-1"})
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_limit_prevents_a_submission(limited: LimitState, error: type[Operationa
     ],
 )
 def test_submission_within_its_limits_is_admitted(limited: LimitState) -> None:
-    limited.require("b-1", reserved_by={"p-1"})
+    limited.require(reserved_by={"p-1"})
 
 
 def test_limit_of_a_batch_is_none_of_a_single_request() -> None:
-    state(limits=SpendLimits(per_batch=0)).require(None)
+    LimitState(NOW, SpendLimits(per_batch=0), 0, ()).require()
 
 
 def test_reason_of_a_pause_does_not_change_while_it_lasts() -> None:
@@ -92,6 +92,9 @@ def test_limits_are_described_with_their_ends() -> None:
         "6 of AVATARS_MAX_CREATES_PER_DAY=5 submissions today (UTC), 0 left; the next UTC day goes on by itself"
     ]
     assert state().describe() == []
+    assert state(limits=SpendLimits(per_batch=9), created_in_batch=4).describe() == [
+        "4 of AVATARS_MAX_CREATES_PER_BATCH=9 submissions of this batch"
+    ]
     assert state(created_today=3).describe_budget() == "3 submissions today (UTC), no limit"
 
 

@@ -105,6 +105,8 @@ async def old_database(database_url: str) -> AsyncIterator[Database]:
         insert_quarantined(connection, "same-path", "https://files.example/get")
         insert_quarantined(connection, "same-path", "https://files.example/get")
         insert_provisioning(connection, "derived", f"{DERIVED_REFERENCE_PREFIX}{OLD_FINGERPRINT[:40]}")
+        extras = {"team": "berlin", "note": "a\x00b"}
+        insert_provisioning(connection, "extras", "extras-1", request=request_fields("Eve") | {"extras": extras})
         insert_provisioning(connection, "taken", "creator-10")
         insert_provisioning(connection, "variant", "creator-10 ")
 
@@ -166,6 +168,17 @@ async def test_upgrade_keeps_references_that_would_collide(old_database: Databas
     assert (await ledger.get("creator-10")).id == "taken"
     assert (await ledger.get("creator-10 ")).id == "variant"
     assert (await ledger.get("\u00a0creator-9\u200b")).id == "refused"
+
+
+async def test_upgrade_copies_names_and_extras(old_database: Database) -> None:
+    def read(connection: Connection) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
+        names = connection.execute(text("SELECT id, name FROM provisionings")).all()
+        extras = connection.execute(text("SELECT provisioning_id, key, value FROM extras ORDER BY key"))
+        return dict(names), [tuple(row) for row in extras]  # type: ignore[arg-type]  # rows of two columns
+
+    names, extras = await old_database.read(read)
+    assert (names["extras"], names["taken"]) == ("Eve", "Ada")
+    assert extras == [("extras", "note", "a?b"), ("extras", "team", "berlin")]
 
 
 async def test_downgrade_restores_the_tables(old_database: Database) -> None:

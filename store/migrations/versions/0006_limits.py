@@ -9,7 +9,7 @@ from alembic import op
 from models.tables import UtcDateTime
 
 revision = "limits"
-down_revision = "observations"
+down_revision = "batches"
 branch_labels = None
 depends_on = None
 

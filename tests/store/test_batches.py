@@ -1,0 +1,131 @@
+"""Batches on record and the provisionings that they take, on both engines."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import select
+
+from models.batch_record import BatchSource
+from models.errors import ReferenceConflict, UnknownBatch
+from models.manifest import parse_rows
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.request import ProvisioningRequest
+from models.tables import extra_table
+from store.batches import BatchRepository
+from store.database import Database
+from store.erasure import erase
+from store.ledger import Ledger
+from tests.fakes import FakeClock
+
+VIDEO = "https://videos.example/v.mp4"
+
+
+@pytest.fixture
+def ledger(database: Database, clock: FakeClock) -> Ledger:
+    return Ledger(database, clock)
+
+
+@pytest.fixture
+def batches(database: Database, clock: FakeClock) -> BatchRepository:
+    return BatchRepository(database, clock)
+
+
+def batch_owner(batch_id: str | None = None) -> LeaseOwner:
+    run_id = batch_id or str(uuid4())
+    return LeaseOwner(actor="provision-batch", id=str(uuid4()), flow_run_id=run_id, batch_id=run_id)
+
+
+def source(*names: str, manifest: str | None = "week.csv", sha256: str = "a" * 64) -> BatchSource:
+    """A manifest with a row for each name; a row without a name is invalid."""
+    rows = parse_rows([{"name": name, "dataset_video": VIDEO, "consent_video": VIDEO} for name in names])
+    return BatchSource(rows, manifest, sha256, "avatars batch (ada)")
+
+
+async def extras_of(ledger: Ledger, provisioning: Provisioning) -> dict[str, str]:
+    query = select(extra_table).where(extra_table.c.provisioning_id == provisioning.id)
+    rows = await ledger.database.read(lambda connection: connection.execute(query).all())
+    assert {row.created_at for row in rows} <= {provisioning.created_at}
+    return {row.key: row.value for row in rows}
+
+
+async def test_restarted_run_is_one_batch(batches: BatchRepository, clock: FakeClock) -> None:
+    owner = batch_owner()
+    first = await batches.begin(source("Ada", ""), owner)
+    assert (first.row_count, first.invalid_count, first.ended_at) == (2, 1, None)
+    clock.advance(60)
+    await batches.end(owner, invalid_count=1)
+    clock.advance(60)
+    again = await batches.begin(source("Ada", "Eve", sha256="b" * 64), batch_owner(owner.batch_id))
+    assert again == await batches.get(first.id.upper())
+    assert (again.started_at, again.ended_at) == (first.started_at, None)
+    assert (again.manifest_sha256, again.row_count, again.invalid_count) == ("b" * 64, 2, 0)
+
+
+async def test_pages_of_batches_are_newest_first(batches: BatchRepository, clock: FakeClock) -> None:
+    begun = []
+    for number in range(5):
+        begun.append(await batches.begin(source("Ada"), batch_owner()))
+        clock.advance(number % 2)  # some start at the same moment
+    expected = sorted(begun, key=lambda item: (item.started_at, item.id), reverse=True)
+    first = await batches.list_page(3)
+    assert first + await batches.list_page(3, first[-1]) == expected
+
+
+@pytest.mark.parametrize("key", ["", "a-1", str(uuid4()), "\x00"])
+async def test_unknown_batch_is_an_error(batches: BatchRepository, key: str) -> None:
+    with pytest.raises(UnknownBatch, match="no batch has the id"):
+        await batches.get(key)
+
+
+async def test_row_counts_for_the_batch_that_took_it_last(
+    ledger: Ledger, batches: BatchRepository, provisioning_request: ProvisioningRequest
+) -> None:
+    monday, tuesday = batch_owner(), batch_owner()
+    opened, _ = await ledger.get_or_create(provisioning_request, "r-1", monday)
+    assert opened.batch_id == monday.batch_id
+    ready = await ledger.transition(opened, monday, "rejected", new_status=Status.REJECTED)
+    await ledger.get_or_create(provisioning_request, "r-2", monday)
+    attached, is_new = await ledger.get_or_create(provisioning_request, "r-1", tuesday)
+    assert (attached.batch_id, is_new, attached.version) == (tuesday.batch_id, False, ready.version)
+    assert await ledger.get("r-1") == attached
+    ids = [monday.batch_id or "", tuesday.batch_id or "", "unknown"]
+    assert await batches.count_by_status(ids) == {
+        ids[0]: {Status.ACCEPTED: 1},
+        ids[1]: {Status.REJECTED: 1},
+        "unknown": {},
+    }
+
+
+async def test_request_without_a_batch_leaves_the_batch(
+    ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+) -> None:
+    taken, _ = await ledger.get_or_create(provisioning_request, "r-1", batch_owner())
+    attached, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
+    assert attached.batch_id == taken.batch_id is not None
+
+
+async def test_batch_takes_neither_conflicts_nor_erased_provisionings(
+    ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    opened, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
+    cancelled = await ledger.transition(opened, owner, "cancelled", new_status=Status.CANCELLED)
+    with pytest.raises(ReferenceConflict):
+        await ledger.get_or_create(provisioning_request.model_copy(update={"name": "Eve"}), "r-1", batch_owner())
+    assert await ledger.get("r-1") == cancelled
+    await erase(ledger.database, clock, cancelled, owner, "erased")
+    attached, _ = await ledger.get_or_create(provisioning_request, "r-1", batch_owner())
+    assert attached.batch_id is None
+
+
+async def test_extras_are_those_of_the_request(
+    ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    first = provisioning_request.model_copy(update={"extras": {"team": "berlin", "year": "2026"}})
+    opened, _ = await ledger.get_or_create(first, "r-1", owner)
+    assert await extras_of(ledger, opened) == {"team": "berlin", "year": "2026"}
+    clock.advance(1)
+    second = provisioning_request.model_copy(update={"extras": {"team": "paris"}})
+    replaced, _ = await ledger.get_or_create(second, "r-1", batch_owner())
+    assert await extras_of(ledger, replaced) == {"team": "paris"}
