@@ -23,7 +23,8 @@ class PrefectRateLimit:
 
     It does not wait without the limit, outside of a run or if Prefect fails.
 
-    The limit needs a slot decay: `prefect gcl create argil-api --limit 5 --slot-decay-per-second 5`. It reduces the
+    `avatars deploy` creates the limit. It needs a slot decay, as `prefect gcl create argil-api --limit 5
+    --slot-decay-per-second 5` sets it. It reduces the
     load on Argil; no guarantee of the ledger depends on it.
     """
 

@@ -74,8 +74,30 @@ async def test_shared_limit_is_acquired_in_one_second_blocks(
 
 async def test_pause_delays_permits_and_keeps_the_longest(clock: FakeClock) -> None:
     rate_limiter = RateLimiter(2, clock)
-    rate_limiter.pause(30)
-    rate_limiter.pause(10)
+    await rate_limiter.pause(30)
+    await rate_limiter.pause(10)
     for _ in range(2):
         await rate_limiter.acquire()
     assert clock.sleeps == pytest.approx([30, 0.5])
+
+
+class FakePause:
+    """A shared pause that another process may extend."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._ends_at = 0.0
+
+    async def pause(self, seconds: float) -> None:
+        self._ends_at = self._clock.monotonic() + seconds
+
+    async def remaining_seconds(self) -> float:
+        return max(self._ends_at - self._clock.monotonic(), 0.0)
+
+
+async def test_pause_of_one_limiter_delays_the_others(clock: FakeClock) -> None:
+    shared = FakePause(clock)
+    limiters = [RateLimiter(5, clock, shared_pause=shared) for _ in range(2)]
+    await limiters[0].pause(30)
+    await limiters[1].acquire()
+    assert clock.sleeps == [30]

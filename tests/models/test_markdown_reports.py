@@ -293,3 +293,9 @@ def test_report_tells_who_asked_for_each_attempt_and_why() -> None:
     assert "| 1 | 2026-11-23 09:00:30 | test | retrained: \\*Grace\\* | CREATED | `a·1` |" in report
     assert "| 2026-11-23 09:00:30 | ACCEPTED | test | retrained: \\*Grace\\* |" in report
     assert "## Attempts" not in render_provisioning_report(provisioning(), [])
+
+
+def test_fleet_report_lists_the_limits_if_there_are_any() -> None:
+    fleet = render_fleet_report({}, {}, AT, ["payment: waits", "3 of 5"])
+    assert "## Limits\n\n- payment: waits\n- 3 of 5\n" in fleet
+    assert "## Limits" not in render_fleet_report({}, {}, AT)

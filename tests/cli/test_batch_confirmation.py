@@ -1,0 +1,100 @@
+"""`avatars batch` asks before it creates many avatars, and sends nothing without an answer."""
+
+from __future__ import annotations
+
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cli.main import run
+from models.exit_codes import EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+
+ROWS = 412
+HEADER = "name,dataset_video,consent_video\n"
+CONFIRMED = EXIT_OPERATIONAL_ERROR
+"""No API key is set, so a batch that was confirmed stops with this code before it sends anything."""
+
+
+def manifest(path: Path, rows: int, *, is_shared: bool = False) -> str:
+    urls = ["0" if is_shared else str(number) for number in range(rows)]
+    lines = [
+        f"Ada {number},https://h.example/{url}.mp4,https://h.example/{url}c.mp4" for number, url in enumerate(urls)
+    ]
+    path.write_text(HEADER + "\n".join(lines))
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
+    monkeypatch.setenv("AVATARS_CREDENTIALS_BLOCK", "")
+    return tmp_path / "ledger.db"
+
+
+def test_large_batch_without_yes_sends_nothing(
+    tmp_path: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["batch", manifest(tmp_path / "m.csv", ROWS)]) == EXIT_USAGE
+    output = " ".join(capsys.readouterr().err.split())
+    assert "the batch would create 412 avatars, more than AVATARS_CONFIRM_CREATES=100" in output
+    assert "--yes" in output
+    with closing(sqlite3.connect(ledger)) as connection:
+        for table in ("provisionings", "batches"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608  # constants
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "limit", "code"),
+    [
+        (101, [], "100", EXIT_USAGE),
+        (100, [], "100", CONFIRMED),
+        (101, ["--yes"], "100", CONFIRMED),
+        (101, ["--dry-run"], "100", CONFIRMED),
+        (2, [], "1", EXIT_USAGE),
+    ],
+)
+def test_batch_needs_a_confirmation_beyond_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, options: list[str], limit: str, code: int
+) -> None:
+    monkeypatch.setenv("AVATARS_CONFIRM_CREATES", limit)
+    assert run(["batch", manifest(tmp_path / "m.csv", rows), *options]) == code
+
+
+def test_yes_does_not_allow_shared_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["batch", manifest(tmp_path / "m.csv", 2, is_shared=True), "--yes"]) == EXIT_USAGE
+    assert "share recordings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("reply", "code"), [(b"n\n", EXIT_USAGE), (b"\n", EXIT_USAGE), (b"y\n", CONFIRMED)])
+def test_large_batch_is_asked_about_on_a_terminal(tmp_path: Path, reply: bytes, code: int) -> None:
+    terminal, child_terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli", "batch", manifest(tmp_path / "m.csv", ROWS)],
+        stdin=child_terminal,
+        stdout=subprocess.DEVNULL,
+        stderr=child_terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    os.close(child_terminal)
+    output = b""
+    while b"[y/N]" not in output and (chunk := _read(terminal)):
+        output += chunk
+    os.write(terminal, reply)
+    while chunk := _read(terminal):
+        output += chunk
+    assert process.wait(100) == code
+    assert b"412 avatars" in output
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux raises EIO once the other side is closed
+        return b""
