@@ -75,8 +75,10 @@ def count_resolution(
 
 def read_counts(connection: Connection, names: Collection[str]) -> dict[str, int]:
     """Return the counters with these names, 0 for one that does not exist."""
-    rows = connection.execute(select(counter_table).where(counter_table.c.name.in_(names)))
-    return dict.fromkeys(names, 0) | {row.name: row.count for row in rows}
+    counts = dict.fromkeys(names, 0)
+    for name, count in connection.execute(select(counter_table).where(counter_table.c.name.in_(names))):
+        counts[name] = count
+    return counts
 
 
 def _raise_counter(connection: Connection, name: str, limit: int | None, *, is_sqlite: bool) -> bool:

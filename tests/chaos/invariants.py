@@ -83,12 +83,13 @@ def find_counter_differences(connection: Connection) -> list[str]:
         expected[day_counter(row.created_at)] += counts
         if row.batch_id is not None:
             expected[batch_counter(row.batch_id)] += counts
-    stored = {row.name: row.count for row in connection.execute(select(counter_table))}
-    names = sorted({*expected, *stored})
+    stored: Counter[str] = Counter()
+    for name, count in connection.execute(select(counter_table)):
+        stored[name] = count
     return [
-        f"counter {name} is {stored.get(name, 0)}, but {expected[name]} submissions count"
-        for name in names
-        if stored.get(name, 0) != expected[name]
+        f"counter {name} is {stored[name]}, but {expected[name]} submissions count"
+        for name in sorted({*expected, *stored})
+        if stored[name] != expected[name]
     ]
 
 

@@ -17,6 +17,7 @@ from models.provisioning import LeaseOwner, Status
 from models.request import ProvisioningRequest
 from services.context import app_context
 from tests.chaos import deterministic_scheduler
+from tests.chaos.deterministic_scheduler import SimulatedProcess
 from tests.chaos.simulation import SCHEDULES, SIGNED, Job, Simulation
 from tests.chaos.test_many_at_once import LedgerFactory, batch, make_requests, read_all, run_history, statuses
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
@@ -68,32 +69,41 @@ class UnpaidAccount:
         return httpx.Response(402, json=PAYMENT_REQUIRED)
 
 
-async def run_workers(simulation: Simulation) -> None:
-    """Run `provision-pending` on several workers at once."""
-    workers = [await simulation.start(provision_pending.fn) for _ in range(WORKERS)]
-    await simulation.scheduler.run(*workers)
-    simulation.raise_unexpected()
+class Service:
+    """A process that reconciles, and workers that run `provision-pending`, each minute."""
 
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+        self._reconciler: SimulatedProcess | None = None
+        self._workers: list[SimulatedProcess | None] = [None] * WORKERS
 
-async def run_minute(simulation: Simulation) -> None:
-    """Advance the time by a minute, reconcile, and run `provision-pending` on all workers."""
-    await simulation.scheduler.advance_time(60)
-    await simulation.finish(SCHEDULES[0])
-    await run_workers(simulation)
+    async def run_workers(self) -> None:
+        """Run `provision-pending` on all workers at once."""
+        workers = [await self._simulation.start(provision_pending.fn, worker) for worker in self._workers]
+        await self._simulation.scheduler.run(*workers)
+        self._simulation.raise_unexpected()
+        self._workers = [*workers]
+
+    async def run_minute(self) -> None:
+        """Advance the time by a minute, reconcile, and run the workers."""
+        await self._simulation.scheduler.advance_time(60)
+        self._reconciler = await self._simulation.start(SCHEDULES[0], self._reconciler)
+        await self._simulation.scheduler.run(self._reconciler)
+        await self.run_workers()
 
 
 def test_402_sends_one_probe_per_15_minutes_until_it_is_paid(fresh_ledger_file: LedgerFactory) -> None:
     async def history(simulation: Simulation) -> None:
-        account = UnpaidAccount(simulation, PAID_ROWS)
+        account, service = UnpaidAccount(simulation, PAID_ROWS), Service(simulation)
         simulation.transport.intercept = account.answer
         await simulation.finish(enqueue(make_requests(ROWS, SIGNED)))
         await simulation.scheduler.advance_time(60)
-        await run_workers(simulation)
+        await service.run_workers()
         assert 1 <= len(account.refused_at) <= WORKERS * MAX_CONCURRENCY
         first, before = account.refused_at[-1], len(account.refused_at)
         unpaid_until = simulation.scheduler.time + timedelta(minutes=UNPAID_MINUTES)
         while simulation.scheduler.time < unpaid_until:
-            await run_minute(simulation)
+            await service.run_minute()
         probes = account.refused_at[before:]
         assert len(probes) in {UNPAID_MINUTES // 15 - 1, UNPAID_MINUTES // 15}
         for earlier, later in zip([first, *probes], probes, strict=False):
@@ -102,7 +112,7 @@ def test_402_sends_one_probe_per_15_minutes_until_it_is_paid(fresh_ledger_file: 
         assert waiting == ROWS - PAID_ROWS
         account.is_paid = True
         for _ in range(60):
-            await run_minute(simulation)
+            await service.run_minute()
             if await statuses(simulation) == {Status.READY: ROWS}:
                 break
         assert await statuses(simulation) == {Status.READY: ROWS}
