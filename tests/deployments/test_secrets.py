@@ -50,6 +50,8 @@ URLS = {
     "private": ("https://10.0.0.1/a.mp4", "REJECTED"),
     "nowhere": ("https://127.0.0.1:9/a.mp4", "ACCEPTED"),
 }
+LAST = {"refuse", "unpaid"}
+"""`refuse` would quarantine the recordings of the others, and `unpaid` would pause their submissions."""
 RUNS_GENERATION = 3
 
 
@@ -132,13 +134,13 @@ def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) 
     enqueue(stack, "vanish", *good, "vanish")
     outputs["resume vanish"] = stack.run("resume", "vanish", "--json")
     for reference, (fault, _) in FAULTS.items():
-        if fault == "refuse":  # it would quarantine the recordings of the others
+        if reference in LAST:
             continue
         outputs[f"enqueue {reference}"] = enqueue(stack, reference, *good, fault)
     for reference, (path_or_url, _) in URLS.items():
         url = path_or_url if "://" in path_or_url else f"{videos.base_url}{path_or_url}"
         outputs[f"enqueue {reference}"] = enqueue(stack, reference, f"{url}?{AMAZON}", good[1])
-    expected = {key: status for key, (_, status) in {**FAULTS, **URLS}.items() if key != "refuse"}
+    expected = {key: status for key, (_, status) in {**FAULTS, **URLS}.items() if key not in LAST}
     receiver = f"{stack.receiver}/webhooks/argil/"
     body = {
         "event": "AVATAR_TRAINING_FAILED",
@@ -160,6 +162,9 @@ def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) 
         lambda: all(stack.status_of(key) == status for key, status in expected.items()) or None,
         f"all statuses; now {[(key, stack.status_of(key)) for key in expected]}",
     )
+    outputs["enqueue unpaid"] = enqueue(stack, "unpaid", *good, FAULTS["unpaid"][0])
+    outputs["resume unpaid"] = stack.run("resume", "unpaid")
+    assert "asks for payment" in outputs["resume unpaid"]
     (stack.home / "rows.csv").write_text(
         f"name,dataset_video,consent_video,reference,{good[0]}\nA,{good[0]},{good[1]},r1,x\n"
     )

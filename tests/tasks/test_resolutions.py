@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import ArgilUnavailable
+from models.limits import MAX_PAUSE
 from models.provisioning import Provisioning, Status
 from models.submission_resolution import Resolution, ResolvedSubmission, resolve_submissions
 from simulator.server import ArgilSimulator
@@ -50,11 +51,12 @@ async def test_submission_with_a_response_is_answered(harness: ProvisioningHarne
     assert await resolution_texts(harness, await harness.submitted()) == [(Resolution.ANSWERED, "answered")]
 
 
-async def test_rejected_submission_is_not_created(harness: ProvisioningHarness) -> None:
+async def test_rejected_submission_is_not_created(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
     accepted = await harness.accepted("payment-required")
     with pytest.raises(ArgilUnavailable):
         await harness.submitted_from(accepted)
     assert await resolution_texts(harness, accepted) == [(Resolution.NOT_CREATED, "Argil did not create an avatar")]
+    clock.advance(MAX_PAUSE.total_seconds())
     refused = await harness.submitted("invalid", reference="ada-2", name="Grace")
     assert await resolution_texts(harness, refused) == [
         (Resolution.NOT_CREATED, "Argil did not create an avatar (422)")
