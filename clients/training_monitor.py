@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum, auto
@@ -18,6 +18,7 @@ from clients.training_subscription import (
     INTERVAL_ELAPSED,
     POLL_INDIVIDUALLY,
     AvatarNotFoundUpdate,
+    AvatarUpdate,
     PollFailedUpdate,
     PollSignal,
     PollUpdate,
@@ -116,10 +117,18 @@ class TrainingMonitor:
         self._not_found_grace_seconds = not_found_grace_seconds
         self._wakeups = wakeups or NoWakeups()
         self._subscriptions_by_avatar: Counter[str] = Counter()
+        self._received: dict[str, Avatar] = {}
         self._individual_poller = IndividualPoller(argil, clock)
         self._list_poller = ListPoller(
             argil, clock, min_interval_seconds, max_interval_seconds, is_active=self._uses_list_polling
         )
+
+    def use_received(self, avatars: Iterable[Avatar]) -> None:
+        """Replace the first poll of each of these avatars by the response that the caller has just received.
+
+        Each call replaces the avatars of the previous one, and each avatar is used once.
+        """
+        self._received = {avatar.id: avatar for avatar in avatars}
 
     def _uses_list_polling(self) -> bool:
         return len(self._subscriptions_by_avatar) >= LIST_POLLING_THRESHOLD
@@ -227,6 +236,9 @@ class TrainingMonitor:
 
         A list call that is slow or delayed by its own Retry-After can end after the deadline.
         """
+        received = self._received.pop(subscription.avatar_id, None) if is_first else None
+        if received is not None and subscription.accepts(received):
+            return AvatarUpdate(received)
         now = self._clock.monotonic()
         age = now - subscription.started_at
         remaining = subscription.deadline - now

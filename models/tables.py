@@ -199,6 +199,18 @@ observation_table = Table(
 )
 """When the service last did what it does regularly; see store/observations.py."""
 
+tick_lease_table = Table(
+    "tick_leases",
+    METADATA,
+    Column("name", CodeType, primary_key=True),
+    Column("owner_id", Text256),
+    Column("holder", Text256, nullable=False),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("position", Text256),
+)
+"""The exclusive right to run one schedule on this ledger. `owner_id` is NULL after a release; see store/tick_leases.py."""
+
 event_table = Table(
     "events",
     METADATA,

@@ -27,6 +27,7 @@ from store.ledger import Ledger
 from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
+from store.tick_leases import TickLeaseRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -43,6 +44,7 @@ class AppContext:
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
     observations: ObservationRepository
+    tick_leases: TickLeaseRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -111,6 +113,7 @@ async def build_context(
             deliveries=store.deliveries,
             suspended_runs=store.suspended_runs,
             observations=store.observations,
+            tick_leases=store.tick_leases,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,
