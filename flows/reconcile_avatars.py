@@ -14,6 +14,7 @@ from models.errors import AvatarsError, TickRunning
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
 from services.context import app_context
+from services.ended_runs import end_lost_runs
 from services.idle_runs import delete_idle_runs
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
@@ -35,7 +36,8 @@ async def reconcile_avatars() -> State:
     left to the next run.
 
     Returns:
-        Completed with a ReconcileResult as its data, named Idle if nothing changed; or Failed named after the error.
+        Completed with a ReconcileResult as its data, named Idle if nothing changed; or Failed, named after the
+        error.
 
     """
     owner = lease_owner_for_run(NAME)
@@ -60,5 +62,5 @@ async def _reconcile(owner: LeaseOwner, tick: Tick) -> ReconcileResult:
         without_run = await resume_suspended_runs(provisionings) if provisionings else []
         resumed += len(provisionings) - len(without_run)
         counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
-    resumed += await resume_finished_runs.fn()
+    resumed += await resume_finished_runs.fn() + await end_lost_runs()
     return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note)

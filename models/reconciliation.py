@@ -39,7 +39,7 @@ class ReconcileResult:
         return f"{counts}; {self.note}" if self.note else counts
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts as JSON values, as `avatars reconcile --json` prints them; `note` only if there is one."""
+        """Return the counts as JSON values, as `avatars reconcile --json` prints them; an empty note is omitted."""
         return {name: value for name, value in asdict(self).items() if name != "note" or value}
 
 

@@ -209,7 +209,7 @@ tick_lease_table = Table(
     Column("expires_at", UtcDateTime, nullable=False),
     Column("position", Text256),
 )
-"""The exclusive right to run one schedule on this ledger. `owner_id` is NULL after a release; see store/tick_leases.py."""
+"""The exclusive right to run one schedule on this ledger; `owner_id` is NULL after a release."""
 
 event_table = Table(
     "events",

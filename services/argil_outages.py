@@ -81,7 +81,7 @@ async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
 
 
 async def report_outage(context: AppContext, tick: Tick, cause: str) -> None:
-    """Log that Argil fails and emit `argil.degraded`, unless this outage has been reported. Raises DatabaseError."""
+    """Log that Argil fails and emit `argil.degraded`, once per outage. Raises DatabaseError."""
     tick.note = f"nothing more was done, because Argil does not answer: {cause}"
     if await context.observations.begin(Observation.ARGIL_DEGRADED):
         tick.has_news = True

@@ -1,4 +1,4 @@
-"""When the service last did what it does regularly, and since when Argil has failed, for `avatars doctor` and ticks."""
+"""When the service last did what it does regularly, and since when Argil fails."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ObservationRepository:
         await self._database.write(write)
 
     async def begin(self, observation: Observation) -> bool:
-        """Store the current time unless there is one; return whether there was none. One of many callers gets True."""
+        """Store the current time unless there is one; return whether there was none, to one of many callers."""
         statement = insert_or_ignore(observation_table, is_sqlite=self._database.is_sqlite)
         values = {"name": observation, "observed_at": self._clock.now()}
         row = await self._database.write(lambda connection: connection.execute(statement, values).one_or_none())

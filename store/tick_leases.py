@@ -35,7 +35,7 @@ class TickLease:
 
 
 class TickLeaseRepository:
-    """Acquires, renews and releases the leases on schedules. Every method raises DatabaseError if the database fails."""
+    """Acquires, renews and releases the leases on schedules. Every method raises DatabaseError."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

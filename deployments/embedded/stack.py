@@ -37,7 +37,7 @@ STACK_ID_VARIABLE = "AVATARS_STACK_ID"
 
 @dataclass(frozen=True)
 class EmbeddedStack:
-    """A running stack: the URL of its Prefect API, its processes by name, its webhook receiver and its log, if any."""
+    """A running stack: the URL of its Prefect API, its processes by name, and its receiver and log, if any."""
 
     api_url: str
     processes: Mapping[str, subprocess.Popen[bytes]]
@@ -195,4 +195,5 @@ def _recover_orphaned_runs(environment: dict[str, str], processes: Mapping[str, 
             env={**PREFECT_CLIENT.select(os.environ), **environment},
             timeout=CLEANUP_TIMEOUT_SECONDS,
             check=False,
+            process_group=0,  # a second Ctrl-C must not end it: the runs would stay Running
         )

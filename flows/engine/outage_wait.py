@@ -17,7 +17,7 @@ MAX_RETRY_SECONDS = 60.0
 
 
 class OutageWait:
-    """The outage that all rows of a batch share: one of them tries Argil, with growing waits, and the others wait."""
+    """The outage that all rows of a batch share: one row at a time tries again, after growing waits."""
 
     def __init__(self, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._clock = clock

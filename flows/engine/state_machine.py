@@ -93,7 +93,7 @@ async def _run_leased(
 
 
 def _has_just_started(provisioning: Provisioning) -> bool:
-    """Whether the provisioning is in TRAINING and Argil has not reported the end of the training with its creation."""
+    """Whether the provisioning is in TRAINING, and Argil has not reported the end of the training yet."""
     return provisioning.status is Status.TRAINING and provisioning.raw_status not in TERMINAL_STATUSES
 
 
