@@ -13,6 +13,7 @@ from typing import Protocol
 from clients.argil import ArgilClient
 from clients.individual_poller import IndividualPoller
 from clients.list_poller import ListPoller
+from clients.poll_health import OutageObserver, PollHealth
 from clients.poll_schedule import poll_interval
 from clients.training_subscription import (
     INTERVAL_ELAPSED,
@@ -100,6 +101,7 @@ class TrainingMonitor:
         max_interval_seconds: float,
         not_found_grace_seconds: float,
         wakeups: WakeupSource | None = None,
+        outages: OutageObserver | None = None,
     ) -> None:
         """Create a monitor without subscriptions.
 
@@ -110,6 +112,7 @@ class TrainingMonitor:
             max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
             not_found_grace_seconds: If Argil answers 404 for this long, the result is NOT_FOUND.
             wakeups: Each wake-up polls the avatar individually and early. It has no other effect.
+            outages: Learns when polls begin to fail, and when Argil answers again.
         """
         self._clock = clock
         self._min_interval_seconds = min_interval_seconds
@@ -118,9 +121,15 @@ class TrainingMonitor:
         self._wakeups = wakeups or NoWakeups()
         self._subscriptions_by_avatar: Counter[str] = Counter()
         self._received: dict[str, Avatar] = {}
+        self._health = PollHealth(outages)
         self._individual_poller = IndividualPoller(argil, clock)
         self._list_poller = ListPoller(
-            argil, clock, min_interval_seconds, max_interval_seconds, is_active=self._uses_list_polling
+            argil,
+            clock,
+            min_interval_seconds,
+            max_interval_seconds,
+            is_active=self._uses_list_polling,
+            health=self._health,
         )
 
     def use_received(self, avatars: Iterable[Avatar]) -> None:
@@ -258,5 +267,10 @@ class TrainingMonitor:
             # During the interval, other subscriptions may have reached the threshold for list polling.
             update = await self._select_strategy().wait_for_update(subscription, 0.0)
         if isinstance(update, PollSignal):
-            return await self._individual_poller.poll(subscription)
+            polled = await self._individual_poller.poll(subscription)
+            if isinstance(polled, PollFailedUpdate):
+                self._health.record_failure(polled.error.message)
+            else:
+                self._health.record_answer()
+            return polled
         return update

@@ -20,6 +20,7 @@ from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
+from services.outage_log import OutageLog
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
 from store.leases import LeaseRepository
@@ -49,6 +50,7 @@ class AppContext:
     training_monitor: TrainingMonitor
     shared_list: SharedList
     media_checker: MediaChecker
+    outage_log: OutageLog
 
     @property
     def lease_duration(self) -> timedelta:
@@ -103,6 +105,7 @@ async def build_context(
             )
         ) as media_checker,
     ):
+        outage_log = OutageLog(clock)
         yield AppContext(
             settings=settings,
             clock=clock,
@@ -122,9 +125,11 @@ async def build_context(
                 max_interval_seconds=settings.avatars_poll_max_seconds,
                 not_found_grace_seconds=settings.avatars_gone_after_seconds,
                 wakeups=WebhookWakeups(store.deliveries),
+                outages=outage_log,
             ),
             shared_list=SharedList(argil, clock),
             media_checker=media_checker,
+            outage_log=outage_log,
         )
 
 

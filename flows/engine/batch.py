@@ -85,7 +85,7 @@ class BatchRun:
         self.branches = BranchBatcher(context.clock)
         self.progress = BatchProgress(rows, context.clock.monotonic())
         self.contents = ContentIndex()
-        self.outage = OutageWait(context.clock)
+        self.outage = OutageWait(context.clock, context.outage_log)
         self.abort_error: OperationalError | None = None
         """The operational error that stopped the batch; no further row starts."""
 

@@ -1,13 +1,12 @@
-"""Lets the rows of a batch wait while Argil or the network fails, and logs once when that begins and ends."""
+"""Lets the rows of a batch wait while Argil or the network fails, within the patience of the batch."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from models.clock import Clock
 from models.errors import OperationalError
-from services.run_log import log_to_run
+from services.outage_log import OutageLog
 
 PATIENCE_SECONDS = 900.0
 """How long a batch waits for Argil in one outage."""
@@ -19,8 +18,9 @@ MAX_RETRY_SECONDS = 60.0
 class OutageWait:
     """The outage that all rows of a batch share: one row at a time tries again, after growing waits."""
 
-    def __init__(self, clock: Clock, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, clock: Clock, log: OutageLog, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._clock = clock
+        self._log = log
         self._patience_seconds = patience_seconds
         self._since: float | None = None
         """Monotonic time of the first failure; None while Argil answers."""
@@ -37,12 +37,7 @@ class OutageWait:
         now = self._clock.monotonic()
         if self._since is None:
             self._since, self._failures = now, 0
-            log_to_run(
-                "the batch waits up to %.0f minutes: %s",
-                self._patience_seconds / 60,
-                error.message,
-                level=logging.WARNING,
-            )
+            self._log.begin(error.message)
         async with self._attempt:
             if self._since is None:
                 return  # over, while this row waited for another one
@@ -55,11 +50,8 @@ class OutageWait:
     def end(self) -> None:
         """Let every row continue: Argil has answered. Without an outage, do nothing."""
         if self._since is not None:
-            seconds = self._clock.monotonic() - self._since
             self._since = None
-            log_to_run(
-                "Argil answers again: the batch continues after %.0f seconds", seconds, level=logging.WARNING
-            )
+            self._log.end()
 
     def _next_wait(self) -> float:
         return min(MIN_RETRY_SECONDS * 2.0 ** min(self._failures, 30), MAX_RETRY_SECONDS)

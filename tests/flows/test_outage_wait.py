@@ -15,6 +15,7 @@ from models.clock import SystemClock
 from models.errors import ArgilUnreachable
 from models.manifest_validation import ManifestRow
 from models.provisioning import Status
+from services.outage_log import OutageLog
 from simulator.server import ArgilSimulator
 from tests.fakes import FakeClock
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
@@ -54,7 +55,7 @@ class Outage:
     def __init__(self, until_seconds: float, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._clock = FakeClock()
         self._until = self._clock.monotonic() + until_seconds
-        self._outage = OutageWait(self._clock, patience_seconds)
+        self._outage = OutageWait(self._clock, OutageLog(self._clock), patience_seconds)
         self.attempts = 0
 
     async def run_row(self) -> float:
@@ -73,8 +74,8 @@ async def test_all_rows_continue_after_one_outage(caplog: pytest.LogCaptureFixtu
         delays = await asyncio.gather(*(outage.run_row() for _ in range(ROWS)))
     assert max(delays) <= outage_wait.MAX_RETRY_SECONDS
     assert outage.attempts <= 2 * ROWS + OUTAGE_SECONDS / outage_wait.MAX_RETRY_SECONDS + 5
-    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        "the batch waits up to 15 minutes",
+    assert [record.getMessage().partition(":")[0].partition(" after")[0] for record in caplog.records] == [
+        "waiting for Argil, which does not answer",
         "Argil answers again",
     ]
 
@@ -107,4 +108,7 @@ async def test_batch_continues_after_a_rate_limit(
     assert [row.status for row in batch.progress.rows] == [Status.TRAINING] * 3
     assert len(argil.account.avatars) == 3
     messages = [record.getMessage() for record in caplog.records]
-    assert [sum(text in message for message in messages) for text in ("the batch waits", "answers again")] == [1, 1]
+    assert [sum(text in message for message in messages) for text in ("waiting for Argil", "answers again")] == [
+        1,
+        1,
+    ]
