@@ -9,6 +9,7 @@ from itertools import islice
 
 from clients.argil import ArgilClient
 from clients.interruptible_sleep import InterruptibleSleep
+from clients.poll_health import PollHealth
 from clients.poll_schedule import TICKS_PER_INTERVAL, poll_interval, seconds_until_next_tick
 from clients.training_subscription import (
     POLL_INDIVIDUALLY,
@@ -49,6 +50,7 @@ class ListPoller:
         max_interval_seconds: float,
         *,
         is_active: Callable[[], bool],
+        health: PollHealth | None = None,
     ) -> None:
         """Create a poller without a task; the first wait starts it.
 
@@ -58,12 +60,14 @@ class ListPoller:
             min_interval_seconds: Poll interval of a training that just started; the minimum.
             max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
             is_active: Called at each tick. If it returns False, every subscription polls individually instead.
+            health: Each failed poll since the last answer halves the fallback polls and doubles the tick interval.
         """
         self._argil = argil
         self._clock = clock
         self._min_interval_seconds = min_interval_seconds
         self._max_interval_seconds = max_interval_seconds
         self._is_active = is_active
+        self._health = health or PollHealth()
         self._phase = max_interval_seconds * (1 - clock.jitter())
         """Random, so that processes that started together do not poll at the same time."""
         self._waiters: dict[Subscription, None] = {}
@@ -157,6 +161,7 @@ class ListPoller:
         return list_call.done()
 
     def _dispatch(self, avatars: AvatarList) -> None:
+        self._health.record_answer()
         now = self._clock.monotonic()
         for subscription in self._waiters:
             is_past_deadline = subscription.deadline <= now
@@ -171,22 +176,26 @@ class ListPoller:
                 subscription.notify(POLL_INDIVIDUALLY)
 
     def _handle_list_error(self, error: PollFailed) -> None:
-        if error.retry_after_seconds is not None:
-            self._retry_after_until = self._clock.monotonic() + error.retry_after_seconds
-            return
-        self._poll_some_individually()
         now = self._clock.monotonic()
+        if error.retry_after_seconds is not None:
+            self._retry_after_until = now + error.retry_after_seconds
+            return
+        self._poll_some_individually(max(MAX_FALLBACK_POLLS >> self._health.failures, 1))
+        if self._health.failures:
+            backoff = self._min_interval_seconds * 2.0 ** min(self._health.failures, 30)
+            self._retry_after_until = now + min(backoff, self._max_interval_seconds)
+        self._health.record_failure(error.message)
         for subscription in self._waiters:
             if subscription.deadline <= now:
                 subscription.notify(PollFailedUpdate(error))  # no effect on a fallback poll notified above
 
-    def _poll_some_individually(self) -> None:
-        """Notify up to MAX_FALLBACK_POLLS due subscriptions to poll individually, the longest waiting first."""
+    def _poll_some_individually(self, count: int = MAX_FALLBACK_POLLS) -> None:
+        """Notify up to `count` due subscriptions to poll individually, the longest waiting first."""
         now = self._clock.monotonic()
         due = (
             subscription
             for subscription in self._waiters
             if subscription.deadline <= now or subscription.poll_due_at <= now + COALESCE_SECONDS
         )
-        for subscription in islice(due, MAX_FALLBACK_POLLS):
+        for subscription in islice(due, count):
             subscription.notify(POLL_INDIVIDUALLY)

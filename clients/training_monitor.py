@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import Enum, auto
@@ -13,11 +13,13 @@ from typing import Protocol
 from clients.argil import ArgilClient
 from clients.individual_poller import IndividualPoller
 from clients.list_poller import ListPoller
+from clients.poll_health import OutageObserver, PollHealth
 from clients.poll_schedule import poll_interval
 from clients.training_subscription import (
     INTERVAL_ELAPSED,
     POLL_INDIVIDUALLY,
     AvatarNotFoundUpdate,
+    AvatarUpdate,
     PollFailedUpdate,
     PollSignal,
     PollUpdate,
@@ -99,6 +101,7 @@ class TrainingMonitor:
         max_interval_seconds: float,
         not_found_grace_seconds: float,
         wakeups: WakeupSource | None = None,
+        outages: OutageObserver | None = None,
     ) -> None:
         """Create a monitor without subscriptions.
 
@@ -109,6 +112,7 @@ class TrainingMonitor:
             max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
             not_found_grace_seconds: If Argil answers 404 for this long, the result is NOT_FOUND.
             wakeups: Each wake-up polls the avatar individually and early. It has no other effect.
+            outages: Learns when polls begin to fail, and when Argil answers again.
         """
         self._clock = clock
         self._min_interval_seconds = min_interval_seconds
@@ -116,10 +120,24 @@ class TrainingMonitor:
         self._not_found_grace_seconds = not_found_grace_seconds
         self._wakeups = wakeups or NoWakeups()
         self._subscriptions_by_avatar: Counter[str] = Counter()
+        self._received: dict[str, Avatar] = {}
+        self._health = PollHealth(outages)
         self._individual_poller = IndividualPoller(argil, clock)
         self._list_poller = ListPoller(
-            argil, clock, min_interval_seconds, max_interval_seconds, is_active=self._uses_list_polling
+            argil,
+            clock,
+            min_interval_seconds,
+            max_interval_seconds,
+            is_active=self._uses_list_polling,
+            health=self._health,
         )
+
+    def use_received(self, avatars: Iterable[Avatar]) -> None:
+        """Replace the first poll of each of these avatars by the response that the caller has just received.
+
+        Each call replaces the avatars of the previous one, and each avatar is used once.
+        """
+        self._received = {avatar.id: avatar for avatar in avatars}
 
     def _uses_list_polling(self) -> bool:
         return len(self._subscriptions_by_avatar) >= LIST_POLLING_THRESHOLD
@@ -227,6 +245,9 @@ class TrainingMonitor:
 
         A list call that is slow or delayed by its own Retry-After can end after the deadline.
         """
+        received = self._received.pop(subscription.avatar_id, None) if is_first else None
+        if received is not None and subscription.accepts(received):
+            return AvatarUpdate(received)
         now = self._clock.monotonic()
         age = now - subscription.started_at
         remaining = subscription.deadline - now
@@ -246,5 +267,10 @@ class TrainingMonitor:
             # During the interval, other subscriptions may have reached the threshold for list polling.
             update = await self._select_strategy().wait_for_update(subscription, 0.0)
         if isinstance(update, PollSignal):
-            return await self._individual_poller.poll(subscription)
+            polled = await self._individual_poller.poll(subscription)
+            if isinstance(polled, PollFailedUpdate):
+                self._health.record_failure(polled.error.message)
+            else:
+                self._health.record_answer()
+            return polled
         return update

@@ -2,40 +2,59 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
-from flows.engine.final_state import final_state_for_error
+from flows.engine.final_state import final_state_for_error, final_state_for_tick
 from flows.engine.pool import run_many
 from flows.engine.run_context import lease_owner_for_run
-from models.errors import AvatarsError
+from models.errors import AvatarsError, TickRunning
+from models.provisioning import LeaseOwner
 from models.reconciliation import format_counts
-from services.context import app_context
-from services.pending import acquire_next_pending
+from services.context import AppContext, app_context
+from services.idle_runs import delete_idle_runs
+from services.pending import PendingProvisionings
 from services.prefect_options import FLOW_OPTIONS
+from services.ticks import Tick, exclusive_tick
 from tasks.record_cancellations import record_cancellations
 from tasks.skip_overdue_runs import skip_overdue_runs
 
+NAME = "provision-pending"
 
-@flow(name="provision-pending", **FLOW_OPTIONS)
+
+@flow(name=NAME, **FLOW_OPTIONS)
 async def provision_pending() -> State:
     """Check and submit requests that were queued (`avatars enqueue`) or could not be sent before.
 
-    The flow ends once they are submitted; `reconcile-avatars` completes them.
-    Overlapping runs share the pending provisionings, also across machines.
+    The flow ends once they are submitted; `reconcile-avatars` completes them. Only one run at a time works on a
+    ledger; another one ends at once. After AVATARS_PENDING_INTERVAL_SECONDS, the rest is left to the next run.
+    While Argil does not answer, nothing is submitted.
     """
-    owner = lease_owner_for_run("provision-pending")
+    owner = lease_owner_for_run(NAME)
     try:
         async with app_context() as context:
-            await skip_overdue_runs()
-            await record_cancellations(owner)  # first: a provisioning cancelled while pending must not be submitted
-            started_at = context.clock.now()
-            counts_by_status = await run_many(
-                lambda: acquire_next_pending(owner, started_at), owner, timeout_seconds=0
-            )
+            await skip_overdue_runs.fn()  # a tick that finds nothing leaves no task runs
+            interval = context.settings.avatars_pending_interval_seconds
+            async with exclusive_tick(context, NAME, owner, interval) as tick:
+                counts_by_status, cancelled = await _provision(context, owner, tick)
+            await delete_idle_runs()
+    except TickRunning as error:
+        return final_state_for_tick(error.message, has_news=False)
     except AvatarsError as error:
         return final_state_for_error(error)
-    return Completed(
-        message=f"{counts_by_status.total()} pending provisionings processed{format_counts(counts_by_status)}"
-    )
+    message = f"{counts_by_status.total()} pending provisionings processed{format_counts(counts_by_status)}"
+    if tick.note:
+        message = f"{message}; {tick.note}"
+    has_news = bool(counts_by_status or cancelled or tick.has_news)
+    return final_state_for_tick(message, has_news=has_news)
+
+
+async def _provision(context: AppContext, owner: LeaseOwner, tick: Tick) -> tuple[Counter[str], int]:
+    """Return the provisionings by the status they reached, and how many were cancelled."""
+    # First: a provisioning that was cancelled while pending must not be submitted.
+    cancelled = await record_cancellations.fn(owner)
+    tick.start_budget()
+    pending = PendingProvisionings(context, owner, tick)
+    return await run_many(pending.acquire_next, owner, timeout_seconds=0), cancelled

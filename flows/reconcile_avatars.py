@@ -6,44 +6,61 @@ from collections import Counter
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
-from flows.engine.final_state import final_state_for_error
+from flows.engine.final_state import final_state_for_error, final_state_for_tick
 from flows.engine.pool import acquire_each, run_many
 from flows.engine.run_context import lease_owner_for_run
-from models.errors import AvatarsError
+from models.errors import AvatarsError, TickRunning
+from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
 from services.context import app_context
+from services.ended_runs import end_lost_runs
+from services.idle_runs import delete_idle_runs
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
+from services.ticks import Tick, exclusive_tick
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
 from tasks.skip_overdue_runs import skip_overdue_runs
 
+NAME = "reconcile-avatars"
 
-@flow(name="reconcile-avatars", **FLOW_OPTIONS)
+
+@flow(name=NAME, **FLOW_OPTIONS)
 async def reconcile_avatars() -> State:
     """Resolve unknown submissions, resume runs whose training has ended, and advance orphaned provisionings.
 
-    Level-triggered: each run reads only the ledger and Argil. Missed, repeated or overlapping runs are harmless.
+    Level-triggered: each run reads only the ledger and Argil, so a missed run is harmless. Only one run at a time
+    works on a ledger; another one ends at once. After AVATARS_RECONCILE_INTERVAL_SECONDS, the rest of the ledger is
+    left to the next run.
 
     Returns:
-        Completed with a ReconcileResult as its data, or Failed named after the error.
+        Completed with a ReconcileResult as its data, named Idle if nothing changed; or Failed, named after the
+        error.
 
     """
-    owner = lease_owner_for_run("reconcile-avatars")
+    owner = lease_owner_for_run(NAME)
     try:
-        async with app_context():
-            await skip_overdue_runs()
-            cancelled = await record_cancellations(owner)
-            resumed, counts_by_status = 0, Counter[str]()
-            async for provisionings in find_orphaned(owner):
-                without_run = await resume_suspended_runs(provisionings) if provisionings else []
-                resumed += len(provisionings) - len(without_run)
-                counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
-            resumed += await resume_finished_runs()
+        async with app_context() as context:
+            await skip_overdue_runs.fn()  # a tick that finds nothing leaves no task runs
+            interval = context.settings.avatars_reconcile_interval_seconds
+            async with exclusive_tick(context, NAME, owner, interval) as tick:
+                result = await _reconcile(owner, tick)
+            await delete_idle_runs()
+    except TickRunning as error:
+        return final_state_for_tick(error.message, has_news=False, data=ReconcileResult(note=error.message))
     except AvatarsError as error:
         return final_state_for_error(error)
-    result = ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status))
-    return Completed(message=result.summary, data=result)
+    return final_state_for_tick(result.summary, has_news=result.has_changes or tick.has_news, data=result)
+
+
+async def _reconcile(owner: LeaseOwner, tick: Tick) -> ReconcileResult:
+    cancelled = await record_cancellations.fn(owner)
+    resumed, counts_by_status = 0, Counter[str]()
+    async for provisionings in find_orphaned(owner, tick):
+        without_run = await resume_suspended_runs(provisionings) if provisionings else []
+        resumed += len(provisionings) - len(without_run)
+        counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
+    resumed += await resume_finished_runs.fn() + await end_lost_runs()
+    return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note)

@@ -50,6 +50,7 @@ AvatarsError
     ├── StaleVersion                compare-and-set failed: another owner wrote first
     ├── LeaseUnavailable            another owner holds the lease
     ├── LeaseLost                   the caller lost its own lease
+    ├── TickRunning                 another run of the same schedule is at work
     └── InvalidTransition           the transition is not allowed by TRANSITIONS
 
 TRAINING_FAILED and REFUSED are results, not errors.
@@ -452,6 +453,12 @@ class LeaseLost(ConcurrencyError):
     """The caller lost its lease: another owner acquired it, or the provisioning was cancelled."""
 
     code = "ledger.lease-lost"
+
+
+class TickRunning(ConcurrencyError):
+    """Another run of the same schedule works on this ledger; this one has nothing to do."""
+
+    code = "ledger.tick-running"
 
 
 class InvalidTransition(ConcurrencyError):

@@ -12,25 +12,35 @@ class ReconcileResult:
     """Counts of one run of `reconcile-avatars`."""
 
     resumed: int = 0
-    """Suspended flow runs that were resumed."""
+    """Flow runs that were resumed, or ended with the outcome of their provisioning."""
     advanced: int = 0
     """Orphaned provisionings that this run advanced itself."""
     cancelled: int = 0
     """Provisionings whose cancelled flow run was recorded as CANCELLED."""
     by_status: dict[str, int] = field(default_factory=dict)
     """Advanced provisionings by the status they reached, or by the code of the error that stopped them."""
+    note: str = ""
+    """Why this run did less than usual; empty if it went through the whole ledger."""
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether this run changed anything."""
+        return bool(self.resumed or self.advanced or self.cancelled)
 
     @property
     def summary(self) -> str:
         """The counts as one line for people."""
-        return (
+        if self.note and not self.has_changes:
+            return self.note
+        counts = (
             f"{self.resumed} runs resumed; {self.advanced} orphaned provisionings advanced; "
             f"{self.cancelled} cancelled{format_counts(self.by_status)}"
         )
+        return f"{counts}; {self.note}" if self.note else counts
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts as JSON values, as `avatars reconcile --json` prints them."""
-        return asdict(self)
+        """Return the counts as JSON values, as `avatars reconcile --json` prints them; an empty note is omitted."""
+        return {name: value for name, value in asdict(self).items() if name != "note" or value}
 
 
 def format_counts(counts_by_status: Counter[str] | dict[str, int]) -> str:

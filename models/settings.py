@@ -156,6 +156,8 @@ Count = Annotated[int, Field(ge=0)]
 OptionalCount = Annotated[Count | None, BeforeValidator(lambda value: None if value == "" else value)]
 """A number of avatars; empty is no limit."""
 ScheduleSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
+RunRetentionSeconds = Annotated[float, Field(ge=3601, le=MAX_SECONDS, allow_inf_nan=False)]
+"""Prefect keeps runs for more than an hour."""
 GraceSeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
@@ -199,6 +201,8 @@ class Settings(BaseModel):
     avatars_reconcile_interval_seconds: ScheduleSeconds = 60
     avatars_pending_interval_seconds: ScheduleSeconds = 60
     avatars_report_interval_seconds: ScheduleSeconds = 86400
+    avatars_run_retention_seconds: RunRetentionSeconds = 2592000
+    avatars_event_retention_seconds: ScheduleSeconds = 604800
     avatars_webhook_port: Annotated[int, Field(ge=0, le=65535)] = 4201
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
     avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_validate_webhook_token)] = None

@@ -262,6 +262,17 @@ pause_table = Table(
 
 `probe_id` is the submission that may end it, or the provisioning or lease owner that may record that submission.
 """
+tick_lease_table = Table(
+    "tick_leases",
+    METADATA,
+    Column("name", CodeType, primary_key=True),
+    Column("owner_id", Text256),
+    Column("holder", Text256, nullable=False),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("position", Text256),
+)
+"""The exclusive right to run one schedule on this ledger; `owner_id` is NULL after a release."""
 
 event_table = Table(
     "events",

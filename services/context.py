@@ -22,6 +22,7 @@ from services.api_key import resolve_api_key
 from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
 from services.request_pause import LedgerRequestPause
+from services.outage_log import OutageLog
 from services.store import open_store
 from services.webhook_wakeups import WebhookWakeups
 from store.batches import BatchRepository
@@ -31,6 +32,7 @@ from store.limits import LimitRepository
 from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
+from store.tick_leases import TickLeaseRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -50,10 +52,12 @@ class AppContext:
     limits: LimitRepository
     guard: SubmissionGuard
     batches: BatchRepository
+    tick_leases: TickLeaseRepository
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
     media_checker: MediaChecker
+    outage_log: OutageLog
 
     @property
     def lease_duration(self) -> timedelta:
@@ -110,6 +114,7 @@ async def build_context(
             )
         ) as media_checker,
     ):
+        outage_log = OutageLog(clock)
         yield AppContext(
             settings=settings,
             clock=clock,
@@ -123,6 +128,7 @@ async def build_context(
             limits=store.limits,
             guard=guard,
             batches=store.batches,
+            tick_leases=store.tick_leases,
             argil=argil,
             training_monitor=TrainingMonitor(
                 argil,
@@ -131,9 +137,11 @@ async def build_context(
                 max_interval_seconds=settings.avatars_poll_max_seconds,
                 not_found_grace_seconds=settings.avatars_gone_after_seconds,
                 wakeups=WebhookWakeups(store.deliveries),
+                outages=outage_log,
             ),
             shared_list=SharedList(argil, clock),
             media_checker=media_checker,
+            outage_log=outage_log,
         )
 
 

@@ -15,6 +15,8 @@ from models.redaction import redact
 RESOURCE_PREFIX = "avatars.provisioning"
 """The resource of each event is this prefix, a dot and the provisioning's id."""
 DUPLICATE_EVENT = "avatar.duplicate"
+ARGIL_RESOURCE = "avatars.argil"
+"""The resource of events about the account at Argil."""
 MAX_EVENT_REASONS = 20
 """Reasons in an event; the ledger has all of them."""
 
@@ -29,6 +31,13 @@ def emit_outcome_event(provisioning: Provisioning) -> None:
 def emit_duplicate_event(provisioning: Provisioning, duplicate_avatar_id: str) -> None:
     """Emit the event for an additional avatar of the provisioning at Argil, which was not adopted."""
     _emit(DUPLICATE_EVENT, provisioning, {"duplicate_avatar_id": duplicate_avatar_id})
+
+
+def emit_argil_event(event: str, payload: dict[str, Any]) -> None:
+    """Emit an event about Argil as a whole."""
+    if PREFECT_API_URL.value() is not None:  # otherwise Prefect would start a server to receive the event
+        resource = {"prefect.resource.id": ARGIL_RESOURCE, "prefect.resource.name": "Argil"}
+        emit_event(event=event, **_shown({"resource": resource, "payload": payload}))
 
 
 def event_content(provisioning: Provisioning, payload: dict[str, Any]) -> dict[str, Any]:

@@ -1,45 +1,74 @@
-"""Acquires provisionings that wait in ACCEPTED: queued ones, and ones that an operational error stopped."""
+"""The next provisioning that was recorded without being submitted."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from models.errors import DayBudgetUsed, SubmissionPaused
 from models.provisioning import LeaseOwner, Provisioning
-from services.context import app_context
+from services.argil_outages import is_argil_answering
+from services.context import AppContext
+from services.ticks import Tick
 
 RETRY_BLOCKED_AFTER = timedelta(minutes=10)
 """How long a provisioning that an operational error stopped waits before it is tried again."""
 
 
-async def acquire_next_pending(owner: LeaseOwner, started_at: datetime) -> Provisioning | None:
-    """Return the next pending provisioning with its lease acquired, or None if there are no more.
+class PendingProvisionings:
+    """The pending provisionings that one tick takes; concurrent owners, on any machine, each get different ones.
 
     None is taken while a pause stands or the day has no budget: neither are recordings checked in vain then, nor
     events appended. If a pause waits for a probe, one provisioning is taken.
-
-    Concurrent owners, on any number of machines, each get a different provisioning.
-
-    Args:
-        owner: The lease owner.
-        started_at: When the owner's run started; provisionings that changed later are left to the next run.
-
-    Raises:
-        DatabaseError: The ledger cannot be read or written.
-
     """
-    async with app_context() as context:
+
+    def __init__(self, context: AppContext, owner: LeaseOwner, tick: Tick) -> None:
+        self._context = context
+        self._owner = owner
+        self._tick = tick
+        self._started_at = context.clock.now()
+        """Provisionings that changed later are left to the next run."""
+        self._is_answering: bool | None = None
+        """None until the first pending provisioning is found: without one, Argil is not asked."""
+
+    async def acquire_next(self) -> Provisioning | None:
+        """Return the next pending provisioning with its lease acquired.
+
+        Returns:
+            None if there are no more, if the tick is over, if Argil does not answer, or if no submission is allowed.
+
+        Raises:
+            ArgilUnauthorized: Argil rejects the API key.
+            ArgilPathNotFound: ARGIL_API_URL is not the address of the API.
+            DatabaseError: The ledger cannot be read or written.
+        """
+        context = self._context
+        if self._is_answering is False or self._tick.is_over:
+            return None
         limits = await context.limits.read(context.guard)
         try:
             limits.require()
             if limits.pauses:
-                await context.limits.reserve_probe(context.guard, owner.id)
+                await context.limits.reserve_probe(context.guard, self._owner.id)
         except (SubmissionPaused, DayBudgetUsed):
             return None
-        blocked_before = context.clock.now() - RETRY_BLOCKED_AFTER
-        provisioning = await context.leases.acquire_next_pending(
-            owner, context.lease_duration, started_at=started_at, blocked_before=blocked_before
-        )
+        provisioning = await self._acquire()
         if provisioning is None and limits.pauses:
-            await context.limits.return_probe(owner.id)
+            await context.limits.return_probe(self._owner.id)
         return provisioning
+
+    async def _acquire(self) -> Provisioning | None:
+        context = self._context
+        provisioning = await context.leases.acquire_next_pending(
+            self._owner,
+            context.lease_duration,
+            started_at=self._started_at,
+            blocked_before=context.clock.now() - RETRY_BLOCKED_AFTER,
+        )
+        if provisioning is None or self._is_answering:
+            return provisioning
+        try:
+            self._is_answering = await is_argil_answering(context, self._tick)
+        finally:
+            if not self._is_answering:
+                await context.leases.release(provisioning.id, self._owner)
+        return provisioning if self._is_answering else None

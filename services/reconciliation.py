@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import math
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clients.training_status import fetch_avatars, list_account_or_none
+from clients.training_status import fetch_avatars
 from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
 from services.absences import record_polls
+from services.argil_outages import read_account
 from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
+from services.ledger_pass import PageReader, Stage, iter_stages
 from services.live_owners import LiveOwners
 from services.refused_avatars import quarantine_submission
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
+from services.ticks import Tick
 from store.observations import Observation
 from store.reopenings import EarlierAvatar
 
@@ -35,57 +38,56 @@ class _Listing:
     complete_at: datetime | None
 
 
-PageReader = Callable[[Provisioning | None], Awaitable[list[Provisioning]]]
-"""Reads the page of the ledger after a provisioning, or the first page."""
-
-
-async def find_orphaned(owner: LeaseOwner) -> AsyncIterator[list[Provisioning]]:
+async def find_orphaned(owner: LeaseOwner, tick: Tick | None = None) -> AsyncIterator[list[Provisioning]]:
     """Reconcile the account, then yield the provisionings without a valid lease that need work, page by page.
 
     These are: provisionings whose lease owner crashed, submissions with an unknown outcome, trainings that have
     finished, passed their deadline or whose avatars are gone, timed-out trainings that finished late, and vanished
-    avatars that the account list contains again.
+    avatars that the account list contains again. There are none while Argil does not answer.
+
+    Args:
+        owner: The lease owner of this run.
+        tick: The budget of this run, and where it begins; None to read the whole ledger.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
+        ArgilPathNotFound: ARGIL_API_URL is not the address of the API.
         DatabaseError: The ledger cannot be read or written.
 
     """
     async with app_context() as context:
-        listed_at = context.clock.now()
-        account = await list_account_or_none(context.argil)
-        if account is not None:
-            await context.observations.record(Observation.ARGIL_LISTED)
-        listed_avatars = {avatar.id: avatar for avatar in account.avatars} if account is not None else {}
-        await reconcile_account(context, list(listed_avatars.values()), owner)
-        is_complete = account is not None and not account.incomplete_because
-        listing = _Listing(listed_avatars, listed_at if is_complete else None)
-        live_owners = LiveOwners(context)
-        async for page in _iter_pages(_read_unleased(context, Status.ACCEPTED)):
-            yield await live_owners.leave_out([item for item in page if item.lease_owner])
-        async for page in _iter_pages(_read_unleased(context, Status.SUBMITTING)):
-            yield await live_owners.leave_out(page)
-        is_answering = account is not None or await _answers_polls(context)
-        polled = (_read_unleased(context, Status.TRAINING), _read_timed_out(context)) if is_answering else ()
-        for read_page in polled:
-            async for page in _iter_pages(read_page):
-                yield await live_owners.leave_out(await _select_due(context, owner, page, listing))
-        async for page in _iter_pages(_read_unleased(context, Status.VANISHED)):
-            yield [item for item in page if item.avatar_id in listed_avatars and item.erased_at is None]
+        tick = tick or Tick(context.clock, math.inf)
+        reading = await read_account(context, tick)
+        tick.start_budget()
+        if not reading.outage:
+            listed = reading.account.avatars if reading.account is not None else []
+            listed_avatars = {avatar.id: avatar for avatar in listed}
+            await reconcile_account(context, list(listed_avatars.values()), owner)
+            stages = _build_stages(context, owner, _Listing(listed_avatars, reading.complete_at), tick)
+            async for page in iter_stages(context, stages, tick):
+                yield page
         await context.observations.record(Observation.RECONCILED)
 
 
-async def _answers_polls(context: AppContext) -> bool:
-    """Return whether Argil answers a poll by id although its list failed; log it if not.
+def _build_stages(context: AppContext, owner: LeaseOwner, listing: _Listing, tick: Tick) -> list[Stage]:
+    live_owners = LiveOwners(context)
 
-    If Argil is away, each poll may take a minute, and one per avatar would keep this run busy for hours.
-    """
-    page = await context.ledger.list_unleased(Status.TRAINING, limit=1)
-    avatar_ids = [item.avatar_id for item in page if item.avatar_id]
-    if not avatar_ids or await fetch_avatars(context.argil, avatar_ids):
-        return True
-    log_to_run("Argil does not answer: trainings are polled by the next scheduled run", level=logging.WARNING)
-    return False
+    async def select_owned(page: list[Provisioning]) -> list[Provisioning]:
+        return await live_owners.leave_out([item for item in page if item.lease_owner])
+
+    async def select_due(page: list[Provisioning]) -> list[Provisioning]:
+        return await live_owners.leave_out(await _select_due(context, owner, page, listing, tick))
+
+    async def select_listed(page: list[Provisioning]) -> list[Provisioning]:
+        return [item for item in page if item.avatar_id in listing.avatars and item.erased_at is None]
+
+    return [
+        Stage(Status.ACCEPTED, _read_unleased(context, Status.ACCEPTED), select_owned),
+        Stage(Status.SUBMITTING, _read_unleased(context, Status.SUBMITTING), live_owners.leave_out),
+        Stage(Status.TRAINING, _read_unleased(context, Status.TRAINING), select_due),
+        Stage(Status.TIMED_OUT, _read_timed_out(context), select_due),
+        Stage(Status.VANISHED, _read_unleased(context, Status.VANISHED), select_listed),
+    ]
 
 
 async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
@@ -193,27 +195,22 @@ def _read_timed_out(context: AppContext) -> PageReader:
     return lambda after: context.ledger.list_timed_out(since, after=after, limit=PAGE_SIZE)
 
 
-async def _iter_pages(read_page: PageReader) -> AsyncIterator[list[Provisioning]]:
-    after: Provisioning | None = None
-    while page := await read_page(after):
-        yield page
-        after = page[-1]
-
-
 async def _select_due(
-    context: AppContext, owner: LeaseOwner, page: list[Provisioning], listing: _Listing
+    context: AppContext, owner: LeaseOwner, page: list[Provisioning], listing: _Listing, tick: Tick
 ) -> list[Provisioning]:
     by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
     known = [listing.avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listing.avatars]
-    avatars = await fetch_avatars(context.argil, by_avatar_id, known)
+    avatars = await fetch_avatars(context.argil, by_avatar_id, known, may_continue=lambda: not tick.is_over)
     polled = [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in avatars.items()]
     gone_ids = await record_polls(context, owner, polled, listing.complete_at)
     overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
-    return [
-        provisioning
+    due = [
+        (provisioning, avatar)
         for provisioning, avatar in polled
         if provisioning.id in gone_ids or _needs_action(provisioning, avatar, overdue_since)
     ]
+    context.training_monitor.use_received(avatar for _, avatar in due if avatar is not None)
+    return [provisioning for provisioning, _ in due]
 
 
 def _needs_action(provisioning: Provisioning, avatar: Avatar | None, overdue_since: datetime) -> bool:

@@ -22,6 +22,7 @@ from store.limits import LimitRepository
 from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
+from store.tick_leases import TickLeaseRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -37,6 +38,7 @@ class Store:
     observations: ObservationRepository
     limits: LimitRepository
     batches: BatchRepository
+    tick_leases: TickLeaseRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -60,6 +62,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             observations=ObservationRepository(database, clock),
             limits=LimitRepository(database, clock),
             batches=BatchRepository(database, clock),
+            tick_leases=TickLeaseRepository(database, clock),
         )
     finally:
         await database.close()

@@ -1,11 +1,11 @@
-"""When the service last did what it does regularly, so that `avatars doctor` can tell whether it stopped."""
+"""When the service last did what it does regularly, and since when Argil fails."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from models.clock import Clock
 from models.tables import observation_table
@@ -17,13 +17,15 @@ class Observation(StrEnum):
     """What is observed: one row of the ledger each."""
 
     RECONCILED = "reconciled"
-    """A run of `reconcile-avatars` went through the whole ledger."""
+    """A run of `reconcile-avatars` ended, within its time budget."""
     ARGIL_LISTED = "argil-listed"
     """Argil answered with the account's list of avatars."""
+    ARGIL_DEGRADED = "argil-degraded"
+    """Argil failed for the first time since it last answered; without a row it answers."""
 
 
 class ObservationRepository:
-    """Records and reads the latest time of each observation. Raises DatabaseError if the database fails."""
+    """Records and reads the time of each observation. Raises DatabaseError if the database fails."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -42,7 +44,20 @@ class ObservationRepository:
 
         await self._database.write(write)
 
+    async def begin(self, observation: Observation) -> bool:
+        """Store the current time unless there is one; return whether there was none, to one of many callers."""
+        statement = insert_or_ignore(observation_table, is_sqlite=self._database.is_sqlite)
+        values = {"name": observation, "observed_at": self._clock.now()}
+        row = await self._database.write(lambda connection: connection.execute(statement, values).one_or_none())
+        return row is not None
+
+    async def end(self, observation: Observation) -> datetime | None:
+        """Delete the time of this observation and return it; None if there is none or another caller deleted it."""
+        table = observation_table
+        statement = delete(table).where(table.c.name == observation).returning(table.c.observed_at)
+        return await self._database.write(lambda connection: connection.execute(statement).scalar_one_or_none())
+
     async def read_all(self) -> dict[Observation, datetime]:
-        """Return the latest time of each observation that was ever made."""
+        """Return the time of each observation that was made."""
         rows = await self._database.read(lambda connection: connection.execute(select(observation_table)).all())
         return {Observation(row.name): row.observed_at for row in rows}

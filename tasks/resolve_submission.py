@@ -21,6 +21,8 @@ from services.submissions import adopt_avatars
 POLLS_PER_GRACE_PERIOD = 10
 MIN_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 5.0
+MAX_FAILED_POLL_SECONDS = 60.0
+"""The longest wait after consecutive failed polls; it doubles up to this."""
 LOOKUP_TIMEOUT_SECONDS = 600.0
 """Time since the last successful poll after which the run stops with an operational error."""
 MAX_INCONCLUSIVE_GRACE_PERIODS = 3
@@ -112,9 +114,10 @@ async def _poll_for_avatar(
     sought = SoughtAvatar(submissions_by_id, provisioning.name, submitted_at)
     first_list_at: float | None = None
     last_success_at = context.clock.monotonic()
+    failures = 0
     while True:
         started_at = context.clock.monotonic()
-        retry_after = 0.0
+        wait = interval
         try:
             account = await context.argil.list_account()
         except PollFailed as error:
@@ -123,8 +126,11 @@ async def _poll_for_avatar(
                     f"a submission got no response, and the lookup of its avatar failed: {error}",
                     hint=f"wait until Argil responds, then run `avatars resume {provisioning.id}`",
                 ) from None
-            retry_after = error.retry_after_seconds or 0.0
+            backoff = min(interval * 2.0 ** min(failures, 30), max(MAX_FAILED_POLL_SECONDS, interval))
+            wait = max(backoff, error.retry_after_seconds or 0.0)
+            failures += 1
         else:
+            failures = 0
             last_success_at = started_at
             if matching := account.find(sought):
                 return matching
@@ -139,4 +145,4 @@ async def _poll_for_avatar(
                     hint="nothing is submitted again: wait until the list is complete, then run "
                     f"`avatars resume {provisioning.id}`",
                 )
-        await context.clock.sleep(max(interval, retry_after))
+        await context.clock.sleep(wait)

@@ -20,6 +20,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
 
 from models.clock import SystemClock
+from services.idle_runs import SKIPPED
 from services.prefect_options import TASK_OPTIONS
 from services.run_listing import RunQuery, list_runs
 
@@ -59,6 +60,6 @@ async def skip_overdue_runs() -> int:
         overdue = await list_runs(client, query)
         skipped = [run for run in overdue.runs if run.auto_scheduled]
         for run in skipped:
-            state: State = Cancelled(name="Skipped", message="overdue: another run of this schedule does its work")
+            state: State = Cancelled(name=SKIPPED, message="overdue: another run of this schedule does its work")
             await client.set_flow_run_state(run.id, state)
     return len(skipped)

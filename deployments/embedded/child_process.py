@@ -22,6 +22,7 @@ from services.redaction_hooks import install_redaction
 READY_SECONDS = 120.0
 """A child that is not ready after this time has failed to start."""
 TERMINATION_TIMEOUT_SECONDS = 5.0
+_KILL_LATER = 'sleep "$1"; kill -s KILL -- "-$2"'
 LOW_MEMORY_ENVIRONMENT = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """Settings for glibc, which by default keeps freed memory in one arena per thread. These processes run for long."""
 
@@ -30,7 +31,16 @@ def _exit_with_parent() -> None:
     # Read the descriptor: a thread blocked in sys.stdin would hold its lock when the interpreter shuts down.
     while os.read(0, 4096):
         pass
-    os.killpg(os.getpgid(0), signal.SIGTERM)
+    group = os.getpgid(0)
+    # The rest of the group may outlive SIGTERM and this process, for example a run that waits for the server.
+    subprocess.Popen(  # noqa: S603  # constants and numbers
+        ("/bin/sh", "-c", _KILL_LATER, "sh", f"{TERMINATION_TIMEOUT_SECONDS:.0f}", str(group)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.killpg(group, signal.SIGTERM)
 
 
 @contextlib.contextmanager

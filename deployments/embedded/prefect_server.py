@@ -27,6 +27,7 @@ from models.settings import HOME
 
 HOST = "127.0.0.1"
 READINESS_POLL_SECONDS = 0.1
+LOG_NAME = "server.log"
 
 QUIET_SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -34,7 +35,7 @@ QUIET_SETTINGS = {
 }
 PORT_HINT = "choose another port with --port; 0 selects a free port"
 UI_API_URL = "PREFECT_SERVER_UI_API_URL"
-NO_AUTH: Mapping[str, str] = MappingProxyType({})
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,9 @@ def prefect_server(
     port: int = 0,
     *,
     database: Mapping[str, str],
-    password: Mapping[str, str] = NO_AUTH,
+    password: Mapping[str, str] = NO_SETTINGS,
     allowed_hosts: Collection[str] = (),
+    retention: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[PrefectServer]:
     """Run a Prefect server on loopback while the context is open.
 
@@ -93,18 +95,19 @@ def prefect_server(
         database: Settings from `prefect_connection.embedded_database_settings`.
         password: Settings from `prefect_connection.embedded_auth_settings`.
         allowed_hosts: Values of AVATARS_ALLOWED_HOSTS.
+        retention: Settings from `retention_settings`, models/prefect_retention.py.
 
     Raises:
         SettingsError: The port cannot be bound.
         PrefectError: The server exits or is not ready after READY_SECONDS.
     """
-    log = home / "server.log"
+    log = home / LOG_NAME
     port = find_free_port(port, hint=PORT_HINT)  # otherwise another server on it could answer the readiness check
     url = f"http://{HOST}:{port}/api"
     own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
     if os.environ.get(UI_API_URL) == "":  # a simulated server; Prefect would pass the empty value on to the UI
         own_settings[UI_API_URL] = url
-    environment = {**QUIET_SETTINGS, **password, **database, **own_settings}
+    environment = {**QUIET_SETTINGS, **retention, **password, **database, **own_settings}
     args = ("deployments.embedded.server_process", str(port), *sorted(allowed_hosts))
     with (
         open_in_home(home, log.name) as output,

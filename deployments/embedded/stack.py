@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployments.embedded.child_process import READY_SECONDS, describe_failed_start, run_child
-from deployments.embedded.prefect_server import embedded_home, open_in_home, prefect_server
+from deployments.embedded.log_rotation import rotate_log
+from deployments.embedded.prefect_server import LOG_NAME, embedded_home, open_in_home, prefect_server
 from deployments.embedded.webhook_receiver import WebhookReceiver, bind_receiver
 from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE, python_command
 from models.errors import PrefectError
+from models.prefect_retention import retention_settings
 from models.settings import Settings
 
 CLEANUP_TIMEOUT_SECONDS = 60.0
@@ -35,16 +37,20 @@ STACK_ID_VARIABLE = "AVATARS_STACK_ID"
 
 @dataclass(frozen=True)
 class EmbeddedStack:
-    """A running stack: the URL of its Prefect API, its processes by name, and its webhook receiver, if any."""
+    """A running stack: the URL of its Prefect API, its processes by name, and its receiver and log, if any."""
 
     api_url: str
     processes: Mapping[str, subprocess.Popen[bytes]]
     receiver: WebhookReceiver | None
+    server_log: Path | None
 
     def check_processes(self) -> None:
-        """Raise PrefectError if one of the processes has exited, and restart the webhook receiver if it has."""
+        """Raise PrefectError if one of the processes has exited; restart the webhook receiver, rotate the log."""
         if self.receiver is not None:
             self.receiver.ensure_running()
+        if self.server_log is not None:
+            with contextlib.suppress(OSError):  # a full disk must not end the service; the next call tries again
+                rotate_log(self.server_log)
         for name, process in self.processes.items():
             if process.poll() is not None:
                 raise PrefectError(
@@ -75,6 +81,7 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
         listener = stack.enter_context(bind_receiver(settings.avatars_webhook_port)) if has_receiver else None
         processes: dict[str, subprocess.Popen[bytes]] = {}
         configured_url, password, database, may_have_credentials = _query_prefect_connection()
+        server_log: Path | None = None
         if not settings.avatars_credentials_block or not may_have_credentials:
             settings.require_api_key()
         if configured_url:
@@ -85,10 +92,18 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
             say("no Prefect API is configured: starting one on loopback")
             server = stack.enter_context(
                 prefect_server(
-                    home, port, database=database, password=password, allowed_hosts=settings.avatars_allowed_hosts
+                    home,
+                    port,
+                    database=database,
+                    password=password,
+                    allowed_hosts=settings.avatars_allowed_hosts,
+                    retention=retention_settings(
+                        settings.avatars_run_retention_seconds, settings.avatars_event_retention_seconds, os.environ
+                    ),
                 )
             )
             url, processes["Prefect server"] = server.url, server.process
+            server_log = home / LOG_NAME
         # The Prefect API stores the logs of runs. The terminal shows only errors that affect all of them.
         environment = {
             "PREFECT_API_URL": url,
@@ -100,7 +115,7 @@ def embedded_stack(say: Callable[[str], None], port: int, settings: Settings) ->
         processes["runner"] = stack.enter_context(_start_runner(environment))
         # The receiver starts last, so that the runner notices every delivery that it stores.
         receiver = stack.enter_context(WebhookReceiver(listener, say)) if listener else None
-        yield EmbeddedStack(url, processes, receiver)
+        yield EmbeddedStack(url, processes, receiver, server_log)
 
 
 @contextlib.contextmanager
@@ -180,4 +195,5 @@ def _recover_orphaned_runs(environment: dict[str, str], processes: Mapping[str, 
             env={**PREFECT_CLIENT.select(os.environ), **environment},
             timeout=CLEANUP_TIMEOUT_SECONDS,
             check=False,
+            process_group=0,  # a second Ctrl-C must not end it: the runs would stay Running
         )

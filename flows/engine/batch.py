@@ -13,14 +13,17 @@ from prefect import task
 from flows.engine.batch_preview import preview_row
 from flows.engine.branch_batching import BranchBatcher
 from flows.engine.execution import Branch, InlineExecution
+from flows.engine.outage_wait import OutageWait
 from flows.engine.state_machine import run_to_completion
 from models.batch import INVALID, BatchProgress
 from models.batch_record import BatchSource
 from models.errors import (
     ArgilRateLimited,
+    ArgilUnreachable,
     BatchBudgetUsed,
     DayBudgetUsed,
     MediaUnreachable,
+    NetworkUnavailable,
     OperationalError,
     RatePaused,
     ReferenceConflict,
@@ -53,10 +56,8 @@ _ERRORS_OF_ONE_ROW = (
 """Operational errors that do not stop the other rows of a batch, which may succeed."""
 _BUDGET_ERRORS = (BatchBudgetUsed, DayBudgetUsed)
 """Operational errors that every further row has, too. Each row is recorded, and waits with this reason."""
-RATE_LIMIT_TIMEOUT_SECONDS = 900.0
-"""How long one row is retried while Argil answers 429."""
-RATE_LIMIT_RETRY_SECONDS = 5.0
-"""The shortest wait before the next attempt; a longer Retry-After counts."""
+_OUTAGES = (ArgilRateLimited, ArgilUnreachable, NetworkUnavailable, RatePaused)
+"""Operational errors that end by themselves: the rows wait for it."""
 
 progress_observer: ContextVar[Callable[[BatchProgress], None] | None] = ContextVar(
     "progress_observer", default=None
@@ -91,6 +92,7 @@ class BatchRun:
         self.branches = BranchBatcher(context.clock)
         self.progress = BatchProgress(rows, context.clock.monotonic())
         self.contents = ContentIndex()
+        self.outage = OutageWait(context.clock, context.outage_log)
         self.abort_error: OperationalError | None = None
         """The operational error that stopped the batch; no further row starts."""
         self.budget_error: OperationalError | None = None
@@ -126,6 +128,7 @@ class _RowExecution(InlineExecution):
         self._batch = batch
         self._number = number
         self._has_slot = False
+        self._last_status: Status | None = None
 
     async def acquire_slot(self) -> None:
         if not self._has_slot:
@@ -148,6 +151,9 @@ class _RowExecution(InlineExecution):
     def on_status_change(self, provisioning: Provisioning) -> None:
         progress = self._batch.progress
         progress.update_row(self._number, progress.rows[self._number].with_provisioning(provisioning))
+        previous, self._last_status = self._last_status, provisioning.status
+        if previous is not None and provisioning.status is Status.TRAINING:
+            self._batch.outage.end()  # Argil has just created or returned the avatar
 
     async def run(self) -> None:
         """Process the row and store its result in the batch progress."""
@@ -169,9 +175,8 @@ class _RowExecution(InlineExecution):
         progress.update_row(self._number, row, finished=True)
 
     async def _provision(self, request: ProvisioningRequest) -> None:
-        batch, clock = self._batch, self._batch.context.clock
+        batch = self._batch
         progress = batch.progress
-        deadline = clock.monotonic() + RATE_LIMIT_TIMEOUT_SECONDS
         while True:
             try:
                 provisioning = await get_or_create_provisioning.fn(request, request.reference or "", batch.owner)
@@ -181,12 +186,9 @@ class _RowExecution(InlineExecution):
             except ReferenceConflict as error:
                 row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
                 return progress.update_row(self._number, row, finished=True)
-            except (ArgilRateLimited, RatePaused) as error:
-                # Keep the concurrency slot, so that no other row starts while Argil limits requests.
-                wait = max(error.retry_after_seconds or 0.0, RATE_LIMIT_RETRY_SECONDS)
-                if clock.monotonic() + wait > deadline:
-                    raise
-                await clock.sleep(wait)
+            except _OUTAGES as error:
+                # Keep the concurrency slot, so that no other row starts while Argil fails.
+                await batch.outage.wait(error, getattr(error, "retry_after_seconds", None))
             else:
                 return progress.update_row(
                     self._number, progress.rows[self._number].with_provisioning(provisioning), finished=True

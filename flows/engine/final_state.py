@@ -10,6 +10,7 @@ from models.errors import AvatarsError
 from models.escaping import state_message
 from models.outcomes import OUTCOMES
 from models.provisioning import Status
+from services.idle_runs import IDLE
 
 
 def final_state_for_batch(progress: BatchProgress, *, dry_run: bool) -> State:
@@ -32,3 +33,8 @@ def final_state_for_error(error: AvatarsError) -> State:
     """
     message = f"{error.message}. {error.hint}" if error.hint else error.message
     return State(type=StateType.FAILED, name=type(error).__name__, message=state_message(message), data=error)
+
+
+def final_state_for_tick(message: str, *, has_news: bool, data: object = None) -> State:
+    """Return Completed for a run of a schedule, named IDLE if it found nothing to do: older ones are deleted."""
+    return Completed(message=state_message(message), data=data, **({} if has_news else {"name": IDLE}))

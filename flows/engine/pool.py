@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from typing import Any
 
-from flows.engine.branch_batching import BranchBatcher
+from flows.engine.branch_gathering import GatheredBranches
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.state_machine import run_to_completion
 from models.errors import ConcurrencyError, OperationalError
@@ -23,14 +25,52 @@ NextProvisioning = Callable[[], Awaitable[Provisioning | None]]
 """Acquires and returns the next provisioning, or returns None if there are no more."""
 
 
-class _PooledExecution(InlineExecution):
-    """Inline steps and batched branches, but one artifact per provisioning."""
+class _Pool:
+    """The slots of one pool, and the branches that its provisionings wait for."""
 
-    def __init__(self, batcher: BranchBatcher) -> None:
-        self._batcher = batcher
+    def __init__(self) -> None:
+        self.branches = GatheredBranches()
+        self._slots = asyncio.Semaphore(MAX_CONCURRENCY)
+        self._occupied = 0
+        self._idle = asyncio.Event()
+
+    async def acquire_slot(self) -> None:
+        await self._slots.acquire()
+        self._occupied += 1
+        self._idle.clear()
+
+    def release_slot(self) -> None:
+        self._slots.release()
+        self._occupied -= 1
+        if not self._occupied:
+            self._idle.set()
+
+    @contextlib.asynccontextmanager
+    async def without_slot(self) -> AsyncIterator[None]:
+        """Let another provisioning use the slot of the caller."""
+        self.release_slot()
+        try:
+            yield
+        finally:
+            await self.acquire_slot()
+
+    async def run_branches(self, tasks: Iterable[asyncio.Task[None]]) -> None:
+        """Run each branch once no provisioning works any more, until all tasks are done."""
+        while not all(task.done() for task in tasks):
+            await self._idle.wait()
+            await self.branches.run_all()
+            await asyncio.sleep(0)  # let those that waited for a branch acquire their slots
+
+
+class _PooledExecution(InlineExecution):
+    """Inline steps, one call of each branch, but one artifact per provisioning."""
+
+    def __init__(self, pool: _Pool) -> None:
+        self._pool = pool
 
     async def run_branch(self, flow: Branch, provisioning_id: str) -> None:
-        await self._batcher.run(flow, provisioning_id)
+        async with self._pool.without_slot():
+            await self._pool.branches.run(flow, provisioning_id)
 
     async def publish_outcome(self, provisioning_id: str) -> None:
         await publish_artifact.fn(provisioning_id)
@@ -41,10 +81,10 @@ async def run_many(
 ) -> Counter[str]:
     """Run every provisioning that `acquire_next` returns, at most MAX_CONCURRENCY at a time.
 
-    An error stops only the provisioning it occurs in.
+    An error stops only the provisioning it occurs in. Each branch runs once for all that need it.
 
     Args:
-        acquire_next: Called until it returns None.
+        acquire_next: Called until it returns None, by one caller at a time.
         owner: The owner of the leases.
         timeout_seconds: How long to wait for each training; None waits until the training deadline.
 
@@ -55,28 +95,59 @@ async def run_many(
         Exception: The first error that is neither an operational one nor a lost lease, after all the others ended.
 
     """
-    async with app_context() as context:
-        execution = _PooledExecution(BranchBatcher(context.clock))
+    pool = _Pool()
+    execution = _PooledExecution(pool)
     counts_by_status: Counter[str] = Counter()
     unexpected: list[Exception] = []
 
-    async def work() -> None:
-        while (provisioning := await acquire_next()) is not None:
-            try:
-                reopened = await reopen_provisioning.fn(provisioning, owner)
-                result = await run_to_completion(reopened, owner, timeout_seconds, execution)
-                counts_by_status[result.status] += 1
-            except (OperationalError, ConcurrencyError) as error:
-                log_to_run("provisioning %s: %s", provisioning.id, error.message)
-                counts_by_status[error.code] += 1
-            except Exception as error:  # noqa: BLE001  # a defect; it is raised below
-                log_to_run("provisioning %s: %s", provisioning.id, type(error).__name__, level=logging.ERROR)
-                unexpected.append(error)
+    async def work(provisioning: Provisioning) -> None:
+        try:
+            reopened = await reopen_provisioning.fn(provisioning, owner)
+            result = await run_to_completion(reopened, owner, timeout_seconds, execution)
+            counts_by_status[result.status] += 1
+        except (OperationalError, ConcurrencyError) as error:
+            log_to_run("provisioning %s: %s", provisioning.id, error.message)
+            counts_by_status[error.code] += 1
+        except Exception as error:  # noqa: BLE001  # a defect; it is raised below
+            log_to_run("provisioning %s: %s", provisioning.id, type(error).__name__, level=logging.ERROR)
+            unexpected.append(error)
+        finally:
+            pool.release_slot()
 
-    await asyncio.gather(*(work() for _ in range(MAX_CONCURRENCY)))
+    tasks: set[asyncio.Task[None]] = set()
+    async with app_context():  # so that the context stays open between two provisionings
+        try:
+            await _start_all(acquire_next, pool, work, tasks)
+            await pool.run_branches(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     if unexpected:
         raise unexpected[0]
     return counts_by_status
+
+
+async def _start_all(
+    acquire_next: NextProvisioning,
+    pool: _Pool,
+    work: Callable[[Provisioning], Coroutine[Any, Any, None]],
+    tasks: set[asyncio.Task[None]],
+) -> None:
+    """Start work on each provisioning as soon as a slot is free. Tasks that wait for a branch stay in `tasks`."""
+    while True:
+        await pool.acquire_slot()
+        try:
+            provisioning = await acquire_next()
+        except BaseException:
+            pool.release_slot()
+            raise
+        if provisioning is None:
+            pool.release_slot()
+            return
+        task = asyncio.create_task(work(provisioning))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
 
 def acquire_each(provisionings: Iterable[Provisioning], owner: LeaseOwner) -> NextProvisioning:

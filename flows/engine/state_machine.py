@@ -8,7 +8,7 @@ from clients.training_monitor import MonitorResult
 from flows.engine.execution import TASK_RUN_EXECUTION, ExecutionStrategy
 from flows.refused import refused
 from flows.training_failed import training_failed
-from models.argil_avatar import AvatarStatus
+from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
 from models.errors import DatabaseError, LeaseLost, OperationalError, StaleVersion
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -83,12 +83,19 @@ async def _run_leased(
                     # Without the name: an erasure cannot change the log of a run that advances several avatars.
                     log_to_run("provisioning %s is %s", provisioning.id, provisioning.status)
                     execution.on_status_change(provisioning)
+                    if timeout_seconds == 0 and _has_just_started(provisioning):
+                        return provisioning  # Argil has just created the avatar: a poll would find nothing new
                 elif provisioning.status is Status.TRAINING:
                     return provisioning  # timeout_seconds passed before the training deadline
     await execution.publish_outcome(provisioning.id)
     if not was_terminal and provisioning.status not in _STATUSES_EMITTED_BY_BRANCH:
         emit_outcome_event(provisioning)
     return provisioning
+
+
+def _has_just_started(provisioning: Provisioning) -> bool:
+    """Whether the provisioning is in TRAINING, and Argil has not reported the end of the training yet."""
+    return provisioning.status is Status.TRAINING and provisioning.raw_status not in TERMINAL_STATUSES
 
 
 async def _step(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,40 @@ def test_child_imports_nothing_of_the_working_directory(monkeypatch: pytest.Monk
 )
 def test_failed_start_tells_an_exit_from_a_timeout(exit_code: int | None, problem: str) -> None:
     assert describe_failed_start("the runner", exit_code) == problem
+
+
+STUBBORN = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the leader of the group ends first
+    pathlib.Path(sys.argv[1]).write_text(str(os.getpgid(0)))
+time.sleep(600)
+"""
+PARENT = """
+import sys
+from deployments.embedded.child_process import run_child
+from models.child_environment import TOOL
+with run_child("cProfile", *sys.argv[1:], output=None, inherited=TOOL, environment={}) as process:
+    process.wait()
+"""
+
+
+def test_killed_parent_leaves_no_process_of_the_group(tmp_path: Path) -> None:
+    """One process of the group ignores SIGTERM and outlives its leader."""
+    script, group_file = tmp_path / "stubborn.py", tmp_path / "group"
+    script.write_text(STUBBORN)
+    command = [sys.executable, "-c", PARENT, str(script), str(group_file)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[3]) as parent:
+        group = int(wait_for(lambda: (group_file.exists() and group_file.read_text()) or None, "the child"))
+        os.killpg(group, 0)
+        parent.kill()
+
+    def is_gone() -> bool | None:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        return None
+
+    wait_for(is_gone, "the end of the group")

@@ -1,0 +1,117 @@
+"""Finds out whether Argil answers, and reports each outage once at its start and once at its end.
+
+The ledger stores that an outage has begun, so that the ticks of all processes report it once. A tick sends at most
+two requests while Argil fails: its list, and one poll in case that only the list fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.account_list import AccountList
+from models.errors import AvatarNotFound, PollFailed
+from models.provisioning import Status
+from services.context import AppContext
+from services.events import emit_argil_event
+from services.run_log import log_to_run
+from services.ticks import Tick
+from store.observations import Observation
+
+DEGRADED_EVENT = "argil.degraded"
+RECOVERED_EVENT = "argil.recovered"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReading:
+    """What one tick learned from Argil at its start."""
+
+    account: AccountList | None
+    """The account's avatars; None if the list call failed."""
+    listed_at: datetime
+    """When the list call started."""
+    outage: str = ""
+    """Why Argil cannot be used now; empty if it answers, also if only its list fails."""
+
+    @property
+    def complete_at(self) -> datetime | None:
+        """When the list call started; None if the list proves no absence."""
+        is_complete = self.account is not None and not self.account.incomplete_because
+        return self.listed_at if is_complete else None
+
+
+async def read_account(context: AppContext, tick: Tick) -> AccountReading:
+    """List the account; if that fails, poll one avatar to find out whether Argil answers at all.
+
+    Raises:
+        ArgilUnauthorized: Argil rejects the API key.
+        DatabaseError: The ledger cannot be read or written.
+    """
+    listed_at = context.clock.now()
+    try:
+        account = await context.argil.list_account()
+    except PollFailed as error:
+        is_limited = error.retry_after_seconds is not None  # a further request would only wait for the limit to end
+        if is_limited or not await _answers_polls(context):
+            await report_outage(context, tick, error.message)
+            return AccountReading(None, listed_at, outage=error.message)
+        await report_answer(context, tick)
+        return AccountReading(None, listed_at)
+    await context.observations.record(Observation.ARGIL_LISTED)
+    await report_answer(context, tick)
+    return AccountReading(account, listed_at)
+
+
+async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
+    """Send one request that changes nothing; report an outage if it fails, or the end of one.
+
+    Raises:
+        ArgilUnauthorized: Argil rejects the API key.
+        ArgilPathNotFound: ARGIL_API_URL is not the address of the API.
+        DatabaseError: The ledger cannot be written.
+    """
+    try:
+        await context.argil.check_access()
+    except PollFailed as error:
+        await report_outage(context, tick, error.message)
+        return False
+    await report_answer(context, tick)
+    return True
+
+
+async def report_outage(context: AppContext, tick: Tick, cause: str) -> None:
+    """Log that Argil fails and emit `argil.degraded`, once per outage. Raises DatabaseError."""
+    tick.note = f"nothing more was done, because Argil does not answer: {cause}"
+    if await context.observations.begin(Observation.ARGIL_DEGRADED):
+        tick.has_news = True
+        log_to_run(
+            "Argil does not answer: %s. Scheduled runs ask once per run until it does", cause, level=logging.WARNING
+        )
+        emit_argil_event(DEGRADED_EVENT, {"reason": cause})
+
+
+async def report_answer(context: AppContext, tick: Tick) -> None:
+    """Log that Argil answers again and emit `argil.recovered`, if an outage was reported. Raises DatabaseError."""
+    if (since := await context.observations.end(Observation.ARGIL_DEGRADED)) is None:
+        return
+    tick.has_news = True
+    seconds = max((context.clock.now() - since).total_seconds(), 0.0)
+    log_to_run("Argil answers again after %.0f seconds", seconds, level=logging.WARNING)
+    emit_argil_event(RECOVERED_EVENT, {"since": since.isoformat(), "seconds": seconds})
+
+
+async def _answers_polls(context: AppContext) -> bool:
+    """Return whether Argil answers a poll by id: that of a training if there is one."""
+    page = await context.ledger.list_unleased(Status.TRAINING, limit=1)
+    avatar_id = next((item.avatar_id for item in page if item.avatar_id), None)
+    try:
+        if avatar_id is None:
+            await context.argil.check_access()
+        else:
+            await context.argil.get_avatar(avatar_id)
+    except AvatarNotFound:
+        return True
+    except PollFailed:
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Many idle ticks: Prefect's database, descriptors, threads and memory of `avatars up` stop growing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from tests.stack import RunningStack, wait_for
+
+TICKS = int(os.environ.get("AVATARS_TEST_TICKS", "120"))
+"""Ticks of both schedules together; 2880 are those of 24 hours."""
+TABLES = (
+    "flow_run",
+    "flow_run_state",
+    "task_run",
+    "task_run_state",
+    "log",
+    "artifact",
+    "events",
+    "event_resources",
+)
+GROWTH_LIMIT = 1.25
+"""The second half may have this many times the rows of the first one: the clean-up runs at intervals."""
+MAX_NEW_DESCRIPTORS = 10
+MAX_NEW_MEGABYTES = 15
+
+pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(max(1200, TICKS * 10))]
+
+
+class TickingStack(RunningStack):
+    """A stack whose schedules run each second and whose events stay for ten seconds."""
+
+    fast_settings: ClassVar[Mapping[str, str]] = {
+        "AVATARS_RECONCILE_INTERVAL_SECONDS": "1",
+        "AVATARS_PENDING_INTERVAL_SECONDS": "1",
+        "AVATARS_EVENT_RETENTION_SECONDS": "10",
+    }
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the stack uses at one moment."""
+
+    rows: Mapping[str, int]
+    descriptors: int
+    threads: int
+    megabytes: float
+
+
+def read_usage(up: RunningStack) -> Usage:
+    with contextlib.closing(sqlite3.connect(up.home / ".avatars/prefect/prefect.db", timeout=60)) as database:
+        rows = {
+            table: database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608  # constants
+            for table in TABLES
+        }
+    totals: Counter[str] = Counter()
+    for pid in [up.process.pid, *up.process_ids()]:
+        with contextlib.suppress(FileNotFoundError):  # a run that has ended
+            if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                continue  # its runs share its command line; each tick is one of them
+            totals["descriptors"] += len([*Path(f"/proc/{pid}/fd").iterdir()])
+            totals["threads"] += len([*Path(f"/proc/{pid}/task").iterdir()])
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            totals["bytes"] += pages * os.sysconf("SC_PAGE_SIZE")
+    return Usage(rows, totals["descriptors"], totals["threads"], totals["bytes"] / 1e6)
+
+
+def test_idle_ticks_leave_nothing_behind(tmp_path: Path) -> None:
+    seen: set[str] = set()
+
+    def has_ticked(count: int) -> bool | None:
+        for flow in ("reconcile-avatars", "provision-pending"):
+            seen.update(run["id"] for run in up.api.runs_of(flow) if run["state_name"] == "Idle")
+        return len(seen) >= count or None
+
+    with TickingStack(tmp_path) as up:
+        wait_for(lambda: has_ticked(TICKS // 2), "the first half of the ticks", TICKS * 5)
+        first = read_usage(up)
+        wait_for(lambda: has_ticked(TICKS), "the second half of the ticks", TICKS * 5)
+        second = read_usage(up)
+    grown = {
+        table: (first.rows[table], rows)
+        for table, rows in second.rows.items()
+        if rows > GROWTH_LIMIT * first.rows[table] + 20
+    }
+    assert grown == {}, (first, second)
+    assert second.descriptors <= first.descriptors + MAX_NEW_DESCRIPTORS, (first, second)
+    assert second.threads <= first.threads + MAX_NEW_DESCRIPTORS, (first, second)
+    assert second.megabytes <= first.megabytes + MAX_NEW_MEGABYTES, (first, second)
