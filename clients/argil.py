@@ -51,6 +51,7 @@ class ArgilClient:
         clock: Clock,
         requests_per_second: float,
         shared_limit: SharedRateLimit | None = None,
+        on_list: Callable[[AccountList], Awaitable[None]] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Create the connection pool. SSL_CERT_FILE and the proxy variables are honoured.
@@ -63,6 +64,7 @@ class ArgilClient:
             clock: Clock of the rate limiter and of the retries.
             requests_per_second: Rate limit of this process.
             shared_limit: Rate limit of all processes together.
+            on_list: Awaited with each account list before the caller receives it. Its errors propagate.
             transport: Replaces the network in tests.
 
         Raises:
@@ -71,6 +73,7 @@ class ArgilClient:
         require_usable_certificates()
         self._secrets = {api_key}
         self._clock = clock
+        self._on_list = on_list
         self._rate_limiter = RateLimiter(requests_per_second, clock, shared_limit=shared_limit)
         self._error_mapper = ResponseErrorMapper(api_url, clock, self._secrets, self._rate_limiter.pause)
         self._http = httpx.AsyncClient(
@@ -162,7 +165,10 @@ class ArgilClient:
             async with asyncio.timeout(LIST_TIMEOUT_SECONDS), self._stream_list() as response:
                 received = await read_response(response, is_list=True)
         self._error_mapper.raise_unless_list(received)
-        return AccountList(received)
+        account = AccountList(received)
+        if self._on_list is not None:
+            await self._on_list(account)
+        return account
 
     async def check_access(self) -> float | None:
         """Request an avatar that cannot exist, to check that Argil responds and accepts the API key.

@@ -16,6 +16,7 @@ from models.reconciliation import ReconcileResult
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
+from services.unknown_avatars import report_undecided
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
@@ -34,7 +35,7 @@ async def reconcile_avatars() -> State:
     """
     owner = lease_owner_for_run("reconcile-avatars")
     try:
-        async with app_context():
+        async with app_context() as context:
             await skip_overdue_runs()
             cancelled = await record_cancellations(owner)
             resumed, counts_by_status = 0, Counter[str]()
@@ -43,7 +44,8 @@ async def reconcile_avatars() -> State:
                 resumed += len(provisionings) - len(without_run)
                 counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
             resumed += await resume_finished_runs()
+            unknown = await report_undecided(context.unknown_avatars)
     except AvatarsError as error:
         return final_state_for_error(error)
-    result = ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status))
+    result = ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), unknown)
     return Completed(message=result.summary, data=result)

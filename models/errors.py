@@ -25,6 +25,7 @@ AvatarsError
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
 │   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
+│   ├── UnknownAvatars              Argil has avatars whose submissions the ledger does not know
 │   ├── AvatarsMissing              Argil answers 404 for avatars, which does not prove that they are gone
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
@@ -218,6 +219,12 @@ class SubmissionBudgetUsed(OperationalError):
     """The provisioning has AVATARS_SUBMISSION_LIMIT submissions that may have been charged. It stays ACCEPTED."""
 
     code = "budget.submissions"
+
+
+class UnknownAvatars(OperationalError):
+    """Argil has avatars with submission ids that the ledger does not know. No provisioning is submitted."""
+
+    code = "account.unknown-avatars"
 
 
 class AvatarsMissing(OperationalError):

@@ -19,13 +19,16 @@ class ReconcileResult:
     """Provisionings whose cancelled flow run was recorded as CANCELLED."""
     by_status: dict[str, int] = field(default_factory=dict)
     """Advanced provisionings by the status they reached, or by the code of the error that stopped them."""
+    unknown_avatars: int = 0
+    """Avatars at Argil that the ledger does not know and about which no person has decided."""
 
     @property
     def summary(self) -> str:
         """The counts as one line for people."""
+        unknown = f"; {self.unknown_avatars} unknown avatars" if self.unknown_avatars else ""
         return (
             f"{self.resumed} runs resumed; {self.advanced} orphaned provisionings advanced; "
-            f"{self.cancelled} cancelled{format_counts(self.by_status)}"
+            f"{self.cancelled} cancelled{format_counts(self.by_status)}{unknown}"
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -189,6 +189,7 @@ class Settings(BaseModel):
     avatars_gone_after_seconds: GraceSeconds = 900
     avatars_retrain_limit: Annotated[int, Field(ge=0)] = 0
     avatars_submission_limit: Annotated[int, Field(ge=1)] = 5
+    avatars_ignore_unknown: bool = False
     avatars_reconcile_interval_seconds: ScheduleSeconds = 60
     avatars_pending_interval_seconds: ScheduleSeconds = 60
     avatars_report_interval_seconds: ScheduleSeconds = 86400

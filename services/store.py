@@ -20,6 +20,7 @@ from store.ledger import Ledger
 from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
+from store.unknown_avatars import UnknownAvatarRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -33,6 +34,7 @@ class Store:
     deliveries: WebhookDeliveryRepository
     suspended_runs: SuspendedRunRepository
     observations: ObservationRepository
+    unknown_avatars: UnknownAvatarRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -54,6 +56,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             deliveries=WebhookDeliveryRepository(database, clock),
             suspended_runs=SuspendedRunRepository(database, clock),
             observations=ObservationRepository(database, clock),
+            unknown_avatars=UnknownAvatarRepository(database, clock),
         )
     finally:
         await database.close()

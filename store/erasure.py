@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Update, case, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, case, delete, insert, or_, select, update
 
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
@@ -20,12 +20,16 @@ from models.tables import (
     provisioning_table,
     quarantine_table,
     submission_table,
+    unknown_avatar_table,
     webhook_delivery_table,
 )
 from store.database import Database
 from store.webhook_deliveries import ERASED_BODY
 
-ERASED_TABLES = (provisioning_table, submission_table, event_table, quarantine_table, webhook_delivery_table)
+ERASED_TABLES = (
+    *(provisioning_table, submission_table, event_table, quarantine_table),
+    *(webhook_delivery_table, unknown_avatar_table),
+)
 """The tables whose rows an erasure changes."""
 
 
@@ -77,6 +81,8 @@ async def erase(
                 ),
             ),
             update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY),
+            # The next comparison with the account would remove it, too: the ledger knows the submission.
+            delete(unknown_avatar_table).where(unknown_avatar_table.c.submission_id.in_(traces.submission_ids)),
             insert(event_table).values(
                 provisioning_id=provisioning.id,
                 occurred_at=now,
