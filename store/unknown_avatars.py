@@ -74,9 +74,11 @@ class UnknownAvatarRepository:
             is_unlisted = _TABLE.c.submission_id.in_(ids)
             connection.execute(delete(_TABLE).where(is_unlisted, _IS_UNDECIDED))
             connection.execute(update(_TABLE).where(is_unlisted).values(name=""))
+        if not found:
+            return []
         statement = insert_or_ignore(_TABLE, is_sqlite=self._database.is_sqlite)
-        rows = [connection.execute(statement, _values(avatar)).one_or_none() for avatar in found]
-        return [_to_unknown_avatar(row) for row in rows if row is not None]
+        inserted = connection.execute(statement, [_values(avatar) for avatar in found])
+        return [_to_unknown_avatar(row) for row in inserted]
 
     async def list_undecided(self, limit: int) -> list[UnknownAvatar]:
         """Return at most `limit` avatars about which no person has decided, those seen first at the front."""

@@ -7,9 +7,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
-from clients.training_monitor import MonitorResult
 from flows.engine.batch import BatchRun, process_chunk
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
@@ -20,7 +20,6 @@ from models.unknown_avatars import UnknownAvatar
 from services.context import build_context, override_context
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
-from tasks.await_training import await_training
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
     ProvisioningHarness,
     ScriptedClock,
@@ -35,6 +34,12 @@ from tests.provisioning_harness import (  # noqa: F401  # fixtures
     timing,
 )
 
+LONG = 1e6
+"""Seconds, so that the trainings of one batch have not ended when the next one begins."""
+pytestmark = [
+    pytest.mark.parametrize("timing", [{"training_seconds": LONG}]),
+    pytest.mark.parametrize("changes", [{"avatars_training_timeout_seconds": 2 * LONG}]),
+]
 BEFORE_BACKUP = 5
 AFTER_BACKUP = 60
 ROWS = BEFORE_BACKUP + AFTER_BACKUP
@@ -136,10 +141,12 @@ async def test_person_who_ignores_them_continues(
     empty = shutil.copyfile(ledger_file, tmp_path / "empty.db")
     await run_batch(harness, ledger_file, 3)
     assert (await run_batch(harness, empty, 5)).error is not None
+    asked_at = clock.now()
     ignoring = await run_batch(harness, empty, 5, ignore_unknown=True)
     assert (ignoring.error, ignoring.counts, ignoring.undecided) == (None, {Status.TRAINING: 5}, [])
     assert ignoring.latest_ignored is not None
-    assert ignoring.latest_ignored.ignored_at == clock.now()
+    assert ignoring.latest_ignored.ignored_at is not None
+    assert asked_at <= ignoring.latest_ignored.ignored_at <= clock.now()
     assert (await run_batch(harness, empty, 7)).error is None
     assert len(argil.account.avatars) == 3 + 7
 
@@ -159,16 +166,3 @@ async def test_stopped_submission_has_the_reason_and_checks_no_recording(
     assert (current.status, [reason.code for reason in current.reasons]) == (Status.ACCEPTED, [stopped.code])
     assert (current.media_facts, current.submission_count) == (None, 0)
     assert len(argil.account.posts) == 1
-
-
-async def test_training_is_polled_to_its_end_meanwhile(
-    harness: ProvisioningHarness,  # noqa: F811
-    argil: ArgilSimulator,  # noqa: F811
-) -> None:
-    training = await harness.submitted()
-    request = build_create_request(harness.request, "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b")
-    await harness.context.argil.create_avatar(request)
-    await harness.context.argil.list_account()
-    assert await harness.context.unknown_avatars.count_undecided() == 1
-    _, result = await await_training.fn(training, harness.owner, None)
-    assert result is MonitorResult.TERMINAL

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.responses import JSONResponse, Response
 
+from clients.training_monitor import MonitorResult
 from models.errors import ArgilUnauthorized, DatabaseError, UnknownAvatars
 from models.provisioning import LeaseOwner
 from services import unknown_avatars as module
@@ -21,6 +22,7 @@ from services.submissions import build_create_request
 from services.unknown_avatars import MAX_OBSERVATION_AGE, RETRY_SECONDS, report_undecided
 from simulator.server import ArgilSimulator
 from store.unknown_avatars import UnknownAvatarRepository
+from tasks.await_training import await_training
 from tests.provisioning_harness import ProvisioningHarness, ScriptedClock, SimulatorGateway, list_orphaned
 
 LIST = "GET", "/v1/avatars"
@@ -206,6 +208,15 @@ async def test_avatars_of_others_and_of_this_ledger_stop_nothing(
         await harness.context.argil.create_avatar(request)
     await require(harness.context)
     assert await report_undecided(harness.context.unknown_avatars) == 0
+
+
+async def test_training_is_polled_to_its_end_meanwhile(harness: ProvisioningHarness) -> None:
+    training = await harness.submitted()
+    await create_unknown(harness)
+    await harness.context.argil.list_account()
+    assert await harness.context.unknown_avatars.count_undecided() == 1
+    _, result = await await_training.fn(training, harness.owner, None)
+    assert result is MonitorResult.TERMINAL
 
 
 def test_person_without_an_account_entry_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
