@@ -23,7 +23,7 @@ from rich.text import Text
 from cli.confirmation import confirm, require_confirmed_creates
 from cli.console import print_json, print_line, print_status, show_run_log
 from cli.flow_runner import prepared_environment, run_for_error
-from cli.options import DryRunFlag, JsonFlag
+from cli.options import DryRunFlag, IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
 from cli.rendering import styled
 from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from media.manifest_loader import load_manifest
@@ -74,6 +74,7 @@ def batch(
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
     allow_shared_recordings: Annotated[bool, Parameter(negative=())] = False,
     yes: Annotated[bool, Parameter(negative=())] = False,
+    ignore_unknown: IgnoreUnknownFlag = False,
     json: JsonFlag = False,
 ) -> int:
     """Provision every row of a manifest.
@@ -98,6 +99,7 @@ def batch(
             elsewhere exits with 2 before anything is sent. It does not allow shared recordings.
 
     """
+    apply_ignore_unknown(is_set=ignore_unknown)
     if template is not None:
         return _write_template(template)
     if manifest is None:

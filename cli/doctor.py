@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from rich.table import Table
 
+from cli.account_diagnostics import check_account
 from cli.console import print_json
 from cli.diagnostics import DiagnosticResult
 from cli.flow_runner import load_api_key
@@ -109,9 +110,12 @@ async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> A
     sources = read_setting_sources().describe(TRACED_SETTINGS)
     yield DiagnosticResult("Settings", ok=True, detail=f"valid; {sources}")
     yield await asyncio.to_thread(_check_host_names, settings)
-    yield key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
+    argil = key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
+    yield argil
     async for result in check_ledger(settings):
         yield result
+    if isinstance(key, str):
+        yield await check_account(settings, key, is_available=argil.ok)
     yield await asyncio.to_thread(_check_prefect)
 
 

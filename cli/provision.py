@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from cli.console import print_json
 from cli.flow_runner import run_and_report
-from cli.options import JsonFlag
+from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
 from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.errors import InvalidRequest
@@ -76,8 +76,9 @@ class RequestOptions:
         )
 
 
-def provision(options: RequestOptions, *, json: JsonFlag = False) -> int:
+def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = False, json: JsonFlag = False) -> int:
     """Provision one avatar and wait for its outcome."""
+    apply_ignore_unknown(is_set=ignore_unknown)
     request = options.to_request()
 
     async def start() -> State:

@@ -53,6 +53,7 @@ class ArgilClient:
         requests_per_second: float,
         shared_limit: SharedRateLimit | None = None,
         shared_pause: SharedPause | None = None,
+        on_list: Callable[[AccountList], Awaitable[None]] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Create the connection pool. SSL_CERT_FILE and the proxy variables are honoured.
@@ -66,6 +67,7 @@ class ArgilClient:
             requests_per_second: Rate limit of this process.
             shared_limit: Rate limit of all processes together.
             shared_pause: Pause of all processes together.
+            on_list: Awaited with each account list before the caller receives it. Its errors propagate.
             transport: Replaces the network in tests.
 
         Raises:
@@ -74,6 +76,7 @@ class ArgilClient:
         require_usable_certificates()
         self._secrets = {api_key}
         self._clock = clock
+        self._on_list = on_list
         self._rate_limiter = RateLimiter(
             requests_per_second, clock, shared_limit=shared_limit, shared_pause=shared_pause
         )
@@ -167,7 +170,10 @@ class ArgilClient:
             async with asyncio.timeout(LIST_TIMEOUT_SECONDS), self._stream_list() as response:
                 received = await self._read(response, is_list=True)
         self._error_mapper.raise_unless_list(received)
-        return AccountList(received)
+        account = AccountList(received)
+        if self._on_list is not None:
+            await self._on_list(account)
+        return account
 
     async def check_access(self) -> float | None:
         """Request an avatar that cannot exist, to check that Argil responds and accepts the API key.

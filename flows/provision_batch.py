@@ -25,6 +25,7 @@ from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
 from services.shared_recordings import find_new_shared_recordings
+from services.unknown_avatars import report_undecided
 from tasks.read_manifest import read_manifest
 
 FLOW_NAME = "provision-batch"
@@ -112,6 +113,8 @@ async def provision_batch(
             )
             if (observe := progress_observer.get()) is not None:
                 observe(batch.progress)
+            if dry_run:
+                await report_undecided(context.unknown_avatars)
             async with (
                 publishing_progress(batch.progress, str(flow_run.id), context.clock.monotonic),
                 refreshing_limits(batch.progress, context, owner.batch_id),

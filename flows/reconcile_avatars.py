@@ -13,12 +13,13 @@ from flows.engine.run_context import lease_owner_for_run
 from models.errors import AvatarsError, TickRunning
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
-from services.context import app_context
+from services.context import AppContext, app_context
 from services.ended_runs import end_lost_runs
 from services.idle_runs import delete_idle_runs
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
 from services.ticks import Tick, exclusive_tick
+from services.unknown_avatars import report_undecided
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
@@ -46,7 +47,7 @@ async def reconcile_avatars() -> State:
             await skip_overdue_runs.fn()  # a tick that finds nothing leaves no task runs
             interval = context.settings.avatars_reconcile_interval_seconds
             async with exclusive_tick(context, NAME, owner, interval) as tick:
-                result = await _reconcile(owner, tick)
+                result = await _reconcile(context, owner, tick)
             await delete_idle_runs()
     except TickRunning as error:
         return final_state_for_tick(error.message, has_news=False, data=ReconcileResult(note=error.message))
@@ -55,7 +56,7 @@ async def reconcile_avatars() -> State:
     return final_state_for_tick(result.summary, has_news=result.has_changes or tick.has_news, data=result)
 
 
-async def _reconcile(owner: LeaseOwner, tick: Tick) -> ReconcileResult:
+async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> ReconcileResult:
     cancelled = await record_cancellations.fn(owner)
     resumed, counts_by_status = 0, Counter[str]()
     async for provisionings in find_orphaned(owner, tick):
@@ -63,4 +64,5 @@ async def _reconcile(owner: LeaseOwner, tick: Tick) -> ReconcileResult:
         resumed += len(provisionings) - len(without_run)
         counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
     resumed += await resume_finished_runs.fn() + await end_lost_runs()
-    return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note)
+    unknown = await report_undecided(context.unknown_avatars)
+    return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown)

@@ -33,6 +33,7 @@ AvatarsError
 │   │   ├── RatePaused              429; until Retry-After
 │   │   ├── PaymentPaused           402; until a probe succeeds
 │   │   └── VideoCreatePaused       Argil creates no avatars from videos; until a probe succeeds
+│   ├── UnknownAvatars              Argil has avatars whose submissions the ledger does not know
 │   ├── AvatarsMissing              Argil answers 404 for avatars, which does not prove that they are gone
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
@@ -280,6 +281,12 @@ class VideoCreatePaused(SubmissionPaused):
     """Argil no longer creates avatars from videos, and no probe has succeeded since."""
 
     code = "pause.video-create"
+
+
+class UnknownAvatars(OperationalError):
+    """Argil has avatars with submission ids that the ledger does not know. No provisioning is submitted."""
+
+    code = "account.unknown-avatars"
 
 
 class AvatarsMissing(OperationalError):

@@ -21,6 +21,8 @@ class ReconcileResult:
     """Advanced provisionings by the status they reached, or by the code of the error that stopped them."""
     note: str = ""
     """Why this run did less than usual; empty if it went through the whole ledger."""
+    unknown_avatars: int = 0
+    """Avatars at Argil that the ledger does not know and about which no person has decided."""
 
     @property
     def has_changes(self) -> bool:
@@ -30,11 +32,12 @@ class ReconcileResult:
     @property
     def summary(self) -> str:
         """The counts as one line for people."""
+        unknown = f"; {self.unknown_avatars} unknown avatars" if self.unknown_avatars else ""
         if self.note and not self.has_changes:
-            return self.note
+            return f"{self.note}{unknown}"
         counts = (
             f"{self.resumed} runs resumed; {self.advanced} orphaned provisionings advanced; "
-            f"{self.cancelled} cancelled{format_counts(self.by_status)}"
+            f"{self.cancelled} cancelled{format_counts(self.by_status)}{unknown}"
         )
         return f"{counts}; {self.note}" if self.note else counts
 

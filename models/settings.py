@@ -198,6 +198,7 @@ class Settings(BaseModel):
     avatars_max_creates_per_day: OptionalCount = None
     avatars_max_creates_per_batch: OptionalCount = None
     avatars_confirm_creates: Count = 100
+    avatars_ignore_unknown: bool = False
     avatars_reconcile_interval_seconds: ScheduleSeconds = 60
     avatars_pending_interval_seconds: ScheduleSeconds = 60
     avatars_report_interval_seconds: ScheduleSeconds = 86400

@@ -274,6 +274,18 @@ tick_lease_table = Table(
 )
 """The exclusive right to run one schedule on this ledger; `owner_id` is NULL after a release."""
 
+unknown_avatar_table = Table(
+    "unknown_avatars",
+    METADATA,
+    Column("submission_id", IdType, primary_key=True),
+    Column("avatar_id", Text256),
+    Column("name", RedactedText, nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("ignored_at", UtcDateTime, index=True),
+    Column("ignored_by", Text256),
+)
+"""An avatar at Argil whose submission this ledger does not know, and who decided to ignore it and when."""
+
 event_table = Table(
     "events",
     METADATA,

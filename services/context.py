@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from clients.argil import ArgilClient
 from clients.rate_limiter import SharedRateLimit
@@ -21,9 +21,10 @@ from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
-from services.request_pause import LedgerRequestPause
 from services.outage_log import OutageLog
+from services.request_pause import LedgerRequestPause
 from services.store import open_store
+from services.unknown_avatars import SERVICE_STARTED_AT, AccountComparison, current_person
 from services.webhook_wakeups import WebhookWakeups
 from store.batches import BatchRepository
 from store.leases import LeaseRepository
@@ -33,6 +34,7 @@ from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.tick_leases import TickLeaseRepository
+from store.unknown_avatars import UnknownAvatarRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -53,6 +55,8 @@ class AppContext:
     guard: SubmissionGuard
     batches: BatchRepository
     tick_leases: TickLeaseRepository
+    unknown_avatars: UnknownAvatarRepository
+    account_comparison: AccountComparison
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
@@ -78,6 +82,7 @@ async def build_context(
     *,
     lease_duration: timedelta = LEASE_DURATION,
     shared_limit: SharedRateLimit | None = None,
+    listed_since: datetime | None = None,
 ) -> AsyncIterator[AppContext]:
     """Build the context of one process.
 
@@ -86,6 +91,8 @@ async def build_context(
         clock: The clock of every client and repository.
         lease_duration: Maximum time for which the lease of a crashed owner blocks other owners.
         shared_limit: A rate limit shared with other processes, applied on top of the process's own.
+        listed_since: Only after this time, a list call of another process counts as one before the first submission
+            (services/unknown_avatars.py). None stands for the current time.
 
     Raises:
         SettingsError: No API key was found.
@@ -94,55 +101,65 @@ async def build_context(
     """
     api_key = await resolve_api_key(settings)
     guard = SubmissionGuard(settings.spend_limits, digest_api_key(api_key))
-    async with (
-        open_store(settings, clock) as store,
-        ArgilClient(
-            settings.argil_api_url,
-            api_key,
-            clock=clock,
-            requests_per_second=settings.avatars_requests_per_second,
-            shared_limit=shared_limit,
-            shared_pause=LedgerRequestPause(store.limits, guard.api_key_sha256, clock),
-        ) as argil,
-        _closing(
-            MediaChecker(
-                allowed_hosts=settings.avatars_media_allowed_hosts,
-                reference_host=settings.reference_host,
-                policy=settings.media_policy,
-                sha256_of={MediaRole.CONSENT} if settings.avatars_hash_consent_video else (),
-                clock=clock,
-            )
-        ) as media_checker,
-    ):
-        outage_log = OutageLog(clock)
-        yield AppContext(
-            settings=settings,
-            clock=clock,
-            ledger=store.ledger,
-            leases=store.leases,
-            lease_manager=LeaseManager(store.leases, store.ledger, clock, lease_duration),
-            quarantine=store.quarantine,
-            deliveries=store.deliveries,
-            suspended_runs=store.suspended_runs,
-            observations=store.observations,
-            limits=store.limits,
-            guard=guard,
-            batches=store.batches,
-            tick_leases=store.tick_leases,
-            argil=argil,
-            training_monitor=TrainingMonitor(
-                argil,
-                clock,
-                min_interval_seconds=settings.avatars_poll_min_seconds,
-                max_interval_seconds=settings.avatars_poll_max_seconds,
-                not_found_grace_seconds=settings.avatars_gone_after_seconds,
-                wakeups=WebhookWakeups(store.deliveries),
-                outages=outage_log,
-            ),
-            shared_list=SharedList(argil, clock),
-            media_checker=media_checker,
-            outage_log=outage_log,
+    outage_log = OutageLog(clock)
+    async with open_store(settings, clock) as store:
+        account_comparison = AccountComparison(
+            store.unknown_avatars,
+            store.observations,
+            clock,
+            since=listed_since or clock.now(),
+            ignored_by=current_person() if settings.avatars_ignore_unknown else None,
         )
+        async with (
+            ArgilClient(
+                settings.argil_api_url,
+                api_key,
+                clock=clock,
+                requests_per_second=settings.avatars_requests_per_second,
+                shared_limit=shared_limit,
+                shared_pause=LedgerRequestPause(store.limits, guard.api_key_sha256, clock),
+                on_list=account_comparison.observe,
+            ) as argil,
+            _closing(
+                MediaChecker(
+                    allowed_hosts=settings.avatars_media_allowed_hosts,
+                    reference_host=settings.reference_host,
+                    policy=settings.media_policy,
+                    sha256_of={MediaRole.CONSENT} if settings.avatars_hash_consent_video else (),
+                    clock=clock,
+                )
+            ) as media_checker,
+        ):
+            yield AppContext(
+                settings=settings,
+                clock=clock,
+                ledger=store.ledger,
+                leases=store.leases,
+                lease_manager=LeaseManager(store.leases, store.ledger, clock, lease_duration),
+                quarantine=store.quarantine,
+                deliveries=store.deliveries,
+                suspended_runs=store.suspended_runs,
+                observations=store.observations,
+                limits=store.limits,
+                guard=guard,
+                batches=store.batches,
+                tick_leases=store.tick_leases,
+                unknown_avatars=store.unknown_avatars,
+                account_comparison=account_comparison,
+                argil=argil,
+                training_monitor=TrainingMonitor(
+                    argil,
+                    clock,
+                    min_interval_seconds=settings.avatars_poll_min_seconds,
+                    max_interval_seconds=settings.avatars_poll_max_seconds,
+                    not_found_grace_seconds=settings.avatars_gone_after_seconds,
+                    wakeups=WebhookWakeups(store.deliveries),
+                    outages=outage_log,
+                ),
+                shared_list=SharedList(argil, clock),
+                media_checker=media_checker,
+                outage_log=outage_log,
+            )
 
 
 class _SharedContext:
@@ -187,7 +204,12 @@ async def app_context() -> AsyncIterator[AppContext]:
         async with shared.lock:
             if shared.context is None:
                 clock = SystemClock()
-                built = build_context(Settings.load(), clock, shared_limit=PrefectRateLimit(clock))
+                built = build_context(
+                    Settings.load(),
+                    clock,
+                    shared_limit=PrefectRateLimit(clock),
+                    listed_since=SERVICE_STARTED_AT,
+                )
                 shared.context = await shared.stack.enter_async_context(built)
         yield shared.context
 

@@ -23,6 +23,7 @@ from store.observations import ObservationRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.tick_leases import TickLeaseRepository
+from store.unknown_avatars import UnknownAvatarRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -39,6 +40,7 @@ class Store:
     limits: LimitRepository
     batches: BatchRepository
     tick_leases: TickLeaseRepository
+    unknown_avatars: UnknownAvatarRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -63,6 +65,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             limits=LimitRepository(database, clock),
             batches=BatchRepository(database, clock),
             tick_leases=TickLeaseRepository(database, clock),
+            unknown_avatars=UnknownAvatarRepository(database, clock),
         )
     finally:
         await database.close()

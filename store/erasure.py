@@ -21,18 +21,15 @@ from models.tables import (
     provisioning_table,
     quarantine_table,
     submission_table,
+    unknown_avatar_table,
     webhook_delivery_table,
 )
 from store.database import Database
 from store.webhook_deliveries import ERASED_BODY
 
 ERASED_TABLES = (
-    provisioning_table,
-    extra_table,
-    submission_table,
-    event_table,
-    quarantine_table,
-    webhook_delivery_table,
+    *(provisioning_table, extra_table, submission_table, event_table, quarantine_table),
+    *(webhook_delivery_table, unknown_avatar_table),
 )
 """The tables whose rows an erasure changes."""
 
@@ -86,6 +83,8 @@ async def erase(
                 ),
             ),
             update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY),
+            # The next comparison with the account would remove it, too: the ledger knows the submission.
+            delete(unknown_avatar_table).where(unknown_avatar_table.c.submission_id.in_(traces.submission_ids)),
             insert(event_table).values(
                 provisioning_id=provisioning.id,
                 occurred_at=now,

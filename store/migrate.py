@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -13,10 +14,14 @@ from store.schema_state import HEAD_REVISION, read_schema_state
 
 __all__ = ["HEAD_REVISION", "ensure_schema", "schema_revisions", "upgrade"]
 
+logger = logging.getLogger(__name__)
 
-def _upgrade(connection: Connection, redacted_url: str) -> None:
-    if read_schema_state(connection).require_usable(redacted_url) == HEAD_REVISION:
-        return
+
+def _upgrade(connection: Connection, redacted_url: str) -> bool:
+    """Upgrade the schema; return whether the database had none before."""
+    revision = read_schema_state(connection).require_usable(redacted_url)
+    if revision == HEAD_REVISION:
+        return False
     from alembic import command  # noqa: PLC0415  # see HEAD_REVISION
     from alembic.config import Config  # noqa: PLC0415
 
@@ -24,18 +29,20 @@ def _upgrade(connection: Connection, redacted_url: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    return revision is None
 
 
 async def upgrade(database: Database) -> None:
     """Upgrade the ledger's schema to this version's revision; no-op if it is current.
 
     Concurrent upgrades are safe on SQLite: the second one waits for the first. A database that this version cannot
-    use is not changed. Raises DatabaseError.
+    use is not changed. A new ledger is logged: it does not know what was submitted before. Raises DatabaseError.
     """
     await asyncio.to_thread(database.create_file)  # it may wait for a lock
     if await _usable_revision(database) == HEAD_REVISION:
         return  # takes no lock, so a busy or read-only ledger can still be read
-    await database.write(lambda connection: _upgrade(connection, database.redacted_url))
+    if await database.write(lambda connection: _upgrade(connection, database.redacted_url)):
+        logger.warning("a new ledger was created at %s", database.redacted_url)
 
 
 async def schema_revisions(database: Database) -> tuple[str | None, str]:

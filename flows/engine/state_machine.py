@@ -131,6 +131,8 @@ async def _check_and_submit(
         if provisioning.status is Status.TRAINING:
             return provisioning
     await execution.as_callable(check_limits)(provisioning, owner)
+    async with app_context() as context:  # before the media check, which would be in vain
+        await context.account_comparison.require_known_past(context.argil)
     check = execution.as_callable(check_recording)
     checks = await asyncio.gather(*(check(provisioning, role) for role in MediaRole))
     checked = await execution.as_callable(record_checks)(provisioning, checks, owner)

@@ -1,0 +1,68 @@
+"""The check of `avatars doctor` that compares the account at Argil with the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cli.diagnostics import DiagnosticResult
+from clients.argil import ArgilClient
+from models.clock import Clock, SystemClock
+from models.errors import AvatarsError
+from models.service_health import format_age
+from models.settings import Settings
+from models.unknown_avatars import REMEDY, UnknownAvatar
+from services.store import open_store
+from store.unknown_avatars import UnknownAvatarRepository
+
+CHECK = "Avatars at Argil"
+MAX_NAMED = 20
+"""Unknown avatars that are shown, with their names: the output of a command is not stored."""
+
+
+async def check_account(settings: Settings, key: str, *, is_available: bool) -> DiagnosticResult:
+    """List the account and return which of its avatars the ledger does not know.
+
+    If Argil is not available, or the list call fails, the result is that of the last list call of any process.
+    """
+    clock = SystemClock()
+    try:
+        async with open_store(settings, clock) as store:
+            problem = "; the account was not listed"
+            if is_available:
+                problem = await _compare(settings, key, store.unknown_avatars, clock)
+            undecided = await store.unknown_avatars.list_undecided(MAX_NAMED)
+            if undecided and not settings.avatars_ignore_unknown:
+                count = await store.unknown_avatars.count_undecided()
+                detail = f"new submissions wait: this ledger does not know {_describe(undecided, count)}{problem}"
+                return DiagnosticResult(CHECK, ok=False, detail=detail, hint=REMEDY)
+            ignored = await _describe_ignored(store.unknown_avatars, clock)
+    except AvatarsError as error:
+        return DiagnosticResult.from_error(CHECK, error)
+    return DiagnosticResult(CHECK, ok=True, detail=f"none waits for a decision{ignored}{problem}")
+
+
+async def _compare(settings: Settings, key: str, unknown_avatars: UnknownAvatarRepository, clock: Clock) -> str:
+    """Compare the account with the ledger; return why that was not possible, empty if it was."""
+    try:
+        async with ArgilClient(
+            settings.argil_api_url, key, clock=clock, requests_per_second=settings.avatars_requests_per_second
+        ) as client:
+            await unknown_avatars.compare(await client.list_account())
+    except AvatarsError as error:
+        return f"; the account could not be listed: {error.message}"
+    return ""
+
+
+def _describe(avatars: Sequence[UnknownAvatar], count: int) -> str:
+    named = [f"{avatar.label} ({avatar.name})" if avatar.name else avatar.label for avatar in avatars]
+    more = f", and {count - len(avatars):,} more" if count > len(avatars) else ""
+    return f"the submissions of {count:,}: {', '.join(named)}{more}"
+
+
+async def _describe_ignored(unknown_avatars: UnknownAvatarRepository, clock: Clock) -> str:
+    latest = await unknown_avatars.latest_ignored()
+    if latest is None:
+        return ""
+    count = await unknown_avatars.count_ignored()
+    age = format_age(latest.ignored_at, clock.now())
+    return f"; {count:,} unknown to this ledger are ignored, last decided by {latest.ignored_by} {age}"

@@ -1,0 +1,141 @@
+"""Compares an account list with the submissions of the ledger, and stores the avatars that it does not know.
+
+The list is read before the ledger. A submission is committed before it is sent, so that by then every avatar of the
+ledger's own submissions is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+
+from models.account_list import AccountList
+from models.clock import Clock
+from models.tables import submission_table, unknown_avatar_table
+from models.unknown_avatars import UnknownAvatar, index_by_submission_id, read_unknown_avatar
+from store.database import Database
+from store.upsert import insert_or_ignore
+
+IDS_PER_QUERY = 500
+"""SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
+_TABLE = unknown_avatar_table
+_IS_UNDECIDED = _TABLE.c.ignored_at.is_(None)
+
+
+class UnknownAvatarRepository:
+    """Stores unknown avatars. Every method raises DatabaseError if the database fails."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._compared_ids: set[str] = set()
+        """Submission ids that this process has compared: known ones stay known, and unknown ones are stored."""
+
+    async def compare(self, account: AccountList) -> list[UnknownAvatar]:
+        """Store the avatars of the list that the ledger does not know, and remove those that no longer count.
+
+        An avatar no longer counts once the ledger knows its submission, or once a complete list does not contain
+        it. Of an ignored one that is not listed, only the name is removed: the decision remains.
+
+        Returns:
+            The avatars that were not stored before.
+        """
+        items = index_by_submission_id(account.items)
+        seen_at = self._clock.now()
+        compared = items.keys() - self._compared_ids
+
+        def find_changes(connection: Connection) -> tuple[set[str], set[str], set[str]]:
+            stored = {row.submission_id: row for row in connection.execute(select(_TABLE))}
+            known = _find_known(connection, compared | stored.keys())
+            return (
+                compared - known - stored.keys(),
+                known & stored.keys(),
+                set() if account.incomplete_because else _unlisted(stored, items.keys()),
+            )
+
+        unknown, known, unlisted = await self._database.read(find_changes)
+        new: list[UnknownAvatar] = []
+        if unknown or known or unlisted:
+            found = [read_unknown_avatar(key, items[key], seen_at) for key in sorted(unknown)]
+            new = await self._database.write(lambda connection: self._write(connection, found, known, unlisted))
+        self._compared_ids |= compared
+        return new
+
+    def _write(
+        self, connection: Connection, found: Sequence[UnknownAvatar], known: set[str], unlisted: set[str]
+    ) -> list[UnknownAvatar]:
+        for ids in _pages(known):
+            connection.execute(delete(_TABLE).where(_TABLE.c.submission_id.in_(ids)))
+        for ids in _pages(unlisted):
+            is_unlisted = _TABLE.c.submission_id.in_(ids)
+            connection.execute(delete(_TABLE).where(is_unlisted, _IS_UNDECIDED))
+            connection.execute(update(_TABLE).where(is_unlisted).values(name=""))
+        if not found:
+            return []
+        statement = insert_or_ignore(_TABLE, is_sqlite=self._database.is_sqlite)
+        inserted = connection.execute(statement, [_values(avatar) for avatar in found])
+        return [_to_unknown_avatar(row) for row in inserted]
+
+    async def list_undecided(self, limit: int) -> list[UnknownAvatar]:
+        """Return at most `limit` avatars about which no person has decided, those seen first at the front."""
+        query = select(_TABLE).where(_IS_UNDECIDED).order_by(_TABLE.c.first_seen_at, _TABLE.c.submission_id)
+        return await self._database.read(
+            lambda connection: [_to_unknown_avatar(row) for row in connection.execute(query.limit(limit))]
+        )
+
+    async def count_undecided(self) -> int:
+        """Return the number of avatars about which no person has decided."""
+        query = select(func.count()).where(_IS_UNDECIDED)
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+
+    async def count_ignored(self) -> int:
+        """Return the number of avatars that a person decided to ignore."""
+        query = select(func.count()).where(_TABLE.c.ignored_at.is_not(None))
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+
+    async def latest_ignored(self) -> UnknownAvatar | None:
+        """Return the avatar of the latest decision, None without a decision."""
+        query = select(_TABLE).where(_TABLE.c.ignored_at.is_not(None)).order_by(_TABLE.c.ignored_at.desc()).limit(1)
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return None if row is None else _to_unknown_avatar(row)
+
+    async def ignore_all(self, decided_by: str) -> int:
+        """Record the decision of a person to ignore every undecided avatar; return their number.
+
+        Args:
+            decided_by: Who decided, at most 256 characters.
+        """
+        values: dict[str, datetime | str] = {"ignored_at": self._clock.now(), "ignored_by": decided_by}
+        statement = update(_TABLE).where(_IS_UNDECIDED).values(values)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+
+def _find_known(connection: Connection, submission_ids: Collection[str]) -> set[str]:
+    known: set[str] = set()
+    for ids in _pages(submission_ids):
+        query = select(submission_table.c.id).where(submission_table.c.id.in_(ids))
+        known.update(connection.execute(query).scalars())
+    return known
+
+
+def _unlisted(stored: dict[str, Row[Any]], listed: Collection[str]) -> set[str]:
+    """Return the stored ids that are not listed and whose rows still have something to remove."""
+    return {key for key, row in stored.items() if key not in listed and (row.ignored_at is None or row.name)}
+
+
+def _pages(ids: Collection[str]) -> Iterator[list[str]]:
+    remaining = iter(sorted(ids))
+    while page := list(islice(remaining, IDS_PER_QUERY)):
+        yield page
+
+
+def _values(avatar: UnknownAvatar) -> dict[str, Any]:
+    return {column.name: getattr(avatar, column.name) for column in _TABLE.columns}
+
+
+def _to_unknown_avatar(row: Row[Any]) -> UnknownAvatar:
+    return UnknownAvatar(**row._asdict())
