@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 from models.errors import ArgilPaymentRequired, ArgilRateLimited, DayBudgetUsed, PaymentPaused, RatePaused
 from models.limits import MAX_PAUSE
 from models.provisioning import LeaseOwner, Status, SubmissionState
-from services.pending import acquire_next_pending
+from services.pending import PendingProvisionings
+from services.ticks import Tick
 from simulator.server import ArgilSimulator
 from tasks.check_limits import check_limits
 from tasks.submit_avatar import submit_avatar
@@ -141,7 +142,7 @@ async def test_pause_of_another_process_delays_every_request(
 
 
 async def take(harness: ProvisioningHarness, clock: ScriptedClock, owner: LeaseOwner) -> Any:
-    return await acquire_next_pending(owner, clock.now())
+    return await PendingProvisionings(harness.context, owner, Tick(clock, 60)).acquire_next()
 
 
 @pytest.fixture
