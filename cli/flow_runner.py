@@ -43,7 +43,7 @@ def prepared_environment(settings: Settings) -> Iterator[None]:
         os.environ.setdefault(name, value)
     from deployments.embedded.prefect_session import ensure_prefect_api
 
-    with ensure_prefect_api(print_status, settings.avatars_allowed_hosts):
+    with ensure_prefect_api(print_status, settings):
         asyncio.run(resolve_api_key(settings))
         gc.freeze()  # exempt the imported modules from garbage collection: they live until the process ends
         yield
@@ -74,7 +74,7 @@ def load_api_key(settings: Settings) -> str:
         return settings.require_api_key()
     from deployments.embedded.prefect_session import ensure_prefect_api
 
-    with ensure_prefect_api(print_status, settings.avatars_allowed_hosts):
+    with ensure_prefect_api(print_status, settings):
         return asyncio.run(resolve_api_key(settings))
 
 

@@ -21,8 +21,10 @@ from services.submissions import adopt_avatars
 POLLS_PER_GRACE_PERIOD = 10
 MIN_POLL_SECONDS = 0.2
 MAX_POLL_SECONDS = 5.0
+FAILURES_BEFORE_BACKOFF = 20
+"""After this many consecutive failed polls, the wait doubles with each further one."""
 MAX_FAILED_POLL_SECONDS = 60.0
-"""The longest wait after consecutive failed polls; it doubles up to this."""
+"""The longest wait after a failed poll, unless the interval or Retry-After is longer."""
 LOOKUP_TIMEOUT_SECONDS = 600.0
 """Time since the last successful poll after which the run stops with an operational error."""
 MAX_INCONCLUSIVE_GRACE_PERIODS = 3
@@ -126,9 +128,9 @@ async def _poll_for_avatar(
                     f"a submission got no response, and the lookup of its avatar failed: {error}",
                     hint=f"wait until Argil responds, then run `avatars resume {provisioning.id}`",
                 ) from None
-            backoff = min(interval * 2.0 ** min(failures, 30), max(MAX_FAILED_POLL_SECONDS, interval))
-            wait = max(backoff, error.retry_after_seconds or 0.0)
             failures += 1
+            backoff = interval * 2.0 ** min(max(failures - FAILURES_BEFORE_BACKOFF, 0), 30)
+            wait = max(interval, min(backoff, MAX_FAILED_POLL_SECONDS), error.retry_after_seconds or 0.0)
         else:
             failures = 0
             last_success_at = started_at

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+import os
+from collections.abc import Callable, Iterator
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
@@ -16,17 +17,19 @@ from deployments.embedded.prefect_connection import (
     verify_access,
 )
 from deployments.embedded.prefect_server import embedded_home, prefect_server
+from models.prefect_retention import retention_settings
+from models.settings import Settings
 
 
 @contextlib.contextmanager
-def ensure_prefect_api(say: Callable[[str], None], allowed_hosts: Collection[str] = ()) -> Iterator[str]:
+def ensure_prefect_api(say: Callable[[str], None], settings: Settings | None = None) -> Iterator[str]:
     """Make a Prefect API available to the runs of this process and yield its URL.
 
     Uses the configured API, or starts an embedded server if none is configured.
 
     Args:
         say: Receives status messages.
-        allowed_hosts: Values of AVATARS_ALLOWED_HOSTS, for an embedded server.
+        settings: Host names and retention of an embedded server; None for a command that only reads or erases.
 
     Raises:
         SettingsError: The password of an embedded server or of the configured API cannot be used.
@@ -43,7 +46,11 @@ def ensure_prefect_api(say: Callable[[str], None], allowed_hosts: Collection[str
         home = embedded_home()
         server = stack.enter_context(
             prefect_server(
-                home, database=embedded_database_settings(home), password=password, allowed_hosts=allowed_hosts
+                home,
+                database=embedded_database_settings(home),
+                password=password,
+                allowed_hosts=settings.avatars_allowed_hosts if settings else (),
+                retention=_retention(settings) if settings else {},
             )
         )
         url = server.url
@@ -52,6 +59,12 @@ def ensure_prefect_api(say: Callable[[str], None], allowed_hosts: Collection[str
         say(f"Prefect API at {url}")
         stack.callback(flush_telemetry)
         yield url
+
+
+def _retention(settings: Settings) -> dict[str, str]:
+    return retention_settings(
+        settings.avatars_run_retention_seconds, settings.avatars_event_retention_seconds, os.environ
+    )
 
 
 def flush_telemetry() -> None:
