@@ -26,6 +26,12 @@ async def test_reconcile_json_counts_advanced_orphans(
         await store.ledger.begin_submission(provisioning, crashed, "recorded")
         result = avatars("reconcile", "--json", AVATARS_MEDIA_CHECK="off")
         assert result.code == 0, result.err
-        assert result.document == {"resumed": 0, "advanced": 1, "cancelled": 0, "by_status": {"TRAINING": 1}}
+        assert result.document == {
+            "resumed": 0,
+            "advanced": 1,
+            "cancelled": 0,
+            "by_status": {"TRAINING": 1},
+            "unknown_avatars": 0,
+        }
         assert (await store.ledger.get("creator-1")).status is Status.TRAINING
     assert len(simulated.account.posts) == 1

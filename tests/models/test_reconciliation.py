@@ -12,12 +12,17 @@ def test_summary_contains_every_count() -> None:
     assert result.summary == "3 runs resumed; 2 orphaned provisionings advanced; 1 cancelled; 1 READY; 1 TRAINING"
 
 
+def test_summary_names_unknown_avatars() -> None:
+    assert ReconcileResult(unknown_avatars=60).summary.endswith("; 60 unknown avatars")
+
+
 def test_json_has_the_documented_fields() -> None:
     assert ReconcileResult(advanced=1, by_status={"READY": 1}).to_json() == {
         "resumed": 0,
         "advanced": 1,
         "cancelled": 0,
         "by_status": {"READY": 1},
+        "unknown_avatars": 0,
     }
 
 

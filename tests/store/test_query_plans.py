@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
+from models.account_list import AccountList
+from models.argil_response import ArgilResponse
 from models.evidence import InputEvidence
 from models.limits import SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -35,11 +37,14 @@ from store.ledger_reader import LedgerReader
 from store.limits import LimitRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
+from store.unknown_avatars import UnknownAvatarRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 TERMINAL_COUNT = 3000
 CONTENT_FACTS = {"sha256": "a" * 64, "sample_sha256": "b" * 64, "etag": f'"{"c" * 32}"', "size_bytes": 7}
+LISTED_BODY = b'[{"id": "a-1", "extras": {"submission_id": "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"}}]'
+LISTED = AccountList(ArgilResponse(200, {}, LISTED_BODY, is_list=True))
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
@@ -99,6 +104,21 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "SuspendedRunRepository.list_with_terminal_provisioning": lambda ledger, _: SuspendedRunRepository(
         ledger.database, FakeClock()
     ).list_with_terminal_provisioning(),
+    "UnknownAvatarRepository.compare": lambda ledger, _: UnknownAvatarRepository(
+        ledger.database, FakeClock()
+    ).compare(LISTED),
+    "UnknownAvatarRepository.list_undecided": lambda ledger, _: UnknownAvatarRepository(
+        ledger.database, FakeClock()
+    ).list_undecided(9),
+    "UnknownAvatarRepository.count_undecided": lambda ledger, _: UnknownAvatarRepository(
+        ledger.database, FakeClock()
+    ).count_undecided(),
+    "UnknownAvatarRepository.count_ignored": lambda ledger, _: UnknownAvatarRepository(
+        ledger.database, FakeClock()
+    ).count_ignored(),
+    "UnknownAvatarRepository.latest_ignored": lambda ledger, _: UnknownAvatarRepository(
+        ledger.database, FakeClock()
+    ).latest_ignored(),
     "EventArchive.preview": lambda ledger, provisioning: EventArchive(ledger.database, FakeClock()).preview(
         provisioning.created_at + timedelta(days=1)
     ),
@@ -123,12 +143,14 @@ WRITES = {
         "QuarantineRepository.release",
         "SuspendedRunRepository.add",
         "SuspendedRunRepository.remove",
+        "UnknownAvatarRepository.ignore_all",
     ),
 }
 ALLOWED_FULL_SCANS = {
     "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
     # one row per run that is suspended now
     "SuspendedRunRepository.list_with_terminal_provisioning": {"suspended_runs", "suspended_runs by an index"},
+    "UnknownAvatarRepository.compare": {"unknown_avatars", "unknown_avatars by an index"},
 }
 """Tables or indexes that a query may scan completely."""
 ALLOWED_MANY_ROWS = {"LedgerReader.count_by_status", "EventArchive.preview"}
@@ -145,6 +167,7 @@ def test_every_query_is_covered() -> None:
             LeaseRepository,
             QuarantineRepository,
             SuspendedRunRepository,
+            UnknownAvatarRepository,
         )
         for name, _ in inspect.getmembers(repository, inspect.iscoroutinefunction)
         if not name.startswith("_")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 
+from models.account_list import AccountList
+from models.argil_response import ArgilResponse
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
@@ -15,6 +18,7 @@ from models.webhook import WebhookDelivery
 from store.database import Database
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
+from store.unknown_avatars import UnknownAvatarRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
@@ -48,6 +52,9 @@ async def columns_with_signature(
     await QuarantineRepository(database, clock).add(trained)
     await QuarantineRepository(database, clock).release(trained.id, URL)
     await WebhookDeliveryRepository(database, clock).add(WebhookDelivery("AVATAR_TRAINING_FAILED", "a-1", "0", URL))
+    item = {"id": "a-2", "name": URL, "extras": {"submission_id": "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"}}
+    listed = AccountList(ArgilResponse(200, {}, json.dumps([item]).encode(), is_list=True))
+    assert await UnknownAvatarRepository(database, clock).compare(listed)
 
     def find_columns(connection: Connection) -> set[str]:
         columns = set()
