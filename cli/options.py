@@ -1,13 +1,32 @@
-"""Parameter annotations that several commands share."""
+"""Parameter annotations that several commands share, and the parser of KEY=VALUE options."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from models.errors import InvalidRequest
 
 JsonFlag = Annotated[
     bool, Parameter(negative=(), help="Print one JSON document to stdout; everything else goes to stderr.")
 ]
 DryRunFlag = Annotated[bool, Parameter(negative=())]
 ProvisioningKey = Annotated[str, Parameter(help="Id or reference of the provisioning.")]
+
+
+def parse_extras(options: Iterable[str]) -> dict[str, str]:
+    """Parse KEY=VALUE options; raises InvalidRequest with every malformed option and every repeated key."""
+    pairs: dict[str, str] = {}
+    problems = []
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            problems.append(("extra", f"must be KEY=VALUE, not {option!r}"))
+        elif key in pairs:
+            problems.append(("extra", f"the key {key!r} is given more than once"))
+        pairs[key] = value
+    if problems:
+        raise InvalidRequest(problems, hint="write, for example, --extra team=berlin --extra tier=gold")
+    return pairs
