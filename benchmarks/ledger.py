@@ -15,10 +15,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.seed_ledger import BASE_ROWS, seed
+from benchmarks.seed_ledger import BASE_ROWS, BATCH_ID, CREATOR_ID, IN_FLIGHT, NAME, TEAM, seed, seeded_id
 from models.clock import SystemClock
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
+from store.batches import BatchRepository
 from store.database import Database
 from store.latest_page import LatestPage
 from store.ledger import Ledger
@@ -147,12 +148,36 @@ async def _run_lifecycle(ledger: Ledger) -> list[float]:
     return times
 
 
+def _filters() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
+    """Return a page of `avatars list` for each filter."""
+    ready = seeded_id(sum(IN_FLIGHT.values()) + 1, Status.READY)
+    pages = {
+        "--batch": LatestPage(200, batch_id=BATCH_ID),
+        "--batch --status READY": LatestPage(200, [Status.READY], batch_id=BATCH_ID),
+        "--name": LatestPage(200, name=NAME),
+        "--reference": LatestPage(200, reference=f"{ready}-creator"),
+        "--avatar-id": LatestPage(200, avatar_id=ready),
+        "--extra, of all": LatestPage(200, extras={TEAM: "berlin"}),
+        "--extra, of one": LatestPage(200, extras={CREATOR_ID: ready}),
+        "--since": LatestPage(200, since=SystemClock().now() - timedelta(days=1)),
+    }
+    return {
+        f"`avatars list {options}`": lambda ledger, page=page: ledger.list_page(page)
+        for options, page in pages.items()
+    }
+
+
 async def _queries() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
     clock = SystemClock()
 
     async def next_page(ledger: Ledger) -> object:
         first = await ledger.list_page(LatestPage(200))
         return await ledger.list_page(LatestPage(200, after=first[-1].sort_key))
+
+    async def batches(ledger: Ledger) -> object:
+        repository = BatchRepository(ledger.database, clock)
+        listed = await repository.list_page(1)
+        return await repository.count_by_status([batch.id for batch in listed])
 
     async def show(ledger: Ledger) -> object:
         [provisioning] = await ledger.list_latest(Status.READY, 1)
@@ -180,6 +205,8 @@ async def _queries() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
         "`avatars list --status READY --status REFUSED`, 200": lambda ledger: ledger.list_page(
             LatestPage(200, [Status.READY, Status.REFUSED])
         ),
+        **_filters(),
+        "`avatars batches --limit 1`": batches,
         "`avatars show`": show,
         "provisioning of a webhook delivery": lambda ledger: ledger.find_unleased_provisioning(str(uuid.uuid4())),
         "queries of `avatars reconcile`": reconcile,

@@ -8,15 +8,17 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, literal, select, text
+from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from models.evidence import InputEvidence
 from models.provisioning import Status, SubmissionState
 from models.tables import (
     UtcDateTime,
+    batch_table,
     event_table,
     evidence_table,
+    extra_table,
     provisioning_table,
     submission_table,
     webhook_delivery_table,
@@ -53,13 +55,21 @@ _FACTS = {
 }
 _COPIED, _NOT_COPIED = "00000000", "ffffffff"
 """Id prefixes of the first 1,000 rows; each copy replaces the prefix."""
-_KEYS = {"id", "provisioning_id", "submission_id", "reference", "avatar_id", "digest"}
+_KEYS = {"id", "provisioning_id", "submission_id", "reference", "avatar_id", "batch_id", "digest"}
+_TIMES = {"occurred_at", "recorded_at", "received_at", "created_at", "updated_at", "started_at"}
+NAME = "Ada Lovelace"
+BATCH_ID = f"{_COPIED}{str(uuid.UUID(int=0))[8:]}"
+"""The batch of the first 900 terminal provisionings; each copy has a batch of its own."""
+CREATOR_ID, TEAM = "creator_id", "team"
+"""Keys of the extras: the value of the first is the id of the provisioning, that of the second is `berlin`."""
 _COPIED_BY = {
     provisioning_table: provisioning_table.c.id,
     submission_table: submission_table.c.provisioning_id,
     evidence_table: evidence_table.c.provisioning_id,
     event_table: event_table.c.provisioning_id,
     webhook_delivery_table: webhook_delivery_table.c.avatar_id,
+    extra_table: extra_table.c.provisioning_id,
+    batch_table: batch_table.c.id,
 }
 
 
@@ -97,7 +107,7 @@ async def _maintain(database: Database) -> None:
 
 def _insert_base_rows(connection: Connection, now: datetime) -> None:
     statuses = [status for status, count in {**IN_FLIGHT, **TERMINAL}.items() for _ in range(count)]
-    provisionings = [_provisioning(status, now) for status in statuses]
+    provisionings = [_provisioning(number, status, now) for number, status in enumerate(statuses, 1)]
     video = InputEvidence.from_facts(_URL.format("ada", "dataset"), _FACTS).model_dump(mode="json")
     submissions = [
         {
@@ -146,8 +156,17 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
         }
         for provisioning in provisionings
     ]
+    extras = [
+        {"provisioning_id": provisioning["id"], "key": name, "value": value, "created_at": now}
+        for provisioning in provisionings
+        for name, value in provisioning["request"]["extras"].items()
+    ]
+    batch = {"id": BATCH_ID, "manifest": "creators.csv", "manifest_sha256": 64 * "0", "started_by": "benchmark"}
+    batch |= {"started_at": now, "row_count": sum(TERMINAL.values()), "invalid_count": 0}
     for table, values in (
         (provisioning_table, provisionings),
+        (extra_table, extras),
+        (batch_table, [batch]),
         (submission_table, submissions),
         (evidence_table, evidence),
         (event_table, events),
@@ -156,17 +175,22 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
         connection.execute(insert(table), values)
 
 
-def _provisioning(status: Status, now: datetime) -> dict[str, Any]:
-    key = (_COPIED if status in TERMINAL else _NOT_COPIED) + str(uuid.uuid4())[8:]
+def seeded_id(number: int, status: Status) -> str:
+    """Return the id of one of the first 1,000 provisionings by its number, from 1."""
+    return (_COPIED if status in TERMINAL else _NOT_COPIED) + str(uuid.UUID(int=number))[8:]
+
+
+def _provisioning(number: int, status: Status, now: datetime) -> dict[str, Any]:
+    key = seeded_id(number, status)
     return {
         "id": key,
         "version": EVENTS,
         "reference": f"{key}-creator",
         "request": {
-            "name": f"Ada {key}",
+            "name": NAME,
             "dataset_video": _URL.format(key, "dataset"),
             "consent_video": _URL.format(key, "consent"),
-            "extras": {"creator_id": key},
+            "extras": {CREATOR_ID: key, TEAM: "berlin"},
         },
         "request_fingerprint": key.replace("-", "") * 2,
         "status": status,
@@ -179,6 +203,8 @@ def _provisioning(status: Status, now: datetime) -> dict[str, Any]:
         "updated_at": now,
         "flow_run_id": str(uuid.uuid4()),
         "media_facts": {"dataset": _FACTS, "consent": _FACTS},
+        "name": NAME,
+        "batch_id": BATCH_ID if status in TERMINAL else None,
     }
 
 
@@ -189,9 +215,12 @@ def _copy(connection: Connection, at: datetime) -> None:
         columns = [column for column in table.columns if not (has_serial_id and column.name == "id")]
         values: list[ColumnElement[Any]] = []
         for column in columns:
+            copied_key = literal(prefix) + func.substr(column, len(_COPIED) + 1)
             if column.name in _KEYS:
-                values.append(literal(prefix) + func.substr(column, len(_COPIED) + 1))
-            elif column.name in {"occurred_at", "recorded_at", "received_at", "created_at", "updated_at"}:
+                values.append(copied_key)
+            elif column is extra_table.c.value:
+                values.append(case((extra_table.c.key == CREATOR_ID, copied_key), else_=column))
+            elif column.name in _TIMES:
                 values.append(literal(at, UtcDateTime()))
             else:
                 values.append(column)

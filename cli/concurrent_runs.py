@@ -48,7 +48,7 @@ def run_each_and_report(
     if not provisioning_ids:
         if as_json:
             print_json([])
-        print_status("no provisioning has this status")
+        print_status("no provisioning matches")
         return EXIT_OK
     with prepared_environment(settings), show_run_log(title):
         results = asyncio.run(run_each(start, provisioning_ids, settings))

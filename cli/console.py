@@ -10,12 +10,12 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn, TextIO
 
 from models.errors import AvatarsError, InvalidRequest
-from models.escaping import json_document, short_line
+from models.escaping import json_document, short_line, spreadsheet_cell
 from models.redaction import redact, redact_json
 
 LOG_RECORD_MARKER = "avatars_run_log"
@@ -61,6 +61,21 @@ def print_line(text: str, style: str = "") -> None:
 def print_json(document: object) -> None:
     """Print the JSON document of a command to stdout, with secrets redacted."""
     _write(sys.stdout, json_document(redact_json(document), ascii_only=True))
+
+
+def print_csv(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of CSV to stdout, with secrets redacted.
+
+    It begins with a byte order mark if the output is UTF-8: Excel reads it as Windows-1252 otherwise.
+    """
+    import csv  # most commands print none
+
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    for cells in rows:
+        writer.writerow([spreadsheet_cell(redact(cell)) for cell in cells])
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    _write(sys.stdout, ("\ufeff" if is_utf8 else "") + buffer.getvalue())
 
 
 def print_error(error: AvatarsError) -> None:

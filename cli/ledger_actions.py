@@ -48,7 +48,7 @@ def run_on_ledger(
 
     """
     if not provisioning_ids:
-        print_status("no provisioning has this status")
+        print_status("no provisioning matches")
     results = asyncio.run(_apply(provisioning_ids, action, is_one=is_one))
     if as_json:
         # An operational error stops the command, so there may be fewer results than ids.

@@ -40,6 +40,12 @@ COMMANDS = (
     Command(
         "list", "cli.listing:list_provisionings", INSPECT, "List provisionings, newest first, one page at a time."
     ),
+    Command(
+        "batches",
+        "cli.batches:batches",
+        INSPECT,
+        "List batches, newest first, with the statuses of their provisionings.",
+    ),
     Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
     Command("check", "cli.check:check", INSPECT, "Check a video against Argil's rules."),
     Command(

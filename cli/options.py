@@ -1,11 +1,14 @@
-"""Parameters that several commands share."""
+"""Parameters that several commands share, and the parser of KEY=VALUE options."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter
+
+from models.errors import InvalidRequest
 
 JsonFlag = Annotated[
     bool, Parameter(negative=(), help="Print one JSON document to stdout; everything else goes to stderr.")
@@ -25,3 +28,19 @@ def apply_ignore_unknown(*, is_set: bool) -> None:
     """Set AVATARS_IGNORE_UNKNOWN for this process if the option is set, before the settings are loaded."""
     if is_set:
         os.environ["AVATARS_IGNORE_UNKNOWN"] = "true"
+
+
+def parse_extras(options: Iterable[str]) -> dict[str, str]:
+    """Parse KEY=VALUE options; raises InvalidRequest with every malformed option and every repeated key."""
+    pairs: dict[str, str] = {}
+    problems = []
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals:
+            problems.append(("extra", f"must be KEY=VALUE, not {option!r}"))
+        elif key in pairs:
+            problems.append(("extra", f"the key {key!r} is given more than once"))
+        pairs[key] = value
+    if problems:
+        raise InvalidRequest(problems, hint="write, for example, --extra team=berlin --extra tier=gold")
+    return pairs

@@ -11,10 +11,9 @@ from cyclopts import Parameter
 
 from cli.console import print_json
 from cli.flow_runner import run_and_report
-from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
+from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
 from models.provisioning import LeaseOwner, Provisioning, Submission
@@ -25,22 +24,6 @@ from services.store import open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
-
-
-def _parse_extras(extras: tuple[str, ...]) -> dict[str, str]:
-    """Parse KEY=VALUE options; raises InvalidRequest with every malformed option and every repeated key."""
-    pairs: dict[str, str] = {}
-    problems = []
-    for option in extras:
-        key, equals, value = option.partition("=")
-        if not equals:
-            problems.append(("extra", f"must be KEY=VALUE, not {option!r}"))
-        elif key in pairs:
-            problems.append(("extra", f"the key {key!r} is given more than once"))
-        pairs[key] = value
-    if problems:
-        raise InvalidRequest(problems, hint="write, for example, --extra team=berlin --extra tier=gold")
-    return pairs
 
 
 @Parameter(name="*")
@@ -70,7 +53,7 @@ class RequestOptions:
                 "name": self.name,
                 "dataset_video": self.dataset_video,
                 "consent_video": self.consent_video,
-                "extras": _parse_extras(self.extra),
+                "extras": parse_extras(self.extra),
                 "reference": self.reference,
             }
         )

@@ -42,6 +42,17 @@ def print_table_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
     stdout_console.print(table)
 
 
+def print_table_of_batches(rows: Sequence[Sequence[str]]) -> None:
+    """Print one table row per batch: id, start, manifest, caller and counts."""
+    table = Table(show_lines=True)
+    table.add_column("ID", no_wrap=True)  # people copy it
+    for title in ("Started (UTC)", "Manifest", "Started by", "Rows"):
+        table.add_column(title)
+    for cells in rows:
+        table.add_row(*map(shown, cells))
+    stdout_console.print(table)
+
+
 def print_outcome(provisioning: Provisioning) -> None:
     """Print the status of one provisioning, its reasons, and the next step."""
     outcome = OUTCOMES[provisioning.status]

@@ -12,10 +12,11 @@ from cli.concurrent_runs import run_each_and_report
 from cli.flow_runner import require_known, run_and_report
 from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag, ProvisioningKey
-from cli.selection import ProvisioningKeys, StatusOption, names_one, select_ids
+from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, select_ids
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
-from models.provisioning import LeaseOwner, Provisioning
+from models.provisioning import LeaseOwner, Provisioning, Status
+from models.reopening import RETRYABLE_STATUSES, SCHEDULE_RESUMABLE_STATUSES
 from models.request import parse_reason
 from services.reopening import retry as retry_in_ledger
 from services.store import Store
@@ -23,9 +24,16 @@ from services.store import Store
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
+_CONTINUED_STATUSES = SCHEDULE_RESUMABLE_STATUSES | {status for status in Status if not status.is_terminal}
+"""Of a batch. A provisioning that a person cancelled is named by its id or `--status CANCELLED`."""
+
 
 def resume(
-    *provisionings: ProvisioningKeys, status: StatusOption = None, reason: str = "", json: JsonFlag = False
+    *provisionings: ProvisioningKeys,
+    status: StatusOption = None,
+    batch: BatchOption = None,
+    reason: str = "",
+    json: JsonFlag = False,
 ) -> int:
     """Resume provisionings from their recorded status and wait for their outcome.
 
@@ -36,12 +44,14 @@ def resume(
         reason: Who decided and why; it is recorded in the ledger.
 
     """
-    return _run(provisionings, status, action="resume", reason=reason, as_json=json)
+    selection = Selection(provisionings, status, batch)
+    return _run(selection, _CONTINUED_STATUSES, action="resume", reason=reason, as_json=json)
 
 
 def retry(
     *provisionings: ProvisioningKeys,
     status: StatusOption = None,
+    batch: BatchOption = None,
     enqueue: Annotated[bool, Parameter(negative=())] = False,
     reason: str = "",
     json: JsonFlag = False,
@@ -55,17 +65,18 @@ def retry(
         reason: Who decided and why; it is recorded in the ledger.
 
     """
+    selection = Selection(provisionings, status, batch)
     if not enqueue:
-        return _run(provisionings, status, action="retry", reason=reason, as_json=json)
+        return _run(selection, RETRYABLE_STATUSES, action="retry", reason=reason, as_json=json)
     owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
 
     async def reopen(store: Store, provisioning: Provisioning) -> Provisioning:
         return await retry_in_ledger(store.ledger, store.quarantine, provisioning, owner, reason)
 
     return run_on_ledger(
-        asyncio.run(select_ids(provisionings, status)),
+        asyncio.run(select_ids(selection, RETRYABLE_STATUSES)),
         reopen,
-        is_one=names_one(provisionings, status),
+        is_one=selection.names_one,
         as_json=json,
         exit_code=lambda item: OUTCOMES[item.status].exit_code if item.status.is_terminal else EXIT_OK,
     )
@@ -102,16 +113,18 @@ def retrain(
     return run_and_report(start, key=provisioning, title=f"retraining {provisioning}", as_json=json)
 
 
-def _run(keys: tuple[str, ...], status: StatusOption, *, action: str, reason: str, as_json: bool) -> int:
+def _run(
+    selection: Selection, batch_statuses: frozenset[Status], *, action: str, reason: str, as_json: bool
+) -> int:
     if reason:
         parse_reason(reason)
-    ids = asyncio.run(select_ids(keys, status))
-    title = f"{action}: {keys[0] if names_one(keys, status) else f'{len(ids)} provisionings'}"
+    ids = asyncio.run(select_ids(selection, batch_statuses))
+    title = f"{action}: {selection.keys[0] if selection.names_one else f'{len(ids)} provisionings'}"
 
     async def start(provisioning_id: str) -> State:
         return await _start(provisioning_id, action=action, reason=reason)
 
-    if names_one(keys, status):
+    if selection.names_one:
         return run_and_report(lambda: start(ids[0]), key=ids[0], title=title, as_json=as_json)
     return run_each_and_report(start, ids, title=title, as_json=as_json)
 

@@ -1,9 +1,9 @@
-"""Selects the provisionings of a command that takes several ids, or all with a status."""
+"""Selects the provisionings of a command that takes several ids, or all of a batch or with a status."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -20,33 +20,71 @@ PAGE_SIZE = 500
 ProvisioningKeys = Annotated[str, Parameter(help="Ids or references of the provisionings.")]
 StatusOption = Annotated[
     list[Status] | None,
-    Parameter(name="--status", negative=(), help="Also all provisionings with this status; can be repeated."),
+    Parameter(
+        name="--status",
+        negative=(),
+        help="Also all provisionings with this status, with --batch only those of the batch; can be repeated.",
+    ),
+]
+BatchOption = Annotated[
+    str | None,
+    Parameter(
+        name="--batch",
+        help="Also the provisionings of the batch with this id, in the statuses that the command changes.",
+    ),
 ]
 
 
-async def select_ids(keys: Sequence[str], statuses: Sequence[Status] | None) -> list[str]:
-    """Return the ids of the named provisionings and of those with one of the statuses, each once.
+@dataclass(frozen=True)
+class Selection:
+    """What the user of a command names.
+
+    Attributes:
+        keys: Ids and references.
+        statuses: Statuses whose provisionings are selected, too.
+        batch: The id of a batch whose provisionings are selected, too. Then `statuses` are those within the batch.
+    """
+
+    keys: Sequence[str]
+    statuses: Sequence[Status] | None = None
+    batch: str | None = None
+
+    @property
+    def names_one(self) -> bool:
+        """Whether the command is about one provisioning, whose outcome is its exit code and its JSON object."""
+        return len(self.keys) == 1 and not self.statuses and self.batch is None
+
+
+async def select_ids(selection: Selection, batch_statuses: Collection[Status]) -> list[str]:
+    """Return the ids of the selected provisionings, each once.
 
     Erased ones are selected by their key only: they no longer change.
 
+    Args:
+        selection: What the user names.
+        batch_statuses: The statuses that the command changes: those of a batch that it selects without `--status`.
+
     Raises:
-        InvalidRequest: Neither a provisioning nor a status is named.
+        InvalidRequest: Neither a provisioning nor a status nor a batch is named.
         UnknownProvisioning: The ledger has no such id or reference; nothing is selected.
+        UnknownBatch: The ledger has no such batch; nothing is selected.
         DatabaseError: The ledger cannot be read.
     """
-    if not keys and not statuses:
+    if not selection.keys and not selection.statuses and selection.batch is None:
         raise InvalidRequest(
-            [("ID", "no provisioning is named")], hint="name ids or references, or a status with --status"
+            [("ID", "no provisioning is named")],
+            hint="name ids or references, a status with --status, or a batch with --batch",
         )
     async with open_store(Settings.load(), SystemClock()) as store:
-        selected = [(await store.ledger.get(key)).id for key in keys]
-        page = LatestPage(PAGE_SIZE, statuses or ())
-        while statuses and (provisionings := await store.ledger.list_page(page)):
+        selected = [(await store.ledger.get(key)).id for key in selection.keys]
+        if selection.batch is not None:
+            batch_id = (await store.batches.get(selection.batch)).id
+            page = LatestPage(PAGE_SIZE, selection.statuses or sorted(batch_statuses), batch_id=batch_id)
+        elif selection.statuses:
+            page = LatestPage(PAGE_SIZE, selection.statuses)
+        else:
+            return list(dict.fromkeys(selected))
+        while provisionings := await store.ledger.list_page(page):
             selected += [provisioning.id for provisioning in provisionings if provisioning.erased_at is None]
             page = replace(page, after=provisionings[-1].sort_key)
     return list(dict.fromkeys(selected))
-
-
-def names_one(keys: Sequence[str], statuses: Sequence[Status] | None) -> bool:
-    """Return whether the command is about one provisioning, whose outcome is its exit code and its JSON object."""
-    return len(keys) == 1 and not statuses

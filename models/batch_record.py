@@ -55,7 +55,7 @@ class BatchRecord:
         started_at: When it was started for the first time.
         ended_at: When its last row was finished or blocked; None while it runs, and after a crash.
         row_count: The number of rows, invalid ones included.
-        invalid_count: The number of rows that were not recorded: they break a rule, or their reference is in conflict.
+        invalid_count: The number of rows that break a rule or have a reference in conflict: they are not recorded.
     """
 
     id: str

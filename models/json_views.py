@@ -1,15 +1,18 @@
-"""JSON views of a provisioning, as the command line prints them."""
+"""JSON views of a provisioning and of a batch, as the command line prints them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
 from models.attempts import list_attempts
-from models.provisioning import Provisioning, ProvisioningEvent, Submission
+from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.submission_resolution import ResolvedSubmission
+
+if TYPE_CHECKING:  # its imports would slow `avatars list` down
+    from models.batch_record import BatchRecord
 
 
 def provisioning_summary(provisioning: Provisioning, submissions: Sequence[Submission]) -> dict[str, Any]:
@@ -58,4 +61,25 @@ def provisioning_detail(
         **summary,
         "events": [event.model_dump(mode="json") for event in events],
         "media": provisioning.media_facts,
+    }
+
+
+def batch_summary(batch: BatchRecord, counts: Mapping[Status, int]) -> dict[str, Any]:
+    """Return a batch with the number of its provisionings per status as JSON-compatible values.
+
+    Args:
+        batch: The batch.
+        counts: The provisionings that no later batch took.
+    """
+    return {
+        "id": batch.id,
+        "manifest": batch.manifest,
+        "manifest_sha256": batch.manifest_sha256,
+        "started_by": batch.started_by,
+        "flow_run_id": batch.flow_run_id,
+        "started_at": to_jsonable_python(batch.started_at),
+        "ended_at": to_jsonable_python(batch.ended_at),
+        "rows": batch.row_count,
+        "invalid": batch.invalid_count,
+        "counts": {status.value: count for status, count in counts.items()},
     }

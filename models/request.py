@@ -93,7 +93,12 @@ def _reject_secrets(text: str) -> str:
     return text
 
 
-def _normalize_extra(text: str) -> str:
+def normalize_extra(text: str) -> str:
+    """Return a key or a value of the extras in normal form.
+
+    Raises:
+        ValueError: It contains a character that is invisible or breaks a line.
+    """
     return refuse_hidden_characters(trim(refuse_control_characters(text)))
 
 
@@ -102,8 +107,8 @@ HttpsUrl = Annotated[
     Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"format": "uri", "pattern": "^https://"}),
     AfterValidator(_validate_https_url),
 ]
-ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(_normalize_extra)]
-ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), _if_text(_normalize_extra)]
+ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(normalize_extra)]
+ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), _if_text(normalize_extra)]
 
 
 def _reject_repeated_keys(extras: object) -> object:

@@ -21,6 +21,7 @@ def list_latest_page(settings: Settings, page: LatestPage, after: str | None = N
     Raises:
         DatabaseError: The ledger cannot be read.
         UnknownProvisioning: The ledger does not have `after`.
+        UnknownBatch: The ledger does not have the batch.
 
     """
     database_url = settings.avatars_database_url.get_secret_value()
@@ -36,6 +37,8 @@ def _list_with_sqlalchemy(settings: Settings, page: LatestPage, after: str | Non
 
     async def read() -> list[ListedProvisioning]:
         async with open_store(settings, SystemClock()) as store:
+            if page.batch_id is not None:
+                await store.batches.get(page.batch_id)
             start = page if after is None else replace(page, after=(await store.ledger.get(after)).sort_key)
             provisionings = await store.ledger.list_page(start)
             submissions = await store.ledger.list_submissions_by_provisioning([item.id for item in provisionings])

@@ -8,12 +8,13 @@ from sqlalchemy import ColumnElement, Connection, Update, case, delete, insert, 
 
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
-from models.data_subject import LedgerTraces
+from models.data_subject import DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER, KEPT_RAW_STATUSES, erased_raw_status
 from models.erasure_report import ErasureReport
 from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning
 from models.tables import (
+    batch_table,
     duplicate_table,
     event_table,
     evidence_table,
@@ -29,7 +30,7 @@ from store.webhook_deliveries import ERASED_BODY
 
 ERASED_TABLES = (
     *(provisioning_table, extra_table, submission_table, event_table, quarantine_table),
-    *(webhook_delivery_table, unknown_avatar_table),
+    *(webhook_delivery_table, unknown_avatar_table, batch_table),
 )
 """The tables whose rows an erasure changes."""
 
@@ -60,6 +61,7 @@ async def erase(
         if connection.execute(_erase_statement(provisioning, now)).rowcount == 0:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
         traces = _read_traces(connection, provisioning)
+        _erase_manifest_names(connection, DataSubject.from_ledger(provisioning, traces))
         for statement in (
             delete(extra_table).where(extra_table.c.provisioning_id == provisioning.id),
             update(event_table)
@@ -122,6 +124,16 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             erased_at=now,
         )
     )
+
+
+def _erase_manifest_names(connection: Connection, subject: DataSubject) -> None:
+    """Replace the names of manifests that contain the name of the person, for example of a list of one."""
+    for name in subject.names:
+        query = select(batch_table.c.id, batch_table.c.manifest)
+        for batch in connection.execute(query.where(batch_table.c.manifest.contains(name, autoescape=True))):
+            if subject.is_mentioned(batch.manifest):
+                own = update(batch_table).where(batch_table.c.id == batch.id)
+                connection.execute(own.values(manifest=ERASED_PLACEHOLDER))
 
 
 def _read_traces(connection: Connection, provisioning: Provisioning) -> LedgerTraces:

@@ -32,7 +32,7 @@ def list_latest_page(
     """Return a page with the submissions of each provisioning; None if `Ledger` has to read it.
 
     That is so for PostgreSQL, for a ledger that does not exist, needs an upgrade or is locked, and for an
-    `after_id` that is not an id. It is also so for every error, which `Ledger` explains.
+    `after_id` or a batch that is not on record. It is also so for every error, which `Ledger` explains.
 
     Args:
         database_url: AVATARS_DATABASE_URL.
@@ -89,6 +89,10 @@ def _read(
         if key is None:
             return None
         page = replace(page, after=tuple(key))
+    if page.batch_id is not None:
+        query = "SELECT id FROM batches WHERE id = ?"
+        if connection.execute(query, [page.batch_id]).fetchone() is None:
+            return None
     parameters = {name: _encode(value) for name, value in page.parameters().items()}
     provisionings = [mappers.to_provisioning(row) for row in connection.execute(page.sql(), parameters)]
     submissions: dict[str, list[Submission]] = {item.id: [] for item in provisionings}

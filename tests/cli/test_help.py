@@ -69,6 +69,7 @@ def test_overview_imports_no_command() -> None:
     ("args", "exit_code"),
     [
         (["list", "--json"], "0"),
+        (["batches", "--json"], "0"),
         (["show", "missing"], "2"),
         (["check", "https://127.0.0.1:9/a.mp4", "--role", "consent"], "2"),
         (

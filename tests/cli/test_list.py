@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import os
 import re
@@ -41,9 +43,14 @@ def seven_provisionings(
             for day, name in enumerate(["day-1", "day-2", "day-3", "day-4", "day-5a"]):
                 clock.time = STARTED_AT
                 clock.advance(day * DAY_SECONDS)
-                opened, _ = await store.ledger.get_or_create(provisioning_request, name, owner)
+                request = provisioning_request.model_copy(
+                    update={"name": f"Ada {day}", "extras": {"team": f"{day % 2}"}}
+                )
+                opened, _ = await store.ledger.get_or_create(request, name, owner)
                 if name in final_statuses:
                     await store.ledger.transition(opened, owner, "final", new_status=final_statuses[name])
+                if name == "day-4":
+                    await store.ledger.transition(opened, owner, "an avatar", avatar_id="a-1")
             for name in ("day-5b", "day-5c"):
                 await store.ledger.get_or_create(provisioning_request, name, owner)
 
@@ -86,6 +93,21 @@ def test_printed_next_page_command_runs(capsys: pytest.CaptureFixture[str]) -> N
     assert counts == [3, 3]
 
 
+def test_list_as_csv_has_the_rows_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", "--csv", "--extra", "team=0", "--limit", "2"]) == EXIT_OK
+    output = capsys.readouterr()
+    assert output.out.startswith("\ufeffstatus,reference,name,id,")
+    rows = list(csv.DictReader(io.StringIO(output.out.removeprefix("\ufeff"))))
+    assert [(row["reference"], row["name"], row["created_at"]) for row in rows] == [
+        ("day-5a", "Ada 4", "2026-11-05T00:00:00Z"),
+        ("day-3", "Ada 2", "2026-11-03T00:00:00Z"),
+    ]
+    command = re.search(r"avatars (list .*)", output.err)
+    assert command is not None
+    assert run(shlex.split(command[1])) == EXIT_OK
+    assert "day-1" in capsys.readouterr().out
+
+
 def test_list_in_a_pipe_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list"]) == EXIT_OK
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -126,6 +148,14 @@ def test_list_ends_quietly_if_its_reader_has_ended(options: list[str]) -> None:
         (["--since", "2026-11-03", "--until", "2026-11-05"], ["day-4", "day-3"]),
         (["--until", "2026-11-02T01:00:00+01:00"], ["day-1"]),
         (["--after", "day-3", "--until", "2026-11-05T00:00Z"], ["day-2", "day-1"]),
+        (["--name", " Ada 3 "], ["day-4"]),
+        (["--reference", "day-2", "--status", "REJECTED"], ["day-2"]),
+        (["--reference", "day-2", "--status", "READY"], []),
+        (["--avatar-id", "a-1"], ["day-4"]),
+        (["--avatar-id", "\x00"], []),
+        (["--extra", "team=1"], ["day-4", "day-2"]),
+        (["--extra", "team=1", "--status", "REJECTED", "--since", "2026-11-01"], ["day-2"]),
+        (["--extra", "team=1", "--extra", "city=berlin"], []),
     ],
 )
 def test_list_filters(options: list[str], expected: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,6 +172,9 @@ def test_list_filters(options: list[str], expected: list[str], capsys: pytest.Ca
             "request.invalid",
             "since: '0001-01-01T00:00+01:00' is not in the years 1 to 9999 in UTC",
         ),
+        (["--name", "a\nb"], "request.invalid", "name: must not contain U+000A LINE FEED"),
+        (["--extra", "team"], "request.invalid", "extra: must be KEY=VALUE, not 'team'"),
+        (["--csv"], "request.invalid-arguments", "--csv and --json exclude each other"),
         (
             ["--after", "missing"],
             "request.unknown-provisioning",

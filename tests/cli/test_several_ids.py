@@ -112,7 +112,6 @@ def test_missing_or_unknown_id_changes_nothing(capsys: pytest.CaptureFixture[str
     [
         (["cancel", "--status", "WRONG"], "WRONG"),
         (["retry", "--status"], "requires an argument"),
-        (["retry", "--batch", "b-1"], "Unknown option: --batch"),
         (["retrain", "no-1"], "reason"),
         (["retrain", "no-1", "no-2", "--reason", "x"], "no-2"),
     ],

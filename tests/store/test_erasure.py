@@ -8,22 +8,26 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
+from models.batch_record import BatchSource
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
-from models.tables import webhook_delivery_table
+from models.tables import extra_table, webhook_delivery_table
 from models.webhook import WebhookDelivery
 from services.erasure import erase_provisioning
 from store import compaction, migrate
 from store.archive_file import ArchiveFile
+from store.batches import BatchRepository
 from store.compaction import POSTGRESQL_REMAINS, compact_sqlite
 from store.database import Database
 from store.erasure import ERASED_TABLES, erase
 from store.event_archive import EventArchive
+from store.latest_page import LatestPage
 from store.ledger import Ledger
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
@@ -103,6 +107,32 @@ async def test_only_documented_statuses_of_argil_are_kept(
     assert (await ledger.get("r-1")).raw_status == kept
     assert shown[-1] == archived[-1] == kept
     assert PERSON not in f"{shown} {archived}"
+
+
+async def test_erase_removes_search_columns_and_names_of_manifests(
+    database: Database, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    ledger, batches = Ledger(database, clock), BatchRepository(database, clock)
+    erased = await ended(ledger, owner)
+    other, _ = await ledger.get_or_create(erased.request.model_copy(update={"name": "Eve"}), "r-2", owner)
+    manifests = (
+        f"for Ada {PERSON}.csv",
+        f"https://lists.example/Ada {PERSON}/list.csv",
+        f"Ada {PERSON}2.csv",
+        None,
+    )
+    for number, manifest in enumerate(manifests):
+        batch = owner.model_copy(update={"batch_id": str(UUID(int=number))})
+        await batches.begin(BatchSource([], manifest, "0" * 64, "test"), batch)
+        clock.advance(1)
+    await erase_provisioning(ledger, clock, erased.id, owner)
+    assert [batch.manifest for batch in await batches.list_page(9)] == [None, manifests[2], "(erased)", "(erased)"]
+    for page in (LatestPage(9, name=erased.name), LatestPage(9, name="(erased)")):
+        assert await ledger.list_page(page) == []
+    found = await ledger.list_page(LatestPage(9, extras={"city": PERSON}))
+    assert [item.id for item in found] == [other.id]
+    query = select(extra_table.c.provisioning_id)
+    assert await database.read(lambda connection: connection.scalars(query).all()) == [other.id]
 
 
 async def test_every_ledger_connection_deletes_securely(sqlite_ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, event, insert, text
@@ -19,14 +20,17 @@ from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
 from models.tables import (
+    batch_table,
     event_table,
     evidence_table,
+    extra_table,
     provisioning_table,
     quarantine_table,
     submission_table,
     suspended_run_table,
     webhook_delivery_table,
 )
+from store.batches import BatchRepository
 from store.database import Database
 from store.event_archive import EventArchive
 from store.evidence import list_evidence
@@ -42,9 +46,25 @@ from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 TERMINAL_COUNT = 3000
+BATCH_ID = str(UUID(int=1))
 CONTENT_FACTS = {"sha256": "a" * 64, "sample_sha256": "b" * 64, "etag": f'"{"c" * 32}"', "size_bytes": 7}
 LISTED_BODY = b'[{"id": "a-1", "extras": {"submission_id": "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"}}]'
 LISTED = AccountList(ArgilResponse(200, {}, LISTED_BODY, is_list=True))
+FILTERED_PAGES = {
+    "batch": LatestPage(9, batch_id="b-1"),
+    "batch and status": LatestPage(9, [Status.READY, Status.REFUSED], batch_id="b-1"),
+    "name": LatestPage(9, name="Ada"),
+    "name and status": LatestPage(9, [Status.READY], name="Ada"),
+    "reference": LatestPage(9, reference="p-7"),
+    "reference and status": LatestPage(9, [Status.READY], reference="p-7"),
+    "avatar": LatestPage(9, avatar_id="a-7"),
+    "avatar and status": LatestPage(9, [Status.READY], avatar_id="a-7"),
+    "extra": LatestPage(9, extras={"team": "berlin"}),
+    "extra and time": LatestPage(9, extras={"team": "berlin"}, until=FakeClock().now()),
+    "rare extra and status": LatestPage(9, [Status.READY], extras={"city": "p-7"}),
+    "two extras": LatestPage(9, extras={"city": "p-7", "team": "berlin"}),
+}
+"""Pages of `avatars list` with filters. Each filter matches most rows or one."""
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
@@ -57,6 +77,10 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
             after=provisioning.sort_key,
         )
     ),
+    **{
+        f"LedgerReader.list_page by {name}": lambda ledger, _, page=page: ledger.list_page(page)
+        for name, page in FILTERED_PAGES.items()
+    },
     "LedgerReader.count_by_status": lambda ledger, _: ledger.count_by_status(),
     "LedgerReader.count_absences": lambda ledger, _: ledger.count_absences(),
     "LedgerReader.list_unleased": lambda ledger, provisioning: ledger.list_unleased(
@@ -122,12 +146,19 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "EventArchive.preview": lambda ledger, provisioning: EventArchive(ledger.database, FakeClock()).preview(
         provisioning.created_at + timedelta(days=1)
     ),
+    "BatchRepository.get": lambda ledger, _: BatchRepository(ledger.database, FakeClock()).get(BATCH_ID),
+    "BatchRepository.list_page": lambda ledger, _: list_two_pages_of_batches(ledger),
+    "BatchRepository.count_by_status": lambda ledger, _: BatchRepository(
+        ledger.database, FakeClock()
+    ).count_by_status(["b-1", "b-2"]),
     "list_evidence": lambda ledger, provisioning: list_evidence(ledger.database, provisioning.id),
 }
 DIGEST_COLUMNS = ("identity_sha256", "legacy_identity_sha256", "content_sha256", "sample_sha256")
 SUBQUERIES = ("(", "anon_", "keys", "merged")
 """How the plans of SQLite call subqueries: their rows come from tables that are named beside them."""
 WRITES = {
+    "BatchRepository.begin",
+    "BatchRepository.end",
     "EventArchive.archive",  # its reads are those of `preview`
     *(
         "WebhookDeliveryRepository.add",
@@ -148,13 +179,14 @@ WRITES = {
 }
 ALLOWED_FULL_SCANS = {
     "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
+    "BatchRepository.list_page": {"batches by an index"},  # of which it reads one page
     # one row per run that is suspended now
     "SuspendedRunRepository.list_with_terminal_provisioning": {"suspended_runs", "suspended_runs by an index"},
     "UnknownAvatarRepository.compare": {"unknown_avatars", "unknown_avatars by an index"},
 }
 """Tables or indexes that a query may scan completely."""
-ALLOWED_MANY_ROWS = {"LedgerReader.count_by_status", "EventArchive.preview"}
-"""Queries that may read many rows: all keys, and a page of archivable events."""
+ALLOWED_MANY_ROWS = {"LedgerReader.count_by_status", "BatchRepository.count_by_status", "EventArchive.preview"}
+"""Queries that may read many rows: all keys, those of a page of batches, and a page of archivable events."""
 
 
 def test_every_query_is_covered() -> None:
@@ -162,6 +194,7 @@ def test_every_query_is_covered() -> None:
         f"{repository.__name__}.{name}"
         for repository in (
             LedgerReader,
+            BatchRepository,
             EventArchive,
             WebhookDeliveryRepository,
             LeaseRepository,
@@ -172,7 +205,12 @@ def test_every_query_is_covered() -> None:
         for name, _ in inspect.getmembers(repository, inspect.iscoroutinefunction)
         if not name.startswith("_")
     }
-    assert queries == {name for name in READS if "." in name} | WRITES
+    assert queries == {name.partition(" ")[0] for name in READS if "." in name} | WRITES
+
+
+async def list_two_pages_of_batches(ledger: Ledger) -> None:
+    batches = BatchRepository(ledger.database, FakeClock())
+    assert await batches.list_page(9, (await batches.list_page(9))[-1])
 
 
 @contextmanager
@@ -270,7 +308,9 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
         connection.execute(
             insert(provisioning_table),
             [
-                common | {"id": key, "reference": key, "status": terminal[number % 8], "avatar_id": f"a-{number}"}
+                common
+                | {"id": key, "reference": key, "status": terminal[number % 8], "avatar_id": f"a-{number}"}
+                | {"name": "Ada", "batch_id": "b-1"}
                 for number, key in enumerate(ids)
             ],
         )
@@ -285,10 +325,18 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
             "recorded_at": clock.now(),
         }
         quarantined = {"input_identity": "x", "quarantined_at": clock.now(), "etag": '"e"'}
+        batch = {"manifest_sha256": "", "started_by": "x", "row_count": 1, "invalid_count": 0}
+        batch |= {"started_at": clock.now()}
         delivery = {"event": "e", "body": "{}", "received_at": clock.now()}
         for table, values in {
             submission_table: [submission | {"id": f"s-{key}", "provisioning_id": key} for key in ids],
             evidence_table: [evidence | {"provisioning_id": key, "submission_id": f"s-{key}"} for key in ids],
+            extra_table: [
+                {"provisioning_id": key, "key": name, "value": value, "created_at": clock.now()}
+                for key in ids
+                for name, value in (("team", "berlin"), ("city", key))
+            ],
+            batch_table: [batch | {"id": key} for key in (*ids, BATCH_ID)],
             event_table: [event_values | {"provisioning_id": key} for key in ids],
             quarantine_table: [
                 quarantined | {"provisioning_id": key, "size_bytes": number} | dict.fromkeys(DIGEST_COLUMNS, key)

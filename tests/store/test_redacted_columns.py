@@ -10,11 +10,13 @@ from sqlalchemy import Connection, text
 
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
+from models.batch_record import BatchSource
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.tables import METADATA
 from models.webhook import WebhookDelivery
+from store.batches import BatchRepository
 from store.database import Database
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
@@ -49,6 +51,8 @@ async def columns_with_signature(
         reasons=reasons,
         raw_status=URL,
     )
+    batch = owner.model_copy(update={"batch_id": "b-1"})
+    await BatchRepository(database, clock).begin(BatchSource([], URL, "0" * 64, "test"), batch)
     await QuarantineRepository(database, clock).add(trained)
     await QuarantineRepository(database, clock).release(trained.id, URL)
     await WebhookDeliveryRepository(database, clock).add(WebhookDelivery("AVATAR_TRAINING_FAILED", "a-1", "0", URL))

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from models.batch_record import BatchSource
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from store import migrate, sqlite_listing
+from store.batches import BatchRepository
 from store.database import Database
 from store.latest_page import LatestPage
 from store.ledger import Ledger
@@ -43,12 +46,18 @@ async def provisionings(
     ledger: Ledger, provisioning_request: ProvisioningRequest, owner: LeaseOwner, clock: FakeClock
 ) -> list[Provisioning]:
     """Seven provisionings, newest first, with some of each column: two at one moment, a submission, a rejection."""
+    batch = owner.model_copy(update={"batch_id": str(uuid4())})
+    await BatchRepository(ledger.database, clock).begin(BatchSource([], "week.csv", "0" * 64, "test"), batch)
     for number in range(7):
-        opened, _ = await ledger.get_or_create(provisioning_request, f"ref-{number}", owner)
+        extras = {"team": f"{number % 2}", "city": "berlin"}
+        request = provisioning_request.model_copy(update={"name": f"Ada {number % 3}", "extras": extras})
+        opened, _ = await ledger.get_or_create(request, f"ref-{number}", batch if number < 5 else owner)
         match number:
             case 2:
                 reasons = [Reason(code="input.invalid", message="“no” 🎬", hint="another")]
                 await ledger.transition(opened, owner, "no", new_status=Status.REJECTED, reasons=reasons)
+            case 3:
+                await ledger.transition(opened, owner, "an avatar", avatar_id="a-3")
             case 4:
                 await ledger.begin_submission(opened, owner, "recorded")
         if number != 5:
@@ -62,6 +71,18 @@ async def as_listed(ledger: Ledger, page: LatestPage) -> list[sqlite_listing.Lis
     return [(item, submissions[item.id]) for item in provisionings]
 
 
+def is_selected(page: LatestPage, item: Provisioning) -> bool:
+    """Return whether the page has the provisioning unless it is full: the rules of LatestPage, in Python."""
+    columns = ("batch_id", "name", "reference", "avatar_id")
+    return (
+        item.status in (page.statuses or Status)
+        and (page.since is None or item.created_at >= page.since)
+        and (page.until is None or item.created_at < page.until)
+        and all(getattr(page, column) in {None, getattr(item, column)} for column in columns)
+        and page.extras.items() <= item.request.extras.items()
+    )
+
+
 @pytest.mark.parametrize(
     "make_page",
     [
@@ -71,6 +92,16 @@ async def as_listed(ledger: Ledger, page: LatestPage) -> list[sqlite_listing.Lis
         lambda _: LatestPage(10, [Status.READY]),
         lambda items: LatestPage(10, since=items[3].created_at),
         lambda items: LatestPage(10, since=items[5].created_at, until=items[1].created_at),
+        lambda items: LatestPage(10, batch_id=items[6].batch_id),
+        lambda items: LatestPage(2, [Status.ACCEPTED, Status.READY], batch_id=items[6].batch_id),
+        lambda items: LatestPage(10, name="Ada 1", since=items[5].created_at),
+        lambda items: LatestPage(10, reference=items[2].reference),
+        lambda items: LatestPage(10, [Status.READY], reference=items[2].reference),
+        lambda _: LatestPage(10, avatar_id="a-3"),
+        lambda _: LatestPage(10, extras={"team": "1"}),
+        lambda items: LatestPage(2, extras={"team": "1", "city": "berlin"}, until=items[0].created_at),
+        lambda _: LatestPage(10, [Status.REJECTED, Status.SUBMITTING], extras={"team": "0"}),
+        lambda items: LatestPage(10, name="Ada 1", batch_id=items[6].batch_id, extras={"city": "berlin"}),
         lambda items: LatestPage(1, [Status.ACCEPTED], since=items[6].created_at + timedelta(microseconds=1)),
     ],
 )
@@ -81,7 +112,9 @@ async def test_page_is_that_of_the_ledger(
     make_page: Callable[[list[Provisioning]], LatestPage],
 ) -> None:
     page = make_page(provisionings)
-    assert sqlite_listing.list_latest_page(url, page) == await as_listed(ledger, page)
+    listed = sqlite_listing.list_latest_page(url, page)
+    assert listed == await as_listed(ledger, page)
+    assert [item for item, _ in listed] == [item for item in provisionings if is_selected(page, item)][: page.limit]
 
 
 async def test_page_after_an_id_is_that_of_the_ledger(
@@ -104,6 +137,11 @@ async def test_page_may_be_larger_than_the_ledger(
 @pytest.mark.usefixtures("provisionings")
 def test_reference_as_the_previous_row_is_left_to_the_ledger(url: str) -> None:
     assert sqlite_listing.list_latest_page(url, LatestPage(3), "ref-4") is None
+
+
+@pytest.mark.usefixtures("provisionings")
+def test_unknown_batch_is_left_to_the_ledger(url: str) -> None:
+    assert sqlite_listing.list_latest_page(url, LatestPage(3, batch_id=str(uuid4()))) is None
 
 
 @pytest.mark.parametrize(

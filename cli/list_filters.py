@@ -1,0 +1,116 @@
+"""The filters of `avatars list`: parsed into normal forms, and written again for the next page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from cli.options import parse_extras
+from models.argil_avatar import replace_unstorable_characters
+from models.errors import InvalidRequest, UnknownBatch
+from models.provisioning import Status, parse_provisioning_id
+from models.request import normalize_extra
+from models.text_normalization import normalize_name, normalize_reference
+from store.latest_page import LatestPage
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ListFilters:
+    """The options that select provisionings; all of them apply."""
+
+    status: Annotated[list[Status] | None, Parameter(negative=())] = None
+    """Only provisionings with this status; can be repeated."""
+
+    batch: str | None = None
+    """Only provisionings that this batch took last; `avatars batches` lists the ids."""
+
+    name: str | None = None
+    """Only provisionings with exactly this name."""
+
+    reference: str | None = None
+    """Only the provisioning with this reference."""
+
+    avatar_id: str | None = None
+    """Only the provisioning with this avatar."""
+
+    extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
+    """Only provisionings with this KEY=VALUE pair in their extras; can be repeated."""
+
+    since: str | None = None
+    """Only provisionings created at or after this ISO 8601 date or time (UTC by default)."""
+
+    until: str | None = None
+    """Only provisionings created before this ISO 8601 date or time (UTC by default)."""
+
+    def page(self, limit: int) -> LatestPage:
+        """Return the first page of the selected provisionings.
+
+        Raises:
+            InvalidRequest: A value can be that of no provisioning.
+            UnknownBatch: The batch is not an id.
+        """
+        extras = parse_extras(self.extra)
+        return LatestPage(
+            limit,
+            self.status or (),
+            since=_parse_moment("since", self.since),
+            until=_parse_moment("until", self.until),
+            batch_id=_parse_batch(self.batch),
+            name=_normalized("name", normalize_name, self.name),
+            reference=_normalized("reference", normalize_reference, self.reference),
+            avatar_id=None if self.avatar_id is None else replace_unstorable_characters(self.avatar_id),
+            extras={_normalize_extra(key): _normalize_extra(value) for key, value in extras.items()},
+        )
+
+    def arguments(self) -> Iterator[str]:
+        """Yield the options as arguments of a command line."""
+        values: list[tuple[str, Any]] = [("status", value) for value in self.status or ()]
+        values += [(name, getattr(self, name)) for name in ("batch", "name", "reference")]
+        values += [("avatar-id", self.avatar_id), *(("extra", pair) for pair in self.extra)]
+        values += [("since", self.since), ("until", self.until)]
+        for name, value in values:
+            if value is not None:
+                yield from (f"--{name}", str(value))
+
+
+def _parse_batch(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if (batch_id := parse_provisioning_id(text)) is None:
+        raise UnknownBatch(text)
+    return batch_id
+
+
+def _normalized(option: str, normalize: Callable[[str], str], text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return normalize(text)
+    except ValueError as error:
+        raise InvalidRequest([(option, str(error))], hint="write it as `avatars list` shows it") from None
+
+
+def _normalize_extra(text: str) -> str:
+    return _normalized("extra", normalize_extra, text) or ""
+
+
+def _parse_moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequest(
+            [(option, f"{text!r} is not in the years 1 to 9999 in UTC")], hint="leave the option out"
+        ) from None
+    except ValueError:
+        raise InvalidRequest(
+            [(option, f"{text!r} is not an ISO 8601 date or time")],
+            hint="write 2026-11-23, 2026-11-23T09:00 or 2026-11-23T09:00+01:00; the default zone is UTC",
+        ) from None
