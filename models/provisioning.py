@@ -166,13 +166,18 @@ class DuplicateAvatar(BaseModel):
 
 
 class ProvisioningEvent(BaseModel):
-    """A recorded change of a provisioning. Events are never updated, but can be moved to an archive."""
+    """A recorded change of a provisioning. Events are never updated, but can be moved to an archive.
+
+    The status changed if `from_status` differs from `to_status`. Otherwise the event records something else in the
+    current status, such as an operational error or an erasure.
+    """
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     occurred_at: datetime
     actor: str
     from_status: Status | None
+    """None for the first event of a provisioning."""
     to_status: Status
     message: str
     raw_status: str | None
@@ -203,6 +208,10 @@ class Provisioning:
     training_started_at: datetime | None
     created_at: datetime
     updated_at: datetime
+    """When something was last recorded, for example the same operational error again; not when the status changed.
+
+    The status changed at `occurred_at` of the last event whose `from_status` differs from its `to_status`.
+    """
     flow_run_id: str | None
     avatar_snapshot: dict[str, Any] | None
     media_facts: dict[str, Any] | None
