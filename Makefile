@@ -31,13 +31,13 @@ test: $(READY)  ## run all tests except the system tests
 coverage: COVERAGE := --cov --cov-report=term:skip-covered
 coverage: test  ## run the same tests, and print the coverage of the unit tests
 
-test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (20 minutes or more)
+test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (an hour)
 	$(BIN)/pytest -m system
 
-chaos: $(READY)  ## run the fault-injection tests: 1,000 crashes in process and 30 kills (20 minutes or more)
+chaos: $(READY)  ## run the fault-injection tests: 1,000 crashes in process and 30 kills (an hour)
 	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/chaos
 
-fuzz: $(READY)  ## run 110,000 hostile inputs with limits on time and memory (10 minutes or more)
+fuzz: $(READY)  ## run 110,000 hostile inputs with limits on time and memory (30 minutes)
 	$(BIN)/python -m tests.fuzz --cases 100000
 	AVATARS_FUZZ=long $(BIN)/pytest tests/fuzz/test_servers.py
 

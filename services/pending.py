@@ -34,7 +34,7 @@ class PendingProvisionings:
         """Return the next pending provisioning with its lease acquired.
 
         Returns:
-            None if there are no more, if the tick is over, if Argil does not answer, or if no submission is allowed.
+            None if there are no more, the tick is over, Argil does not answer, or no submission is allowed.
 
         Raises:
             ArgilUnauthorized: Argil rejects the API key.
