@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,10 +162,7 @@ def _filters() -> dict[str, Callable[[Ledger], Awaitable[object]]]:
         "--extra, of one": LatestPage(200, extras={CREATOR_ID: ready}),
         "--since": LatestPage(200, since=SystemClock().now() - timedelta(days=1)),
     }
-    return {
-        f"`avatars list {options}`": lambda ledger, page=page: ledger.list_page(page)
-        for options, page in pages.items()
-    }
+    return {f"`avatars list {options}`": partial(Ledger.list_page, page=page) for options, page in pages.items()}
 
 
 async def _queries() -> dict[str, Callable[[Ledger], Awaitable[object]]]:

@@ -161,7 +161,12 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
         for provisioning in provisionings
         for name, value in provisioning["request"]["extras"].items()
     ]
-    batch = {"id": BATCH_ID, "manifest": "creators.csv", "manifest_sha256": 64 * "0", "started_by": "benchmark"}
+    batch: dict[str, Any] = {
+        "id": BATCH_ID,
+        "manifest": "creators.csv",
+        "manifest_sha256": 64 * "0",
+        "started_by": "benchmark",
+    }
     batch |= {"started_at": now, "row_count": sum(TERMINAL.values()), "invalid_count": 0}
     for table, values in (
         (provisioning_table, provisionings),

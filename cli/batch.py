@@ -6,28 +6,20 @@ import asyncio
 import contextlib
 import getpass
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
+from cli.batch_display import print_result, showing_progress
 from cli.confirmation import confirm, require_confirmed_creates
-from cli.console import print_json, print_line, print_status, show_run_log
+from cli.console import print_json, print_status
 from cli.flow_runner import prepared_environment, run_for_error
 from cli.options import DryRunFlag, IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
-from cli.rendering import styled
-from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from media.manifest_loader import load_manifest
-from models.batch import BatchProgress, RowResult
+from models.batch import BatchProgress
 from models.batch_record import BatchSource, manifest_name
 from models.batch_results import render_results, results_format
 from models.clock import SystemClock
@@ -40,7 +32,6 @@ from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
 from models.manifest_validation import ManifestRow
 from models.private_files import replace_file, replacement_problem
-from models.provisioning import Status
 from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
@@ -52,13 +43,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 SHARED_QUESTION = "Each row is a training of its own. Submit these rows?"
-BAR_WIDTH = 40
-MAX_LIVE_FAILURES = 10
-"""Failed rows in the live table."""
 MAX_PRINTED_GROUPS = 200
 """Groups of rows that share recordings printed at the start."""
-MAX_PRINTED_FAILURES = 200
-"""Failed rows printed at the end; the results file lists all."""
 
 
 def batch(
@@ -126,7 +112,7 @@ def batch(
     asyncio.run(_require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run))
     source = BatchSource(loaded.rows, manifest_name(manifest), loaded.sha256, _started_by())
     batches: list[BatchProgress] = []
-    with prepared_environment(settings), _live_progress(batches):
+    with prepared_environment(settings), showing_progress(batches):
         from flows.engine.batch import loaded_source, progress_observer
         from flows.provision_batch import provision_batch
 
@@ -148,21 +134,24 @@ def batch(
         raise error or InvalidManifest("the batch did not start", hint="see the run's log in the Prefect UI")
     [progress] = batches
     _write(path, progress, loaded)
-    if json and error is None:
-        print_json(
-            {
-                "counts": {k: v for k, v in progress.counts.items() if v},
-                "rows": progress.to_json_rows(),
-                "shared_recordings": [group.to_json() for group in shared],
-                "notices": list(loaded.notices),
-            }
-        )
-    elif not json:
-        _print(progress)
+    if not json:
+        print_result(progress)
+    elif error is None:
+        print_json(_to_json(progress, loaded, shared))
     print_status(f"results written to {path}")
     if error is not None:
         raise error
     return EXIT_OK if progress.all_ready or (dry_run and progress.all_would_succeed) else EXIT_BATCH_INCOMPLETE
+
+
+def _to_json(progress: BatchProgress, manifest: Manifest, shared: list[SharedRecordingGroup]) -> dict[str, Any]:
+    return {
+        "batch_id": progress.batch_id,
+        "counts": {status: count for status, count in progress.counts.items() if count},
+        "rows": progress.to_json_rows(),
+        "shared_recordings": [group.to_json() for group in shared],
+        "notices": list(manifest.notices),
+    }
 
 
 def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
@@ -247,74 +236,3 @@ def _write(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
         replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv"))
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")
-
-
-@contextlib.contextmanager
-def _live_progress(batches: list[BatchProgress]) -> Iterator[None]:
-    """Show the progress of the batch: a live table on a terminal, plain lines otherwise."""
-    if not stderr_console.is_terminal:
-        with show_run_log("batch"):
-            yield
-        return
-    with Live(
-        console=stderr_console,
-        get_renderable=lambda: _render_progress(batches),
-        refresh_per_second=4,
-        transient=True,
-    ):
-        yield
-
-
-def _render_progress(batches: list[BatchProgress]) -> RenderableType:
-    if not batches:
-        return "starting"
-    progress, now = batches[0], time.monotonic()
-    counts = Table.grid(padding=(0, 2))
-    for status, count in progress.counts.most_common():
-        if count:
-            counts.add_row(_style_status(status), str(count))
-    eta_seconds = progress.eta_seconds(now)
-    line = Table.grid(padding=(0, 2))
-    line.add_row(
-        ProgressBar(total=progress.total, completed=progress.finished, width=BAR_WIDTH),
-        f"{progress.finished} of {progress.total}",
-        f"{progress.rate(now):.1f} rows/s",
-        _format_eta(eta_seconds) if eta_seconds is not None else "",
-    )
-    failures = [row for row in progress.rows if _is_failure(row)][-MAX_LIVE_FAILURES:]
-    limits = shown_lines(progress.limits)
-    return Group(counts, line, limits, *([_failures_table(failures)] if failures else []))
-
-
-def _format_eta(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02} left" if hours else f"{minutes}:{rest:02} left"
-
-
-def _style_status(status: str) -> Text:
-    return styled(Status(status)) if status in set(Status) else Text(status)
-
-
-def _is_failure(row: RowResult) -> bool:
-    return bool(row.reasons) and row.status != Status.READY
-
-
-def _failures_table(rows: list[RowResult]) -> Table:
-    table = Table("Line", "Status", "Name", "Reasons", show_lines=True)
-    for row in rows:
-        lines = (line for reason in row.reasons for line in (reason.message, reason.hint and f"→ {reason.hint}"))
-        reasons = shown_lines(filter(None, lines))
-        table.add_row(str(row.line), _style_status(row.status), shown(row.name), reasons)
-    return table
-
-
-def _print(progress: BatchProgress) -> None:
-    failures = [row for row in progress.rows if _is_failure(row)]
-    if failures:
-        stdout_console.print(_failures_table(failures[:MAX_PRINTED_FAILURES]))
-    print_line(f"{progress.total} rows: {progress.summary}")
-    for line in progress.limits:
-        print_line(line)
-    if len(failures) > MAX_PRINTED_FAILURES:
-        print_status(f"showing the first {MAX_PRINTED_FAILURES} of {len(failures)} failed rows")

@@ -80,7 +80,7 @@ def _print(page: Sequence[ListedBatch]) -> None:
 
 def _cells(batch: BatchRecord, counts: Mapping[Status, int]) -> tuple[str, str, str, str, str]:
     """Return id, start, manifest, caller, and the number of rows, of invalid ones and of those per status."""
-    per_status = {"INVALID": batch.invalid_count, **counts}
+    per_status = {"INVALID": batch.invalid_count, **{status.value: count for status, count in counts.items()}}
     others = batch.row_count - sum(per_status.values())
     texts = [f"{count} {status}" for status, count in per_status.items() if count]
     # Not recorded: the batch runs or was stopped. Or a later batch took them.

@@ -68,20 +68,45 @@ class RowResult:
         return replace(self, status=status, reasons=reasons)
 
     @property
+    def needs_attention(self) -> bool:
+        """Whether the row has reasons that a person should read."""
+        return bool(self.reasons) and self.status != Status.READY
+
+    @property
     def reasons_text(self) -> str:
         """All reasons as one line of text."""
         return "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
 
 
-class BatchProgress:
-    """The result of every row, and the number of rows per status."""
+def format_duration(seconds: float) -> str:
+    """Return seconds as 1:02 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
-    def __init__(self, rows: Sequence[ManifestRow], started_at: float) -> None:
+
+class BatchProgress:
+    """The result of every row, the number of rows per status, and the time that they took.
+
+    `attention` has the numbers of the finished rows that a person should read about, in the order in which they
+    finished. `ended_at` is None until the batch has ended. Times are seconds of a monotonic clock.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[ManifestRow],
+        started_at: float,
+        *,
+        is_dry_run: bool = False,
+        batch_id: str | None = None,
+    ) -> None:
         """Start with one row per manifest row.
 
         Args:
             rows: The rows of the manifest.
             started_at: Seconds of a monotonic clock.
+            is_dry_run: Whether the rows are only checked.
+            batch_id: The id of the batch in the ledger; None for a dry run, which is not on record.
         """
         self.rows = [RowResult.initial(row) for row in rows]
         self.counts = Counter(row.status for row in self.rows)
@@ -90,6 +115,10 @@ class BatchProgress:
         self.initially_finished = self.finished
         self.limits: Sequence[str] = ()
         """The pauses and the budget of the day, one line each."""
+        self.attention = [number for number, row in enumerate(self.rows) if row.needs_attention]
+        self.is_dry_run = is_dry_run
+        self.batch_id = batch_id
+        self.ended_at: float | None = None
 
     def update_row(self, number: int, result: RowResult, *, finished: bool = False) -> None:
         """Replace the result of a row.
@@ -103,15 +132,21 @@ class BatchProgress:
         self.counts[result.status] += 1
         self.rows[number] = result
         self.finished += finished
+        if finished and result.needs_attention:
+            self.attention.append(number)
 
     @property
     def total(self) -> int:
         """The number of rows."""
         return len(self.rows)
 
+    def elapsed_seconds(self, now: float) -> float:
+        """Return the seconds since the start; they stop when the batch ends."""
+        return (now if self.ended_at is None else self.ended_at) - self.started_at
+
     def rate(self, now: float) -> float:
         """Return the finished rows per second, averaged since the start."""
-        return (self.finished - self.initially_finished) / max(now - self.started_at, 1e-3)
+        return (self.finished - self.initially_finished) / max(self.elapsed_seconds(now), 1e-3)
 
     def eta_seconds(self, now: float) -> float | None:
         """Return the seconds remaining at the average rate, None before the first row has finished."""
@@ -123,11 +158,24 @@ class BatchProgress:
         """The counts as text, the most frequent status first."""
         return ", ".join(f"{count} {status}" for status, count in self.counts.most_common() if count > 0)
 
-    def summary_with_eta(self, now: float) -> str:
-        """Return the counts with the rate and the remaining time."""
+    def progress_text(self, now: float) -> str:
+        """Return the counts with the elapsed time, the rate and the remaining time."""
         remaining = self.eta_seconds(now)
         eta = f", about {remaining:.0f} s left" if remaining is not None and self.finished < self.total else ""
-        return f"{self.finished} of {self.total} rows finished ({self.summary}); {self.rate(now):.1f}/s{eta}"
+        return f"{self.finished} of {self.total} rows {self.verb} ({self.summary}); {self._pace(now)}{eta}"
+
+    def result_text(self, now: float) -> str:
+        """Return the counts of a batch that has ended, with its time and rate."""
+        rows = f"{self.total} rows checked, nothing was sent" if self.is_dry_run else f"{self.total} rows"
+        return f"{rows}: {self.summary}; {self._pace(now)}"
+
+    @property
+    def verb(self) -> str:
+        """What became of a row that is done: finished, in a dry run checked."""
+        return "checked" if self.is_dry_run else "finished"
+
+    def _pace(self, now: float) -> str:
+        return f"{format_duration(self.elapsed_seconds(now))} elapsed, {self.rate(now):.1f} rows/s"
 
     @property
     def all_ready(self) -> bool:

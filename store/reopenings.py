@@ -99,7 +99,7 @@ class ReopeningWriter(TransitionWriter):
         if new_status is Status.ACCEPTED:
             changes |= {"media_facts": None, "avatar_id": None, "training_started_at": None}
         if request is not None:
-            changes |= request_columns(request)
+            changes = {**changes, **request_columns(request)}
         if earlier is not None:
             changes |= {
                 "avatar_id": earlier.avatar.id,

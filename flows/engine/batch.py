@@ -90,7 +90,12 @@ class BatchRun:
         self.dry_run = dry_run
         self.work_semaphore = asyncio.Semaphore(concurrency)
         self.branches = BranchBatcher(context.clock)
-        self.progress = BatchProgress(rows, context.clock.monotonic())
+        self.progress = BatchProgress(
+            rows,
+            context.clock.monotonic(),
+            is_dry_run=dry_run,
+            batch_id=None if dry_run else owner.batch_id,
+        )
         self.contents = ContentIndex()
         self.outage = OutageWait(context.clock, context.outage_log)
         self.abort_error: OperationalError | None = None
@@ -104,7 +109,10 @@ class BatchRun:
         chunks = (
             process_chunk(self, start + 1, min(start + ROWS_PER_TASK_RUN, len(self.rows))) for start in starts
         )
-        await _gather_all(chunks)
+        try:
+            await _gather_all(chunks)
+        finally:
+            self.progress.ended_at = self.context.clock.monotonic()
 
 
 @task(task_run_name="rows-{first}-to-{last}", **TASK_OPTIONS)

@@ -11,7 +11,7 @@ from uuid import UUID
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 
 from models.batch import BatchProgress, RowResult
-from models.escaping import inert
+from models.escaping import inert, short_line
 from models.provisioning import Status
 from models.shared_recordings import SharedRecordingGroup
 from services.run_log import log_to_run
@@ -19,6 +19,10 @@ from services.run_log import log_to_run
 PUBLISH_INTERVAL_SECONDS = 5.0
 MAX_TABLE_ROWS = 1000
 """Rows in the table. Rows that are not READY come first."""
+MAX_LOGGED_ROWS = 200
+"""Rows with reasons in the log."""
+MAX_LOGGED_CHARACTERS = 1000
+"""Of a row in the log."""
 
 
 @contextlib.asynccontextmanager
@@ -35,13 +39,15 @@ async def publishing_progress(
         monotonic: Returns monotonic seconds, for the rate and the remaining time.
 
     """
-    publisher = asyncio.create_task(_publish_loop(progress, run_id, monotonic))
+    artifact = _ProgressArtifact(progress, run_id, monotonic)
+    publisher = asyncio.create_task(artifact.publish_repeatedly())
     try:
         yield
     finally:
         publisher.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await publisher
+    await artifact.publish()
     try:
         await acreate_table_artifact(
             key=f"batch-{run_id}", table=table_of_rows(progress), description=_description(progress)
@@ -64,25 +70,53 @@ async def publish_shared_recordings(groups: Sequence[SharedRecordingGroup], run_
         log_to_run("the shared recordings were not published: %s", type(error).__name__, level=logging.WARNING)
 
 
-async def _publish_loop(progress: BatchProgress, run_id: str, monotonic: Callable[[], float]) -> None:
-    artifact: UUID | None = None
-    failed = False
-    last = ""
-    while True:
-        percent = 100.0 * progress.finished / progress.total
-        text = "; ".join([progress.summary_with_eta(monotonic()), *progress.limits])
-        if last != (last := progress.summary):
+class _ProgressArtifact:
+    """The progress artifact of a batch. It and the log show the last state when the batch has ended."""
+
+    def __init__(self, progress: BatchProgress, run_id: str, monotonic: Callable[[], float]) -> None:
+        self._progress = progress
+        self._key = f"batch-progress-{run_id}"
+        self._monotonic = monotonic
+        self._id: UUID | None = None
+        self._has_failed = False
+        self._logged_summary = ""
+        self._logged_rows = 0
+
+    async def publish_repeatedly(self) -> None:
+        """Publish the progress every PUBLISH_INTERVAL_SECONDS until the task is cancelled."""
+        while True:
+            await self.publish()
+            await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
+
+    async def publish(self) -> None:
+        """Log what changed since the last time, and publish the progress."""
+        progress = self._progress
+        text = "; ".join([progress.progress_text(self._monotonic()), *progress.limits])
+        self._log_rows()
+        if self._logged_summary != progress.summary:
+            self._logged_summary = progress.summary
             log_to_run("%s", text)
+        percent = 100.0 * progress.finished / progress.total
         try:
-            if artifact is None:
-                artifact = await acreate_progress_artifact(percent, f"batch-progress-{run_id}", text)
+            if self._id is None:
+                self._id = await acreate_progress_artifact(percent, self._key, text)
             else:
-                await aupdate_progress_artifact(artifact, percent, text)
+                await aupdate_progress_artifact(self._id, percent, text)
         except Exception as error:  # noqa: BLE001  # whatever Prefect's client raises
-            if not failed:
+            if not self._has_failed:
                 log_to_run("the progress was not published: %s", type(error).__name__, level=logging.WARNING)
-            failed = True
-        await asyncio.sleep(PUBLISH_INTERVAL_SECONDS)
+            self._has_failed = True
+
+    def _log_rows(self) -> None:
+        """Log the rows that finished with reasons since the last time; the table has those beyond the limit."""
+        attention = self._progress.attention
+        for number in attention[self._logged_rows : MAX_LOGGED_ROWS]:
+            row = self._progress.rows[number]
+            text = f"line {row.line}, {row.name}: {row.status}: {row.reasons_text}"
+            log_to_run("%s", short_line(text, MAX_LOGGED_CHARACTERS), level=logging.WARNING)
+        if self._logged_rows < MAX_LOGGED_ROWS < len(attention):
+            log_to_run("further rows with reasons are only in the table of rows and in the results")
+        self._logged_rows = len(attention)
 
 
 def table_of_rows(progress: BatchProgress) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.batch import _failures_table
+from cli.batch_display import table_of_rows
 from cli.console import MAX_TERMINAL_CHARACTERS, print_json, print_line, print_status
 from cli.main import run
 from cli.terminal import shown, stdout_console
@@ -152,7 +152,7 @@ def test_live_table_and_title_show_no_control_character() -> None:
     terminal = io.StringIO()
     console = Console(file=terminal, force_terminal=True, color_system=None, width=200)
     row = RowResult(1, CONTROLS, CONTROLS, "INVALID", reasons=[Reason(code="x", message=CONTROLS, hint=CONTROLS)])
-    console.print(_failures_table([row]))
+    console.print(table_of_rows([row]))
     console.print(shown(CONTROLS))
     assert hidden_characters(terminal.getvalue()) == []
 

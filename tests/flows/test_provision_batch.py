@@ -121,6 +121,13 @@ async def test_mixed_rows_use_one_task_run_and_branch_subflows(
         "REJECTED": 1,
         "INVALID": 2,
     }
+    async with open_store(Settings.load(), SystemClock()) as store:
+        [batch] = await store.batches.list_page(9)
+        counts = await store.batches.count_by_status([batch.id])
+    assert batch.id == batch.flow_run_id == progress.batch_id == str(state.state_details.flow_run_id)
+    assert (batch.row_count, batch.invalid_count, batch.started_by) == (len(rows), 2, "provision-batch")
+    assert batch.ended_at is not None
+    assert counts[batch.id] == {key: count for key, count in progress.counts.items() if count and key != "INVALID"}
     assert progress.finished == progress.total
     assert set(count_avatars(simulated).values()) == {1}
     assert len(simulated.account.avatars) == 15
@@ -153,6 +160,13 @@ async def test_same_rows_attach_and_changed_row_conflicts(
     assert [row.status for row in progresses[2].rows] == ["INVALID", "READY"]
     assert progresses[2].rows[0].reasons[0].code == "request.reference-conflict"
     assert count_avatars(simulated) == {"Ada": 1, "Grace": 1}
+    async with open_store(Settings.load(), SystemClock()) as store:
+        batches = await store.batches.list_page(9)
+        counts = await store.batches.count_by_status([batch.id for batch in batches])
+    ids = [progress.batch_id for progress in reversed(progresses)]
+    assert [batch.id for batch in batches] == ids
+    assert [batch.invalid_count for batch in batches] == [1, 0, 0]
+    assert [counts[key or ""] for key in ids] == [{Status.READY: 1}, {Status.READY: 1}, {}]
 
 
 async def test_dry_run_checks_all_and_records_nothing(
@@ -171,6 +185,7 @@ async def test_dry_run_checks_all_and_records_nothing(
     assert simulated.account.posts == []
     async with open_store(Settings.load(), SystemClock()) as store:
         assert await store.ledger.count_by_status() == {}
+        assert await store.batches.list_page(9) == []
 
 
 async def test_wrong_key_stops_batch_and_same_batch_continues(

@@ -15,15 +15,16 @@ from models.batch import (
     BatchProgress,
 )
 from models.manifest import parse_rows
+from models.reason import Reason
 
 
-def make_progress(*statuses: str) -> BatchProgress:
+def make_progress(*statuses: str, is_dry_run: bool = False) -> BatchProgress:
     url = "https://videos.example/v.mp4"
     rows: list[Any] = [
         {"name": f"row {number}", "dataset_video": url, "consent_video": url} if status != INVALID else {}
         for number, status in enumerate(statuses)
     ]
-    progress = BatchProgress(parse_rows(rows), started_at=100.0)
+    progress = BatchProgress(parse_rows(rows), started_at=100.0, is_dry_run=is_dry_run)
     for number, status in enumerate(statuses):
         if status not in {PENDING, INVALID}:
             progress.update_row(number, progress.rows[number].with_status(status, []), finished=True)
@@ -60,7 +61,32 @@ def test_rate_counts_rows_finished_since_the_start() -> None:
     assert (progress.finished, progress.total) == (3, 4)
     assert progress.rate(104.0) == 0.5
     assert progress.eta_seconds(104.0) == 2.0
-    assert progress.summary_with_eta(104.0) == (
-        "3 of 4 rows finished (2 READY, 1 NOT_STARTED, 1 INVALID); 0.5/s, about 2 s left"
+    assert progress.progress_text(104.0) == (
+        "3 of 4 rows finished (2 READY, 1 NOT_STARTED, 1 INVALID); 0:04 elapsed, 0.5 rows/s, about 2 s left"
     )
     assert make_progress(PENDING).eta_seconds(200.0) is None
+
+
+def test_time_and_rate_stop_when_the_batch_ends() -> None:
+    progress = make_progress("READY", "REJECTED")
+    progress.ended_at = 4000.0
+    assert progress.result_text(9999.0) == "2 rows: 1 READY, 1 REJECTED; 1:05:00 elapsed, 0.0 rows/s"
+    assert progress.progress_text(9999.0).startswith("2 of 2 rows finished")
+
+
+def test_dry_run_is_a_check() -> None:
+    progress = make_progress(WOULD_CREATE, WOULD_REJECT, is_dry_run=True)
+    assert progress.progress_text(104.0).startswith("2 of 2 rows checked (1 WOULD_CREATE, 1 WOULD_REJECT)")
+    assert progress.result_text(104.0) == (
+        "2 rows checked, nothing was sent: 1 WOULD_CREATE, 1 WOULD_REJECT; 0:04 elapsed, 0.5 rows/s"
+    )
+
+
+def test_rows_with_reasons_are_in_the_order_in_which_they_finish() -> None:
+    progress = make_progress(PENDING, INVALID, PENDING, PENDING)
+    reasons = [Reason(code="a", message="b", hint="")]
+    progress.update_row(3, progress.rows[3].with_status("REJECTED", reasons), finished=True)
+    progress.update_row(0, progress.rows[0].with_status("ACCEPTED", reasons))
+    progress.update_row(2, progress.rows[2].with_status("READY", reasons), finished=True)
+    progress.update_row(0, progress.rows[0].with_status("TRAINING_FAILED", reasons), finished=True)
+    assert progress.attention == [1, 3, 0]

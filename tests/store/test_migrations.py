@@ -174,7 +174,7 @@ async def test_upgrade_copies_names_and_extras(old_database: Database) -> None:
     def read(connection: Connection) -> tuple[dict[str, str], list[tuple[Any, ...]]]:
         names = connection.execute(text("SELECT id, name FROM provisionings")).all()
         extras = connection.execute(text("SELECT provisioning_id, key, value FROM extras ORDER BY key"))
-        return dict(names), [tuple(row) for row in extras]  # type: ignore[arg-type]  # rows of two columns
+        return dict(names), [tuple(row) for row in extras]
 
     names, extras = await old_database.read(read)
     assert (names["extras"], names["taken"]) == ("Eve", "Ada")

@@ -65,6 +65,12 @@ FILTERED_PAGES = {
     "two extras": LatestPage(9, extras={"city": "p-7", "team": "berlin"}),
 }
 """Pages of `avatars list` with filters. Each filter matches most rows or one."""
+
+
+def list_of(page: LatestPage) -> Callable[[Ledger, Provisioning], Awaitable[object]]:
+    return lambda ledger, _: ledger.list_page(page)
+
+
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
@@ -77,10 +83,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
             after=provisioning.sort_key,
         )
     ),
-    **{
-        f"LedgerReader.list_page by {name}": lambda ledger, _, page=page: ledger.list_page(page)
-        for name, page in FILTERED_PAGES.items()
-    },
+    **{f"LedgerReader.list_page by {name}": list_of(page) for name, page in FILTERED_PAGES.items()},
     "LedgerReader.count_by_status": lambda ledger, _: ledger.count_by_status(),
     "LedgerReader.count_absences": lambda ledger, _: ledger.count_absences(),
     "LedgerReader.list_unleased": lambda ledger, provisioning: ledger.list_unleased(
