@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, event, insert, text
 
 from models.evidence import InputEvidence
-from models.limits import SubmissionGuard
+from models.limits import SpendLimits, SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
@@ -69,6 +69,12 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
     "LedgerReader.find_fingerprints": lambda ledger, _: ledger.find_fingerprints(["p-1", "p-2"]),
     "LedgerReader.find_statuses": lambda ledger, _: ledger.find_statuses(["p-1", "p-2"]),
+    "LimitRepository.read_for_all_keys": lambda ledger, _: LimitRepository(
+        ledger.database, FakeClock()
+    ).read_for_all_keys(SpendLimits()),
+    "LimitRepository.requests_paused_for": lambda ledger, _: LimitRepository(
+        ledger.database, FakeClock()
+    ).requests_paused_for("a" * 64),
     "LimitRepository.read": lambda ledger, _: LimitRepository(ledger.database, FakeClock()).read(
         SubmissionGuard(api_key_sha256="a" * 64), "b-1"
     ),
@@ -108,6 +114,7 @@ DIGEST_COLUMNS = ("identity_sha256", "legacy_identity_sha256", "content_sha256",
 SUBQUERIES = ("(", "anon_", "keys", "merged")
 """How the plans of SQLite call subqueries: their rows come from tables that are named beside them."""
 WRITES = {
+    *("LimitRepository.reserve_probe", "LimitRepository.return_probe", "LimitRepository.pause_requests"),
     "EventArchive.archive",  # its reads are those of `preview`
     *(
         "WebhookDeliveryRepository.add",
@@ -127,6 +134,8 @@ WRITES = {
 }
 ALLOWED_FULL_SCANS = {
     "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
+    # at most one row per cause and API key
+    "LimitRepository.read_for_all_keys": {"pauses", "pauses by an index"},
     # one row per run that is suspended now
     "SuspendedRunRepository.list_with_terminal_provisioning": {"suspended_runs", "suspended_runs by an index"},
 }
@@ -145,6 +154,7 @@ def test_every_query_is_covered() -> None:
             LeaseRepository,
             QuarantineRepository,
             SuspendedRunRepository,
+            LimitRepository,
         )
         for name, _ in inspect.getmembers(repository, inspect.iscoroutinefunction)
         if not name.startswith("_")
