@@ -382,7 +382,6 @@ async def test_any_success_status_returns_the_avatar(make_client: ClientFactory,
         ("Mon, 23 Nov 2026 09:00:45 GMT", [45, *BACKOFF_DELAYS[1:]]),
         ("50", [50, 50, 50]),
         ("100", [100]),
-        ("3600", [120]),
     ],
 )
 async def test_retry_after_is_honoured_within_the_retry_budget(
@@ -395,6 +394,18 @@ async def test_retry_after_is_honoured_within_the_retry_budget(
     assert actual == pytest.approx(delays, abs=0.001)
     assert len(handler.requests) == len(delays) + 1
     assert "AVATARS_REQUESTS_PER_SECOND" in caught.value.hint
+
+
+@pytest.mark.parametrize(("status", "delays", "longest"), [(503, [120], 120), (429, [], 900)])
+async def test_long_retry_after_is_bounded(
+    make_client: ClientFactory, clock: FakeClock, status: int, delays: list[float], longest: float
+) -> None:
+    """A 429 pauses all requests, so its longest wait is beyond the retry budget of a submission."""
+    handler = Responses(httpx.Response(status, headers={"retry-after": "3600"}))
+    with pytest.raises(ArgilRateLimited) as caught:
+        await make_client(handler).create_avatar(create_request())
+    assert [seconds for seconds in clock.sleeps if seconds > 0.01] == pytest.approx(delays, abs=0.001)
+    assert caught.value.retry_after_seconds == longest
 
 
 async def test_429_without_retry_after_backs_off(make_client: ClientFactory, clock: FakeClock) -> None:

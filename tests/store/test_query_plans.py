@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event, insert, text
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
 from models.evidence import InputEvidence
-from models.limits import SubmissionGuard
+from models.limits import SpendLimits, SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
@@ -101,6 +101,12 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
     "LedgerReader.find_fingerprints": lambda ledger, _: ledger.find_fingerprints(["p-1", "p-2"]),
     "LedgerReader.find_statuses": lambda ledger, _: ledger.find_statuses(["p-1", "p-2"]),
+    "LimitRepository.read_for_all_keys": lambda ledger, _: LimitRepository(
+        ledger.database, FakeClock()
+    ).read_for_all_keys(SpendLimits()),
+    "LimitRepository.requests_paused_for": lambda ledger, _: LimitRepository(
+        ledger.database, FakeClock()
+    ).requests_paused_for("a" * 64),
     "LimitRepository.read": lambda ledger, _: LimitRepository(ledger.database, FakeClock()).read(
         SubmissionGuard(api_key_sha256="a" * 64), "b-1"
     ),
@@ -162,6 +168,7 @@ SUBQUERIES = ("(", "anon_", "keys", "merged")
 WRITES = {
     "BatchRepository.begin",
     "BatchRepository.end",
+    *("LimitRepository.reserve_probe", "LimitRepository.return_probe", "LimitRepository.pause_requests"),
     "EventArchive.archive",  # its reads are those of `preview`
     *(
         "WebhookDeliveryRepository.add",
@@ -183,6 +190,8 @@ WRITES = {
 ALLOWED_FULL_SCANS = {
     "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
     "BatchRepository.list_page": {"batches by an index"},  # of which it reads one page
+    # at most one row per cause and API key
+    "LimitRepository.read_for_all_keys": {"pauses", "pauses by an index"},
     # one row per run that is suspended now
     "SuspendedRunRepository.list_with_terminal_provisioning": {"suspended_runs", "suspended_runs by an index"},
     "UnknownAvatarRepository.compare": {"unknown_avatars", "unknown_avatars by an index"},
@@ -204,6 +213,7 @@ def test_every_query_is_covered() -> None:
             QuarantineRepository,
             SuspendedRunRepository,
             UnknownAvatarRepository,
+            LimitRepository,
         )
         for name, _ in inspect.getmembers(repository, inspect.iscoroutinefunction)
         if not name.startswith("_")
