@@ -37,4 +37,4 @@ def final_state_for_error(error: AvatarsError) -> State:
 
 def final_state_for_tick(message: str, *, has_news: bool, data: object = None) -> State:
     """Return Completed for a run of a schedule, named IDLE if it found nothing to do: older ones are deleted."""
-    return Completed(message=state_message(message), data=data, **({} if has_news else {"name": IDLE}))
+    return Completed(name=None if has_news else IDLE, message=state_message(message), data=data)

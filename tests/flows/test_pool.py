@@ -8,14 +8,19 @@ from flows.engine.pool import MAX_CONCURRENCY, acquire_each, run_many
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.provisioning import Status
+from tasks.record_training_failure import record_training_failure
 from tasks.reopen_provisioning import reopen_provisioning
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
+    TRAINING_SECONDS,
     FakeMedia,
     ProvisioningHarness,
+    ScriptedClock,
+    SimulatorGateway,
     argil,
     changes,
     clock,
     context,
+    gateway,
     harness,
     ledger_file,
     served_gateway,
@@ -57,3 +62,40 @@ async def test_one_cancelled_after_it_was_listed_stays_cancelled(harness: Provis
     assert acquired is not None
     assert await reopen_provisioning.fn(acquired, harness.owner) == acquired
     assert acquired.status is Status.CANCELLED
+
+
+async def test_failed_trainings_share_one_branch_call(
+    harness: ProvisioningHarness,  # noqa: F811
+    clock: ScriptedClock,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[int] = []
+
+    async def branch(provisioning_ids: list[str]) -> None:
+        calls.append(len(provisioning_ids))
+        for provisioning_id in provisioning_ids:
+            await record_training_failure.fn(provisioning_id, harness.owner)
+
+    async def publish_nothing(**_: object) -> None:
+        pass
+
+    monkeypatch.setattr("flows.engine.state_machine.training_failed", branch)
+    monkeypatch.setattr("tasks.publish_artifact.acreate_markdown_artifact", publish_nothing)
+    count = MAX_CONCURRENCY + 5
+    trainings = [await harness.submitted("fail", reference=f"ada-{number}") for number in range(count)]
+    clock.advance(TRAINING_SECONDS)
+    counts = await run_many(acquire_each(trainings, harness.owner), harness.owner, timeout_seconds=0)
+    assert counts == {Status.TRAINING_FAILED: count}
+    assert calls == [count]
+
+
+async def test_new_avatar_is_not_polled_by_a_run_that_does_not_wait(
+    harness: ProvisioningHarness,  # noqa: F811
+    gateway: SimulatorGateway,  # noqa: F811
+) -> None:
+    accepted = [await harness.accepted(reference=f"ada-{number}") for number in range(3)]
+    requests: list[str] = []
+    gateway.on_request = lambda method, path: requests.append(f"{method} {path}")
+    counts = await run_many(acquire_each(accepted, harness.owner), harness.owner, timeout_seconds=0)
+    assert counts == {Status.TRAINING: 3}
+    assert requests == ["POST /v1/avatars"] * 3

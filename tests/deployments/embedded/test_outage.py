@@ -47,7 +47,8 @@ class Gate:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         path = scope["path"]
         is_list = scope["method"] == "GET" and path.endswith("/avatars")
         if scope["method"] == "GET":
@@ -62,7 +63,6 @@ class Gate:
                 await self._app(scope, receive, send)
             case _:
                 await self._app(scope, receive, send)
-        return None
 
 
 class Stack(RunningStack):
