@@ -32,8 +32,8 @@ class UnknownAvatarRepository:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._compared_ids: set[str] = set()
-        """Submission ids that this process has compared: known ones stay known, and unknown ones are stored."""
+        self._known_ids: set[str] = set()
+        """Listed submission ids that the ledger knew: it does not lose them. An unknown one is looked up again."""
 
     async def compare(self, account: AccountList) -> list[UnknownAvatar]:
         """Store the avatars of the list that the ledger does not know, and remove those that no longer count.
@@ -46,29 +46,26 @@ class UnknownAvatarRepository:
         """
         items = index_by_submission_id(account.items)
         seen_at = self._clock.now()
-        compared = items.keys() - self._compared_ids
+        candidates = items.keys() - self._known_ids
 
-        def find_changes(connection: Connection) -> tuple[set[str], set[str], set[str]]:
+        def look_up(connection: Connection) -> tuple[dict[str, Row[Any]], set[str]]:
             stored = {row.submission_id: row for row in connection.execute(select(_TABLE))}
-            known = _find_known(connection, compared | stored.keys())
-            return (
-                compared - known - stored.keys(),
-                known & stored.keys(),
-                set() if account.incomplete_because else _unlisted(stored, items.keys()),
-            )
+            return stored, _find_known(connection, candidates | stored.keys())
 
-        unknown, known, unlisted = await self._database.read(find_changes)
-        new: list[UnknownAvatar] = []
-        if unknown or known or unlisted:
-            found = [read_unknown_avatar(key, items[key], seen_at) for key in sorted(unknown)]
-            new = await self._database.write(lambda connection: self._write(connection, found, known, unlisted))
-        self._compared_ids |= compared
-        return new
+        stored, known = await self._database.read(look_up)
+        self._known_ids |= known & items.keys()
+        unknown = sorted(candidates - known - stored.keys())
+        found = [read_unknown_avatar(key, items[key], seen_at) for key in unknown]
+        resolved = known & stored.keys()
+        unlisted = set() if account.incomplete_because else _unlisted(stored, items.keys())
+        if not (found or resolved or unlisted):
+            return []
+        return await self._database.write(lambda connection: self._write(connection, found, resolved, unlisted))
 
     def _write(
-        self, connection: Connection, found: Sequence[UnknownAvatar], known: set[str], unlisted: set[str]
+        self, connection: Connection, found: Sequence[UnknownAvatar], resolved: set[str], unlisted: set[str]
     ) -> list[UnknownAvatar]:
-        for ids in _pages(known):
+        for ids in _pages(resolved):
             connection.execute(delete(_TABLE).where(_TABLE.c.submission_id.in_(ids)))
         for ids in _pages(unlisted):
             is_unlisted = _TABLE.c.submission_id.in_(ids)

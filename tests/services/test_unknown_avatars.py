@@ -223,7 +223,7 @@ def test_person_without_an_account_entry_is_named_by_number(monkeypatch: pytest.
     def no_entry() -> str:
         raise OSError("no such user")
 
-    monkeypatch.setattr(module.getpass, "getuser", no_entry)
-    monkeypatch.setattr(module.socket, "gethostname", lambda: 300 * "h")
+    monkeypatch.setattr("getpass.getuser", no_entry)
+    monkeypatch.setattr("socket.gethostname", lambda: 300 * "h")
     assert module.current_person().startswith("user ")
     assert len(module.current_person()) == 256

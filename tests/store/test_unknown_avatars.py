@@ -135,6 +135,15 @@ async def test_avatar_no_longer_counts_once_it_is_gone_from_a_complete_list(
     assert await labels(repository) == ["a-1"]
 
 
+async def test_avatar_that_a_list_omits_once_counts_again(repository: UnknownAvatarRepository) -> None:
+    listed = account(item(new_id()))
+    for _ in range(2):
+        assert len(await repository.compare(listed)) == 1
+        await repository.compare(account())
+    await repository.compare(listed)
+    assert await labels(repository) == ["a-1"]
+
+
 async def test_avatar_no_longer_counts_once_its_submission_is_known(
     database: Database,
     repository: UnknownAvatarRepository,
