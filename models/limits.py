@@ -56,7 +56,7 @@ _ERRORS: dict[PauseCause, tuple[type[SubmissionPaused], str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class SpendLimits:
-    """How many avatars may be created; None if it is not limited."""
+    """How many avatars may be created; None means unlimited."""
 
     per_day: int | None = None
     """Submissions per UTC day."""

@@ -154,7 +154,7 @@ _SIMILARITY = 0.9
 Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 OptionalCount = Annotated[Count | None, BeforeValidator(lambda value: None if value == "" else value)]
-"""A number of avatars; empty if it is not limited."""
+"""A number of avatars; empty means unlimited."""
 ScheduleSeconds = Annotated[float, Field(ge=1, le=MAX_SECONDS, allow_inf_nan=False)]
 RunRetentionSeconds = Annotated[float, Field(ge=3601, le=MAX_SECONDS, allow_inf_nan=False)]
 """Prefect keeps runs for more than an hour."""

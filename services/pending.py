@@ -17,8 +17,8 @@ RETRY_BLOCKED_AFTER = timedelta(minutes=10)
 class PendingProvisionings:
     """The pending provisionings that one tick takes; concurrent owners, on any machine, each get different ones.
 
-    None is taken while a pause stands or the day has no budget: neither are recordings checked in vain then, nor
-    events appended. If a pause waits for a probe, one provisioning is taken.
+    None is taken while a pause stands, the day has no budget, or unknown avatars wait for a person: neither are
+    recordings checked in vain then, nor events appended. If a pause waits for a probe, one provisioning is taken.
     """
 
     def __init__(self, context: AppContext, owner: LeaseOwner, tick: Tick) -> None:
@@ -42,7 +42,7 @@ class PendingProvisionings:
             DatabaseError: The ledger cannot be read or written.
         """
         context = self._context
-        if self._is_answering is False or self._tick.is_over:
+        if self._is_answering is False or self._tick.is_over or await self._has_undecided():
             return None
         limits = await context.limits.read(context.guard)
         try:
@@ -55,6 +55,15 @@ class PendingProvisionings:
         if provisioning is None and limits.pauses:
             await context.limits.return_probe(self._owner.id)
         return provisioning
+
+    async def _has_undecided(self) -> bool:
+        """Return whether a person must decide about unknown avatars first; fleet report and doctor name them."""
+        context = self._context
+        if context.settings.avatars_ignore_unknown:
+            return False
+        if count := await context.unknown_avatars.count_undecided():
+            self._tick.note = f"nothing is submitted, because {count:,} avatars at Argil are unknown"
+        return bool(count)
 
     async def _acquire(self) -> Provisioning | None:
         context = self._context

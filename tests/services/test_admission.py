@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from models.errors import ArgilPaymentRequired, ArgilRateLimited, DayBudgetUsed,
 from models.limits import MAX_PAUSE
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from services.pending import PendingProvisionings
+from services.submissions import build_create_request
 from services.ticks import Tick
 from simulator.server import ArgilSimulator
 from tasks.check_limits import check_limits
@@ -197,3 +199,15 @@ async def test_pending_are_left_alone_without_a_budget(
     harness: ProvisioningHarness, queued: list[str], clock: ScriptedClock
 ) -> None:
     assert await take(harness, clock, harness.owner) is None
+
+
+async def test_pending_are_left_alone_while_avatars_are_unknown(
+    harness: ProvisioningHarness, queued: list[str], clock: ScriptedClock
+) -> None:
+    request = build_create_request(harness.request, str(uuid.uuid4()))
+    await harness.context.argil.create_avatar(request)
+    await harness.context.argil.list_account()
+    assert await take(harness, clock, harness.owner) is None
+    assert [(await harness.context.ledger.get(key)).reasons for key in queued] == [[], [], []]
+    await harness.context.unknown_avatars.ignore_all("ada@example")
+    assert (await take(harness, clock, harness.owner)).id in queued
