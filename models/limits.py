@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -22,6 +22,7 @@ from models.errors import (
     SubmissionPaused,
     VideoCreatePaused,
 )
+from models.spend_limits import SpendLimits
 
 MAX_PAUSE = timedelta(minutes=15)
 """The longest pause: a longer Retry-After is cut, and a probe follows so long after the previous submission."""
@@ -55,19 +56,10 @@ _ERRORS: dict[PauseCause, tuple[type[SubmissionPaused], str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class SpendLimits:
-    """How many avatars may be created; None means unlimited."""
-
-    per_day: int | None = None
-    """Submissions per UTC day."""
-    per_batch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SubmissionGuard:
     """What a submission must pass. `api_key_sha256` is the SHA-256 of the API key: pauses apply to one key."""
 
-    limits: SpendLimits = SpendLimits()
+    limits: SpendLimits = field(default_factory=SpendLimits)
     api_key_sha256: str = ""
 
 

@@ -25,12 +25,12 @@ from pydantic import (
 from models.authority import parse_authority
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
-from models.limits import SpendLimits
 from models.media_rules import Enforcement, MediaPolicy
 from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host
+from models.spend_limits import SpendLimits
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""

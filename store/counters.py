@@ -12,8 +12,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from models.limits import SpendLimits, batch_budget_used, batch_counter, day_budget_used, day_counter
+from models.limits import batch_budget_used, batch_counter, day_budget_used, day_counter
 from models.provisioning import SubmissionState
+from models.spend_limits import SpendLimits
 from models.tables import counter_table, submission_table
 from store.upsert import insert_or_ignore
 

@@ -8,16 +8,8 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from models.clock import Clock
-from models.limits import (
-    MAX_PAUSE,
-    LimitState,
-    Pause,
-    PauseCause,
-    SpendLimits,
-    SubmissionGuard,
-    batch_counter,
-    day_counter,
-)
+from models.limits import MAX_PAUSE, LimitState, Pause, PauseCause, SubmissionGuard, batch_counter, day_counter
+from models.spend_limits import SpendLimits
 from store.counters import read_counts
 from store.database import Database
 from store.pauses import choose_probe, extend_rate_pause, read_all_pauses, read_pauses, return_probe

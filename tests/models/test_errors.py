@@ -20,6 +20,7 @@ from models.errors import (
     ReferenceConflict,
     SubmissionOutcomeUnknown,
     SubmissionPaused,
+    UnknownBatch,
     UnknownProvisioning,
 )
 
@@ -38,6 +39,7 @@ FIELDS: dict[type[AvatarsError], tuple[list[Any], dict[str, Any]]] = {
     InvalidRequest: ([[("name", "too long"), ("extras", "too many")]], {"hint": "fix it"}),
     ReferenceConflict: (["ada-1", "p-1"], {}),
     UnknownProvisioning: (["ada-1"], {}),
+    UnknownBatch: (["b-1"], {}),
     ProvisioningErased: (["p-1"], {}),
     ArgilUnavailable: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),
     SubmissionPaused: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),

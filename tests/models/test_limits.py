@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.errors import BatchBudgetUsed, DayBudgetUsed, OperationalError, PaymentPaused, RatePaused
-from models.limits import MAX_PAUSE, LimitState, Pause, PauseCause, SpendLimits, day_counter, digest_api_key
+from models.limits import MAX_PAUSE, LimitState, Pause, PauseCause, day_counter, digest_api_key
+from models.spend_limits import SpendLimits
 
 NOW = datetime(2026, 11, 27, 23, 59, tzinfo=UTC)
 NO_LIMITS = SpendLimits()

@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from models.errors import BatchBudgetUsed, DayBudgetUsed, PaymentPaused, RatePaused, SubmissionPaused
-from models.limits import MAX_PAUSE, PauseCause, SpendLimits, SubmissionGuard, batch_counter, day_counter
+from models.limits import MAX_PAUSE, PauseCause, SubmissionGuard, batch_counter, day_counter
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.request import ProvisioningRequest
+from models.spend_limits import SpendLimits
 from store.counters import read_counts
 from store.database import Database
 from store.ledger import Ledger

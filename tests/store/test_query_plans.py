@@ -15,10 +15,11 @@ from sqlalchemy import Connection, event, insert, text
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
 from models.evidence import InputEvidence
-from models.limits import SpendLimits, SubmissionGuard
+from models.limits import SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest
+from models.spend_limits import SpendLimits
 from models.tables import (
     batch_table,
     event_table,
