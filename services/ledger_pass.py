@@ -28,18 +28,19 @@ async def iter_stages(
 ) -> AsyncIterator[list[Provisioning]]:
     """Yield the selected provisionings of each page, beginning where the previous tick stopped.
 
-    The caller works on a page before the next one is read. At least one page is read, so that each tick advances.
-    Afterwards `tick.position` is None if the pass went through the last page.
+    The caller works on a page before the next one is read. At least one page is yielded, so each tick advances.
+    Afterwards `tick.position` is None if nothing of the ledger is left.
     """
     first, after = await _find_start(context, stages, tick.position)
+    has_yielded = False
     for stage in stages[first:]:
         while page := await stage.read_page(after):
-            yield await stage.select(page)
-            after = page[-1]
-            if tick.is_over:
-                tick.position = f"{stage.status} {after.id}"
+            if has_yielded and tick.is_over:
+                tick.position = f"{stage.status} {after.id if after else ''}"
                 tick.note = "the rest is left to the next run"
                 return
+            yield await stage.select(page)
+            has_yielded, after = True, page[-1]
         after = None
     tick.position = None
 
@@ -51,6 +52,8 @@ async def _find_start(
     status, _, provisioning_id = (position or "").partition(" ")
     for index, stage in enumerate(stages):
         if stage.status == status:
+            if not provisioning_id:
+                return index, None
             try:
                 return index, await context.ledger.get(provisioning_id)
             except UnknownProvisioning:

@@ -165,13 +165,16 @@ async def test_next_tick_continues_after_the_last_page(
         clock.advance(1)
     clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
     found: list[list[str]] = []
+    notes: list[str] = []
     position: str | None = None
     for _ in range(3):
         tick = Tick(clock, 0.0, position)  # over after the first page
         found.append([item.id async for page in find_orphaned(harness.owner, tick) for item in page])
         position = tick.position
+        notes.append(tick.note)
     assert found == [[item.id for item in trainings[start : start + 2]] for start in (0, 2, 4)]
-    assert tick.note == "the rest is left to the next run"
+    assert notes == [*["the rest is left to the next run"] * 2, ""]
+    assert position is None
 
 
 async def test_second_tick_ends_at_once_and_names_the_first(
