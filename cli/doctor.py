@@ -17,7 +17,7 @@ from cli.account_diagnostics import check_account
 from cli.console import print_json
 from cli.diagnostics import DiagnosticResult
 from cli.flow_runner import load_api_key
-from cli.ledger_diagnostics import check_ledger
+from cli.ledger_diagnostics import LEDGER_CHECK, check_ledger
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from clients.argil import ArgilClient
@@ -112,9 +112,11 @@ async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> A
     yield await asyncio.to_thread(_check_host_names, settings)
     argil = key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
     yield argil
+    has_ledger = True
     async for result in check_ledger(settings):
+        has_ledger = has_ledger and (result.check != LEDGER_CHECK or result.ok)
         yield result
-    if isinstance(key, str):
+    if has_ledger and isinstance(key, str):  # otherwise it would only repeat the error
         yield await check_account(settings, key, is_available=argil.ok)
     yield await asyncio.to_thread(_check_prefect)
 

@@ -19,6 +19,8 @@ from store.observations import Observation
 
 FULL_DISK_HINT = "free disk space on the volume of the ledger, or nothing more can be recorded"
 CLOCK_HINT = "synchronize the clocks (NTP): deadlines and the times in the history depend on them"
+LEDGER_CHECK = "Ledger"
+"""The name of the check whose failure makes all others of the ledger impossible."""
 
 
 async def check_ledger(settings: Settings) -> AsyncIterator[DiagnosticResult]:
@@ -35,11 +37,13 @@ async def check_ledger(settings: Settings) -> AsyncIterator[DiagnosticResult]:
     except AvatarsError as error:
         problem = _full_disk_problem(settings)
         detail = f"{error.message}; {problem}" if problem else error.message
-        yield DiagnosticResult("Ledger", ok=False, detail=detail, hint=FULL_DISK_HINT if problem else error.hint)
+        yield DiagnosticResult(
+            LEDGER_CHECK, ok=False, detail=detail, hint=FULL_DISK_HINT if problem else error.hint
+        )
 
 
 async def _check_write(store: Store, settings: Settings) -> DiagnosticResult:
-    check, database = "Ledger", store.ledger.database
+    check, database = LEDGER_CHECK, store.ledger.database
     await write_probe(database, SystemClock())
     if problem := _full_disk_problem(settings):
         return DiagnosticResult(check, ok=False, detail=problem, hint=FULL_DISK_HINT)
