@@ -10,14 +10,14 @@ from prefect.client.schemas.objects import State
 from flows.engine.final_state import final_state_for_error, final_state_for_tick
 from flows.engine.pool import run_many
 from flows.engine.run_context import lease_owner_for_run
-from models.errors import AvatarsError, TickRunning
+from models.errors import AvatarsError
 from models.provisioning import LeaseOwner
 from models.reconciliation import format_counts
 from services.context import AppContext, app_context
 from services.idle_runs import delete_idle_runs
 from services.pending import PendingProvisionings
 from services.prefect_options import FLOW_OPTIONS
-from services.ticks import Tick, exclusive_tick
+from services.ticks import BUDGET_SHARE, Tick
 from tasks.record_cancellations import record_cancellations
 from tasks.skip_overdue_runs import skip_overdue_runs
 
@@ -28,20 +28,17 @@ NAME = "provision-pending"
 async def provision_pending() -> State:
     """Check and submit requests that were queued (`avatars enqueue`) or could not be sent before.
 
-    The flow ends once they are submitted; `reconcile-avatars` completes them. Only one run at a time works on a
-    ledger; another one ends at once. After AVATARS_PENDING_INTERVAL_SECONDS, the rest is left to the next run.
-    While Argil does not answer, nothing is submitted.
+    The flow ends once they are submitted; `reconcile-avatars` completes them. Runs on several workers share the
+    requests. After AVATARS_PENDING_INTERVAL_SECONDS, the rest is left to the next run. While Argil does not answer,
+    nothing is submitted.
     """
     owner = lease_owner_for_run(NAME)
     try:
         async with app_context() as context:
             await skip_overdue_runs.fn()  # a tick that finds nothing leaves no task runs
-            interval = context.settings.avatars_pending_interval_seconds
-            async with exclusive_tick(context, NAME, owner, interval) as tick:
-                counts_by_status, cancelled = await _provision(context, owner, tick)
+            tick = Tick(context.clock, BUDGET_SHARE * context.settings.avatars_pending_interval_seconds)
+            counts_by_status, cancelled = await _provision(context, owner, tick)
             await delete_idle_runs()
-    except TickRunning as error:
-        return final_state_for_tick(error.message, has_news=False)
     except AvatarsError as error:
         return final_state_for_error(error)
     message = f"{counts_by_status.total()} pending provisionings processed{format_counts(counts_by_status)}"
