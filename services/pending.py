@@ -51,9 +51,12 @@ class PendingProvisionings:
                 await context.limits.reserve_probe(context.guard, self._owner.id)
         except (SubmissionPaused, DayBudgetUsed):
             return None
-        provisioning = await self._acquire()
-        if provisioning is None and limits.pauses:
-            await context.limits.return_probe(self._owner.id)
+        provisioning = None
+        try:
+            provisioning = await self._acquire()
+        finally:
+            if provisioning is None and limits.pauses:
+                await context.limits.return_probe({self._owner.id})
         return provisioning
 
     async def _has_undecided(self) -> bool:

@@ -63,8 +63,8 @@ class LimitRepository:
         if pause is not None:
             raise pause.error(now)
 
-    async def return_probe(self, reserved_by: str) -> None:
-        """Let another submission be the probe that was reserved for this lease owner."""
+    async def return_probe(self, reserved_by: Collection[str]) -> None:
+        """Let another submission be the probe that was reserved for one of these ids, as in `reserve_probe`."""
         now = self._clock.now()
         await self._database.write(lambda connection: return_probe(connection, reserved_by, now))
 

@@ -237,7 +237,7 @@ async def test_returned_probe_is_available_at_once(limited: LimitedLedger) -> No
     await limited.refuse_payment(await limited.submit())
     limited.clock.advance(MAX_PAUSE.total_seconds())
     await limited.limits.reserve_probe(GUARD, limited.owner.id)
-    await limited.limits.return_probe(limited.owner.id)
+    await limited.limits.return_probe({limited.owner.id})
     await limited.submit()
 
 
