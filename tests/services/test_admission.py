@@ -15,6 +15,7 @@ from models.errors import (
     ArgilPaymentRequired,
     ArgilRateLimited,
     ArgilUnauthorized,
+    BatchBudgetUsed,
     DayBudgetUsed,
     MediaUnreachable,
     PaymentPaused,
@@ -29,6 +30,7 @@ from services.submissions import build_create_request
 from services.ticks import Tick
 from simulator.server import ArgilSimulator
 from tasks.check_limits import check_limits
+from tasks.record_blocker import record_blocker
 from tasks.submit_avatar import submit_avatar
 from tests.provisioning_harness import VALID_FACTS, FakeMedia, ProvisioningHarness, ScriptedClock, SimulatorGateway
 
@@ -223,6 +225,18 @@ async def test_probe_that_was_not_submitted_is_returned(
     media.results[MediaRole.DATASET] = result
     await run_tick(harness, clock)
     await check_limits.fn(await harness.accepted(), other_owner)
+
+
+async def test_probe_is_not_the_oldest_if_another_error_stopped_it(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    oldest = await harness.accepted(reference="oldest")
+    stopped = await record_blocker.fn(oldest.id, BatchBudgetUsed("used up"), harness.owner)
+    await harness.context.leases.release(stopped.id, harness.owner)
+    clock.advance(60)
+    await refuse_payment(harness, gateway)
+    clock.advance(PAUSE_SECONDS)
+    assert (await take(harness, clock, harness.owner)).reference == "unpaid"
 
 
 async def test_probe_is_returned_if_argil_rejects_the_key(
