@@ -241,6 +241,16 @@ async def test_returned_probe_is_available_at_once(limited: LimitedLedger) -> No
     await limited.submit()
 
 
+async def test_pause_that_stands_reserves_no_probe_of_another(limited: LimitedLedger) -> None:
+    await limited.refuse_payment(await limited.submit())
+    limited.clock.advance(MAX_PAUSE.total_seconds())
+    await limited.limits.pause_requests(KEY, 60)
+    with pytest.raises(RatePaused):
+        await limited.limits.reserve_probe(GUARD, limited.owner.id)
+    limited.clock.advance(60)
+    await limited.submit()
+
+
 async def test_budget_that_is_used_up_takes_no_probe(limited: LimitedLedger) -> None:
     await limited.submit()
     await limited.refuse_payment(await limited.submit())
