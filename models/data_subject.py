@@ -8,10 +8,12 @@ reference. An equal name never suffices.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+from urllib.parse import unquote
 
 from models.erasure import ERASED_PLACEHOLDER
 from models.errors import InvalidRequest
@@ -161,6 +163,12 @@ class DataSubject:
             re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None for name in self.names
         )
 
+    def is_in_file_name(self, text: str) -> bool:
+        """Return whether a path, or that of a URL, contains the name: its words, in any case."""
+        path = text.partition("://")[2].partition("/")[2] if "://" in text else text
+        words = f" {_words(unquote(path))} "
+        return any(name and f" {name} " in words for name in map(_words, self.names))
+
     def trace(self, fields: Mapping[str, Any], run_id: str | None) -> TracedRequest:
         """Return how a request relates to the person.
 
@@ -209,6 +217,11 @@ class TracedRequest:
         if any(reference in recorded for reference in self.references):
             return Match.OTHER_PROVISIONING
         return self.match_if_unrecorded
+
+
+def _words(text: str) -> str:
+    """Return the words of a text in normal form, with a space between them."""
+    return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _written_forms(url: str) -> Iterator[str]:

@@ -5,11 +5,12 @@ The ledger checks both again when the submission is recorded, because others may
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from clients.argil import CREATE_RETRY_BUDGET_SECONDS
-from models.errors import RatePaused
+from models.errors import DatabaseError, RatePaused
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import AppContext
 
@@ -30,6 +31,19 @@ async def require_admission(context: AppContext, provisioning: Provisioning, own
     state.require(reserved_by={provisioning.id, owner.id})
     if state.pauses:
         await context.limits.reserve_probe(context.guard, provisioning.id, {provisioning.id, owner.id})
+
+
+async def return_probe(context: AppContext, provisioning: Provisioning, owner: LeaseOwner) -> None:
+    """Let another provisioning be the probe of a pause if this one has it reserved and was not submitted.
+
+    Otherwise one that can never be submitted would be the next probe again, and the pause would not end. If the
+    ledger fails, another probe follows after MAX_PAUSE.
+    """
+    reserved_by = {provisioning.id, owner.id}
+    with contextlib.suppress(DatabaseError):
+        state = await context.limits.read(context.guard)
+        if any(pause.probe_id in reserved_by for pause in state.pauses):
+            await context.limits.return_probe(reserved_by)
 
 
 async def wait_out_rate_pause(context: AppContext, attempt: Callable[[], Awaitable[Result]]) -> Result:

@@ -51,9 +51,12 @@ class PendingProvisionings:
                 await context.limits.reserve_probe(context.guard, self._owner.id)
         except (SubmissionPaused, DayBudgetUsed):
             return None
-        provisioning = await self._acquire()
-        if provisioning is None and limits.pauses:
-            await context.limits.return_probe(self._owner.id)
+        provisioning = None
+        try:
+            provisioning = await self._acquire(is_probe=bool(limits.pauses))
+        finally:
+            if provisioning is None and limits.pauses:
+                await context.limits.return_probe({self._owner.id})
         return provisioning
 
     async def _has_undecided(self) -> bool:
@@ -65,13 +68,14 @@ class PendingProvisionings:
             self._tick.note = f"nothing is submitted, because {count:,} avatars at Argil are unknown"
         return bool(count)
 
-    async def _acquire(self) -> Provisioning | None:
+    async def _acquire(self, *, is_probe: bool) -> Provisioning | None:
         context = self._context
         provisioning = await context.leases.acquire_next_pending(
             self._owner,
             context.lease_duration,
             started_at=self._started_at,
             blocked_before=context.clock.now() - RETRY_BLOCKED_AFTER,
+            is_probe=is_probe,
         )
         if provisioning is None or self._is_answering:
             return provisioning

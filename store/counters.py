@@ -18,7 +18,8 @@ from models.spend_limits import SpendLimits
 from models.tables import counter_table, submission_table
 from store.upsert import insert_or_ignore
 
-_NO_LIMIT = 2**31 - 1
+_MAX_COUNT = 2**31 - 1
+"""The largest value of an INTEGER on PostgreSQL, which rejects a larger parameter."""
 _RAISE = (
     update(counter_table)
     .where(counter_table.c.name == bindparam("counter"), counter_table.c.count < bindparam("limit"))
@@ -83,7 +84,7 @@ def read_counts(connection: Connection, names: Collection[str]) -> dict[str, int
 
 
 def _raise_counter(connection: Connection, name: str, limit: int | None, *, is_sqlite: bool) -> bool:
-    parameters = {"counter": name, "limit": _NO_LIMIT if limit is None else limit}
+    parameters = {"counter": name, "limit": _MAX_COUNT if limit is None else min(limit, _MAX_COUNT)}
     if connection.execute(_RAISE, parameters).rowcount:
         return True
     # It is at its limit, or does not exist yet.

@@ -128,12 +128,11 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
 
 def _erase_manifest_names(connection: Connection, subject: DataSubject) -> None:
     """Replace the names of manifests that contain the name of the person, for example of a list of one."""
-    for name in subject.names:
-        query = select(batch_table.c.id, batch_table.c.manifest)
-        for batch in connection.execute(query.where(batch_table.c.manifest.contains(name, autoescape=True))):
-            if subject.is_mentioned(batch.manifest):
-                own = update(batch_table).where(batch_table.c.id == batch.id)
-                connection.execute(own.values(manifest=ERASED_PLACEHOLDER))
+    query = select(batch_table.c.id, batch_table.c.manifest).where(batch_table.c.manifest.is_not(None))
+    for batch in connection.execute(query).all():
+        if subject.is_mentioned(batch.manifest) or subject.is_in_file_name(batch.manifest):
+            own = update(batch_table).where(batch_table.c.id == batch.id)
+            connection.execute(own.values(manifest=ERASED_PLACEHOLDER))
 
 
 def _read_traces(connection: Connection, provisioning: Provisioning) -> LedgerTraces:

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, Text, bindparam, case, func, or_, select, update
 from sqlalchemy import cast as cast_to
 
 from models.clock import MAX_CLOCK_DIFFERENCE, Clock
-from models.errors import LeaseLost, LeaseUnavailable
+from models.errors import ArgilPaymentRequired, LeaseLost, LeaseUnavailable, PaymentPaused, VideoCreatePaused
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.tables import provisioning_table
 from store import mappers
@@ -65,7 +65,8 @@ _RENEW = (
     .values(lease_expires_at=_EXPIRES_AT)
 )
 _RELEASE = update(provisioning_table).where(*_OWNED_BY).values(lease_owner=None, lease_expires_at=_EXPIRES_AT)
-_NEXT_PENDING = (
+_REASONS = cast_to(provisioning_table.c.reasons, Text)
+_PENDING = (
     select(provisioning_table.c.id)
     .where(
         provisioning_table.c.status == Status.ACCEPTED,
@@ -81,21 +82,28 @@ _NEXT_PENDING = (
             provisioning_table.c.updated_at > bindparam("ahead_of_clock"),
         ),
         or_(
-            cast_to(provisioning_table.c.reasons, Text) == "[]",
+            _REASONS == "[]",
             provisioning_table.c.updated_at <= bindparam("blocked_before"),
             provisioning_table.c.updated_at > bindparam("ahead_of_clock"),
         ),
     )
-    .order_by(provisioning_table.c.created_at, provisioning_table.c.id)
     .limit(1)
     # On PostgreSQL, concurrent owners take the next row instead of waiting for this one.
     .with_for_update(skip_locked=True)
 )
-_ACQUIRE_NEXT_PENDING = (
+_PAUSE_ERRORS = (ArgilPaymentRequired, PaymentPaused, VideoCreatePaused)
+_WAITS_FOR_PAUSE = or_(_REASONS == "[]", *(_REASONS.contains(f'"{error.code}"') for error in _PAUSE_ERRORS))
+"""Whether no other error stopped the provisioning."""
+_OLDEST_PENDING = _PENDING.order_by(provisioning_table.c.created_at, provisioning_table.c.id)
+_LIKELIEST_PROBE = _PENDING.order_by(
+    case((_WAITS_FOR_PAUSE, 0), else_=1), provisioning_table.c.updated_at, provisioning_table.c.id
+)
+_ACQUIRE_OLDEST_PENDING, _ACQUIRE_LIKELIEST_PROBE = (
     update(provisioning_table)
-    .where(provisioning_table.c.id == _NEXT_PENDING.scalar_subquery())
+    .where(provisioning_table.c.id == pending.scalar_subquery())
     .values(_ACQUIRE_VALUES)
     .returning(*provisioning_table.c)
+    for pending in (_OLDEST_PENDING, _LIKELIEST_PROBE)
 )
 
 
@@ -126,9 +134,15 @@ class LeaseRepository:
         return mappers.to_provisioning(row)
 
     async def acquire_next_pending(
-        self, owner: LeaseOwner, duration: timedelta, *, started_at: datetime, blocked_before: datetime
+        self,
+        owner: LeaseOwner,
+        duration: timedelta,
+        *,
+        started_at: datetime,
+        blocked_before: datetime,
+        is_probe: bool = False,
     ) -> Provisioning | None:
-        """Acquire the lease on the oldest pending provisioning.
+        """Acquire the lease on the oldest pending provisioning, or on the likeliest probe of a pause.
 
         Pending means: in ACCEPTED, without a lease owner, and not released within RELEASE_GRACE. An expired lease
         still has its owner; reconciliation advances that provisioning.
@@ -140,6 +154,8 @@ class LeaseRepository:
                 terminates.
             blocked_before: Provisionings with a reason (an operational error) are skipped if they were changed
                 after this time.
+            is_probe: Whether a pause waits for a probe. Provisionings that another error stopped come last, because
+                they probably cannot be submitted. Otherwise, the one whose last attempt is the oldest comes first.
 
         A provisioning that was changed after the current time is not skipped: the clock was set back since.
 
@@ -154,7 +170,8 @@ class LeaseRepository:
 
         def acquire(connection: Connection) -> Row[Any] | None:
             parameters = self._acquire_parameters(connection, owner, duration)
-            return connection.execute(_ACQUIRE_NEXT_PENDING, {**parameters, **times}).one_or_none()
+            statement = _ACQUIRE_LIKELIEST_PROBE if is_probe else _ACQUIRE_OLDEST_PENDING
+            return connection.execute(statement, {**parameters, **times}).one_or_none()
 
         row = await self._database.write(acquire)
         return mappers.to_provisioning(row) if row is not None else None

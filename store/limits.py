@@ -54,17 +54,19 @@ class LimitRepository:
             reserved_by: The ids for which the probe may be reserved already.
 
         Raises:
-            SubmissionPaused: A pause stands.
+            SubmissionPaused: A pause stands; no probe is reserved.
         """
         now = self._clock.now()
-        pause = await self._database.write(
-            lambda connection: choose_probe(connection, guard.api_key_sha256, now, probe_id, reserved_by)
-        )
-        if pause is not None:
-            raise pause.error(now)
 
-    async def return_probe(self, reserved_by: str) -> None:
-        """Let another submission be the probe that was reserved for this lease owner."""
+        def reserve(connection: Connection) -> None:
+            pause = choose_probe(connection, guard.api_key_sha256, now, probe_id, reserved_by)
+            if pause is not None:
+                raise pause.error(now)
+
+        await self._database.write(reserve)
+
+    async def return_probe(self, reserved_by: Collection[str]) -> None:
+        """Let another submission be the probe that was reserved for one of these ids, as in `reserve_probe`."""
         now = self._clock.now()
         await self._database.write(lambda connection: return_probe(connection, reserved_by, now))
 

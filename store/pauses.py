@@ -38,7 +38,7 @@ _CHOOSE_PROBE = (
 _END = delete(pause_table).where(pause_table.c.probe_id == bindparam("submission_id"))
 _RETURN_PROBE = (
     update(pause_table)
-    .where(pause_table.c.probe_id == bindparam("reserved_by"))
+    .where(pause_table.c.probe_id.in_(bindparam("reserved_by", expanding=True)))
     .values(probe_id=None, until=bindparam("new_until", type_=pause_table.c.until.type))
 )
 _EXTEND = (
@@ -96,9 +96,9 @@ def choose_probe(
     return None
 
 
-def return_probe(connection: Connection, reserved_by: str, now: datetime) -> None:
-    """Let another submission be the probe that was reserved for this lease owner, which submits nothing."""
-    connection.execute(_RETURN_PROBE, {"reserved_by": reserved_by, "new_until": now})
+def return_probe(connection: Connection, reserved_by: Collection[str], now: datetime) -> None:
+    """Let another submission be the probe that was reserved for one of these ids, which is not submitted."""
+    connection.execute(_RETURN_PROBE, {"reserved_by": [*reserved_by], "new_until": now})
 
 
 def start_pause(

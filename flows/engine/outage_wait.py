@@ -35,14 +35,16 @@ class OutageWait:
             OperationalError: `error`, if the next attempt would be after the patience of the batch.
         """
         now = self._clock.monotonic()
+        allowed_at = now + (retry_after_seconds or 0.0)
         if self._since is None:
             self._since, self._failures = now, 0
             self._log.begin(error.message)
         async with self._attempt:
             if self._since is None:
                 return  # over, while this row waited for another one
-            seconds = max(self._next_wait(), retry_after_seconds or 0.0)
-            if self._clock.monotonic() + seconds > self._since + self._patience_seconds:
+            now = self._clock.monotonic()  # other rows waited first, perhaps until Retry-After has passed
+            seconds = max(self._next_wait(), allowed_at - now)
+            if now + seconds > self._since + self._patience_seconds:
                 raise error
             self._failures += 1
             await self._clock.sleep(seconds)

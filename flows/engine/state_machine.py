@@ -9,10 +9,11 @@ from flows.engine.execution import TASK_RUN_EXECUTION, ExecutionStrategy
 from flows.refused import refused
 from flows.training_failed import training_failed
 from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
-from models.errors import DatabaseError, LeaseLost, OperationalError, StaleVersion
+from models.errors import AvatarsError, DatabaseError, LeaseLost, OperationalError, StaleVersion
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
+from services.admission import return_probe
 from services.context import app_context
 from services.events import emit_outcome_event
 from services.run_log import log_to_run
@@ -105,7 +106,7 @@ async def _step(
         match provisioning.status:
             case Status.ACCEPTED:
                 await execution.acquire_slot()
-                return await _check_and_submit(provisioning, owner, execution)
+                return await _submit_or_return_probe(provisioning, owner, execution)
             case Status.SUBMITTING:
                 await execution.acquire_slot()
                 return await execution.as_callable(resolve_submission)(provisioning, owner)
@@ -121,6 +122,21 @@ async def _step(
                 f"provisioning {blocked.id} is {blocked.status} since another owner changed it"
             ) from error
         raise
+
+
+async def _submit_or_return_probe(
+    provisioning: Provisioning, owner: LeaseOwner, execution: ExecutionStrategy
+) -> Provisioning:
+    """Check and submit; if nothing was submitted, another provisioning may be the probe of a pause."""
+    async with app_context() as context:
+        try:
+            checked = await _check_and_submit(provisioning, owner, execution)
+        except AvatarsError:
+            await return_probe(context, provisioning, owner)
+            raise
+        if checked.submission_count == provisioning.submission_count:
+            await return_probe(context, provisioning, owner)
+    return checked
 
 
 async def _check_and_submit(

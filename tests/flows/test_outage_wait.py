@@ -49,6 +49,14 @@ def clock() -> ShortClock:
     return ShortClock()
 
 
+class LateClock(FakeClock):
+    """A fake clock whose time passes after all tasks have started to wait."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+        await super().sleep(seconds)
+
+
 class Outage:
     """An Argil that refuses every row until a time of the fake clock."""
 
@@ -78,6 +86,15 @@ async def test_all_rows_continue_after_one_outage(caplog: pytest.LogCaptureFixtu
         "waiting for Argil, which does not answer",
         "Argil answers again",
     ]
+
+
+async def test_rows_wait_once_for_the_same_retry_after() -> None:
+    clock = LateClock()
+    outage = OutageWait(clock, OutageLog(clock))
+    waits = [outage.wait(REFUSED, OUTAGE_SECONDS) for _ in range(3)]
+    assert await asyncio.gather(*waits) == [None] * 3
+    assert clock.sleeps[0] == OUTAGE_SECONDS
+    assert max(clock.sleeps[1:]) <= outage_wait.MAX_RETRY_SECONDS
 
 
 async def test_patience_of_the_batch_is_bounded() -> None:

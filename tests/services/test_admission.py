@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from models.errors import ArgilPaymentRequired, ArgilRateLimited, DayBudgetUsed, PaymentPaused, RatePaused
+from flows.engine.pool import run_many
+from models.errors import (
+    ArgilPaymentRequired,
+    ArgilRateLimited,
+    ArgilUnauthorized,
+    BatchBudgetUsed,
+    DayBudgetUsed,
+    MediaUnreachable,
+    PaymentPaused,
+    RatePaused,
+)
 from models.limits import MAX_PAUSE
+from models.media_facts import MediaFacts
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from services.pending import PendingProvisionings
 from services.submissions import build_create_request
 from services.ticks import Tick
 from simulator.server import ArgilSimulator
 from tasks.check_limits import check_limits
+from tasks.record_blocker import record_blocker
 from tasks.submit_avatar import submit_avatar
-from tests.provisioning_harness import ProvisioningHarness, ScriptedClock, SimulatorGateway
+from tests.provisioning_harness import VALID_FACTS, FakeMedia, ProvisioningHarness, ScriptedClock, SimulatorGateway
 
 POST = ("POST", "/v1/avatars")
 PAUSE_SECONDS = MAX_PAUSE.total_seconds()
@@ -147,6 +162,11 @@ async def take(harness: ProvisioningHarness, clock: ScriptedClock, owner: LeaseO
     return await PendingProvisionings(harness.context, owner, Tick(clock, 60)).acquire_next()
 
 
+async def run_tick(harness: ProvisioningHarness, clock: ScriptedClock) -> Counter[str]:
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, 60))
+    return await run_many(pending.acquire_next, harness.owner, timeout_seconds=0)
+
+
 @pytest.fixture
 async def queued(harness: ProvisioningHarness, clock: ScriptedClock) -> list[str]:
     """The ids of requests that wait without a lease."""
@@ -183,6 +203,56 @@ async def test_probe_without_a_pending_provisioning_is_returned(
     clock.advance(PAUSE_SECONDS)
     assert await take(harness, clock, harness.owner) is None
     await check_limits.fn(blocked, harness.owner)
+
+
+@pytest.mark.parametrize("changes", [{"avatars_media_check": "strict"}])
+@pytest.mark.parametrize(
+    "result", [MediaUnreachable("no answer"), VALID_FACTS.model_copy(update={"duration_seconds": 1.0})]
+)
+async def test_probe_that_was_not_submitted_is_returned(
+    harness: ProvisioningHarness,
+    queued: list[str],
+    media: FakeMedia,
+    gateway: SimulatorGateway,
+    clock: ScriptedClock,
+    other_owner: LeaseOwner,
+    result: MediaFacts | MediaUnreachable,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tasks.publish_artifact.acreate_markdown_artifact", AsyncMock())
+    await refuse_payment(harness, gateway)
+    clock.advance(PAUSE_SECONDS)
+    media.results[MediaRole.DATASET] = result
+    await run_tick(harness, clock)
+    await check_limits.fn(await harness.accepted(), other_owner)
+
+
+async def test_probe_is_not_the_oldest_if_another_error_stopped_it(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    oldest = await harness.accepted(reference="oldest")
+    stopped = await record_blocker.fn(oldest.id, BatchBudgetUsed("used up"), harness.owner)
+    await harness.context.leases.release(stopped.id, harness.owner)
+    clock.advance(60)
+    await refuse_payment(harness, gateway)
+    clock.advance(PAUSE_SECONDS)
+    assert (await take(harness, clock, harness.owner)).reference == "unpaid"
+
+
+async def test_probe_is_returned_if_argil_rejects_the_key(
+    harness: ProvisioningHarness,
+    queued: list[str],
+    gateway: SimulatorGateway,
+    clock: ScriptedClock,
+    other_owner: LeaseOwner,
+) -> None:
+    await refuse_payment(harness, gateway)
+    clock.advance(PAUSE_SECONDS)
+    path = f"/v1/avatars/{uuid.UUID(int=0)}"
+    gateway.canned_responses["GET", path] = [JSONResponse({"code": 401, "message": "no key"}, 401)]
+    with pytest.raises(ArgilUnauthorized):
+        await take(harness, clock, harness.owner)
+    await check_limits.fn(await harness.accepted(), other_owner)
 
 
 async def test_pending_are_left_alone_during_a_rate_pause(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import unicodedata
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from models.batch_record import BatchSource
+from models.batch_record import BatchSource, manifest_name
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
@@ -107,6 +108,32 @@ async def test_only_documented_statuses_of_argil_are_kept(
     assert (await ledger.get("r-1")).raw_status == kept
     assert shown[-1] == archived[-1] == kept
     assert PERSON not in f"{shown} {archived}"
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "Zoë_Müller_2026.csv",
+        "zoë-müller.xlsx",
+        unicodedata.normalize("NFD", "Zoë Müller.csv"),  # as macOS completes it
+        "https://lists.example/Zo%C3%AB%20M%C3%BCller.csv",
+    ],
+)
+async def test_erase_finds_the_name_in_the_name_of_a_file(
+    database: Database,
+    owner: LeaseOwner,
+    clock: FakeClock,
+    provisioning_request: ProvisioningRequest,
+    manifest: str,
+) -> None:
+    ledger, batches = Ledger(database, clock), BatchRepository(database, clock)
+    request = provisioning_request.model_copy(update={"name": "Zoë Müller"})
+    created, _ = await ledger.get_or_create(request, "r-1", owner)
+    await ledger.transition(created, owner, "invalid", new_status=Status.REJECTED)
+    batch = owner.model_copy(update={"batch_id": str(UUID(int=1))})
+    await batches.begin(BatchSource([], manifest_name(manifest), "0" * 64, "test"), batch)
+    await erase_provisioning(ledger, clock, created.id, owner)
+    assert [batch.manifest for batch in await batches.list_page(9)] == ["(erased)"]
 
 
 async def test_erase_removes_search_columns_and_names_of_manifests(

@@ -349,6 +349,31 @@ async def test_change_ahead_of_the_clock_is_pending(
     assert (acquired is not None) is is_pending
 
 
+async def test_probe_is_first_one_that_no_other_error_stopped(
+    ledger: Ledger,
+    leases: LeaseRepository,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    clock: FakeClock,
+) -> None:
+    codes = ("budget.batch", "media.unreachable", "pause.payment", "argil.payment-required")
+    for code in codes:
+        created, _ = await ledger.get_or_create(provisioning_request, code, owner)
+        reasons = [Reason(code=code, message="x")]
+        clock.advance(1)
+        await ledger.transition(created, owner, "stopped", reasons=reasons)
+    clock.advance(1)
+    await ledger.touch(await ledger.get("budget.batch"))
+    await ledger.get_or_create(provisioning_request, "new", owner)
+    clock.advance(1)
+    now, taken = clock.now(), []
+    while acquired := await leases.acquire_next_pending(
+        owner, LEASE, started_at=now, blocked_before=now, is_probe=True
+    ):
+        taken.append(acquired.reference)
+    assert taken == ["pause.payment", "argil.payment-required", "new", "media.unreachable", "budget.batch"]
+
+
 @pytest.mark.parametrize("step", [7200.0, -7200.0])
 async def test_leases_on_postgresql_ignore_the_clock_of_the_machine(
     ledger: Ledger,

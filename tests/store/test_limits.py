@@ -237,7 +237,23 @@ async def test_returned_probe_is_available_at_once(limited: LimitedLedger) -> No
     await limited.refuse_payment(await limited.submit())
     limited.clock.advance(MAX_PAUSE.total_seconds())
     await limited.limits.reserve_probe(GUARD, limited.owner.id)
-    await limited.limits.return_probe(limited.owner.id)
+    await limited.limits.return_probe({limited.owner.id})
+    await limited.submit()
+
+
+async def test_limit_may_exceed_what_the_database_stores(limited: LimitedLedger) -> None:
+    limits = SpendLimits(per_day=10**20, per_batch=10**10)
+    await limited.submit(SubmissionGuard(limits, KEY), BATCH)
+    assert await limited.today() == 1
+
+
+async def test_pause_that_stands_reserves_no_probe_of_another(limited: LimitedLedger) -> None:
+    await limited.refuse_payment(await limited.submit())
+    limited.clock.advance(MAX_PAUSE.total_seconds())
+    await limited.limits.pause_requests(KEY, 60)
+    with pytest.raises(RatePaused):
+        await limited.limits.reserve_probe(GUARD, limited.owner.id)
+    limited.clock.advance(60)
     await limited.submit()
 
 
