@@ -40,7 +40,7 @@ async def iter_stages(
                 tick.note = "the rest is left to the next run"
                 return
             yield await stage.select(page)
-            has_yielded, after = True, page[-1]
+            has_yielded, after = True, tick.stopped_after or page[-1]
         after = None
     tick.position = None
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from clients.training_status import MAX_CONSECUTIVE_FAILURES
 from models.errors import TickRunning
 from models.provisioning import LeaseOwner, Status
 from services import argil_outages as module
@@ -175,6 +176,46 @@ async def test_next_tick_continues_after_the_last_page(
     assert found == [[item.id for item in trainings[start : start + 2]] for start in (0, 2, 4)]
     assert notes == [*["the rest is left to the next run"] * 2, ""]
     assert position is None
+
+
+async def test_page_cut_by_the_budget_is_continued(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    """Without the list each avatar is polled; the polls of one page may take longer than a tick."""
+    trainings = []
+    for number in range(3):
+        trainings.append(await harness.submitted(reference=f"ada-{number}"))
+        clock.advance(1)
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)] * 3
+    found: list[list[str]] = []
+    position: str | None = None
+    for _ in trainings:
+        tick = Tick(clock, 0.0, position)  # over after the first poll
+        found.append([item.id async for page in find_orphaned(harness.owner, tick) for item in page])
+        position = tick.position
+    assert found == [[item.id] for item in trainings]
+    assert position is None
+
+
+async def test_avatars_that_always_fail_do_not_hide_the_others(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    trainings = []
+    for number in range(MAX_CONSECUTIVE_FAILURES + 2):
+        trainings.append(await harness.submitted(reference=f"ada-{number}"))
+        clock.advance(1)
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    first, *defective, last = trainings
+    for item in defective:
+        gateway.canned_responses["GET", f"/v1/avatars/{item.avatar_id}"] = [Response(status_code=500)] * 9
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)] * 2
+    tick = Tick(clock, INTERVAL_SECONDS)
+    assert [item.id async for page in find_orphaned(harness.owner, tick) for item in page] == [first.id]
+    assert tick.note == "the rest is left to the next run"
+    tick = Tick(clock, INTERVAL_SECONDS, tick.position)
+    assert [item.id async for page in find_orphaned(harness.owner, tick) for item in page] == [last.id]
+    assert tick.position is None
 
 
 async def test_second_tick_ends_at_once_and_names_the_first(
