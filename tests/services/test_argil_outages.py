@@ -178,6 +178,23 @@ async def test_next_tick_continues_after_the_last_page(
     assert position is None
 
 
+async def test_next_tick_begins_after_a_page_that_failed(
+    harness: ProvisioningHarness, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.reconciliation.PAGE_SIZE", 1)
+    defective = await harness.submitted(reference="ada-1")
+    clock.advance(1)
+    training = await harness.submitted(reference="ada-2")
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    tick = Tick(clock, INTERVAL_SECONDS)
+    async for page in find_orphaned(harness.owner, tick):
+        if page == [defective]:
+            break  # as an exception does
+    tick = Tick(clock, INTERVAL_SECONDS, tick.position)
+    assert [item.id async for page in find_orphaned(harness.owner, tick) for item in page] == [training.id]
+    assert tick.position is None
+
+
 async def test_page_cut_by_the_budget_is_continued(
     harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
 ) -> None:
