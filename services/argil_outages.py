@@ -1,7 +1,7 @@
 """Finds out whether Argil answers, and reports each outage once at its start and once at its end.
 
 The ledger stores that an outage has begun, so that the ticks of all processes report it once. A tick sends at most
-two requests while Argil fails: its list, and one poll in case that only the list fails.
+two requests while Argil fails: its list and one poll, in case that only one of them fails.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ async def read_account(context: AppContext, tick: Tick) -> AccountReading:
 
 
 async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
-    """Send one request that changes nothing; report an outage if it fails, or the end of one.
+    """Send a poll, and a list call if it fails; report an outage if both fail, or the end of one.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
@@ -74,8 +74,10 @@ async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
     try:
         await context.argil.check_access()
     except PollFailed as error:
-        await report_outage(context, tick, error.message)
-        return False
+        is_limited = error.retry_after_seconds is not None
+        if is_limited or not await _answers_list(context):
+            await report_outage(context, tick, error.message)
+            return False
     await report_answer(context, tick)
     return True
 
@@ -99,6 +101,14 @@ async def report_answer(context: AppContext, tick: Tick) -> None:
     seconds = max((context.clock.now() - since).total_seconds(), 0.0)
     log_to_run("Argil answers again after %.0f seconds", seconds, level=logging.WARNING)
     emit_argil_event(RECOVERED_EVENT, {"since": since.isoformat(), "seconds": seconds})
+
+
+async def _answers_list(context: AppContext) -> bool:
+    try:
+        await context.argil.list_account()
+    except PollFailed:
+        return False
+    return True
 
 
 async def _answers_polls(context: AppContext) -> bool:

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -131,7 +132,7 @@ async def test_pending_waits_while_argil_fails(
     tick = Tick(clock, INTERVAL_SECONDS)
     pending = PendingProvisionings(harness.context, harness.owner, tick)
     assert [await pending.acquire_next() for _ in range(2)] == [None, None]
-    assert len(argil.take_requests()) == 1
+    assert len(argil.take_requests()) == 2
     assert emitted == ["argil.degraded"]
     assert {(await harness.reload(item)).lease_owner for item in accepted} == {None}
     argil.end()
@@ -139,6 +140,19 @@ async def test_pending_waits_while_argil_fails(
     pending = PendingProvisionings(harness.context, harness.owner, tick)
     assert [await pending.acquire_next() is not None for _ in range(4)] == [True, True, True, False]
     assert len(argil.take_requests()) == 1
+
+
+async def test_failing_poll_alone_stops_no_submission(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, emitted: list[str]
+) -> None:
+    """`reconcile-avatars` reads the list, so it would report the end of an outage each minute."""
+    accepted = await harness.accepted()
+    await harness.context.leases.release(accepted.id, harness.owner)
+    clock.advance(RELEASE_GRACE.total_seconds())
+    gateway.canned_responses["GET", f"/v1/avatars/{UUID(int=0)}"] = [Response(status_code=500)]
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
+    assert await pending.acquire_next() is not None
+    assert emitted == []
 
 
 async def test_pending_tick_stops_at_the_end_of_its_budget(
