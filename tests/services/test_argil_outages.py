@@ -121,6 +121,20 @@ async def test_failing_list_alone_is_not_an_outage(
     assert (len(due), tick.note, emitted) == (1, "", [])
 
 
+async def test_training_that_always_fails_is_not_an_outage(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, emitted: list[str]
+) -> None:
+    """The list fails, too. The oldest training is the one that never ends."""
+    defective = await harness.submitted(reference="ada-1")
+    clock.advance(1)
+    training = await harness.submitted(reference="ada-2")
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)] * 50
+    gateway.canned_responses["GET", f"/v1/avatars/{defective.avatar_id}"] = [Response(status_code=500)] * 100
+    found = [(await reconcile(harness))[0] for _ in range(30)]  # one in two polls the other training
+    assert [training.id] in found
+
+
 async def test_pending_waits_while_argil_fails(
     harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, emitted: list[str]
 ) -> None:
@@ -230,8 +244,12 @@ async def test_page_cut_by_the_budget_is_continued(
 
 
 async def test_avatars_that_always_fail_do_not_hide_the_others(
-    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+    harness: ProvisioningHarness,
+    gateway: SimulatorGateway,
+    clock: ScriptedClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("random.choice", lambda items: items[0])  # the poll after the failed list succeeds
     trainings = []
     for number in range(MAX_CONSECUTIVE_FAILURES + 2):
         trainings.append(await harness.submitted(reference=f"ada-{number}"))
