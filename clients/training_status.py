@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from clients.argil import ArgilClient
 from models.argil_avatar import Avatar
@@ -10,6 +11,16 @@ from models.errors import AvatarNotFound, PollFailed
 
 MAX_CONSECUTIVE_FAILURES = 3
 """After this many failed polls in a row, the rest is not polled: Argil is likely to fail for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedAvatars:
+    """The current avatars, and where their reading stopped."""
+
+    by_id: dict[str, Avatar | None]
+    """None for an id to which Argil answers 404; an id whose poll failed or was not sent is missing."""
+    stopped_at: str | None = None
+    """The first id whose poll was not sent; None if each was sent."""
 
 
 def _always() -> bool:
@@ -22,17 +33,14 @@ async def fetch_avatars(
     listed: Iterable[Avatar] = (),
     *,
     may_continue: Callable[[], bool] = _always,
-) -> dict[str, Avatar | None]:
-    """Return the current avatars by id.
+) -> FetchedAvatars:
+    """Return the current avatars.
 
     Args:
         argil: The account's client.
-        avatar_ids: The avatars to read.
+        avatar_ids: The avatars to read, in this order.
         listed: The result of a preceding list call; these avatars are not read again.
         may_continue: Called before each poll except the first; if it returns False, the rest is not polled.
-
-    Returns:
-        None for an id to which Argil answers 404; an id whose poll failed or was not sent is missing.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
@@ -43,7 +51,7 @@ async def fetch_avatars(
         if avatar_id in avatars:
             continue
         if failures == MAX_CONSECUTIVE_FAILURES or (polls and not may_continue()):
-            break
+            return FetchedAvatars(avatars, stopped_at=avatar_id)
         polls += 1
         try:
             avatars[avatar_id] = await argil.get_avatar(avatar_id)
@@ -53,4 +61,4 @@ async def fetch_avatars(
             failures += 1
             continue
         failures = 0
-    return avatars
+    return FetchedAvatars(avatars)

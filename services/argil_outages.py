@@ -1,12 +1,13 @@
 """Finds out whether Argil answers, and reports each outage once at its start and once at its end.
 
 The ledger stores that an outage has begun, so that the ticks of all processes report it once. A tick sends at most
-two requests while Argil fails: its list, and one poll in case that only the list fails.
+two requests while Argil fails: its list and one poll, in case that only one of them fails.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,8 @@ from store.observations import Observation
 
 DEGRADED_EVENT = "argil.degraded"
 RECOVERED_EVENT = "argil.recovered"
+POLL_CANDIDATES = 20
+"""The trainings of which one is polled if the list fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ async def read_account(context: AppContext, tick: Tick) -> AccountReading:
 
 
 async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
-    """Send one request that changes nothing; report an outage if it fails, or the end of one.
+    """Send a poll, and a list call if it fails; report an outage if both fail, or the end of one.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
@@ -74,8 +77,10 @@ async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
     try:
         await context.argil.check_access()
     except PollFailed as error:
-        await report_outage(context, tick, error.message)
-        return False
+        is_limited = error.retry_after_seconds is not None
+        if is_limited or not await _answers_list(context):
+            await report_outage(context, tick, error.message)
+            return False
     await report_answer(context, tick)
     return True
 
@@ -101,15 +106,26 @@ async def report_answer(context: AppContext, tick: Tick) -> None:
     emit_argil_event(RECOVERED_EVENT, {"since": since.isoformat(), "seconds": seconds})
 
 
-async def _answers_polls(context: AppContext) -> bool:
-    """Return whether Argil answers a poll by id: that of a training if there is one."""
-    page = await context.ledger.list_unleased(Status.TRAINING, limit=1)
-    avatar_id = next((item.avatar_id for item in page if item.avatar_id), None)
+async def _answers_list(context: AppContext) -> bool:
     try:
-        if avatar_id is None:
-            await context.argil.check_access()
+        await context.argil.list_account()
+    except PollFailed:
+        return False
+    return True
+
+
+async def _answers_polls(context: AppContext) -> bool:
+    """Return whether Argil answers a poll by id: that of a training if there is one.
+
+    The training is random: one that Argil can never return must not look like an outage in each tick.
+    """
+    page = await context.ledger.list_unleased(Status.TRAINING, limit=POLL_CANDIDATES)
+    avatar_ids = [item.avatar_id for item in page if item.avatar_id]
+    try:
+        if avatar_ids:
+            await context.argil.get_avatar(random.choice(avatar_ids))  # noqa: S311  # not a security use
         else:
-            await context.argil.get_avatar(avatar_id)
+            await context.argil.check_access()
     except AvatarNotFound:
         return True
     except PollFailed:

@@ -37,7 +37,7 @@ LOOKBACK = timedelta(days=2)
 """Runs that started earlier are left as they are."""
 PAGE_SIZE = 200
 REPORT_GRACE = timedelta(minutes=5)
-"""A live process ends its run within this time after the outcome of its provisioning."""
+"""A live process ends its run within this time after the outcome of its provisioning, or after its own start."""
 LOST_STATES = (StateType.CRASHED, StateType.RUNNING, StateType.PENDING)
 
 
@@ -78,7 +78,11 @@ def _has_ended(run: FlowRun, provisioning: Provisioning) -> bool:
     """Whether the provisioning of this run is terminal, and no live process will report it."""
     if not provisioning.status.is_terminal or provisioning.flow_run_id != str(run.id):
         return False
-    return run.state_type is StateType.CRASHED or SystemClock().now() - provisioning.updated_at > REPORT_GRACE
+    if run.state_type is StateType.CRASHED:
+        return True
+    # A run that was retried or resumed starts after the outcome, and may be about to open the provisioning again.
+    started_at = run.state.timestamp if run.state is not None else provisioning.updated_at
+    return SystemClock().now() - max(provisioning.updated_at, started_at) > REPORT_GRACE
 
 
 async def _find_provisioning(context: AppContext, run: FlowRun) -> Provisioning | None:

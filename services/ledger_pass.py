@@ -29,20 +29,27 @@ async def iter_stages(
     """Yield the selected provisionings of each page, beginning where the previous tick stopped.
 
     The caller works on a page before the next one is read. At least one page is yielded, so each tick advances.
-    Afterwards `tick.position` is None if nothing of the ledger is left.
+    Afterwards `tick.position` is None if nothing of the ledger is left. If the caller fails at a page, the next
+    tick begins after it, so that a defect of one provisioning does not hide all later ones.
     """
     first, after = await _find_start(context, stages, tick.position)
     has_yielded = False
     for stage in stages[first:]:
         while page := await stage.read_page(after):
             if has_yielded and tick.is_over:
-                tick.position = f"{stage.status} {after.id if after else ''}"
+                tick.position = _position(stage, after)
                 tick.note = "the rest is left to the next run"
                 return
-            yield await stage.select(page)
-            has_yielded, after = True, page[-1]
+            selected = await stage.select(page)
+            has_yielded, after = True, tick.stopped_after or page[-1]
+            tick.position = _position(stage, after)
+            yield selected
         after = None
     tick.position = None
+
+
+def _position(stage: Stage, after: Provisioning | None) -> str:
+    return f"{stage.status} {after.id if after else ''}"
 
 
 async def _find_start(

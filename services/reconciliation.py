@@ -200,8 +200,10 @@ async def _select_due(
 ) -> list[Provisioning]:
     by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
     known = [listing.avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listing.avatars]
-    avatars = await fetch_avatars(context.argil, by_avatar_id, known, may_continue=lambda: not tick.is_over)
-    polled = [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in avatars.items()]
+    fetched = await fetch_avatars(context.argil, by_avatar_id, known, may_continue=lambda: not tick.is_over)
+    if fetched.stopped_at is not None:
+        tick.stop(page[page.index(by_avatar_id[fetched.stopped_at]) - 1])  # the first poll is always sent
+    polled = [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in fetched.by_id.items()]
     gone_ids = await record_polls(context, owner, polled, listing.complete_at)
     overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
     due = [

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 
 from models.clock import Clock
 from models.errors import DatabaseError, TickRunning
-from models.provisioning import LeaseOwner
+from models.provisioning import LeaseOwner, Provisioning
 from services.context import AppContext
 from services.leases import RENEWALS_PER_LEASE
 from services.run_log import log_to_run
@@ -41,6 +41,8 @@ class Tick:
         """Why this tick did less than usual; empty if it did all its work."""
         self.has_news = False
         """Whether an outage of Argil began or ended in this tick."""
+        self.stopped_after: Provisioning | None = None
+        """The last provisioning that was looked at, if the rest of its page is left to the next tick."""
         self.is_lost = False
         """Whether another run has acquired the lease, for example because this machine was in standby."""
 
@@ -48,10 +50,14 @@ class Tick:
         """Count the budget from now: a slow list of the account must not use it up."""
         self._deadline = self._clock.monotonic() + self._budget_seconds
 
+    def stop(self, after: Provisioning) -> None:
+        """Leave the provisionings after this one to the next tick."""
+        self.stopped_after = after
+
     @property
     def is_over(self) -> bool:
         """Whether the rest of the work is left to the next tick."""
-        return self.is_lost or self._clock.monotonic() >= self._deadline
+        return self.is_lost or self.stopped_after is not None or self._clock.monotonic() >= self._deadline
 
 
 @contextlib.asynccontextmanager

@@ -43,7 +43,7 @@ async def handle_webhook_wakeup(avatar_id: str) -> None:
         provisioning = await context.ledger.find_unleased_provisioning(avatar_id)
         if provisioning is None:
             return
-        avatar = (await fetch_avatars(context.argil, [avatar_id])).get(avatar_id)
+        avatar = (await fetch_avatars(context.argil, [avatar_id])).by_id.get(avatar_id)
         if avatar is not None and avatar.is_terminal:
             await resume_runs([provisioning])
 

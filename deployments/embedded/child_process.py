@@ -33,13 +33,14 @@ def _exit_with_parent() -> None:
         pass
     group = os.getpgid(0)
     # The rest of the group may outlive SIGTERM and this process, for example a run that waits for the server.
-    subprocess.Popen(  # noqa: S603  # constants and numbers
-        ("/bin/sh", "-c", _KILL_LATER, "sh", f"{TERMINATION_TIMEOUT_SECONDS:.0f}", str(group)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with contextlib.suppress(OSError):  # for example no memory, which may have ended the parent
+        subprocess.Popen(  # noqa: S603  # constants and numbers
+            ("/bin/sh", "-c", _KILL_LATER, "sh", f"{TERMINATION_TIMEOUT_SECONDS:.0f}", str(group)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     os.killpg(group, signal.SIGTERM)
 
 

@@ -58,6 +58,8 @@ _BUDGET_ERRORS = (BatchBudgetUsed, DayBudgetUsed)
 """Operational errors that every further row has, too. Each row is recorded, and waits with this reason."""
 _OUTAGES = (ArgilRateLimited, ArgilUnreachable, NetworkUnavailable, RatePaused)
 """Operational errors that end by themselves: the rows wait for it."""
+_ANSWERED = (Status.TRAINING, Status.SUBMISSION_FAILED)
+"""Statuses that follow from an answer of Argil's to a submission."""
 
 progress_observer: ContextVar[Callable[[BatchProgress], None] | None] = ContextVar(
     "progress_observer", default=None
@@ -160,8 +162,8 @@ class _RowExecution(InlineExecution):
         progress = self._batch.progress
         progress.update_row(self._number, progress.rows[self._number].with_provisioning(provisioning))
         previous, self._last_status = self._last_status, provisioning.status
-        if previous is not None and provisioning.status is Status.TRAINING:
-            self._batch.outage.end()  # Argil has just created or returned the avatar
+        if previous is not None and provisioning.status in _ANSWERED:
+            self._batch.outage.end()  # Argil has just created, returned or rejected the avatar
 
     async def run(self) -> None:
         """Process the row and store its result in the batch progress."""

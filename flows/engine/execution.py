@@ -40,6 +40,10 @@ class ExecutionStrategy:
     def release_slot(self) -> None:
         """Release the concurrency slot, since this provisioning only waits now. Here: do nothing."""
 
+    def on_lease_wait(self) -> None:
+        """Release the slot, since another owner holds the lease and this provisioning waits for it."""
+        self.release_slot()
+
     def on_checked(self, provisioning: Provisioning) -> None:
         """Handle a provisioning whose recordings passed the checks, before its submission. Here: do nothing."""
 

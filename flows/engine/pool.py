@@ -12,7 +12,7 @@ from typing import Any
 from flows.engine.branch_gathering import GatheredBranches
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.state_machine import run_to_completion
-from models.errors import ConcurrencyError, OperationalError
+from models.errors import ConcurrencyError, LeaseUnavailable, OperationalError
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
 from services.run_log import log_to_run
@@ -71,6 +71,10 @@ class _PooledExecution(InlineExecution):
     async def run_branch(self, flow: Branch, provisioning_id: str) -> None:
         async with self._pool.without_slot():
             await self._pool.branches.run(flow, provisioning_id)
+
+    def on_lease_wait(self) -> None:
+        """End the work instead of waiting for a training: a tick that waits keeps all later ticks from starting."""
+        raise LeaseUnavailable("another owner has acquired the lease, and advances the provisioning")
 
     async def publish_outcome(self, provisioning_id: str) -> None:
         await publish_artifact.fn(provisioning_id)

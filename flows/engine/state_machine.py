@@ -71,7 +71,7 @@ async def _run_leased(
 ) -> Provisioning:
     async with (
         app_context() as context,
-        context.lease_manager.hold(provisioning, owner, on_wait=execution.release_slot) as leased,
+        context.lease_manager.hold(provisioning, owner, on_wait=execution.on_lease_wait) as leased,
     ):
         provisioning = leased
         was_terminal = provisioning.status.is_terminal

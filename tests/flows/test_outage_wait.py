@@ -103,14 +103,23 @@ async def test_patience_of_the_batch_is_bounded() -> None:
     assert results == [REFUSED] * ROWS
 
 
+@pytest.mark.parametrize(
+    ("answers", "status"),
+    [([], Status.TRAINING), ([{"code": 422, "message": "simulated"}] * 3, Status.SUBMISSION_FAILED)],
+)
 async def test_batch_continues_after_a_rate_limit(
     harness: ProvisioningHarness,  # noqa: F811
     gateway: SimulatorGateway,  # noqa: F811
     argil: ArgilSimulator,  # noqa: F811
     caplog: pytest.LogCaptureFixture,
+    answers: list[dict[str, object]],
+    status: Status,
 ) -> None:
     busy = JSONResponse({"code": 429, "message": "simulated"}, status_code=429)
-    gateway.canned_responses["POST", "/v1/avatars"] = [busy] * 8  # more than the attempts of one submission
+    gateway.canned_responses["POST", "/v1/avatars"] = [
+        *[busy] * 8,  # more than the attempts of one submission
+        *(JSONResponse(answer, status_code=422) for answer in answers),
+    ]
     requests = [
         harness.request.model_copy(update={"name": f"Ada {number}", "reference": f"r-{number}"})
         for number in range(3)
@@ -122,8 +131,8 @@ async def test_batch_continues_after_a_rate_limit(
     batch = BatchRun(harness.context, rows, harness.owner, timeout_seconds=0.0, concurrency=1, dry_run=False)
     with caplog.at_level(logging.WARNING, logger="avatars"):
         await process_chunk.fn(batch, 1, len(rows))
-    assert [row.status for row in batch.progress.rows] == [Status.TRAINING] * 3
-    assert len(argil.account.avatars) == 3
+    assert [row.status for row in batch.progress.rows] == [status] * 3
+    assert len(argil.account.avatars) == 3 - len(answers)
     messages = [record.getMessage() for record in caplog.records]
     assert [sum(text in message for message in messages) for text in ("waiting for Argil", "answers again")] == [
         1,

@@ -7,10 +7,11 @@ import pytest
 from flows.engine.pool import MAX_CONCURRENCY, acquire_each, run_many
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
-from models.provisioning import Status
+from models.provisioning import LeaseOwner, Provisioning, Status
 from tasks.record_training_failure import record_training_failure
 from tasks.reopen_provisioning import reopen_provisioning
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
+    LEASE_SECONDS,
     TRAINING_SECONDS,
     FakeMedia,
     ProvisioningHarness,
@@ -23,6 +24,7 @@ from tests.provisioning_harness import (  # noqa: F401  # fixtures
     gateway,
     harness,
     ledger_file,
+    other_owner,
     served_gateway,
     timing,
 )
@@ -87,6 +89,26 @@ async def test_failed_trainings_share_one_branch_call(
     counts = await run_many(acquire_each(trainings, harness.owner), harness.owner, timeout_seconds=0)
     assert counts == {Status.TRAINING_FAILED: count}
     assert calls == [count]
+
+
+async def test_lease_of_another_owner_is_not_waited_for(
+    harness: ProvisioningHarness,  # noqa: F811
+    clock: ScriptedClock,  # noqa: F811
+    other_owner: LeaseOwner,  # noqa: F811
+) -> None:
+    """Its lease expires in standby. Waiting for the other owner, the tick would last as long as the training."""
+    training = await harness.submitted()
+    acquire_next = acquire_each([training], harness.owner)
+
+    async def acquire_and_lose() -> Provisioning | None:
+        if (acquired := await acquire_next()) is not None:
+            clock.advance(LEASE_SECONDS)
+            await harness.context.leases.acquire(acquired.id, other_owner, harness.context.lease_duration)
+        return acquired
+
+    counts = await run_many(acquire_and_lose, harness.owner, timeout_seconds=0)
+    assert counts == {"ledger.lease-unavailable": 1}
+    assert clock.waits == []
 
 
 async def test_new_avatar_is_not_polled_by_a_run_that_does_not_wait(

@@ -7,10 +7,12 @@ import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from clients.training_status import MAX_CONSECUTIVE_FAILURES
 from models.errors import TickRunning
 from models.provisioning import LeaseOwner, Status
 from services import argil_outages as module
@@ -119,6 +121,20 @@ async def test_failing_list_alone_is_not_an_outage(
     assert (len(due), tick.note, emitted) == (1, "", [])
 
 
+async def test_training_that_always_fails_is_not_an_outage(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, emitted: list[str]
+) -> None:
+    """The list fails, too. The oldest training is the one that never ends."""
+    defective = await harness.submitted(reference="ada-1")
+    clock.advance(1)
+    training = await harness.submitted(reference="ada-2")
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)] * 50
+    gateway.canned_responses["GET", f"/v1/avatars/{defective.avatar_id}"] = [Response(status_code=500)] * 100
+    found = [(await reconcile(harness))[0] for _ in range(30)]  # one in two polls the other training
+    assert [training.id] in found
+
+
 async def test_pending_waits_while_argil_fails(
     harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, emitted: list[str]
 ) -> None:
@@ -130,7 +146,7 @@ async def test_pending_waits_while_argil_fails(
     tick = Tick(clock, INTERVAL_SECONDS)
     pending = PendingProvisionings(harness.context, harness.owner, tick)
     assert [await pending.acquire_next() for _ in range(2)] == [None, None]
-    assert len(argil.take_requests()) == 1
+    assert len(argil.take_requests()) == 2
     assert emitted == ["argil.degraded"]
     assert {(await harness.reload(item)).lease_owner for item in accepted} == {None}
     argil.end()
@@ -138,6 +154,19 @@ async def test_pending_waits_while_argil_fails(
     pending = PendingProvisionings(harness.context, harness.owner, tick)
     assert [await pending.acquire_next() is not None for _ in range(4)] == [True, True, True, False]
     assert len(argil.take_requests()) == 1
+
+
+async def test_failing_poll_alone_stops_no_submission(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock, emitted: list[str]
+) -> None:
+    """`reconcile-avatars` reads the list, so it would report the end of an outage each minute."""
+    accepted = await harness.accepted()
+    await harness.context.leases.release(accepted.id, harness.owner)
+    clock.advance(RELEASE_GRACE.total_seconds())
+    gateway.canned_responses["GET", f"/v1/avatars/{UUID(int=0)}"] = [Response(status_code=500)]
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
+    assert await pending.acquire_next() is not None
+    assert emitted == []
 
 
 async def test_pending_tick_stops_at_the_end_of_its_budget(
@@ -175,6 +204,67 @@ async def test_next_tick_continues_after_the_last_page(
     assert found == [[item.id for item in trainings[start : start + 2]] for start in (0, 2, 4)]
     assert notes == [*["the rest is left to the next run"] * 2, ""]
     assert position is None
+
+
+async def test_next_tick_begins_after_a_page_that_failed(
+    harness: ProvisioningHarness, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.reconciliation.PAGE_SIZE", 1)
+    defective = await harness.submitted(reference="ada-1")
+    clock.advance(1)
+    training = await harness.submitted(reference="ada-2")
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    tick = Tick(clock, INTERVAL_SECONDS)
+    async for page in find_orphaned(harness.owner, tick):
+        if page == [defective]:
+            break  # as an exception does
+    tick = Tick(clock, INTERVAL_SECONDS, tick.position)
+    assert [item.id async for page in find_orphaned(harness.owner, tick) for item in page] == [training.id]
+    assert tick.position is None
+
+
+async def test_page_cut_by_the_budget_is_continued(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    """Without the list each avatar is polled; the polls of one page may take longer than a tick."""
+    trainings = []
+    for number in range(3):
+        trainings.append(await harness.submitted(reference=f"ada-{number}"))
+        clock.advance(1)
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)] * 3
+    found: list[list[str]] = []
+    position: str | None = None
+    for _ in trainings:
+        tick = Tick(clock, 0.0, position)  # over after the first poll
+        found.append([item.id async for page in find_orphaned(harness.owner, tick) for item in page])
+        position = tick.position
+    assert found == [[item.id] for item in trainings]
+    assert position is None
+
+
+async def test_avatars_that_always_fail_do_not_hide_the_others(
+    harness: ProvisioningHarness,
+    gateway: SimulatorGateway,
+    clock: ScriptedClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("random.choice", lambda items: items[0])  # the poll after the failed list succeeds
+    trainings = []
+    for number in range(MAX_CONSECUTIVE_FAILURES + 2):
+        trainings.append(await harness.submitted(reference=f"ada-{number}"))
+        clock.advance(1)
+    clock.advance(LEASE_SECONDS + TRAINING_SECONDS)
+    first, *defective, last = trainings
+    for item in defective:
+        gateway.canned_responses["GET", f"/v1/avatars/{item.avatar_id}"] = [Response(status_code=500)] * 9
+    gateway.canned_responses["GET", "/v1/avatars"] = [Response(status_code=500)] * 2
+    tick = Tick(clock, INTERVAL_SECONDS)
+    assert [item.id async for page in find_orphaned(harness.owner, tick) for item in page] == [first.id]
+    assert tick.note == "the rest is left to the next run"
+    tick = Tick(clock, INTERVAL_SECONDS, tick.position)
+    assert [item.id async for page in find_orphaned(harness.owner, tick) for item in page] == [last.id]
+    assert tick.position is None
 
 
 async def test_second_tick_ends_at_once_and_names_the_first(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from deployments.embedded.child_process import LOW_MEMORY_ENVIRONMENT, describe_failed_start, run_child
+from deployments.embedded.child_process import (
+    LOW_MEMORY_ENVIRONMENT,
+    _exit_with_parent,
+    describe_failed_start,
+    run_child,
+)
 from models.child_environment import PREFECT_SERVER
 from tests.stack import wait_for
 
@@ -48,6 +55,18 @@ def test_child_imports_nothing_of_the_working_directory(monkeypatch: pytest.Monk
     ):
         process.wait(100)
     assert "The Zen of Python" in log.read_text()
+
+
+def test_group_ends_with_its_parent_although_no_process_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    signals: list[tuple[int, signal.Signals]] = []
+    monkeypatch.setattr("os.read", lambda *_: b"")
+    monkeypatch.setattr("os.killpg", lambda *sent: signals.append(sent))
+    monkeypatch.setattr("subprocess.Popen", fail)
+    _exit_with_parent()
+    assert signals == [(os.getpgid(0), signal.SIGTERM)]
 
 
 @pytest.mark.parametrize(
