@@ -117,7 +117,7 @@ async def test_reason_of_a_mass_absence_is_stored_once_and_cleared(
         assert [reason.code for reason in absent.reasons] == expected
         clock.advance(GONE_AFTER)
     messages = await harness.event_messages(absent)
-    assert sum("404" in message for message in messages) == 1
+    assert sum("answers 404" in message for message in messages) == 1
     await list_orphaned(harness.owner)
     assert (await harness.reload(absent)).reasons == []
 
