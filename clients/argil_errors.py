@@ -179,7 +179,8 @@ class ResponseErrorMapper:
             case Meaning.PAYMENT_REQUIRED:
                 return ArgilPaymentRequired(
                     f"Argil asks for payment (402: {words})",
-                    hint="top up the Argil account, then `avatars resume ID`",
+                    hint="top up the Argil account; every 15 minutes provision-pending or `avatars resume ID` "
+                    "tries one submission, and the others follow",
                 )
             case Meaning.RATE_LIMITED:
                 return ArgilRateLimited(
