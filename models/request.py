@@ -130,8 +130,8 @@ class ProvisioningRequest(BaseModel):
         RecordingAddress,
         Field(
             title="Dataset video",
-            description="Address of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB. "
-            "A URI s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY (recommended), or an HTTPS URL.",
+            description="Address of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most "
+            "1.5 GB. A URI s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY (recommended), or an HTTPS URL.",
             examples=["s3://recordings/ada/dataset.mp4"],
         ),
     ]
