@@ -11,7 +11,7 @@ from models.media_checks import check_rules, violations
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport, rejected_result
-from models.media_rules import RULES, GIB, MIB, MediaPolicy, MediaRole
+from models.media_rules import GIB, MIB, RULES, MediaPolicy, MediaRole
 
 GOOD: dict[str, Any] = {
     "size_bytes": 200 * MIB,
