@@ -1,4 +1,4 @@
-"""Run the commands of the tutorials against the simulator, and require a reason for each block that no test runs."""
+"""Run the commands of the tutorials against the simulator; each block that no test runs gives a reason."""
 
 from __future__ import annotations
 
