@@ -10,32 +10,40 @@ from cli.console import print_json, print_line
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
+from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
+from models.recording_addresses import source_problem
 from models.request import validate_recording
 from models.settings import Settings
+from services.object_access import recording_checker
 
 
-def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
+def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     """Check a video against Argil's rules.
 
     Reads only the index of the file and sends nothing to Argil.
 
     Args:
-        url: HTTPS URL of the video.
+        address: HTTPS URL of the video, or its URI in an object store, such as s3://BUCKET/KEY.
         role: Which of the two videos of a request it is.
 
     """
-    validate_recording(url)
+    validate_recording(address)
     settings = Settings.load()
-    with MediaChecker(
-        allowed_hosts=settings.avatars_media_allowed_hosts,
-        reference_host=settings.reference_host,
-        policy=settings.media_policy,
-    ) as media:
-        report = asyncio.run(media.check(url, role))
+    if problem := source_problem(address, settings.sources):
+        raise InvalidRequest([("recording", problem)], hint="add its bucket or folder to AVATARS_SOURCES")
+    with (
+        MediaChecker(
+            allowed_hosts=settings.avatars_media_allowed_hosts,
+            reference_host=settings.reference_host,
+            policy=settings.media_policy,
+        ) as media,
+        recording_checker(settings, media) as checker,
+    ):
+        report = asyncio.run(checker.check(address, role))
     passed = not report.reasons
     if json:
         document = report.model_dump(mode="json")

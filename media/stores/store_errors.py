@@ -58,7 +58,8 @@ class StoreAnswer(NamedTuple):
     def code(self) -> str:
         """The store's own error code, empty if there is none."""
         match = _XML_CODE.search(self.body)
-        return match[1].decode() if match else str(self.headers.get(AZURE_CODE, ""))[:64]
+        code = match[1].decode() if match else self.headers.get(AZURE_CODE, "")
+        return str(code)[:64]
 
     @property
     def region(self) -> str:
