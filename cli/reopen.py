@@ -99,8 +99,8 @@ def retrain(
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
-        dataset_video: HTTPS URL of another dataset video, if it was recorded again.
-        consent_video: HTTPS URL of another consent video.
+        dataset_video: Address of another dataset video, if it was recorded again.
+        consent_video: Address of another consent video.
 
     """
     parse_reason(reason)
