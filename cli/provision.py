@@ -35,8 +35,7 @@ class RequestOptions:
     """Name of the avatar at Argil, 1 to 256 characters."""
 
     dataset_video: str
-    """Address of the training recording, an s3, gs or az URI or an HTTPS URL: MP4 or MOV, 1 to 5 minutes, 720p to 4K,
-    at most 1.5 GB."""
+    """Address of the training recording (s3, gs, az or https): MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB."""
 
     consent_video: str
     """Address of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""

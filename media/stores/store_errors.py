@@ -71,7 +71,8 @@ class StoreAnswer(NamedTuple):
         if _HEADER_REGION.fullmatch(header):
             return header
         match = _XML_REGION.search(self.body)
-        return (match[1] or match[2]).decode() if match else ""
+        region: bytes = (match[1] or match[2]) if match else b""
+        return region.decode()
 
 
 @contextlib.contextmanager
