@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cli.console import print_json
+from cli.console import print_json, print_status
 from cli.flow_runner import run_and_report
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
+from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning, Submission
+from models.recording_identity import is_signed
 from models.request import ProvisioningRequest, parse_request
 from models.settings import Settings
 from services.reopening import open_request
@@ -35,7 +37,8 @@ class RequestOptions:
     """Name of the avatar at Argil, 1 to 256 characters."""
 
     dataset_video: str
-    """Address of the training recording (s3, gs, az or https): MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB."""
+    """Address of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB. An s3, gs or az
+    URI or an HTTPS URL."""
 
     consent_video: str
     """Address of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
@@ -86,6 +89,8 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
             return provisioning, await store.ledger.list_submissions(provisioning.id)
 
     provisioning, submissions = asyncio.run(record())
+    if any(map(is_signed, request.recordings.values())):
+        print_status(SIGNATURE_NOTICE)
     if json:
         print_json(provisioning_summary(provisioning, submissions))
     else:
