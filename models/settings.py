@@ -126,9 +126,9 @@ def _validate_sources(sources: frozenset[str]) -> frozenset[str]:
     return sources
 
 
-def _validate_s3_endpoint(url: str) -> str:
-    if not url:
-        return url
+def _validate_s3_endpoint(url: str | None) -> str | None:
+    if url is None:
+        return None
     parts = urlsplit(url)
     _ = parts.port  # raises ValueError for an invalid port
     if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.username or parts.password:
@@ -208,7 +208,9 @@ class Settings(BaseModel):
     avatars_hash_consent_video: bool = True
     avatars_allowed_hosts: Annotated[frozenset[str], AfterValidator(_validate_hosts)] = frozenset()
     avatars_sources: Annotated[frozenset[str], AfterValidator(_validate_sources)] = frozenset()
-    avatars_s3_endpoint: Annotated[str, AfterValidator(_validate_s3_endpoint)] = ""
+    avatars_s3_endpoint: Annotated[
+        str | None, AfterValidator(_validate_s3_endpoint), BeforeValidator(lambda value: value or None)
+    ] = None
     avatars_signed_url_seconds: Annotated[float, Field(ge=1, le=MAX_LIFETIME_SECONDS, allow_inf_nan=False)] = 86400
     avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
     avatars_poll_min_seconds: Seconds = 5

@@ -67,7 +67,7 @@ class StoreAnswer(NamedTuple):
     @property
     def region(self) -> str:
         """The region that the store names as that of the bucket, empty if there is none."""
-        header = self.headers.get("x-amz-bucket-region", "")
+        header: str = self.headers.get("x-amz-bucket-region", "")
         if _HEADER_REGION.fullmatch(header):
             return header
         match = _XML_REGION.search(self.body)
