@@ -159,6 +159,7 @@ class LimitState:
         """Return the limits as JSON values, as `avatars show --json` prints them."""
         return {
             "created_today": self.created_today,
+            "created_in_batch": self.created_in_batch,
             "max_creates_per_day": self.limits.per_day,
             "max_creates_per_batch": self.limits.per_batch,
             "pauses": [
