@@ -34,10 +34,8 @@ def cancel(
 
     selected = asyncio.run(select_ids(selection, _CANCELLABLE_STATUSES))
     if batch is not None:
-        if status:
-            print_status("rows that have not begun still begin: cancel the batch without --status to prevent it")
-        else:
-            asyncio.run(_cancel_batch(batch))
+        asyncio.run(_cancel_batch(batch, is_whole=not status))
+        if not status:
             selected = asyncio.run(select_ids(selection, _CANCELLABLE_STATUSES))  # also those recorded since
     return run_on_ledger(
         selected,
@@ -48,8 +46,12 @@ def cancel(
     )
 
 
-async def _cancel_batch(key: str) -> None:
+async def _cancel_batch(key: str, *, is_whole: bool) -> None:
     async with open_store(Settings.load(), SystemClock()) as store:
         batch = await store.batches.get(key)
-        await store.batches.cancel(batch.id)
-    print_status(f"batch {batch.id}: no further row begins")
+        if is_whole:
+            await store.batches.cancel(batch.id)
+    if is_whole:
+        print_status(f"batch {batch.id}: no further row begins")
+    elif batch.ended_at is None and batch.cancelled_at is None:
+        print_status("rows that have not begun still begin: cancel the batch without --status to prevent it")
