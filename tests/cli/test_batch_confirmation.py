@@ -56,7 +56,7 @@ def test_large_batch_without_yes_sends_nothing(
 def test_results_that_cannot_be_written_start_nothing(
     tmp_path: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody can create a file in /proc, not even the superuser, whom no permission stops."""
+    """No process can create a file in /proc, even if it runs as root."""
     assert run(["batch", manifest(tmp_path / "m.csv", 1), "--results", "/proc/results.csv"]) == EXIT_USAGE
     assert "the results file /proc/results.csv cannot be written" in " ".join(capsys.readouterr().err.split())
     assert not ledger.exists()
