@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, Insert, insert
 
 from cli.diagnostics import DiagnosticResult
 from cli.ledger_diagnostics import check_ledger
@@ -51,7 +51,11 @@ def limited_ledger(
             for key, cause in ((KEY, PauseCause.PAYMENT), (OTHER_KEY, PauseCause.RATE)):
                 values = {"cause": cause, "api_key_sha256": digest_api_key(key), "started_at": now}
                 statement = insert(pause_table).values(**values, until=now + timedelta(minutes=10))
-                await store.ledger.database.write(lambda connection, sql=statement: connection.execute(sql))
+
+                def write(connection: Connection, statement: Insert = statement) -> None:
+                    connection.execute(statement)
+
+                await store.ledger.database.write(write)
 
     asyncio.run(create())
 

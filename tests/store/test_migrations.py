@@ -241,7 +241,7 @@ async def test_batches_and_limits_upgrade_rows_of_every_kind(database_url: str) 
     await asyncio.to_thread(database.create_file)
     await database.write(create_rows_of_every_kind)
 
-    def read(connection: Connection) -> tuple[dict[str, str], dict[str, str], dict[str, int], set[Any]]:
+    def read(connection: Connection) -> tuple[dict[str, Any], dict[str, str], dict[str, int], set[Any]]:
         names = connection.execute(text("SELECT id, name FROM provisionings")).all()
         extras = connection.execute(text("SELECT key, value FROM extras")).all()
         owners = set(connection.scalars(text("SELECT DISTINCT provisioning_id FROM extras")))
