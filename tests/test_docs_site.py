@@ -1,4 +1,4 @@
-"""The documentation as a site: `make docs` builds it without a warning, and its pages load nothing from another host."""
+"""The documentation as a site: it is built without a warning, and its pages load nothing from another host."""
 
 from __future__ import annotations
 
