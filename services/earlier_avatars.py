@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clients.shared_list import MAX_AGE_SECONDS
 from models.account_list import AccountList, SoughtAvatar
 from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import ArgilUnreachable, AvatarNotFound, PollFailed, SubmissionUnresolved
@@ -83,7 +84,8 @@ async def _find_all(context: AppContext, provisioning: Provisioning, *, for_retr
     avatars: dict[str, Avatar] = {}
     submission_ids = dict(recorded)
     if for_retrain or sought:
-        account = await context.argil.list_account()
+        # The list is requested after the submissions were read; the error of a call that just failed is enough.
+        account = (await context.shared_list.fetch_newer(0.0, MAX_AGE_SECONDS)).account
         unrecorded = _find_unrecorded(account, provisioning, sought)
         avatars = {avatar.id: avatar for avatar in [*account.avatars, *unrecorded]}
         for avatar in unrecorded:

@@ -13,6 +13,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from clients.training_status import MAX_CONSECUTIVE_FAILURES
+from flows.engine.pool import acquire_each, run_many
 from models.errors import TickRunning
 from models.provisioning import LeaseOwner, Status
 from services import argil_outages as module
@@ -299,7 +300,6 @@ async def test_outage_duplicates_nothing_and_all_end_within_two_ticks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In virtual time: 200 trainings end during an outage. Without a Prefect server, nothing is published."""
-    from flows.engine.pool import acquire_each, run_many
 
     async def publish_nothing(**_: object) -> None:
         pass
