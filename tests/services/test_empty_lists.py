@@ -33,7 +33,7 @@ async def create_unknown(harness: ProvisioningHarness) -> str:
 
 def delete_all(argil: ArgilSimulator) -> None:
     """Delete every avatar, as a person can do at Argil."""
-    argil.account._avatars.clear()  # noqa: SLF001  # Argil's API cannot delete avatars, nor can the simulator's
+    argil.account._avatars.clear()  # Argil's API cannot delete avatars, nor can the simulator's
 
 
 async def test_wrong_empty_list_does_not_prove_a_loss(
