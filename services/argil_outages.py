@@ -75,12 +75,19 @@ class OutageCheck:
         """Return whether Argil answers; once it does not, the tick sends nothing more.
 
         Raises:
-            ArgilUnauthorized: Argil rejects the API key.
-            ArgilPathNotFound: ARGIL_API_URL is not the address of the API.
+            ArgilUnauthorized: Argil rejects the API key, and this is the first request. Within a tick, the
+                result is False instead: an error would interrupt submissions in progress.
+            ArgilPathNotFound: ARGIL_API_URL is not the address of the API; the same.
             DatabaseError: The ledger cannot be written.
         """
         if self._is_answering and self._must_ask:
-            self._is_answering = await is_argil_answering(self._context, self._tick)
+            try:
+                self._is_answering = await is_argil_answering(self._context, self._tick)
+            except ArgilUnavailable as error:
+                if not self._is_doubted:
+                    raise
+                self._is_answering = False
+                self._tick.interrupt(f"nothing more was done: {error.message}")
             if self._is_doubted:
                 self._ask_again_at = self._context.clock.monotonic() + MAX_AGE_SECONDS
             self._must_ask = self._is_doubted = False
@@ -130,8 +137,7 @@ async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
 
 async def report_outage(context: AppContext, tick: Tick, cause: str) -> None:
     """Log that Argil fails and emit `argil.degraded`, once per outage. Raises DatabaseError."""
-    tick.is_interrupted = True
-    tick.note = f"nothing more was done, because Argil does not answer: {cause}"
+    tick.interrupt(f"nothing more was done, because Argil does not answer: {cause}")
     if await context.observations.begin(Observation.ARGIL_DEGRADED):
         tick.has_news = True
         log_to_run(

@@ -56,6 +56,10 @@ class Tick:
         """Leave the provisionings after this one to the next tick."""
         self.stopped_after = after
 
+    def interrupt(self, note: str) -> None:
+        """Leave the rest to the next tick, because Argil fails."""
+        self.is_interrupted, self.note = True, note
+
     @property
     def is_over(self) -> bool:
         """Whether the rest of the work is left to the next tick."""

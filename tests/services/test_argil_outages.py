@@ -152,7 +152,7 @@ async def test_pending_waits_while_argil_fails(
     assert {(await harness.reload(item)).lease_owner for item in accepted} == {None}
     argil.end()
     clock.advance(RELEASE_GRACE.total_seconds())
-    pending = PendingProvisionings(harness.context, harness.owner, tick)
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
     assert [await pending.acquire_next() is not None for _ in range(4)] == [True, True, True, False]
     assert len(argil.take_requests()) == 1
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from flows.engine.pool import MAX_CONCURRENCY, run_many
 from models.clock import SystemClock
@@ -165,6 +165,21 @@ async def test_lookups_of_one_process_share_their_lists(
     resolved = await asyncio.gather(*(harness.resolve_submission(item) for item in leased))
     assert {item.status for item in resolved} == {Status.ACCEPTED}
     assert argil.account.count("GET /avatars") <= 2 * POLLS_PER_GRACE_PERIOD
+
+
+async def test_key_that_is_revoked_interrupts_no_submission(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, clock: ShortClock, argil: ArgilSimulator
+) -> None:
+    for number in range(2 * MAX_CONCURRENCY):
+        accepted = await harness.accepted(reference=f"ada-{number}")
+        await harness.context.leases.release(accepted.id, harness.owner)
+    clock.advance(RELEASE_GRACE.total_seconds())
+    tick = Tick(clock, INTERVAL_SECONDS)
+    pending = PendingProvisionings(harness.context, harness.owner, tick)
+    LateOutage(gateway, lambda: JSONResponse({"code": 401, "message": "revoked"}, status_code=401), answers=5)
+    counts = await run_many(pending.acquire_next, harness.owner, timeout_seconds=0, on_error=pending.outage.doubt)
+    assert (counts[Status.TRAINING], tick.is_interrupted) == (len(argil.account.posts), True)
+    assert counts.total() <= len(argil.account.posts) + MAX_CONCURRENCY + 1
 
 
 async def test_pending_tick_asks_again_after_an_error(

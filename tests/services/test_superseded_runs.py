@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from prefect.exceptions import Abort
 
+from models.errors import ArgilUnauthorized
 from models.provisioning import LeaseOwner
 from services.superseded_runs import leave_report_to_later_attempt
 from tests.provisioning_harness import LEASE_SECONDS, ProvisioningHarness, ScriptedClock
@@ -33,3 +36,31 @@ async def test_only_a_later_attempt_of_the_run_supersedes_it(
 async def test_process_without_a_run_is_never_superseded(harness: ProvisioningHarness) -> None:
     await harness.accepted()
     await leave_report_to_later_attempt(harness.owner)
+
+
+@pytest.mark.parametrize(
+    ("module", "first_step", "arguments"),
+    [
+        ("flows.provision_avatar", "get_or_create_provisioning", {}),
+        ("flows.resume_provisioning", "find_provisioning", {"provisioning_id": "ada-1"}),
+    ],
+)
+async def test_flow_that_was_superseded_reports_no_error(
+    harness: ProvisioningHarness,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    first_step: str,
+    arguments: dict[str, object],
+) -> None:
+    async def fail(*_: object) -> None:
+        raise ArgilUnauthorized("the key was revoked")
+
+    flow_module = importlib.import_module(module)
+    flow = getattr(flow_module, module.rpartition(".")[2]).fn
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
+    monkeypatch.setattr(flow_module, first_step, fail)
+    parameters = arguments or {"request": harness.request}
+    assert (await flow(**parameters)).name == "ArgilUnauthorized"
+    await ProvisioningHarness(harness.context, NEW, harness.request).accepted()
+    with pytest.raises(Abort):
+        await flow(**parameters)

@@ -85,7 +85,8 @@ class ProvisioningRun:
         await client.create_work_queue("queue", work_pool_name=name, is_paused=is_queue_paused)
         flow_id = await client.create_flow(flow)
         deployment_id = await client.create_deployment(flow_id, name, work_pool_name=name, work_queue_name="queue")
-        run_id = (await client.create_flow_run_from_deployment(deployment_id)).id
+        parameters = {"provisioning_id": name}
+        run_id = (await client.create_flow_run_from_deployment(deployment_id, parameters=parameters)).id
         await client.set_flow_run_state(run_id, Running(), force=True)
         owner = LeaseOwner(actor="provision-avatar", id=name, flow_run_id=str(run_id))
         provisioning = await ProvisioningHarness(harness.context, owner, harness.request).submitted(
