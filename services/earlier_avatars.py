@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clients.shared_list import MAX_AGE_SECONDS
 from models.account_list import AccountList, SoughtAvatar
 from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import ArgilUnreachable, AvatarNotFound, PollFailed, SubmissionUnresolved
@@ -16,6 +15,9 @@ from services.context import AppContext
 from services.duplicates import report_duplicate
 from services.refused_avatars import quarantine_submission
 from store.reopenings import EarlierAvatar
+
+MAX_FAILURE_AGE_SECONDS = 2.0
+"""Lookups within this time share the error of one list call. A batch tries again after 5 seconds."""
 
 
 async def find_earlier_avatar(
@@ -85,7 +87,7 @@ async def _find_all(context: AppContext, provisioning: Provisioning, *, for_retr
     submission_ids = dict(recorded)
     if for_retrain or sought:
         # The list is requested after the submissions were read; the error of a call that just failed is enough.
-        account = (await context.shared_list.fetch_newer(0.0, MAX_AGE_SECONDS)).account
+        account = (await context.shared_list.fetch_newer(0.0, MAX_FAILURE_AGE_SECONDS)).account
         unrecorded = _find_unrecorded(account, provisioning, sought)
         avatars = {avatar.id: avatar for avatar in [*account.avatars, *unrecorded]}
         for avatar in unrecorded:
