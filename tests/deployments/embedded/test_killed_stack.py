@@ -89,7 +89,7 @@ def test_end_of_one_process_loses_no_run(tmp_path: Path, end: Callable[[RunningS
 
 
 def test_late_report_of_an_old_process_is_corrected(tmp_path: Path) -> None:
-    """Prefect records the run as Crashed or Failed although its provisioning is READY; the next tick corrects it."""
+    """Prefect records the run as Crashed or Failed, although its provisioning is READY; a tick corrects it."""
     with RunningStack(tmp_path) as up:
         created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Ada"), "wait": "block"})
         run_id = created.json()["id"]
