@@ -27,7 +27,7 @@ async def unresolved(harness: ProvisioningHarness) -> Provisioning:
 
 
 async def create_unknown(harness: ProvisioningHarness) -> str:
-    request = build_create_request(harness.request, str(uuid.uuid4()))
+    request = build_create_request(harness.request, str(uuid.uuid4()), harness.request.recordings)
     return (await harness.context.argil.create_avatar(request)).id
 
 

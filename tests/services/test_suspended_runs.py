@@ -300,7 +300,8 @@ async def test_error_reported_after_the_outcome_is_corrected(
 async def test_late_report_does_not_keep_a_run_from_its_outcome(start_run: StartRun) -> None:
     """The process that took the run up is still at work: Prefect accepts its own report afterwards."""
     runs = [await start_run() for _ in range(2)]
-    for run, late in zip(runs, (Crashed(), Failed(name="ArgilUnauthorized")), strict=True):
+    late_reports: tuple[State, ...] = (Crashed(), Failed(name="ArgilUnauthorized"))
+    for run, late in zip(runs, late_reports, strict=True):
         for state, name in ((late, late.name), (Completed(name="Ready"), "Ready")):
             response = await run.client.set_flow_run_state(run.run_id, state)
             assert response.status is SetStateStatus.ACCEPT
