@@ -14,6 +14,8 @@ from typing import Self
 
 from media.ffmpeg.inspection import Inspect
 from media.ffmpeg.inspector_pool import inspect_in_child
+from media.images.image_pool import inspect_image_in_child
+from media.images.inspection import InspectImage
 from media.probe import probe
 from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.remote.name_resolution import NameResolution, Resolver
@@ -30,22 +32,23 @@ MAX_CONCURRENT_CHECKS = 8
 
 
 class MediaChecker:
-    """Checks remote videos, at most MAX_CONCURRENT_CHECKS concurrently. Close it, or use it as a context manager.
+    """Checks remote recordings, at most MAX_CONCURRENT_CHECKS concurrently. Close it, or use it with `with`.
 
-    It has its own threads, so that slow video hosts do not occupy the threads in which asyncio
+    It has its own threads, so that slow hosts do not occupy the threads in which asyncio
     resolves names. A check whose caller was cancelled ends within `limits.timeout_seconds`
-    and the time limits of FFmpeg.
+    and the time limits of its child process.
 
     Args:
         allowed_hosts: Hosts that need not have a public address.
         policy: How strictly audio tracks and URL expiry are checked.
-        sha256_of: Roles whose recordings are read completely, for their SHA-256.
+        sha256_of: Roles whose videos are read completely, for their SHA-256. Images always are.
         limits: The budget of each check.
         ssl_context: Verifies certificates. The default honours SSL_CERT_FILE.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
         reference_host: Resolved before an unknown host is rejected: if it has no address either, this
             machine has no DNS, and the check is inconclusive. See `models.reference_host`.
         inspect: Runs FFmpeg on the bytes fetched; by default in child processes that all checkers share.
+        inspect_image: Inspects the bytes of an image; by default in such child processes of their own.
         clock: Measures the time budget, and determines URL expiry if the host sends no Date.
         sleep: Waits between attempts, in seconds. It blocks a thread, so it is not the clock's.
     """
@@ -61,6 +64,7 @@ class MediaChecker:
         resolve: Resolver = socket.getaddrinfo,
         reference_host: str | None = None,
         inspect: Inspect = inspect_in_child,
+        inspect_image: InspectImage = inspect_image_in_child,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -74,15 +78,17 @@ class MediaChecker:
         self._policy = policy
         self._sha256_of = sha256_of
         self._clock = clock
-        self._probe = partial(probe, inspect=inspect, limits=limits, clock=clock, sleep=sleep)
+        self._probe = partial(
+            probe, inspect=inspect, inspect_image=inspect_image, limits=limits, clock=clock, sleep=sleep
+        )
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CHECKS, thread_name_prefix="media-check")
 
     async def check(self, url: str, role: MediaRole) -> MediaReport:
-        """Check a video against every rule of `role`.
+        """Check a recording against every rule of `role`.
 
         Raises:
             MediaUnreachable: If the host gives no usable response.
-            MediaNotInspected: If FFmpeg ended or exceeded a limit.
+            MediaNotInspected: If the child process ended or exceeded a limit.
             NetworkUnavailable: If this machine cannot resolve host names.
         """
         with protect_urls([url]):

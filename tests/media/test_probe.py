@@ -23,12 +23,12 @@ from media.facts.recording_facts import MAX_FIRST_FRAME_BYTES
 from media.ffmpeg.ffmpeg_functions import MAX_ALLOCATION_BYTES
 from media.ffmpeg.inspection import Inspect
 from media.ffmpeg.inspector import inspect
-from media.ffmpeg.inspector_messages import InspectionLimits
 from media.ffmpeg.inspector_pool import InspectorPool, inspect_in_child
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
 from media.mp4.index import read_index
 from media.probe import ProbeResult, probe
+from media.processes.messages import InspectionLimits
 from media.remote.ssrf_guard import PublicOnlyTransport
 from models.errors import MediaNotInspected, MediaRejected
 from models.media_rules import RULES, MediaRole
