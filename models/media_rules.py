@@ -59,6 +59,11 @@ class MediaRole(StrEnum):
         """The recording in words, as messages name it."""
         return self.medium if self is MediaRole.IMAGE else f"{self} {self.medium}"
 
+    @property
+    def slug(self) -> str:
+        """The recording in the names of runs."""
+        return self.label.replace(" ", "-")
+
 
 class MediaPolicy(BaseModel):
     """The configurable rules: the enforcement of an audio track, and the minimum validity of a presigned URL."""
@@ -83,7 +88,7 @@ def is_measured(seconds: float) -> bool:
 
 
 class MediaRules(BaseModel):
-    """Argil's rules for a video of one role; None without such a rule. `resolution` is the minimum and the maximum."""
+    """Argil's rules for a video of one role; None without such a rule. `resolution`: minimum and maximum."""
 
     model_config = ConfigDict(frozen=True)
 
