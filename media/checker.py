@@ -16,13 +16,15 @@ from media.ffmpeg.inspection import Inspect
 from media.ffmpeg.inspector_pool import inspect_in_child
 from media.images.image_pool import inspect_image_in_child
 from media.images.inspection import InspectImage
-from media.probe import probe
+from media.probe import ProbeResult, probe, probe_image
 from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.remote.name_resolution import NameResolution, Resolver
 from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from models.clock import Clock
 from models.errors import MediaRejected
+from models.image_facts import ImageFacts
 from models.media_checks import check_rules
+from models.media_facts import MediaFacts
 from models.media_report import MediaReport, rejected_result
 from models.media_rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
 from models.presigned_urls import check_expiry
@@ -78,9 +80,8 @@ class MediaChecker:
         self._policy = policy
         self._sha256_of = sha256_of
         self._clock = clock
-        self._probe = partial(
-            probe, inspect=inspect, inspect_image=inspect_image, limits=limits, clock=clock, sleep=sleep
-        )
+        self._probe_video = partial(probe, inspect=inspect, limits=limits, clock=clock, sleep=sleep)
+        self._probe_image = partial(probe_image, inspect=inspect_image, limits=limits, clock=clock, sleep=sleep)
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CHECKS, thread_name_prefix="media-check")
 
     async def check(self, url: str, role: MediaRole) -> MediaReport:
@@ -98,7 +99,7 @@ class MediaChecker:
     def _check_blocking(self, url: str, role: MediaRole) -> MediaReport:
         with self._transport() as transport:
             try:
-                result = self._probe(url, role, transport=transport, with_sha256=role in self._sha256_of)
+                result = self._probe(url, role, transport)
             except MediaRejected as error:
                 return MediaReport(role=role, facts=None, checks=(rejected_result(error, role),))
         checks = check_rules(result.facts, role, self._policy)
@@ -112,6 +113,13 @@ class MediaChecker:
             requests=result.requests,
             bytes_fetched=result.bytes_fetched,
         )
+
+    def _probe(
+        self, url: str, role: MediaRole, transport: PublicOnlyTransport
+    ) -> ProbeResult[MediaFacts] | ProbeResult[ImageFacts]:
+        if role is MediaRole.IMAGE:
+            return self._probe_image(url, transport=transport)
+        return self._probe_video(url, role, transport=transport, with_sha256=role in self._sha256_of)
 
     def close(self) -> None:
         """Stop accepting checks. Running checks finish in the background."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import httpx
 
@@ -23,7 +24,9 @@ from models.file_sharing import match_service
 from models.image_facts import ImageFacts
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
-from models.media_rules import MAX_BYTES, MediaRole
+from models.media_rules import MAX_IMAGE_BYTES, RULES, MediaRole
+
+Facts = TypeVar("Facts", MediaFacts, ImageFacts)
 
 # How the page of a sharing service appears, if its link does not lead to the file.
 _SHARE_PAGE_CODES = {
@@ -37,10 +40,10 @@ _SHARE_PAGE_CODES = {
 }
 
 
-class ProbeResult(NamedTuple):
+class ProbeResult(NamedTuple, Generic[Facts]):
     """The facts about a recording, the requests and bytes that reading them took, and the host's time."""
 
-    facts: MediaFacts | ImageFacts
+    facts: Facts
     requests: int
     bytes_fetched: int
     host_time: datetime
@@ -52,20 +55,18 @@ def probe(
     *,
     transport: httpx.BaseTransport,
     inspect: Inspect = inspect_in_child,
-    inspect_image: InspectImage = inspect_image_in_child,
     with_sha256: bool = False,
     limits: FetchLimits = DEFAULT_LIMITS,
     clock: Clock = SYSTEM_CLOCK,
     sleep: Callable[[float], None] = time.sleep,
-) -> ProbeResult:
-    """Read the facts about a recording. Blocks, for `limits.timeout_seconds` and the limits of child processes.
+) -> ProbeResult[MediaFacts]:
+    """Read the facts about a video. Blocks, for `limits.timeout_seconds` and FFmpeg's own limits at most.
 
     Args:
-        url: The HTTPS URL of the recording.
+        url: The HTTPS URL of the video.
         role: Its size rule limits the download from a host without range requests.
         transport: Sends the requests; it decides which hosts are allowed.
         inspect: Runs FFmpeg on the bytes; by default in the child processes that all checks share.
-        inspect_image: The same for an image, with Pillow.
         with_sha256: Read the whole video for its digest, unless it is larger than the rule of `role`.
         limits: The budget of requests, bytes and time.
         clock: Measures the time budget.
@@ -74,25 +75,58 @@ def probe(
     Raises:
         MediaRejected: If the facts cannot be read, and a retry would not change that.
         MediaUnreachable: If the host gives no usable response.
+        MediaNotInspected: If FFmpeg ended or exceeded a limit.
+    """
+    max_bytes = RULES[role].max_bytes
+
+    def read(file: RemoteFile) -> MediaFacts:
+        facts = read_facts(file, inspect)
+        sha256 = file.sha256() if with_sha256 and facts.size_bytes <= max_bytes else None
+        return facts.model_copy(update={"sha256": sha256})
+
+    with (
+        _share_pages_named(url),
+        RemoteFile(
+            url, transport=transport, download_limit_bytes=max_bytes, limits=limits, clock=clock, sleep=sleep
+        ) as file,
+    ):
+        return _read(file, read)
+
+
+def probe_image(
+    url: str,
+    *,
+    transport: httpx.BaseTransport,
+    inspect: InspectImage = inspect_image_in_child,
+    limits: FetchLimits = DEFAULT_LIMITS,
+    clock: Clock = SYSTEM_CLOCK,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ProbeResult[ImageFacts]:
+    """Read the facts about an image; as `probe`, with Pillow instead of FFmpeg, and always with its digest.
+
+    Raises:
+        MediaRejected: If the facts cannot be read, and a retry would not change that.
+        MediaUnreachable: If the host gives no usable response.
         MediaNotInspected: If the child process ended or exceeded a limit.
     """
+    with (
+        _share_pages_named(url),
+        RemoteFile(
+            url, transport=transport, download_limit_bytes=MAX_IMAGE_BYTES, limits=limits, clock=clock, sleep=sleep
+        ) as file,
+    ):
+        return _read(file, lambda file: read_image_facts(file, inspect))
+
+
+def _read(file: RemoteFile, read: Callable[[RemoteFile], Facts]) -> ProbeResult[Facts]:
+    return ProbeResult(read(file), file.requests, file.bytes_fetched, file.host_time)
+
+
+@contextlib.contextmanager
+def _share_pages_named(url: str) -> Iterator[None]:
+    """Raise a more specific error if the URL is a link of a sharing service that led to its page."""
     try:
-        with RemoteFile(
-            url,
-            transport=transport,
-            download_limit_bytes=MAX_BYTES[role],
-            limits=limits,
-            clock=clock,
-            sleep=sleep,
-        ) as file:
-            facts: MediaFacts | ImageFacts
-            if role is MediaRole.IMAGE:
-                facts = read_image_facts(file, inspect_image)
-            else:
-                facts = read_facts(file, inspect)
-                sha256 = file.sha256() if with_sha256 and facts.size_bytes <= MAX_BYTES[role] else None
-                facts = facts.model_copy(update={"sha256": sha256})
-            return ProbeResult(facts, file.requests, file.bytes_fetched, file.host_time)
+        yield
     except MediaRejected as error:
         if page := _share_page_error(url, error):
             raise page from error

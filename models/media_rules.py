@@ -122,7 +122,3 @@ RULES: Mapping[MediaRole, MediaRules] = MappingProxyType(
 """The rules of the videos. Those of images are in models/image_rules.py."""
 
 MAX_IMAGE_BYTES = 10 * MIB
-MAX_BYTES: Mapping[MediaRole, int] = MappingProxyType(
-    {**{role: rules.max_bytes for role, rules in RULES.items()}, MediaRole.IMAGE: MAX_IMAGE_BYTES}
-)
-"""The size rule of each role."""

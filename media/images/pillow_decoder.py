@@ -31,8 +31,7 @@ class Decoded(NamedTuple):
 def decode(data: bytes, image_format: str) -> Decoded:
     """Decode all pixels of an image. It must be no animation, and its size must be within a limit."""
     try:
-        with warnings.catch_warnings(), _READERS[image_format](io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), _READERS[image_format](io.BytesIO(data)) as image:
             image.load()
             return Decoded(image.size, _is_transparent(image))
     except MemoryError:

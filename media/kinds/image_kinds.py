@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from media.kinds.binary_kinds import identify_binary
 from media.kinds.file_kinds import PICTURE_BRANDS, identify
 from media.kinds.file_signatures import FileKind
 from models.errors import MediaRejected
@@ -32,7 +33,7 @@ def require_image(head: bytes) -> None:
     """
     if _IMAGE.match(head):
         return
-    kind = identify(head) or _kind_of_boxes(head)
+    kind = identify(head) or identify_binary(head) or _kind_of_boxes(head)
     if kind.code in _KEPT_CODES:
         raise MediaRejected(kind.code, f"the file is {kind.name}", hint=_KEPT_CODES[kind.code])
     code = MediaCode.WRONG_FORMAT if kind.is_picture else MediaCode.NOT_AN_IMAGE

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from media.ffmpeg.inspector_pool import FFMPEG, InspectorPool
 from media.processes.available_bytes import InspectionFailed
 from media.processes.child import InspectorChild
 from media.processes.messages import InspectionLimits, Job, encode_job
+from media.processes.pool import ChildPool
 from tests.media.inspected_files import av1, encode, heavy_index, whole
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +34,7 @@ def pool() -> Iterator[InspectorPool]:
         yield running
 
 
-def children(pool: InspectorPool) -> list[int]:
+def children(pool: ChildPool[Any]) -> list[int]:
     return sorted(child.pid for child in pool._children)
 
 
