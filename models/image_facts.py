@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -46,3 +49,11 @@ class ImageFacts(BaseModel):
     etag: str | None = None
     sha256: str | None = None
     sample_sha256: str | None = None
+
+
+def describe_image(facts: Mapping[str, Any] | None) -> str | None:
+    """Return the format, the pixels and the size of an image, by its facts as JSON; None without facts."""
+    if not facts:
+        return None
+    pixels = f", {facts['width']}x{facts['height']}" if facts.get("width") else ""
+    return f"{facts['format'].upper()}{pixels}, {facts['size_bytes']:,} bytes"

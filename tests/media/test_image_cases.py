@@ -58,8 +58,8 @@ def sized(image_format: str, width: int, height: int) -> Make:
     return lambda: encode(image_format, width, height)
 
 
-def mode(image_format: str, name: str, **options: object) -> Make:
-    return lambda: encode(image_format, mode=name, **options)
+def mode(image_format: str, name: str) -> Make:
+    return lambda: encode(image_format, mode=name)
 
 
 def ftyp(brand: bytes) -> bytes:
