@@ -22,6 +22,7 @@ from models.clock import Clock
 from models.errors import MediaRejected
 from models.file_sharing import match_service
 from models.image_facts import ImageFacts
+from models.image_rules import SMALLER_IMAGE_HINT
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_rules import MAX_IMAGE_BYTES, RULES, MediaRole
@@ -37,6 +38,11 @@ _SHARE_PAGE_CODES = {
     MediaCode.FORBIDDEN,
     MediaCode.NOT_FOUND,
     MediaCode.HTTP_CLIENT_ERROR,
+}
+
+_IMAGE_HINTS = {
+    MediaCode.FILE_TOO_LARGE: SMALLER_IMAGE_HINT,
+    MediaCode.READ_BUDGET_EXCEEDED: "let the host send at least 4096 bytes of a range, or use another host",
 }
 
 
@@ -111,6 +117,7 @@ def probe_image(
     """
     with (
         _share_pages_named(url),
+        _image_hints(),
         RemoteFile(
             url, transport=transport, download_limit_bytes=MAX_IMAGE_BYTES, limits=limits, clock=clock, sleep=sleep
         ) as file,
@@ -131,6 +138,18 @@ def _share_pages_named(url: str) -> Iterator[None]:
         if page := _share_page_error(url, error):
             raise page from error
         raise
+
+
+@contextlib.contextmanager
+def _image_hints() -> Iterator[None]:
+    """Replace the remedies of errors that are raised for any file, and are about videos."""
+    try:
+        yield
+    except MediaRejected as error:
+        hint = _IMAGE_HINTS.get(error.rule_code)
+        if hint is None:
+            raise
+        raise MediaRejected(error.rule_code, error.message, hint=hint) from error
 
 
 def _share_page_error(url: str, error: MediaRejected) -> MediaRejected | None:

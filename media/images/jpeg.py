@@ -6,7 +6,7 @@ import re
 import struct
 
 from media.images.exif import NUMBER_OF_PICTURES, read_number, read_orientation
-from media.images.structure import EndOfBytes, ImageDamaged, ImageStructure, take
+from media.images.structure import EndOfBytes, ImageDamaged, ImageStructure, limit_parts, take
 
 MAX_SCANS = 500
 """Progressive files have about 10. Each scan can take a pass over all pixels; libjpeg-turbo names this limit."""
@@ -20,7 +20,8 @@ _UNCOMMON_FRAMES = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
 _BITS = 8
 _COLORS = {1: "grayscale", 3: "rgb", 4: "cmyk"}
 # What ends the picture data of a scan: a marker that is neither a restart nor an escaped byte.
-_NEXT_MARKER = re.compile(rb"\xff+[^\xff\0\xd0-\xd7]")
+# Without the bytes FF that may fill up before it: matching their run would take quadratic time.
+_NEXT_MARKER = re.compile(rb"\xff[^\xff\0\xd0-\xd7]")
 
 
 def read_jpeg(data: memoryview, structure: ImageStructure) -> None:
@@ -36,8 +37,10 @@ class _JpegReader:
         self._has_exif = False
 
     def read(self) -> None:
-        position = 0
+        position = count = 0
         while True:
+            count += 1
+            limit_parts(count)
             match = _NEXT_MARKER.search(self._data, position)
             if match is None:
                 raise EndOfBytes

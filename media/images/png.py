@@ -7,7 +7,7 @@ import struct
 import zlib
 
 from media.images.exif import read_orientation
-from media.images.structure import ImageDamaged, ImageStructure, take
+from media.images.structure import ImageDamaged, ImageStructure, limit_parts, take
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_EXPANDED_BYTES = 1024 * 1024
@@ -44,8 +44,10 @@ class _PngReader:
     def read(self) -> None:
         if bytes(take(self._data, 0, len(SIGNATURE))) != SIGNATURE:
             raise ImageDamaged("the first bytes of a PNG are changed, as by an upload as text")
-        start, kind = len(SIGNATURE), b""
+        start, kind, count = len(SIGNATURE), b"", 0
         while kind != b"IEND":
+            count += 1
+            limit_parts(count)
             is_first = start == len(SIGNATURE)
             kind, body = self._chunk(start)
             if is_first != (kind == b"IHDR"):

@@ -20,12 +20,22 @@ class ImageStructure:
     is_arithmetic: bool = False
 
 
+MAX_PARTS = 100_000
+"""Chunks or segments of a file. Readers take microseconds for each, and Pillow keeps some of them in memory."""
+
+
 class ImageDamaged(Exception):
     """The image breaks its format, or a limit; the message continues "the image cannot be read: "."""
 
 
 class EndOfBytes(Exception):
     """The bytes end before the image does."""
+
+
+def limit_parts(count: int) -> None:
+    """Raise ImageDamaged if a file has too many chunks or segments."""
+    if count > MAX_PARTS:
+        raise ImageDamaged(f"it has more than {MAX_PARTS:,} parts")
 
 
 def take(data: memoryview, start: int, size: int) -> memoryview:

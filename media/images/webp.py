@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from media.images.exif import read_orientation
-from media.images.structure import EndOfBytes, ImageDamaged, ImageStructure, take
+from media.images.structure import EndOfBytes, ImageDamaged, ImageStructure, limit_parts, take
 
 _FILE_HEADER_BYTES = 12
 _CHUNK_HEADER_BYTES = 8
@@ -19,9 +19,11 @@ def read_webp(data: memoryview, structure: ImageStructure) -> None:
     """Fill in the structure of a WebP file. Raises ImageDamaged and EndOfBytes."""
     (size,) = struct.unpack_from("<I", take(data, 4, 4))
     end = 8 + size
-    frames, has_pixels = 0, False
+    frames, count, has_pixels = 0, 0, False
     start = _FILE_HEADER_BYTES
     while start + _CHUNK_HEADER_BYTES <= end:
+        count += 1
+        limit_parts(count)
         kind, length = struct.unpack("<4sI", take(data, start, _CHUNK_HEADER_BYTES))
         if start + _CHUNK_HEADER_BYTES + length > end:
             raise ImageDamaged("a chunk is longer than the file states")

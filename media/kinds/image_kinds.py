@@ -49,6 +49,8 @@ def _kind_of_boxes(head: bytes) -> FileKind:
 def _hint(kind: FileKind) -> str:
     if kind.is_picture:
         return EXPORT_IMAGE_HINT
+    if "base64" in kind.name:
+        return "decode it, and upload the image itself"
     if kind.code is MediaCode.NOT_A_VIDEO and "ffmpeg" not in kind.hint and kind is not _VIDEO:
         return kind.hint.replace("video", "image")
     return _USE_IMAGE_HINT

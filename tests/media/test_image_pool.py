@@ -59,7 +59,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "compressed international text": lambda: png(after=chunk(b"iTXt", b"a\0\1\0\0\0" + compressed_bomb())),
     "many compressed texts": lambda: png(before=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(MIB), 9)) * 5000),
     "picture data": lambda: png(pixels=bytes(100_000_000)),
-    "many chunks": lambda: png(before=chunk(b"prVt") * 100_000),
+    "many chunks": lambda: png(before=chunk(b"prVt") * 800_000),
+    "segments of a JPEG": lambda: b"\xff\xd8" + b"\xff\xe5\0\2" * 2_500_000,
+    "fill bytes of a JPEG": lambda: b"\xff\xd8\xff\xe0\0\2" + (b"\xff" * 1_000_000 + b"\0") * 10,
     "scans of a JPEG": lambda: with_scans(400),
 }
 
