@@ -66,6 +66,15 @@ def ftyp(brand: bytes) -> bytes:
     return struct.pack(">I4s4sI4s", 20, b"ftyp", brand, 0, brand) + bytes(3000)
 
 
+def interlaced() -> bytes:
+    """Return a PNG file in seven passes (Adam7), of zeros."""
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    sizes = [(-(-(1280 - x) // dx), -(-(720 - y) // dy)) for x, y, dx, dy in passes]
+    data = png(pixels=bytes(sum((1 + 3 * width) * height for width, height in sizes)))
+    header = struct.pack(">IIBBBBB", 1280, 720, 8, 2, 0, 0, 1)
+    return data.replace(data[8:33], chunk(b"IHDR", header))
+
+
 def with_segments(count: int) -> bytes:
     data = encode("JPEG")
     return data[:2] + b"\xff\xe5\0\2" * count + data[2:]
@@ -112,6 +121,7 @@ ACCEPTED = [
     Case("odd size that is exactly 16:9", sized("JPEG", 1360, 765)),
     Case("progressive JPEG", lambda: encode("JPEG", progressive=True)),
     Case("JPEG with 4:4:4", lambda: encode("JPEG", subsampling=0)),
+    Case("interlaced PNG", interlaced),
     Case("grayscale JPEG", mode("JPEG", "L")),
     Case("grayscale PNG", mode("PNG", "L")),
     Case("PNG of one bit", mode("PNG", "1")),
@@ -302,6 +312,23 @@ async def test_image_gives_its_codes(
     if isinstance(report.facts, ImageFacts) and len(data) <= MAX_IMAGE_BYTES:
         assert report.facts.sha256 == hashlib.sha256(data).hexdigest()
         assert len(media_host.requests) <= 2
+
+
+@pytest.mark.parametrize("kind", [b"iCCP", b"zTXt", b"iTXt"])
+async def test_bomb_is_named(kind: bytes, checker: MediaChecker, media_host: MediaHost, samples: Path) -> None:
+    head = b"a\0\1\0\0\0" if kind == b"iTXt" else b"a\0\0"
+    report = await check(checker, media_host, samples, png(before=chunk(kind, head + compressed_bomb())))
+    assert f"its chunk {kind.decode()} expands to more than 1,048,576 bytes" in report.reasons[0].message
+
+
+@pytest.mark.parametrize("data", [b"data:image/png;base64,iVBORw0KGgo=", b"<html>", b"%PDF-1.7", ftyp(b"heic")])
+async def test_message_names_what_the_file_is(
+    data: bytes, checker: MediaChecker, media_host: MediaHost, samples: Path
+) -> None:
+    names = {b"d": "an image as base64 text", b"<": "a web page", b"%": "a PDF document", b"\0": "a picture (HEIC)"}
+    report = await check(checker, media_host, samples, data)
+    assert f"the file is {names[data[:1]]}" in report.reasons[0].message
+    assert "not a PNG, JPEG or WEBP image" in report.reasons[0].message
 
 
 def test_table_has_enough_cases() -> None:
