@@ -1,4 +1,4 @@
-"""`avatars check`: validate one video without recording or submitting anything."""
+"""`avatars check`: validate one recording without recording or submitting anything."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.image_facts import ImageFacts
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
@@ -22,13 +23,13 @@ from services.object_access import recording_checker
 
 
 def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
-    """Check a video against Argil's rules.
+    """Check a video or an image against Argil's rules.
 
-    Reads only the index of the file and sends nothing to Argil.
+    Reads only the index of a video, the whole of an image, and sends nothing to Argil.
 
     Args:
-        address: HTTPS URL of the video, or its URI in an object store, such as s3://BUCKET/KEY.
-        role: Which of the two videos of a request it is.
+        address: HTTPS URL of the recording, or its URI in an object store, such as s3://BUCKET/KEY.
+        role: Which recording of a request it is.
 
     """
     validate_recording(address)
@@ -57,7 +58,8 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
 
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
-        print_line(_format_facts(report.facts))
+        facts = report.facts
+        print_line(_format_image(facts) if isinstance(facts, ImageFacts) else _format_facts(facts))
         stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
@@ -80,5 +82,17 @@ def _format_facts(facts: MediaFacts) -> str:
         "audio": "yes" if facts.has_audio else "no",
         "audio duration": f"{facts.audio_seconds:.2f} s" if facts.audio_seconds is not None else None,
         "audio bit rate": f"{facts.audio_bit_rate / 1000:.1f} kbit/s" if facts.audio_bit_rate is not None else None,
+    }
+    return ", ".join(f"{label} {value}" for label, value in values.items() if value)
+
+
+def _format_image(facts: ImageFacts) -> str:
+    values = {
+        "size": f"{facts.size_bytes:,} bytes",
+        "format": facts.format.upper(),
+        "resolution": f"{facts.width}x{facts.height}" if facts.width else None,
+        "colors": f"{facts.color}, {facts.bits_per_channel} bits per channel",
+        "EXIF orientation": str(facts.orientation) if facts.orientation > 1 else None,
+        "sha256": facts.sha256,
     }
     return ", ".join(f"{label} {value}" for label, value in values.items() if value)
