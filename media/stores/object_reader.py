@@ -29,7 +29,7 @@ MAX_CONCURRENT_REQUESTS = 8
 MAX_ATTEMPTS = 3
 MAX_ERROR_BODY_BYTES = 4096
 URL_SECONDS = 300
-"""Lifetime of the URLs of these requests, which no one else receives."""
+"""Lifetime of the URLs of these requests; nothing outside this module uses them."""
 TIMEOUT = httpx.Timeout(15.0)
 _TEMPORARY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ def test_object_is_checked_by_its_uri(
     s3.put(BUCKET, "people/ada/dataset.mp4", sample_folder / "dataset.mp4")
     monkeypatch.setenv("AVATARS_SOURCES", f"s3://{BUCKET}")
     assert check(DATASET, role=MediaRole.DATASET) == 0
-    assert check(f"s3://{BUCKET}/no.mp4", role=MediaRole.DATASET) == 2
-    output = "".join(capsys.readouterr())
-    assert "does not exist" in output
-    assert "X-Amz-" not in output
+    assert "X-Amz-" not in "".join(capsys.readouterr())
+    assert check(f"s3://{BUCKET}/no.mp4", role=MediaRole.DATASET, json=True) == 2
+    document = capsys.readouterr().out
+    assert [reason["code"] for reason in json.loads(document)["reasons"]] == ["dataset.not-found"]
+    assert "X-Amz-" not in document
 
 
 def test_object_of_another_source_is_not_read(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
