@@ -18,6 +18,7 @@ from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.ledger_pass import PageReader, Stage, iter_stages
 from services.live_owners import LiveOwners
+from services.lost_submissions import recover_listed
 from services.refused_avatars import quarantine_submission
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
@@ -62,6 +63,7 @@ async def find_orphaned(owner: LeaseOwner, tick: Tick | None = None) -> AsyncIte
         if not reading.outage:
             listed = reading.account.avatars if reading.account is not None else []
             listed_avatars = {avatar.id: avatar for avatar in listed}
+            await recover_listed(context, listed_avatars, owner)
             await reconcile_account(context, list(listed_avatars.values()), owner)
             stages = _build_stages(context, owner, _Listing(listed_avatars, reading.complete_at), tick)
             async for page in iter_stages(context, stages, tick):
