@@ -55,6 +55,12 @@ COMMANDS = (
         "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
     ),
     Command(
+        "account",
+        "cli.account:account",
+        INSPECT,
+        "Compare the avatars of the Argil account with the ledger, with one list call.",
+    ),
+    Command(
         "doctor",
         "cli.doctor:doctor",
         INSPECT,
