@@ -12,7 +12,7 @@ COVERAGE :=
 # Commands and tests start many processes, which compile every module again if this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up help setup test coverage test-system chaos fuzz bench check dist lock clean
+.PHONY: demo up help setup test coverage test-system chaos fuzz bench check docs dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	$(BIN)/avatars demo
@@ -53,6 +53,9 @@ check: $(READY)  ## check style, vocabulary, types, import rules, and that migra
 	$(BIN)/lint-imports
 	folder=$$(mktemp -d) && export AVATARS_DATABASE_URL=sqlite+aiosqlite:///$$folder/ledger.db \
 	  && $(BIN)/avatars db upgrade && $(BIN)/alembic check; code=$$?; rm -rf $$folder; exit $$code
+
+docs: $(READY)  ## build the documentation as a site in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 dist: $(READY)  ## build the wheel and the source distribution in dist/
 	rm -rf dist build

@@ -79,11 +79,11 @@ async def find_missing(
     query: Select[Any] = _AVATAR_QUERY
     while True:
         rows = await _read_rows(database, query)
-        for avatar_id, key, reference, status in rows:
-            if avatar_id not in listed_ids:
+        for row in rows:
+            if row.avatar_id not in listed_ids:
                 count += 1
                 if len(first) < limit:
-                    first.append(LedgerAvatar(avatar_id, key, reference, Status(status)))
+                    first.append(_to_ledger_avatar(row))
         if len(rows) < ROWS_PER_QUERY:
             return count, first
         query = _AVATAR_QUERY.where(provisioning_table.c.avatar_id > rows[-1].avatar_id)
@@ -100,14 +100,16 @@ async def list_duplicates(database: Database, avatar_ids: Collection[str], limit
 
     def find(connection: Connection) -> list[LedgerAvatar]:
         return [
-            LedgerAvatar(avatar_id, key, reference, Status(status))
+            _to_ledger_avatar(row)
             for ids in _pages(page)
-            for avatar_id, key, reference, status in connection.execute(
-                query.where(duplicate_table.c.avatar_id.in_(ids))
-            )
+            for row in connection.execute(query.where(duplicate_table.c.avatar_id.in_(ids)))
         ]
 
     return await database.read(find)
+
+
+def _to_ledger_avatar(row: Any) -> LedgerAvatar:
+    return LedgerAvatar(row.avatar_id, row.id, row.reference, Status(row.status))
 
 
 async def _read_rows(database: Database, query: Select[Any]) -> Sequence[Row[Any]]:

@@ -8,12 +8,12 @@ import uuid
 import pytest
 
 from clients.argil import ArgilClient
-from models.argil_avatar import CreateAvatarRequest, VideoSource
+from models.argil_avatar import CreateAvatarRequest, RecordingSource
 from models.clock import SystemClock
 from simulator.server import ArgilSimulator
 from tests.cli_process import avatars
 
-VIDEO = VideoSource(url="https://videos.example/a.mp4")
+VIDEO = RecordingSource(url="https://videos.example/a.mp4")
 
 
 def create(argil: ArgilSimulator, extras: list[dict[str, str]], name: str = "Mary") -> None:

@@ -19,7 +19,8 @@ LIST = "GET", "/v1/avatars"
 
 
 async def create(harness: ProvisioningHarness, name: str, extras: dict[str, str]) -> str:
-    body = build_create_request(harness.request, "").model_copy(update={"name": name, "extras": extras})
+    request = build_create_request(harness.request, "", harness.request.recordings)
+    body = request.model_copy(update={"name": name, "extras": extras})
     return (await harness.context.argil.create_avatar(body)).id
 
 

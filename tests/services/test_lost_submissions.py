@@ -26,7 +26,7 @@ LIST = "GET", "/v1/avatars"
 async def create_lost(harness: ProvisioningHarness, provisioning: Provisioning, scenario: str = "") -> Avatar:
     """Create an avatar of this request whose submission the ledger does not have."""
     submission_id = new_submission_id(provisioning.reference, provisioning.request_fingerprint)
-    body = build_create_request(provisioning.request, submission_id)
+    body = build_create_request(provisioning.request, submission_id, provisioning.request.recordings)
     if scenario:
         body = body.model_copy(update={"extras": {**body.extras, "simulator": scenario}})
     return await harness.context.argil.create_avatar(body)
@@ -116,7 +116,8 @@ async def test_avatar_of_another_request_still_stops_submissions(
     fingerprint = "0" * 64 if changed == "request" else accepted.request_fingerprint
     is_earlier = changed == "earlier version"
     submission_id = str(uuid.uuid4()) if is_earlier else new_submission_id(reference, fingerprint)
-    await harness.context.argil.create_avatar(build_create_request(accepted.request, submission_id))
+    request = accepted.request
+    await harness.context.argil.create_avatar(build_create_request(request, submission_id, request.recordings))
     await list_orphaned(harness.owner)
     with pytest.raises(UnknownAvatars):
         await run_to_completion(accepted, harness.owner, None, InlineExecution())

@@ -11,7 +11,7 @@ from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionStat
 from models.request import ProvisioningRequest
 from models.submission_ids import new_submission_id
 from store import account_avatars
-from store.account_avatars import find_known_ids, find_missing, list_duplicates
+from store.account_avatars import KnownIds, find_known_ids, find_missing, list_duplicates
 from store.database import Database
 from store.erasure import erase
 from store.ledger import Ledger
@@ -58,8 +58,7 @@ async def test_known_ids_of_every_table_are_found(
     await repository.ignore_all("a person")
     listed = {f"a-{number}" for number in range(1200)}
     known = await find_known_ids(database, listed, {submission_id, unknown, str(uuid.uuid4())})
-    assert (known.avatar_ids, known.duplicate_ids) == ({"a-1"}, {"a-2"})
-    assert (known.submission_ids, known.ignored_submission_ids) == ({submission_id}, {unknown})
+    assert known == KnownIds(*map(frozenset, ({"a-1"}, {submission_id}, {unknown}, {"a-2"})))
     assert await list_duplicates(database, known.duplicate_ids, 10) == [
         LedgerAvatar("a-2", first.id, first.reference, Status.TRAINING)
     ]
