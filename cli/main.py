@@ -91,6 +91,12 @@ COMMANDS = (
         "Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.",
     ),
     Command(
+        "adopt",
+        "cli.adopt:adopt",
+        OPERATE,
+        "Put avatars on record that were made without this service, with one list call; nothing is created.",
+    ),
+    Command(
         "cancel",
         "cli.cancel:cancel",
         OPERATE,

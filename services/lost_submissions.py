@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from models.argil_avatar import Avatar, AvatarStatus
-from models.errors import AvatarNotFound, PollFailed, ProvisioningErased, RequestError, StaleVersion
+from models.errors import AvatarNotFound, AvatarTaken, PollFailed, ProvisioningErased, RequestError, StaleVersion
 from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning
 from models.recording_secrets import protect_request
@@ -119,8 +119,8 @@ async def _recover(
             return recovered  # another request replaced the one that was found
         try:
             await _record(context, provisioning, avatar, owner)
-        except (StaleVersion, ProvisioningErased):
-            log_to_run("provisioning %s changed while a submission of it was recovered", provisioning_id)
+        except (StaleVersion, ProvisioningErased, AvatarTaken) as error:
+            log_to_run("provisioning %s: a submission was not recovered: %s", provisioning_id, error.message)
             return recovered  # what remains is found again: nothing is submitted meanwhile
         recovered += 1
     return recovered

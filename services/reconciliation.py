@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 
 from clients.training_status import fetch_avatars
 from models.argil_avatar import Avatar, AvatarStatus
-from models.errors import ConcurrencyError
+from models.errors import AvatarTaken, ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
 from services.absences import record_polls
@@ -160,6 +161,8 @@ async def _reconcile_provisioning(
         log_to_run(
             "provisioning %s changed while it was reconciled: left to the next scheduled run", provisioning.id
         )
+    except AvatarTaken as error:
+        log_to_run("provisioning %s was not reconciled: %s", provisioning.id, error.message, level=logging.ERROR)
 
 
 def _is_result(avatar: Avatar, provisioning: Provisioning) -> bool:

@@ -26,7 +26,7 @@ _COLUMNS = (
 _AVATAR_QUERY = (
     select(*_COLUMNS)
     .where(provisioning_table.c.avatar_id.is_not(None), provisioning_table.c.erased_at.is_(None))
-    .order_by(provisioning_table.c.avatar_id, provisioning_table.c.id)
+    .order_by(provisioning_table.c.avatar_id)
     .limit(ROWS_PER_QUERY)
 )
 

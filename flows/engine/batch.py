@@ -20,6 +20,7 @@ from models.batch_record import BatchSource
 from models.errors import (
     ArgilRateLimited,
     ArgilUnreachable,
+    AvatarTaken,
     BatchBudgetUsed,
     DayBudgetUsed,
     MediaUnreachable,
@@ -49,6 +50,7 @@ ROWS_PER_TASK_RUN = 200
 """Rows per task run."""
 _ERRORS_OF_ONE_ROW = (
     ArgilRateLimited,
+    AvatarTaken,
     MediaUnreachable,
     RatePaused,
     SubmissionBudgetUsed,
