@@ -16,13 +16,11 @@ from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning
 from models.recording_secrets import protect_request
 from models.submission_ids import request_tag, tag_of
-from models.unknown_avatars import UnknownAvatar
+from models.unknown_avatars import MAX_UNDECIDED, UnknownAvatar
 from services.context import AppContext
 from services.reopening import open_request
 from services.run_log import log_to_run
 
-MAX_UNDECIDED = 100_000
-"""Unknown avatars that one recovery reads; the next one reads further."""
 _RANKS = {AvatarStatus.IDLE: 0, AvatarStatus.TRAINING_FAILED: 2}
 """Of several avatars of one request the usable one is recorded first, then those in training or refused."""
 
