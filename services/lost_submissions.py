@@ -11,7 +11,15 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 from models.argil_avatar import Avatar, AvatarStatus
-from models.errors import AvatarNotFound, AvatarTaken, PollFailed, ProvisioningErased, RequestError, StaleVersion
+from models.errors import (
+    AvatarNotFound,
+    AvatarTaken,
+    BatchCancelled,
+    PollFailed,
+    ProvisioningErased,
+    RequestError,
+    StaleVersion,
+)
 from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning
 from models.recording_secrets import protect_request
@@ -71,6 +79,8 @@ async def recover_rows(context: AppContext, rows: Iterable[ManifestRow], owner: 
                 )
             except RequestError:
                 continue  # the row itself reports it
+            except BatchCancelled:
+                return recovered  # so does each row
             recovered += await _recover(context, provisioning.id, unknown, {}, owner)
     return recovered
 

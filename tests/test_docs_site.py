@@ -1,4 +1,4 @@
-"""The documentation as a site: `make docs` builds it without a warning, and its pages load nothing from another host."""
+"""The documentation as a site: it is built without a warning, and its pages load nothing from another host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LOADED = re.compile(r"<(?:script|img|iframe|source)[^>]*\ssrc=[\"']?(https?:)?//|<link[^>]*\shref=[\"']?(https?:)?//")
+LOADED = re.compile(
+    r"<(?:script|img|iframe|source)[^>]*\ssrc=[\"']?(https?:)?//|<link[^>]*\shref=[\"']?(https?:)?//"
+)
 """A link that a person follows loads nothing; a script, an image or a style sheet does."""
 
 

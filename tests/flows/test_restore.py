@@ -8,7 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from pydantic import SecretStr
@@ -44,6 +44,7 @@ BEFORE, WAITING, NEW = 3, 10, 10
 """Provisionings that were submitted before the backup, that waited in ACCEPTED, and that are not in it."""
 REFERENCES = [f"creator-{number}" for number in range(BEFORE + WAITING + NEW)]
 Restore = Callable[[], str]
+T = TypeVar("T")
 
 
 async def back_up_sqlite(url: str, folder: Path) -> Restore:
@@ -140,7 +141,7 @@ class Service:
 
         return await self._call(url, run)
 
-    async def _call(self, url: str, run: Callable[[AppContext], Coroutine[Any, Any, Any]]) -> Any:
+    async def _call(self, url: str, run: Callable[[AppContext], Coroutine[Any, Any, T]]) -> T:
         settings = self._context.settings.model_copy(update={"avatars_database_url": SecretStr(url)})
         async with build_context(settings, self._context.clock) as built, override_context(built):
             return await run(built)

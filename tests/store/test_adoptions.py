@@ -166,7 +166,7 @@ async def test_upgrade_names_provisionings_that_share_an_avatar(database_url: st
     database = Database(database_url)
 
     def create(connection: Any) -> None:
-        command.upgrade(alembic_config(connection), "kinds")
+        command.upgrade(alembic_config(connection), "cancelled_batches")
         for key, avatar_id in (("p-1", "a-1"), ("p-2", "a-1"), ("p-3", "a-3"), ("p-4", None), ("p-5", None)):
             insert_provisioning(connection, key, key, avatar_id=avatar_id)
 
@@ -175,14 +175,14 @@ async def test_upgrade_names_provisionings_that_share_an_avatar(database_url: st
     for _ in range(2):
         with pytest.raises(DatabaseError, match="avatar a-1 of provisionings p-1, p-2; nothing was changed"):
             await migrate.upgrade(database)
-        assert (await migrate.schema_revisions(database))[0] == "kinds"
+        assert (await migrate.schema_revisions(database))[0] == "cancelled_batches"
     give_up = text("UPDATE provisionings SET avatar_id = NULL, version = version + 1 WHERE id = 'p-2'")
     await database.write(lambda connection: connection.execute(give_up))
     await migrate.upgrade(database)
     repeat = text("UPDATE provisionings SET avatar_id = 'a-3' WHERE id = 'p-2'")
     with pytest.raises(DatabaseError):
         await database.write(lambda connection: connection.execute(repeat))
-    await database.write(lambda connection: command.downgrade(alembic_config(connection), "kinds"))
+    await database.write(lambda connection: command.downgrade(alembic_config(connection), "cancelled_batches"))
     await database.write(lambda connection: connection.execute(repeat))
     assert await count(database) == 5
     await database.close()

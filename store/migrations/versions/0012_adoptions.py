@@ -7,7 +7,7 @@ from models.errors import DatabaseError
 from models.tables import HAS_AVATAR_CLAUSE
 
 revision = "adoptions"
-down_revision = "kinds"
+down_revision = "cancelled_batches"
 branch_labels = None
 depends_on = None
 
