@@ -163,7 +163,7 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
 async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
     if not is_confirmed:
         async with open_store(settings, SystemClock()) as store:
-            count = await count_creates(store.ledger, rows)
+            count = await count_creates(store.ledger, store.unknown_avatars, rows)
         require_confirmed_creates(count, settings.avatars_confirm_creates)
 
 

@@ -48,4 +48,4 @@ def _print(document: dict[str, Any]) -> None:
         )
         print_line(line)
     if not document["evidence"]:
-        print_status("no submission is recorded")
+        print_status("no evidence is recorded: nothing was submitted, or a restore lost it with its submission")

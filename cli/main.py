@@ -55,6 +55,12 @@ COMMANDS = (
         "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
     ),
     Command(
+        "account",
+        "cli.account:account",
+        INSPECT,
+        "Compare the avatars of the Argil account with the ledger, with one list call.",
+    ),
+    Command(
         "doctor",
         "cli.doctor:doctor",
         INSPECT,
@@ -83,6 +89,12 @@ COMMANDS = (
         "cli.reopen:retrain",
         OPERATE,
         "Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.",
+    ),
+    Command(
+        "adopt",
+        "cli.adopt:adopt",
+        OPERATE,
+        "Put avatars on record that were made without this service, with one list call; nothing is created.",
     ),
     Command(
         "cancel",

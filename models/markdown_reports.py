@@ -126,19 +126,23 @@ def render_fleet_report(
     newest: Mapping[Status, Sequence[Provisioning]],
     now: datetime,
     limits: Sequence[str] = (),
+    account: Sequence[str] = (),
 ) -> str:
-    """Return markdown with the counts per status, the limits and the newest provisionings, without secrets.
+    """Return markdown with counts, limits, the account and the newest provisionings per status, without secrets.
 
     Args:
         counts: The number of provisionings per status.
         newest: The newest provisionings per status; those that need attention and those in flight are listed.
         now: The time of the report, in UTC.
         limits: The pauses and the budget of the day, one line each.
+        account: How the account at Argil differs from the ledger, one line each.
     """
     lines = [f"# Avatars, {now:%Y-%m-%d %H:%M} UTC", "", "| Status | Count | Meaning |", "|---|---|---|"]
     lines += [f"| {status} | {count} | {OUTCOMES[status].description} |" for status, count in counts.items()]
     if limits:
         lines += ["", "## Limits", "", *(f"- {_escape(line)}" for line in limits)]
+    if account:
+        lines += ["", "## Account at Argil", "", *(f"- {_escape(line)}" for line in account)]
     for title, statuses in (("Needs attention", _NEEDS_ATTENTION), ("In flight", _IN_FLIGHT)):
         lines += ["", f"## {title}", ""]
         provisionings = [provisioning for status in statuses for provisioning in newest.get(status, ())]

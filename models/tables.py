@@ -78,6 +78,7 @@ IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
 """Matches provisionings in flight. SQLite uses a partial index only if the query repeats this text."""
 TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
 HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
+HAS_AVATAR_CLAUSE = text("avatar_id IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.
 AutoIncrementId = BigInteger().with_variant(Integer(), "sqlite")
@@ -106,7 +107,7 @@ provisioning_table = Table(
     Column("request", JSON, nullable=False),
     Column("request_fingerprint", String(64), nullable=False),
     Column("status", CodeType, nullable=False),
-    Column("avatar_id", Text256, index=True),
+    Column("avatar_id", Text256, index=True, unique=True),
     Column("raw_status", Text256),
     Column("reasons", RedactedJson, nullable=False),
     Column("retrain_count", Integer, nullable=False),

@@ -9,12 +9,21 @@ from flows.engine.execution import TASK_RUN_EXECUTION, ExecutionStrategy
 from flows.refused import refused
 from flows.training_failed import training_failed
 from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
-from models.errors import AvatarsError, DatabaseError, LeaseLost, OperationalError, RecordingsChange, StaleVersion
+from models.errors import (
+    AvatarsError,
+    DatabaseError,
+    LeaseLost,
+    OperationalError,
+    RecordingsChange,
+    StaleVersion,
+    UnknownAvatars,
+)
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
 from services.context import app_context
 from services.events import emit_outcome_event
+from services.lost_submissions import recover_submission_of
 from services.run_log import log_to_run
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
@@ -150,7 +159,14 @@ async def _check_and_submit(
             return provisioning
     await execution.as_callable(check_limits)(provisioning, owner)
     async with app_context() as context:  # before the media check, which would be in vain
-        await context.account_comparison.require_known_past(context.argil)
+        try:
+            await context.account_comparison.require_known_past(context.argil)
+        except UnknownAvatars:
+            recovered = await recover_submission_of(context, provisioning, owner)
+            if recovered.status is not Status.TRAINING:
+                raise
+            await return_probe(context, provisioning, owner)  # nothing was sent now
+            return recovered
     check = execution.as_callable(check_recording)
     for _ in range(MAX_CHECKS):
         checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
