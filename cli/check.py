@@ -14,7 +14,7 @@ from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
-from models.request import validate_recording_url
+from models.request import validate_recording
 from models.settings import Settings
 
 
@@ -28,7 +28,7 @@ def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
         role: Which of the two videos of a request it is.
 
     """
-    validate_recording_url(url)
+    validate_recording(url)
     settings = Settings.load()
     with MediaChecker(
         allowed_hosts=settings.avatars_media_allowed_hosts,

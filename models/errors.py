@@ -23,7 +23,9 @@ AvatarsError
 │   ├── PrefectError                no Prefect API can be reached or started
 │   ├── NetworkUnavailable          this machine resolves no host names; no video can be checked
 │   ├── MediaUnreachable            the media host did not answer; the video was not checked
-│   │   └── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
+│   │   ├── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
+│   │   ├── StoreUnavailable        an object store refuses access, or a URL cannot be signed
+│   │   └── RecordingsChange        a recording changed after each check
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
 │   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
@@ -220,6 +222,18 @@ class MediaNotInspected(MediaUnreachable):
     """The processes that read a video with FFmpeg ended or exceeded a limit, so the video was not checked."""
 
     code = "media.not-inspected"
+
+
+class StoreUnavailable(MediaUnreachable):
+    """An object store gives no access to a recording, or no URL of it can be signed. Nothing was submitted."""
+
+    code = "media.store"
+
+
+class RecordingsChange(MediaUnreachable):
+    """A recording changed after each check, so that it was never submitted."""
+
+    code = "media.changes"
 
 
 class SubmissionUnresolved(OperationalError):

@@ -15,7 +15,7 @@ from models.request import (
     ProvisioningRequest,
     parse_reason,
     parse_request,
-    validate_recording_url,
+    validate_recording,
 )
 from tests.hostile_texts import CONTROL_TEXTS
 
@@ -207,7 +207,7 @@ def test_problems_never_show_url_query_or_password(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request({**FIELDS, "dataset_video": url})
     with pytest.raises(InvalidRequest) as caught_alone:
-        validate_recording_url(url)
+        validate_recording(url)
     with pytest.raises(ValidationError) as caught_by_pydantic:
         ProvisioningRequest(**{**FIELDS, "dataset_video": url})
     for error in (caught.value, caught_alone.value, caught_by_pydantic.value):
@@ -230,7 +230,7 @@ def test_url_in_another_field_is_redacted(changes: dict[str, Any]) -> None:
 
 
 def test_recording_url_is_validated_as_in_a_request() -> None:
-    validate_recording_url("https://videos.example/a.mp4?x=1")
+    validate_recording("https://videos.example/a.mp4?x=1")
 
 
 @pytest.mark.parametrize(
