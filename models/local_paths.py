@@ -1,4 +1,4 @@
-"""Tells the path of a local recording from its address. Only commands accept paths; see design in docs/sources.md."""
+"""Tells the path of a local recording from its address. Only commands accept paths; see docs/sources.md."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The uploads of local files, and the provisionings that name them.
 
-Only recorded uploads are ever deleted. A row is written before the first byte is sent, and removed after its object,
-so that no crash leaves an object that is not on record.
+Only recorded uploads are ever deleted. A row is written before the first byte is sent, and removed after its
+object, so that no crash leaves an object that is not on record.
 """
 
 from __future__ import annotations
