@@ -1,7 +1,7 @@
 """The addresses of recordings: HTTPS URLs, and URIs of objects in stores that AVATARS_SOURCES allows.
 
-A URI is percent-encoded as any URI (RFC 3986) and has no query: `s3://bucket/folder/Ada%20Lovelace.mp4`. It is stored
-and shown as it is. A URL that a store signs for it exists only in memory.
+A URI is percent-encoded as any URI (RFC 3986) and has no query: `s3://bucket/folder/Ada%20Lovelace.mp4`. It is
+stored and shown as it is. A URL that a store signs for it exists only in memory.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class SourcePrefix:
 
     @classmethod
     def parse(cls, prefix: str) -> Self:
-        """Return the entry that a text such as `s3://bucket` or `s3://bucket/folder/` describes. Raises ValueError."""
+        """Return the entry for a text such as `s3://bucket` or `s3://bucket/folder/`. Raises ValueError."""
         scheme, bucket, key = _split_uri(prefix)
         key = key.removesuffix("/")
         return cls(scheme, bucket, _decode_segments(scheme, key) if key else ())

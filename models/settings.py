@@ -126,6 +126,12 @@ def _validate_sources(sources: frozenset[str]) -> frozenset[str]:
     return sources
 
 
+def _validate_upload_url(url: str) -> str:
+    if url:
+        SourcePrefix.parse(url)
+    return url
+
+
 def _validate_s3_endpoint(url: str) -> str:
     if not url:
         return url
@@ -209,6 +215,8 @@ class Settings(BaseModel):
     avatars_allowed_hosts: Annotated[frozenset[str], AfterValidator(_validate_hosts)] = frozenset()
     avatars_sources: Annotated[frozenset[str], AfterValidator(_validate_sources)] = frozenset()
     avatars_s3_endpoint: Annotated[str, AfterValidator(_validate_s3_endpoint)] = ""
+    avatars_upload_url: Annotated[str, AfterValidator(_validate_upload_url)] = ""
+    avatars_upload_delete: bool = False
     avatars_signed_url_seconds: Annotated[float, Field(ge=1, le=MAX_LIFETIME_SECONDS, allow_inf_nan=False)] = 86400
     avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
     avatars_poll_min_seconds: Seconds = 5

@@ -1,6 +1,7 @@
 """The variables from which obstore takes the credentials of object stores, and what they tell about their end.
 
-The names are those of AWS, Google Cloud and Azure, as in obstore's reference of S3Config, GCSConfig and AzureConfig.
+The names are those of AWS, Google Cloud and Azure, as in the reference of obstore's
+S3Config, GCSConfig and AzureConfig.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ object, so that no crash leaves an object that is not on record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, or_
 
 from models.clock import Clock
 from models.provisioning import Status
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 from models.tables import provisioning_table, upload_table, upload_use_table
 from models.uploads import Upload, may_be_upload
 from store.database import Database
@@ -107,20 +106,16 @@ class UploadRepository:
 
 
 def link_uploads(
-    connection: Connection, provisioning_id: str, request: ProvisioningRequest, now: datetime, *, is_sqlite: bool
+    connection: Connection, provisioning_id: str, request: AvatarRequest, now: datetime, *, is_sqlite: bool
 ) -> None:
     """Record, in the transaction that stores a request, which uploads it names."""
-    addresses = [address for address in _addresses(request) if may_be_upload(address)]
+    addresses = [address for address in set(request.recordings.values()) if may_be_upload(address)]
     if not addresses:
         return
     recorded = connection.execute(select(_TABLE.c.uri).where(_TABLE.c.uri.in_(addresses))).scalars()
     rows = [{"uri": uri, "provisioning_id": provisioning_id, "created_at": now} for uri in sorted(recorded)]
     if rows:
         connection.execute(insert_or_ignore(_USES, is_sqlite=is_sqlite), rows)
-
-
-def _addresses(request: ProvisioningRequest) -> Iterable[str]:
-    return {request.dataset_video, request.consent_video}
 
 
 def _is_used() -> ColumnElement[bool]:
