@@ -10,7 +10,11 @@ from cli.console import print_json, print_line
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
+from media.local.checker import check_local_file
+from media.local.files import open_local_file
+from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.local_paths import file_url_problem, is_local_path
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
@@ -18,24 +22,24 @@ from models.request import validate_recording
 from models.settings import Settings
 
 
-def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
+def check(recording: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     """Check a video against Argil's rules.
 
     Reads only the index of the file and sends nothing to Argil.
 
     Args:
-        url: HTTPS URL of the video.
+        recording: Address of the video, or the path of a local file, which is not uploaded.
         role: Which of the two videos of a request it is.
 
     """
-    validate_recording(url)
+    if problem := file_url_problem(recording):
+        raise InvalidRequest([("recording", problem)], hint="pass the path of the file")
     settings = Settings.load()
-    with MediaChecker(
-        allowed_hosts=settings.avatars_media_allowed_hosts,
-        reference_host=settings.reference_host,
-        policy=settings.media_policy,
-    ) as media:
-        report = asyncio.run(media.check(url, role))
+    if is_local_path(recording):
+        report = _check_file(recording, role, settings)
+    else:
+        validate_recording(recording)
+        report = _check_address(recording, role, settings)
     passed = not report.reasons
     if json:
         document = report.model_dump(mode="json")
@@ -47,10 +51,25 @@ def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     return EXIT_OK if passed else EXIT_USAGE
 
 
+def _check_file(path: str, role: MediaRole, settings: Settings) -> MediaReport:
+    with open_local_file(path, "recording") as (file, descriptor):
+        return check_local_file(descriptor, file.shown, role, settings.media_policy)
+
+
+def _check_address(address: str, role: MediaRole, settings: Settings) -> MediaReport:
+    with MediaChecker(
+        allowed_hosts=settings.avatars_media_allowed_hosts,
+        reference_host=settings.reference_host,
+        policy=settings.media_policy,
+    ) as media:
+        return asyncio.run(media.check(address, role))
+
+
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
         print_line(_format_facts(report.facts))
-        stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
+        requests = f" with {report.requests} requests" if report.requests else ""
+        stdout_console.print(f"read{requests}: {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
         failed = "[red]fail[/]" if row.enforced else "[yellow]warn[/]"

@@ -49,5 +49,5 @@ def resolve_path(text: str, folder: Path | None = None) -> Path:
 
 
 def shown_path(text: str) -> str:
-    """Return a path for messages, without what would be the query of a URL whose scheme was forgotten."""
+    """Return a path for messages, without what would be the query of a URL without its scheme."""
     return redact_url(text)

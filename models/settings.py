@@ -312,8 +312,13 @@ class Settings(BaseModel):
 
     @property
     def sources(self) -> frozenset[SourcePrefix]:
-        """The buckets and folders of recordings whose addresses are URIs."""
-        return parse_sources(self.avatars_sources)
+        """The buckets and folders of recordings whose addresses are URIs; that of the uploads is one of them."""
+        return parse_sources(self.avatars_sources | ({self.avatars_upload_url} - {""}))
+
+    @property
+    def upload_folder(self) -> SourcePrefix | None:
+        """Where commands upload local files; None if they cannot."""
+        return SourcePrefix.parse(self.avatars_upload_url) if self.avatars_upload_url else None
 
     @property
     def spend_limits(self) -> SpendLimits:

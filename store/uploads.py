@@ -71,8 +71,8 @@ class UploadRepository:
         An upload that a command needs again is not among them until a provisioning names it, or for a day.
         """
         last_use = select(func.max(_USES.c.created_at)).where(_USES.c.uri == _TABLE.c.uri).scalar_subquery()
-        is_settled = or_(_TABLE.c.used_at <= last_use, _TABLE.c.used_at < self._clock.now() - UNUSED_AFTER)
-        query = select(_TABLE).where(_is_used(), ~_is_needed(), is_settled).order_by(_TABLE.c.uri).limit(limit)
+        is_free = or_(_TABLE.c.used_at <= last_use, _TABLE.c.used_at < self._clock.now() - UNUSED_AFTER)
+        query = select(_TABLE).where(_is_used(), ~_is_needed(), is_free).order_by(_TABLE.c.uri).limit(limit)
         return await self._select(query)
 
     async def uploads_of(self, provisioning_id: str) -> list[Upload]:

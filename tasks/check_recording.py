@@ -11,7 +11,7 @@ from models.reason import Reason
 from models.recording_identity import RecordingIdentity
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
-from services.recording_checks import RecordingCheckResult, quarantine_reason
+from services.recording_checks import RecordingCheckResult, local_reports, quarantine_reason
 from store.quarantine import recording_identities
 
 
@@ -32,7 +32,7 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
             return RecordingCheckResult(role=role, reasons=quarantine_reasons)
         url = provisioning.request.recordings[role]
         try:
-            report = await context.media_checker.check(url, role)
+            report = local_reports.get().get((url, role)) or await context.media_checker.check(url, role)
         except (MediaUnreachable, NetworkUnavailable) as error:
             return RecordingCheckResult(role=role, unreachable=Reason.from_error(error))
         facts = report.facts

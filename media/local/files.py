@@ -33,7 +33,7 @@ class LocalFile:
         path: The absolute path.
         shown: The path as it was written, without what looks like a query.
         size_bytes: Its size.
-        state: What changes with the file: device, inode, size, and times in nanoseconds.
+        state: What changes with the file: device, inode, size, and time of change in nanoseconds.
     """
 
     path: Path
@@ -103,7 +103,7 @@ def sha256_of(descriptor: int, on_bytes: Callable[[int], None] = lambda _count: 
 
 def _describe(path: Path, shown: str, descriptor: int) -> LocalFile:
     facts = os.fstat(descriptor)
-    state = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+    state = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
     return LocalFile(path, shown, facts.st_size, state)
 
 

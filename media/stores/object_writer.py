@@ -110,7 +110,7 @@ class ObjectWriter:
             ) from None
 
     async def delete(self, uri: str) -> None:
-        """Delete an object; one that does not exist is no error. Raises StoreUnavailable."""
+        """Delete an object, if it exists. Raises StoreUnavailable."""
         import obstore  # noqa: PLC0415  # most commands need no store
 
         address = ObjectAddress.parse(uri)
