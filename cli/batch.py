@@ -17,7 +17,7 @@ from cli.batch_display import print_result, showing_progress
 from cli.confirmation import confirm, require_confirmed_creates
 from cli.console import print_json, print_status
 from cli.flow_runner import prepared_environment, require_key_source, run_for_error
-from cli.local_uploads import manifest_folder, upload_recordings
+from cli.local_uploads import delete_finished, manifest_folder, upload_recordings
 from cli.options import DryRunFlag, IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
 from cli.upload_display import UploadDisplay
 from media.manifest_loader import load_manifest
@@ -151,6 +151,7 @@ def batch(
     elif error is None:
         print_json(_to_json(progress, loaded, shared))
     print_status(f"results written to {path}")
+    delete_finished(settings)
     if error is not None:
         raise error
     return EXIT_OK if progress.all_ready or (dry_run and progress.all_would_succeed) else EXIT_BATCH_INCOMPLETE

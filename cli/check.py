@@ -18,28 +18,30 @@ from models.local_paths import file_url_problem, is_local_path
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
+from models.recording_addresses import source_problem
 from models.request import validate_recording
 from models.settings import Settings
+from services.object_access import recording_checker
 
 
-def check(recording: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
+def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     """Check a video against Argil's rules.
 
     Reads only the index of the file and sends nothing to Argil.
 
     Args:
-        recording: Address of the video, or the path of a local file, which is not uploaded.
+        address: HTTPS URL of the video, its URI in an object store, such as s3://BUCKET/KEY, or the path of a local
+            file, which is not uploaded.
         role: Which of the two videos of a request it is.
 
     """
-    if problem := file_url_problem(recording):
+    if problem := file_url_problem(address):
         raise InvalidRequest([("recording", problem)], hint="pass the path of the file")
     settings = Settings.load()
-    if is_local_path(recording):
-        report = _check_file(recording, role, settings)
+    if is_local_path(address):
+        report = _check_file(address, role, settings)
     else:
-        validate_recording(recording)
-        report = _check_address(recording, role, settings)
+        report = _check_address(address, role, settings)
     passed = not report.reasons
     if json:
         document = report.model_dump(mode="json")
@@ -57,12 +59,18 @@ def _check_file(path: str, role: MediaRole, settings: Settings) -> MediaReport:
 
 
 def _check_address(address: str, role: MediaRole, settings: Settings) -> MediaReport:
-    with MediaChecker(
-        allowed_hosts=settings.avatars_media_allowed_hosts,
-        reference_host=settings.reference_host,
-        policy=settings.media_policy,
-    ) as media:
-        return asyncio.run(media.check(address, role))
+    validate_recording(address)
+    if problem := source_problem(address, settings.sources):
+        raise InvalidRequest([("recording", problem)], hint="add its bucket or folder to AVATARS_SOURCES")
+    with (
+        MediaChecker(
+            allowed_hosts=settings.avatars_media_allowed_hosts,
+            reference_host=settings.reference_host,
+            policy=settings.media_policy,
+        ) as media,
+        recording_checker(settings, media) as checker,
+    ):
+        return asyncio.run(checker.check(address, role))
 
 
 def _print(report: MediaReport) -> None:

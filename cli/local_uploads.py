@@ -13,7 +13,7 @@ from cli.console import print_status
 from cli.flow_runner import require_key_source
 from cli.upload_display import UploadDisplay
 from models.clock import SystemClock
-from models.errors import InvalidRequest, UnknownProvisioning
+from models.errors import DatabaseError, InvalidRequest, UnknownProvisioning
 from models.local_paths import file_url_problem, is_local_path
 from models.manifest_formats import split_location
 from models.provisioning import Status
@@ -22,6 +22,7 @@ from models.request_kinds import RECORDING_ROLES
 from models.settings import Settings
 from services.local_recordings import LocalRecordings
 from services.store import Store, open_store
+from services.uploads import delete_finished_uploads
 from store.ledger import Ledger
 
 _KEPT_STATUSES = {Status.READY, Status.REFUSED}
@@ -147,6 +148,22 @@ async def _is_kept(ledger: Ledger, request: AvatarRequest) -> bool:
         return False
     is_same = provisioning.request_fingerprint == request.fingerprint
     return is_same and (provisioning.status in _KEPT_STATUSES or provisioning.erased_at is not None)
+
+
+def delete_finished(settings: Settings) -> None:
+    """Delete the uploads that are no longer needed, if AVATARS_UPLOAD_DELETE is true. A failure is printed."""
+    if not settings.avatars_upload_delete:
+        return
+
+    async def delete() -> int:
+        async with open_store(settings, SystemClock()) as store:
+            return await delete_finished_uploads(store.uploads, settings)
+
+    try:
+        if count := asyncio.run(delete()):
+            print_status(f"{count} uploads deleted, which are no longer needed")
+    except DatabaseError as error:
+        print_status(f"! no upload was deleted: {error.message}")
 
 
 def manifest_folder(manifest: str) -> Path:

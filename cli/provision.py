@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from cli.console import print_json
 from cli.flow_runner import require_key_source, run_and_report
-from cli.local_uploads import has_local_recordings, parse_and_upload
+from cli.local_uploads import delete_finished, has_local_recordings, parse_and_upload
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
@@ -36,10 +36,11 @@ class RequestOptions:
     """Name of the avatar at Argil, 1 to 256 characters."""
 
     dataset_video: str
-    """Address or path of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB."""
+    """Path, or s3, gs or az URI, or HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at
+    most 1.5 GB."""
 
     consent_video: str
-    """Address or path of the same person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
+    """The same of the person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
 
     extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
@@ -75,7 +76,9 @@ def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = Fa
         state: State = await provision_avatar(request, wait="block", return_state=True)
         return state
 
-    return run_and_report(start, key=request.reference, title=f"provisioning {request.name}", as_json=json)
+    code = run_and_report(start, key=request.reference, title=f"provisioning {request.name}", as_json=json)
+    delete_finished(Settings.load())
+    return code
 
 
 def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:

@@ -18,8 +18,10 @@ from services.ended_runs import end_lost_runs
 from services.idle_runs import delete_idle_runs
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
+from services.run_log import log_to_run
 from services.ticks import Tick, exclusive_tick
 from services.unknown_avatars import report_undecided
+from services.uploads import delete_finished_uploads
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
@@ -64,5 +66,7 @@ async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> Reco
         resumed += len(provisionings) - len(without_run)
         counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
     resumed += await resume_finished_runs.fn() + await end_lost_runs()
+    if deleted := await delete_finished_uploads(context.uploads, context.settings):
+        log_to_run("%d uploads deleted, which are no longer needed", deleted)
     unknown = await report_undecided(context.unknown_avatars)
     return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown)

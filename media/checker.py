@@ -18,13 +18,14 @@ from media.probe import probe
 from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.remote.name_resolution import NameResolution, Resolver
 from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
+from media.stores.signing import SignedUrl
 from models.clock import Clock
 from models.errors import MediaRejected
 from models.media_checks import check_rules
 from models.media_report import MediaReport, rejected_result
 from models.media_rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
 from models.presigned_urls import check_expiry
-from models.recording_secrets import protect_urls
+from models.recording_secrets import protect_signed_urls, protect_urls
 
 MAX_CONCURRENT_CHECKS = 8
 
@@ -66,39 +67,44 @@ class MediaChecker:
     ) -> None:
         self._transport = partial(
             PublicOnlyTransport,
-            allowed_hosts,
             ssl_context=ssl_context or default_ssl_context(),
             resolve=resolve,
             names=NameResolution(reference_host, resolve=resolve, clock=clock) if reference_host else None,
         )
+        self._allowed_hosts = frozenset(allowed_hosts)
         self._policy = policy
         self._sha256_of = sha256_of
         self._clock = clock
         self._probe = partial(probe, inspect=inspect, limits=limits, clock=clock, sleep=sleep)
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CHECKS, thread_name_prefix="media-check")
 
-    async def check(self, url: str, role: MediaRole) -> MediaReport:
+    async def check(self, url: str | SignedUrl, role: MediaRole) -> MediaReport:
         """Check a video against every rule of `role`.
+
+        The expiry of a URL that this process signed is not checked: Argil receives another one.
 
         Raises:
             MediaUnreachable: If the host gives no usable response.
             MediaNotInspected: If FFmpeg ended or exceeded a limit.
             NetworkUnavailable: If this machine cannot resolve host names.
         """
-        with protect_urls([url]):
+        protection = protect_signed_urls([url.url]) if isinstance(url, SignedUrl) else protect_urls([url])
+        with protection:
             check = partial(contextvars.copy_context().run, self._check_blocking, url, role)
             return await asyncio.get_running_loop().run_in_executor(self._executor, check)
 
-    def _check_blocking(self, url: str, role: MediaRole) -> MediaReport:
-        with self._transport() as transport:
+    def _check_blocking(self, url: str | SignedUrl, role: MediaRole) -> MediaReport:
+        signed = url if isinstance(url, SignedUrl) else SignedUrl(url)
+        with self._transport(self._allowed_hosts | signed.trusted_hosts) as transport:
             try:
-                result = self._probe(url, role, transport=transport, with_sha256=role in self._sha256_of)
+                result = self._probe(signed.url, role, transport=transport, with_sha256=role in self._sha256_of)
             except MediaRejected as error:
                 return MediaReport(role=role, facts=None, checks=(rejected_result(error, role),))
         checks = check_rules(result.facts, role, self._policy)
-        expiry = check_expiry(
-            url, role, now=result.host_time, min_validity_seconds=self._policy.url_min_validity_seconds
-        )
+        expiry = None
+        if isinstance(url, str):
+            seconds = self._policy.url_min_validity_seconds
+            expiry = check_expiry(url, role, now=result.host_time, min_validity_seconds=seconds)
         return MediaReport(
             role=role,
             facts=result.facts,

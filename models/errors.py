@@ -49,6 +49,7 @@ AvatarsError
 ├── SubmissionOutcomeUnknown        a submission was sent; its outcome is unknown
 ├── PollFailed                      a read failed; this is not a failed training
 ├── MediaRejected                   a recording breaks a rule before it is probed
+├── RecordingChanged                an object in a store changed after it was checked
 └── ConcurrencyError                another lease owner changed the provisioning
     ├── StaleVersion                compare-and-set failed: another owner wrote first
     ├── LeaseUnavailable            another owner holds the lease
@@ -407,6 +408,12 @@ class MediaRejected(AvatarsError):
     def __init__(self, rule: MediaCode, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.rule_code = rule
+
+
+class RecordingChanged(AvatarsError):
+    """An object in a store changed after it was checked. It is checked again before it is submitted."""
+
+    code = "media.changed"
 
 
 class NotCancellable(RequestError):

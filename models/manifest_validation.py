@@ -13,6 +13,7 @@ from models.escaping import shorten
 from models.manifest_rows import COLUMNS, RawRow, find_duplicates
 from models.media_rules import MediaRole
 from models.reason import Reason
+from models.recording_identity import is_signed
 from models.redaction import redact
 from models.request import MAX_FIELD_CHARACTERS, AvatarRequest
 from models.request_kinds import RECORDING_ROLES, parse_fields
@@ -30,7 +31,7 @@ DERIVED_REFERENCE_PREFIX = "row-"
 DERIVED_REFERENCE_DIGITS = 40
 
 _VIDEO_HINT = (
-    "give the https URL of the MP4 or MOV file itself, written out: "
+    "give the https URL of the MP4 or MOV file itself, or its URI such as s3://BUCKET/KEY, written out: "
     "no other text, and not a word with a link behind it"
 )
 _HINTS = {
@@ -62,6 +63,12 @@ class ManifestRow:
 def derived_reference(request: AvatarRequest) -> str:
     """Return the reference of a row without one: equal requests have equal references."""
     return f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
+
+
+def count_signed(rows: Sequence[ManifestRow]) -> int:
+    """Return how many rows have a recording whose URL carries a signature."""
+    requests = (row.request for row in rows if row.request is not None)
+    return sum(any(map(is_signed, request.recordings.values())) for request in requests)
 
 
 def validate_rows(raws: list[RawRow], unit: str, resolve_path: ResolvePath | None = None) -> list[ManifestRow]:

@@ -39,6 +39,7 @@ class MediaCode(StrEnum):
     RESOLUTION_TOO_LOW = "resolution-too-low"
     SHARE_PAGE = "share-page"
     SILENT_AUDIO = "silent-audio"
+    SOURCE_NOT_ALLOWED = "source-not-allowed"
     TOO_MANY_REDIRECTS = "too-many-redirects"
     TRUNCATED = "truncated"
     UNCOMMON_CODEC = "uncommon-codec"

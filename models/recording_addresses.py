@@ -79,7 +79,8 @@ class SourcePrefix:
     def parse(cls, prefix: str) -> Self:
         """Return the entry for a text such as `s3://bucket` or `s3://bucket/folder/`. Raises ValueError."""
         scheme, bucket, key = _split_uri(prefix)
-        key = key.removesuffix("/")
+        if len(key) > 1:
+            key = key.removesuffix("/")
         return cls(scheme, bucket, _decode_segments(scheme, key) if key else ())
 
     def address_of(self, name: str) -> str:
@@ -165,12 +166,11 @@ def validate_https_url(url: str) -> str:
 
 
 def _neither_problem(address: str) -> str:
+    if _LOCAL_PATH.match(address):
+        return f"must begin with {_SCHEMES}: the path of a local file is accepted by the commands of `avatars` only"
     if match := _ANY_SCHEME.match(address):
         if match["scheme"].lower() in URI_SCHEMES:
             return f"must begin with {match['scheme'].lower()}:// in lower case"
-        return f"must begin with {_SCHEMES}"
-    if _LOCAL_PATH.match(address):
-        return f"must begin with {_SCHEMES}: the path of a local file is accepted by the commands of `avatars` only"
     return f"must begin with {_SCHEMES}"
 
 

@@ -20,33 +20,39 @@ logger = logging.getLogger(__name__)
 async def delete_finished_uploads(uploads: UploadRepository, settings: Settings) -> int:
     """Delete the uploads whose provisionings are all READY, REFUSED or erased; return their number.
 
-    Without AVATARS_UPLOAD_DELETE it deletes nothing. An object that cannot be deleted is tried again by the next pass.
+    Without AVATARS_UPLOAD_DELETE it deletes nothing. The next pass tries an object again that cannot be deleted.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
     """
     if not settings.avatars_upload_delete:
         return 0
-    deleted, _ = await delete_uploads(await uploads.finished_uploads(MAX_DELETIONS), uploads, settings)
+    deleted, _ = await _delete(await uploads.finished_uploads(MAX_DELETIONS), uploads, settings)
     return len(deleted)
 
 
-async def delete_uploads(
-    finished: Sequence[Upload], uploads: UploadRepository, settings: Settings
+async def erase_uploads(
+    provisioning_id: str, uploads: UploadRepository, settings: Settings
 ) -> tuple[list[str], list[str]]:
-    """Delete the objects of recorded uploads, then their records.
-
-    Args:
-        finished: Uploads as they were read; one that a provisioning or a command needs now stays.
-        uploads: The records.
-        settings: The endpoint of the store.
+    """Delete the uploads of an erased provisioning, if AVATARS_UPLOAD_DELETE allows it.
 
     Returns:
-        The addresses of the objects that were deleted, and of those that remain.
+        The addresses of the objects that were deleted, and of those that remain: all without the setting, and those
+        that another provisioning needs.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
     """
+    own = await uploads.uploads_of(provisioning_id)
+    if not settings.avatars_upload_delete:
+        return [], [upload.uri for upload in own]
+    return await _delete(own, uploads, settings)
+
+
+async def _delete(
+    finished: Sequence[Upload], uploads: UploadRepository, settings: Settings
+) -> tuple[list[str], list[str]]:
+    """Delete the objects of recorded uploads, then their records, unless a provisioning or a command needs them."""
     writer = ObjectWriter(settings.avatars_s3_endpoint)
     deleted, remaining = [], []
     for upload in finished:

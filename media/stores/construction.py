@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-from media.stores.store_errors import translating_obstore_errors
+from media.stores.store_errors import CREDENTIAL_HINTS, translating_obstore_errors
 from models.certificates import VARIABLE as CERTIFICATES_VARIABLE
 from models.certificates import require_usable_certificates
+from models.errors import StoreUnavailable
 from models.regular_files import read_regular_file
+from models.store_credentials import AZURE_ACCOUNT_VARIABLE
 from models.user_agent import USER_AGENT
 
 if TYPE_CHECKING:
@@ -28,6 +30,14 @@ RETRY_TIMEOUT = timedelta(seconds=20)
 3 minutes would hold up every recording."""
 MAX_CERTIFICATE_BYTES = 16 * 1024 * 1024
 
+_NEVER_EMPTY = {
+    "s3": (
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        *("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+    ),
+    "gs": ("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
+    "az": (AZURE_ACCOUNT_VARIABLE, "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+}
 _VIRTUAL_HOST_VARIABLE = "AWS_VIRTUAL_HOSTED_STYLE_REQUEST"
 # A certificate for *.s3.REGION.amazonaws.com covers one label; a host name has no capitals or underscores.
 _HOST_LABEL = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -51,6 +61,7 @@ def build_store(
     """
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415  # most commands need no store
 
+    _refuse_empty_variables(scheme, bucket)
     options, retries = _client_options(request_timeout), _retry_config()
     with translating_obstore_errors(scheme, bucket):
         match scheme:
@@ -61,6 +72,16 @@ def build_store(
                 return GCSStore(bucket, client_options=options, retry_config=retries)
             case _:
                 return AzureStore(bucket, client_options=options, retry_config=retries)
+
+
+def _refuse_empty_variables(scheme: str, bucket: str) -> None:
+    """Raise StoreUnavailable if a variable is set but empty: obstore would sign with an empty key."""
+    empty = sorted(name for name in _NEVER_EMPTY[scheme] if os.environ.get(name) == "")
+    if empty:
+        raise StoreUnavailable(
+            f"no URL can be signed for {scheme}://{bucket}: {' and '.join(empty)} is set, but empty",
+            hint=f"set or unset it; {CREDENTIAL_HINTS[scheme]}",
+        )
 
 
 def trusted_host(scheme: str, bucket: str, s3_endpoint: str) -> str:

@@ -118,8 +118,7 @@ class ObjectReader:
             headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **headers},
             extensions={"timeout": TIMEOUT.as_dict()},
         )
-        allowed_hosts = self._allowed_hosts | ({signed.trusted_host} if signed.trusted_host else set())
-        with self._transport(allowed_hosts) as transport:
+        with self._transport(self._allowed_hosts | signed.trusted_hosts) as transport:
             for attempt in range(1, MAX_ATTEMPTS + 1):
                 wait: float | None = None
                 try:

@@ -36,6 +36,11 @@ class SignedUrl:
     trusted_host: str = ""
     warning: str = ""
 
+    @property
+    def trusted_hosts(self) -> frozenset[str]:
+        """The hosts that need not be public."""
+        return frozenset({self.trusted_host} - {""})
+
 
 class UrlSigner:
     """Signs URLs with the credentials of this process's environment.

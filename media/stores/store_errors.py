@@ -23,6 +23,7 @@ from models.retry import parse_http_date
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)
 """Stores accept a signature whose time differs by up to 15 minutes; a difference of 5 is already wrong."""
 MAX_CAUSE_CHARACTERS = 200
+MAX_CODE_CHARACTERS = 64
 
 CREDENTIAL_HINTS: Mapping[str, str] = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a machine with a role; profiles are not read: "
@@ -58,7 +59,10 @@ class StoreAnswer(NamedTuple):
     def code(self) -> str:
         """The store's own error code, empty if there is none."""
         match = _XML_CODE.search(self.body)
-        return match[1].decode() if match else str(self.headers.get(AZURE_CODE, ""))[:64]
+        if match:
+            return match[1].decode()
+        azure_code: str = self.headers.get(AZURE_CODE, "")
+        return azure_code[:MAX_CODE_CHARACTERS]
 
     @property
     def region(self) -> str:
