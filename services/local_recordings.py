@@ -209,7 +209,7 @@ class LocalRecordings(Generic[AnyObserver]):
 
 def refuse_path_of_remote_manifest(text: str, role: MediaRole, field: str) -> str:  # noqa: ARG001  # a ResolvePath
     """Return an address. Raises InvalidRequest for a path: a foreign manifest must not choose files to upload."""
-    if "://" not in text and (is_local_path(text) or file_url_problem(text)):
+    if file_url_problem(text) or is_local_path(text):
         problem = "must be an address: a manifest from the network may not name local files"
         raise InvalidRequest([(field, problem)], hint="download the manifest, look at its paths, and use the copy")
     return text

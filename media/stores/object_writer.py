@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -160,22 +161,33 @@ class _VerifiedParts:
 
 @contextlib.contextmanager
 def _translating_errors(uri: str, verb: str) -> Iterator[None]:
-    from obstore.exceptions import BaseError  # noqa: PLC0415  # most commands need no store
+    from obstore.exceptions import BaseError, PermissionDeniedError  # noqa: PLC0415  # most commands need no store
 
     scheme = uri.partition("://")[0]
     try:
         yield
     except FileNotFoundError:
         raise
-    except PermissionError as error:
+    except PermissionDeniedError as error:
         raise StoreUnavailable(
-            f"{uri} cannot be {verb}: the credentials have no permission ({_cause(error)})",
-            hint="give them permission to read, write and delete objects below AVATARS_UPLOAD_URL",
+            f"{uri} cannot be {verb}: the credentials do not permit it, or are wrong{_store_code(error)}",
+            hint="allow them to read, write and delete objects below AVATARS_UPLOAD_URL; for S3: s3:GetObject, "
+            "s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload",
         ) from None
     except (BaseError, ValueError, OSError, RuntimeError, ContentChanged) as error:
         # Without the error as the cause: its text contains the configuration of the store.
-        raise StoreUnavailable(f"{uri} cannot be {verb}: {_cause(error)}", hint=CREDENTIAL_HINTS[scheme]) from None
+        raise StoreUnavailable(
+            f"{uri} cannot be {verb}: {_cause(error)}{_store_code(error)}",
+            hint=f"check AVATARS_UPLOAD_URL, AVATARS_S3_ENDPOINT and AWS_REGION; {CREDENTIAL_HINTS[scheme]}",
+        ) from None
 
 
 def _cause(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:MAX_CAUSE_CHARACTERS]
+    """Return the first line of an error without the address, which follows the name of the object."""
+    text = str(error).strip().partition("\n")[0]
+    return re.sub(r"https?://\S+", "the store", text)[:MAX_CAUSE_CHARACTERS]
+
+
+def _store_code(error: Exception) -> str:
+    match = re.search(r"<Code>([A-Za-z]{1,64})</Code>", str(error))
+    return f" ({match[1]})" if match else ""
