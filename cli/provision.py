@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cli.console import print_json
+from cli.console import print_json, print_status
 from cli.flow_runner import require_key_source, run_and_report
 from cli.local_uploads import delete_finished, has_local_recordings, parse_and_upload
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
@@ -17,7 +17,9 @@ from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
+from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning, Submission
+from models.recording_identity import is_signed
 from models.request import ProvisioningRequest, parse_request
 from models.settings import Settings
 from services.reopening import open_request
@@ -94,6 +96,8 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
             return provisioning, await store.ledger.list_submissions(provisioning.id)
 
     provisioning, submissions = asyncio.run(record())
+    if any(map(is_signed, request.recordings.values())):
+        print_status(SIGNATURE_NOTICE)
     if json:
         print_json(provisioning_summary(provisioning, submissions))
     else:

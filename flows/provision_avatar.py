@@ -17,6 +17,7 @@ from models.request import ProvisioningRequest
 from services.context import app_context
 from services.outcome_states import final_state_for
 from services.prefect_options import FLOW_OPTIONS
+from services.superseded_runs import leave_report_to_later_attempt
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 
 
@@ -45,5 +46,6 @@ async def provision_avatar(request: ProvisioningRequest, wait: WaitMode = "suspe
             if provisioning.status is Status.TRAINING and wait == "suspend":
                 await suspend(provisioning, owner)
     except AvatarsError as error:
+        await leave_report_to_later_attempt(owner)
         return final_state_for_error(error)
     return final_state_for(provisioning)

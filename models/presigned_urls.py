@@ -23,8 +23,8 @@ SIGNATURE_HINTS: Mapping[MediaCode, str] = {
 }
 """The remedy for each problem of a signature."""
 SIGNATURE_NOTICE = (
-    "a URL of a recording carries a signature, which ends at some time and is stored with the request; a URI such as "
-    "s3://BUCKET/KEY is signed just before it is used (AVATARS_SOURCES)"
+    "a URL of a recording carries a signature, which ends at some time and is stored with the request; a URI "
+    "such as s3://BUCKET/KEY is signed just before it is used (AVATARS_SOURCES)"
 )
 """Recommends URIs to the caller of a request that is accepted."""
 

@@ -126,15 +126,15 @@ def _validate_sources(sources: frozenset[str]) -> frozenset[str]:
     return sources
 
 
-def _validate_upload_url(url: str) -> str:
-    if url:
+def _validate_upload_url(url: str | None) -> str | None:
+    if url is not None:
         SourcePrefix.parse(url)
     return url
 
 
-def _validate_s3_endpoint(url: str) -> str:
-    if not url:
-        return url
+def _validate_s3_endpoint(url: str | None) -> str | None:
+    if url is None:
+        return None
     parts = urlsplit(url)
     _ = parts.port  # raises ValueError for an invalid port
     if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.username or parts.password:
@@ -214,8 +214,12 @@ class Settings(BaseModel):
     avatars_hash_consent_video: bool = True
     avatars_allowed_hosts: Annotated[frozenset[str], AfterValidator(_validate_hosts)] = frozenset()
     avatars_sources: Annotated[frozenset[str], AfterValidator(_validate_sources)] = frozenset()
-    avatars_s3_endpoint: Annotated[str, AfterValidator(_validate_s3_endpoint)] = ""
-    avatars_upload_url: Annotated[str, AfterValidator(_validate_upload_url)] = ""
+    avatars_s3_endpoint: Annotated[
+        str | None, AfterValidator(_validate_s3_endpoint), BeforeValidator(lambda value: value or None)
+    ] = None
+    avatars_upload_url: Annotated[
+        str | None, AfterValidator(_validate_upload_url), BeforeValidator(lambda value: value or None)
+    ] = None
     avatars_upload_delete: bool = False
     avatars_signed_url_seconds: Annotated[float, Field(ge=1, le=MAX_LIFETIME_SECONDS, allow_inf_nan=False)] = 86400
     avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
@@ -313,7 +317,8 @@ class Settings(BaseModel):
     @property
     def sources(self) -> frozenset[SourcePrefix]:
         """The buckets and folders of recordings whose addresses are URIs; that of the uploads is one of them."""
-        return parse_sources(self.avatars_sources | ({self.avatars_upload_url} - {""}))
+        upload_url = self.avatars_upload_url
+        return parse_sources(self.avatars_sources if upload_url is None else self.avatars_sources | {upload_url})
 
     @property
     def upload_folder(self) -> SourcePrefix | None:

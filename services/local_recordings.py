@@ -162,7 +162,7 @@ class LocalRecordings(Generic[AnyObserver]):
             StoreUnavailable: The store cannot be reached, or does not accept an object.
             DatabaseError: The ledger cannot be written.
         """
-        writer = ObjectWriter(self._settings.avatars_s3_endpoint)
+        writer = ObjectWriter(self._settings.avatars_s3_endpoint or "")
         semaphore = asyncio.Semaphore(MAX_CONCURRENT_UPLOADS)
 
         async def upload(recording: _Recording) -> None:

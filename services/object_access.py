@@ -15,7 +15,7 @@ from models.settings import Settings
 @contextlib.contextmanager
 def object_access(settings: Settings) -> Iterator[tuple[UrlSigner, ObjectReader]]:
     """Open the access to object stores. Raises SettingsError if SSL_CERT_FILE cannot be used."""
-    signer = UrlSigner(settings.avatars_s3_endpoint, settings.avatars_signed_url_seconds)
+    signer = UrlSigner(settings.avatars_s3_endpoint or "", settings.avatars_signed_url_seconds)
     with ObjectReader(
         signer,
         allowed_hosts=settings.avatars_media_allowed_hosts,

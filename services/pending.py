@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from models.errors import DayBudgetUsed, SubmissionPaused
 from models.provisioning import LeaseOwner, Provisioning
-from services.argil_outages import is_argil_answering
+from services.argil_outages import OutageCheck
 from services.context import AppContext
 from services.ticks import Tick
 
@@ -27,8 +27,9 @@ class PendingProvisionings:
         self._tick = tick
         self._started_at = context.clock.now()
         """Provisionings that changed later are left to the next run."""
-        self._is_answering: bool | None = None
-        """None until the first pending provisioning is found: without one, Argil is not asked."""
+        self.outage = OutageCheck(context, tick, has_answered=False)
+        """Asks Argil once the first pending provisioning is found, and again after an error."""
+        self._is_over = False
 
     async def acquire_next(self) -> Provisioning | None:
         """Return the next pending provisioning with its lease acquired.
@@ -42,7 +43,7 @@ class PendingProvisionings:
             DatabaseError: The ledger cannot be read or written.
         """
         context = self._context
-        if self._is_answering is False or self._tick.is_over or await self._has_undecided():
+        if self._is_over or self._tick.is_over or await self._has_undecided():
             return None
         limits = await context.limits.read(context.guard)
         try:
@@ -77,11 +78,13 @@ class PendingProvisionings:
             blocked_before=context.clock.now() - RETRY_BLOCKED_AFTER,
             is_probe=is_probe,
         )
-        if provisioning is None or self._is_answering:
-            return provisioning
+        if provisioning is None:
+            return None
+        is_answering = False
         try:
-            self._is_answering = await is_argil_answering(context, self._tick)
+            is_answering = await self.outage.is_answering()
         finally:
-            if not self._is_answering:
+            if not is_answering:
+                self._is_over = True
                 await context.leases.release(provisioning.id, self._owner)
-        return provisioning if self._is_answering else None
+        return provisioning if is_answering else None

@@ -91,7 +91,14 @@ class RecordingLinks:
             raise StoreUnavailable(
                 error.message, hint=error.hint
             ) from None  # the media check is off, or only warns
-        if version is None or (facts and version.size_bytes not in {None, facts.get("size_bytes")}):
+        is_same = version is not None and (
+            not facts
+            or (
+                (etag is None or version.etag in {None, etag})
+                and version.size_bytes in {None, facts.get("size_bytes")}
+            )
+        )
+        if not is_same:
             raise RecordingChanged(f"the {role} recording changed after it was checked")
 
     def __enter__(self) -> Self:

@@ -53,7 +53,7 @@ async def _delete(
     finished: Sequence[Upload], uploads: UploadRepository, settings: Settings
 ) -> tuple[list[str], list[str]]:
     """Delete the objects of recorded uploads, then their records, unless a provisioning or a command needs them."""
-    writer = ObjectWriter(settings.avatars_s3_endpoint)
+    writer = ObjectWriter(settings.avatars_s3_endpoint or "")
     deleted, remaining = [], []
     for upload in finished:
         if not await uploads.is_finished(upload):

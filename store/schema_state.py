@@ -29,6 +29,7 @@ UPGRADABLE_REVISIONS = {
         "tick_leases",
         "unknown_avatars",
         "kinds",
+        "cancelled_batches",
     ),
 }
 VERSION_TABLE = "alembic_version"

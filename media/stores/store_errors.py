@@ -67,11 +67,12 @@ class StoreAnswer(NamedTuple):
     @property
     def region(self) -> str:
         """The region that the store names as that of the bucket, empty if there is none."""
-        header = self.headers.get("x-amz-bucket-region", "")
+        header: str = self.headers.get("x-amz-bucket-region", "")
         if _HEADER_REGION.fullmatch(header):
             return header
         match = _XML_REGION.search(self.body)
-        return (match[1] or match[2]).decode() if match else ""
+        region: bytes = (match[1] or match[2]) if match else b""
+        return region.decode()
 
 
 @contextlib.contextmanager

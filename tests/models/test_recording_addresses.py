@@ -177,7 +177,7 @@ def test_malformed_setting_of_a_store_is_refused(monkeypatch: pytest.MonkeyPatch
 
 def test_settings_of_stores_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.load()
-    assert (settings.avatars_sources, settings.avatars_s3_endpoint) == (frozenset(), "")
+    assert (settings.avatars_sources, settings.avatars_s3_endpoint) == (frozenset(), None)
     assert settings.avatars_signed_url_seconds == 86400
     monkeypatch.setenv("AVATARS_S3_ENDPOINT", "https://store.example:9000/")
     assert Settings.load().avatars_s3_endpoint == "https://store.example:9000"

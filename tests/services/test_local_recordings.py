@@ -28,7 +28,7 @@ DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
 
 
 class RecordingObserver(UploadObserver):
-    """Keeps what it is told."""
+    """Keeps its calls."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -6,7 +6,7 @@ from alembic import op
 from models.tables import UtcDateTime
 
 revision = "uploads"
-down_revision = "kinds"
+down_revision = "cancelled_batches"
 branch_labels = None
 depends_on = None
 
