@@ -106,8 +106,10 @@ def test_enqueue_uploads_and_records_the_uris(
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)  # several commands, each of which starts a Prefect server
-def test_provision_uses_uploads_and_deletes_them_when_ready(folder: Path, server: S3Server) -> None:
+@pytest.mark.timeout(600)  # several commands with flows
+def test_provision_uses_uploads_and_deletes_them_when_ready(
+    folder: Path, server: S3Server, prefect_api_url: str
+) -> None:
     first = avatars(*request_args("provision"), "--reference", "r-1", "--json")
     assert (first.code, first.document["status"]) == (0, "READY")
     assert len(server.sizes("uploads")) == 2
@@ -127,8 +129,10 @@ def test_provision_uses_uploads_and_deletes_them_when_ready(folder: Path, server
 
 
 @pytest.mark.system
-@pytest.mark.timeout(600)  # several commands, each of which starts a Prefect server
-def test_batch_uploads_each_file_once_and_a_dry_run_none(folder: Path, server: S3Server) -> None:
+@pytest.mark.timeout(600)  # several commands with flows
+def test_batch_uploads_each_file_once_and_a_dry_run_none(
+    folder: Path, server: S3Server, prefect_api_url: str
+) -> None:
     rows = "".join(f"A{number},Ada Lovelace.mov,consent.mp4,r-{number}\n" for number in range(6))
     (folder / "people.csv").write_text(
         f"name,dataset_video,consent_video,reference\n{rows}Bad,consent.mp4,consent.mp4,b\n"
