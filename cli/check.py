@@ -31,8 +31,8 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     Reads only the index of a video, the whole of an image, and sends nothing to Argil.
 
     Args:
-        address: HTTPS URL of the recording, its URI in an object store, such as s3://BUCKET/KEY, or the path of a local
-            file, which is not uploaded.
+        address: HTTPS URL of the recording, its URI in an object store, such as s3://BUCKET/KEY, or the path of a
+            local file, which is not uploaded.
         role: Which recording of a request it is; an image must have an address.
 
     """

@@ -17,6 +17,7 @@ from media.local.files import LocalFile, changed_error, open_local_file, require
 from media.stores.object_writer import ContentChanged, ObjectWriter
 from models.errors import InvalidRequest, MediaUnreachable
 from models.local_paths import file_url_problem, is_local_path
+from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.reason import Reason
@@ -119,7 +120,9 @@ class LocalRecordings(Generic[AnyObserver]):
             if (digest := self._digests.get(file.state)) is None:
                 digest = self._digests[file.state] = sha256_of(descriptor)
             require_unchanged(file, descriptor, field)
-        if report.facts is None:  # never uploaded, whatever AVATARS_MEDIA_CHECK says: it is perhaps not a recording
+        if not isinstance(
+            report.facts, MediaFacts
+        ):  # never uploaded, whatever AVATARS_MEDIA_CHECK says: it is perhaps not a recording
             raise _rejected(field, report.reasons)
         name = object_name(digest, file.path, report.facts.container)
         uri = self._upload_folder.address_of(name)
