@@ -10,9 +10,12 @@ from cli.console import print_json, print_line
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
+from media.local.checker import check_local_file
+from media.local.files import open_local_file
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.image_facts import ImageFacts
+from models.local_paths import file_url_problem, is_local_path
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
@@ -28,23 +31,18 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     Reads only the index of a video, the whole of an image, and sends nothing to Argil.
 
     Args:
-        address: HTTPS URL of the recording, or its URI in an object store, such as s3://BUCKET/KEY.
-        role: Which recording of a request it is.
+        address: HTTPS URL of the recording, its URI in an object store, such as s3://BUCKET/KEY, or the path of a
+            local file, which is not uploaded.
+        role: Which recording of a request it is; an image must have an address.
 
     """
-    validate_recording(address)
+    if problem := file_url_problem(address):
+        raise InvalidRequest([("recording", problem)], hint="pass the path of the file")
     settings = Settings.load()
-    if problem := source_problem(address, settings.sources):
-        raise InvalidRequest([("recording", problem)], hint="add its bucket or folder to AVATARS_SOURCES")
-    with (
-        MediaChecker(
-            allowed_hosts=settings.avatars_media_allowed_hosts,
-            reference_host=settings.reference_host,
-            policy=settings.media_policy,
-        ) as media,
-        recording_checker(settings, media) as checker,
-    ):
-        report = asyncio.run(checker.check(address, role))
+    if is_local_path(address):
+        report = _check_file(address, role, settings)
+    else:
+        report = _check_address(address, role, settings)
     passed = not report.reasons
     if json:
         document = report.model_dump(mode="json")
@@ -56,11 +54,34 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     return EXIT_OK if passed else EXIT_USAGE
 
 
+def _check_file(path: str, role: MediaRole, settings: Settings) -> MediaReport:
+    if role is MediaRole.IMAGE:
+        raise InvalidRequest([("recording", "must be an address: a local image is not checked")], hint="upload it")
+    with open_local_file(path, "recording") as (file, descriptor):
+        return check_local_file(descriptor, file.shown, role, settings.media_policy)
+
+
+def _check_address(address: str, role: MediaRole, settings: Settings) -> MediaReport:
+    validate_recording(address)
+    if problem := source_problem(address, settings.sources):
+        raise InvalidRequest([("recording", problem)], hint="add its bucket or folder to AVATARS_SOURCES")
+    with (
+        MediaChecker(
+            allowed_hosts=settings.avatars_media_allowed_hosts,
+            reference_host=settings.reference_host,
+            policy=settings.media_policy,
+        ) as media,
+        recording_checker(settings, media) as checker,
+    ):
+        return asyncio.run(checker.check(address, role))
+
+
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
         facts = report.facts
         print_line(_format_image(facts) if isinstance(facts, ImageFacts) else _format_facts(facts))
-        stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
+        requests = f" with {report.requests} requests" if report.requests else ""
+        stdout_console.print(f"read{requests}: {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
         failed = "[red]fail[/]" if row.enforced else "[yellow]warn[/]"

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from models.object_store_uris import URI_SCHEMES
 from models.text_normalization import refuse_hidden_characters
@@ -82,6 +82,11 @@ class SourcePrefix:
         if len(key) > 1:
             key = key.removesuffix("/")
         return cls(scheme, bucket, _decode_segments(scheme, key) if key else ())
+
+    def address_of(self, name: str) -> str:
+        """Return the URI of an object with this name in the folder."""
+        key = "/".join(quote(segment, safe="") for segment in (*self.segments, name))
+        return f"{self.scheme}://{self.bucket}/{key}"
 
     def contains(self, address: ObjectAddress) -> bool:
         """Whether it allows an object: the same bucket, and a key that begins with the same whole segments."""

@@ -126,6 +126,12 @@ def _validate_sources(sources: frozenset[str]) -> frozenset[str]:
     return sources
 
 
+def _validate_upload_url(url: str | None) -> str | None:
+    if url is not None:
+        SourcePrefix.parse(url)
+    return url
+
+
 def _validate_s3_endpoint(url: str | None) -> str | None:
     if url is None:
         return None
@@ -211,6 +217,10 @@ class Settings(BaseModel):
     avatars_s3_endpoint: Annotated[
         str | None, AfterValidator(_validate_s3_endpoint), BeforeValidator(lambda value: value or None)
     ] = None
+    avatars_upload_url: Annotated[
+        str | None, AfterValidator(_validate_upload_url), BeforeValidator(lambda value: value or None)
+    ] = None
+    avatars_upload_delete: bool = False
     avatars_signed_url_seconds: Annotated[float, Field(ge=1, le=MAX_LIFETIME_SECONDS, allow_inf_nan=False)] = 86400
     avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
     avatars_poll_min_seconds: Seconds = 5
@@ -306,8 +316,14 @@ class Settings(BaseModel):
 
     @property
     def sources(self) -> frozenset[SourcePrefix]:
-        """The buckets and folders of recordings whose addresses are URIs."""
-        return parse_sources(self.avatars_sources)
+        """The buckets and folders of recordings whose addresses are URIs; that of the uploads is one of them."""
+        upload_url = self.avatars_upload_url
+        return parse_sources(self.avatars_sources if upload_url is None else self.avatars_sources | {upload_url})
+
+    @property
+    def upload_folder(self) -> SourcePrefix | None:
+        """Where commands upload local files; None if they cannot."""
+        return SourcePrefix.parse(self.avatars_upload_url) if self.avatars_upload_url else None
 
     @property
     def spend_limits(self) -> SpendLimits:

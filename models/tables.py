@@ -294,6 +294,31 @@ unknown_avatar_table = Table(
 )
 """An avatar at Argil whose submission this ledger does not know, and who decided to ignore it and when."""
 
+upload_table = Table(
+    "uploads",
+    METADATA,
+    Column("uri", Text, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("actor", Text256, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+)
+"""A file that a command uploaded to AVATARS_UPLOAD_URL, recorded before it is sent; see store/uploads.py.
+
+`used_at` is when a command last needed it, `completed_at` when the object was complete.
+"""
+
+upload_use_table = Table(
+    "upload_uses",
+    METADATA,
+    Column("uri", Text, ForeignKey("uploads.uri", ondelete="CASCADE"), primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), primary_key=True, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+"""A provisioning that names an upload, or named it before its request was replaced."""
+
 event_table = Table(
     "events",
     METADATA,

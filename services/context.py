@@ -40,6 +40,7 @@ from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.tick_leases import TickLeaseRepository
 from store.unknown_avatars import UnknownAvatarRepository
+from store.uploads import UploadRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -61,6 +62,7 @@ class AppContext:
     batches: BatchRepository
     tick_leases: TickLeaseRepository
     unknown_avatars: UnknownAvatarRepository
+    uploads: UploadRepository
     account_comparison: AccountComparison
     argil: ArgilClient
     training_monitor: TrainingMonitor
@@ -165,6 +167,7 @@ async def build_context(
                 batches=store.batches,
                 tick_leases=store.tick_leases,
                 unknown_avatars=store.unknown_avatars,
+                uploads=store.uploads,
                 account_comparison=account_comparison,
                 argil=argil,
                 training_monitor=TrainingMonitor(

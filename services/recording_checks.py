@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
 from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable, StoreUnavailable
 from models.media_codes import MediaCode
+from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.reason import Reason
 
+local_reports: ContextVar[Mapping[tuple[str, MediaRole], MediaReport]] = ContextVar(
+    "local_reports", default=MappingProxyType({})
+)
+"""The checks of local recordings in a dry run, by the address that they would be uploaded to."""
 ALWAYS_BLOCKING = (f".{MediaCode.QUARANTINED}", f".{MediaCode.SOURCE_NOT_ALLOWED}")
 """The ends of the codes that stop a request at every level of AVATARS_MEDIA_CHECK."""
 

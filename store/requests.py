@@ -27,6 +27,7 @@ from store.statements import (
     TAKE_FOR_BATCH,
 )
 from store.transitions import RequestColumns, TransitionWriter
+from store.uploads import link_uploads
 from store.upsert import insert_or_ignore
 
 
@@ -77,6 +78,7 @@ class RequestWriter(TransitionWriter):
                 return _take(connection, self._attach(connection, existing, request, owner), owner), False
             refuse_id(connection, reference)
             insert_extras(connection, provisioning_id, now, request.extras)
+            link_uploads(connection, provisioning_id, request, now, is_sqlite=self.database.is_sqlite)
             self._record_call(connection, provisioning_id, owner, CallerAction.REQUEST)
             self._append_event(
                 connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
@@ -111,6 +113,7 @@ class RequestWriter(TransitionWriter):
             case RequestAction.ATTACH:
                 return existing
             case RequestAction.RENEW:
+                link_uploads(connection, existing.id, request, self._clock.now(), is_sqlite=self.database.is_sqlite)
                 return _renew_urls(connection, existing, request)
             case RequestAction.REPLACE:
                 return self._replace(connection, existing, request, owner)
@@ -134,6 +137,7 @@ class RequestWriter(TransitionWriter):
         )
         connection.execute(DELETE_EXTRAS, {"id_": existing.id})
         insert_extras(connection, existing.id, existing.created_at, request.extras)
+        link_uploads(connection, existing.id, request, self._clock.now(), is_sqlite=self.database.is_sqlite)
         return replaced
 
 

@@ -12,7 +12,7 @@ from models.recording_addresses import source_problem
 from models.recording_identity import RecordingIdentity
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
-from services.recording_checks import RecordingCheckResult, quarantine_reason, source_reason
+from services.recording_checks import RecordingCheckResult, local_reports, quarantine_reason, source_reason
 from store.quarantine import recording_identities
 
 
@@ -28,14 +28,15 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
     """
     async with app_context() as context:
         address = provisioning.request.recordings[role]
-        if problem := source_problem(address, context.settings.sources):
+        local_report = local_reports.get().get((address, role))
+        if local_report is None and (problem := source_problem(address, context.settings.sources)):
             return RecordingCheckResult(role=role, reasons=[source_reason(role, address, problem)])
         by_url = recording_identities(provisioning)[role]
         quarantine_reasons = await _quarantine_reasons(context, role, by_url)
         if quarantine_reasons or context.settings.avatars_media_check == "off":
             return RecordingCheckResult(role=role, reasons=quarantine_reasons)
         try:
-            report = await context.recording_checker.check(address, role)
+            report = local_report or await context.recording_checker.check(address, role)
         except (MediaUnreachable, NetworkUnavailable) as error:
             return RecordingCheckResult(role=role, unreachable=Reason.from_error(error))
         facts = report.facts

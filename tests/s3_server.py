@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import re
+import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 from urllib.parse import parse_qsl, quote, unquote
 from xml.sax.saxutils import escape
 
@@ -155,8 +158,10 @@ def running_s3_server(*, authority: trustme.CA | None = None) -> Iterator[S3Serv
         )
         s3_backends.reset()
         front = _Front(create_backend_app("s3"))
+        # Parts of uploads are files, not memory.
+        buffered = mock.patch.dict(os.environ, MOTO_S3_DEFAULT_KEY_BUFFER_SIZE=str(BLOCK_BYTES))
         try:
-            with serve_in_thread(front, certificate=certificate) as base_url:
+            with buffered, serve_in_thread(front, certificate=certificate) as base_url:
                 front.server = S3Server(base_url, ca_file)
                 yield front.server
         finally:
@@ -217,6 +222,12 @@ class _Front:
             self._check_region(recorded.bucket)
             if request.method == "GET" and recorded.key and _is_large(recorded):
                 return self._large_object(recorded)
+            if (upload_id := recorded.query.get("uploadId")) is not None:
+                upload = _backend().buckets[recorded.bucket].multiparts.get(upload_id)
+                if upload is None:  # moto fails for a part that arrives after the upload was aborted
+                    raise S3Error(404, "NoSuchUpload", "The specified upload does not exist.")
+                if request.method == "POST" and sum(part.size for part in upload.parts.values()) > LARGE_BYTES:
+                    return self._complete_large_upload(request, recorded, upload)
             return self._ask_moto(request, recorded)
 
     def _check_region(self, bucket: str) -> None:
@@ -282,6 +293,29 @@ class _Front:
         headers["content-length"] = str(last - first + 1)
         content = self._blocks(stored, first, last + 1)
         return StreamingResponse(content, 206 if "content-range" in headers else 200, headers)
+
+    def _complete_large_upload(self, request: SignedRequest, recorded: S3Request, upload: Any) -> Response:
+        """Join the parts in a file: moto would hold four copies of the object in memory."""
+        numbers = [int(number) for number in re.findall(rb"<PartNumber>(\d+)</PartNumber>", request.body)]
+        tags = re.findall(rb"<ETag>(?:&quot;|\")?([0-9a-f]+)", request.body)
+        parts = [upload.parts.get(number) for number in numbers]
+        if any(part is None or part.etag.strip('"') != tag.decode() for part, tag in zip(parts, tags, strict=True)):
+            raise S3Error(400, "InvalidPart", "One or more of the specified parts could not be found.")
+        # The object closes it. SpooledTemporaryFile, because moto disposes of no other class.
+        file = tempfile.SpooledTemporaryFile(max_size=1)  # noqa: SIM115
+        for part in parts:
+            part._value_buffer.seek(0)
+            shutil.copyfileobj(part._value_buffer, file, BLOCK_BYTES)
+        digest = hashlib.md5(b"".join(map(bytes.fromhex, map(bytes.decode, tags))), usedforsecurity=False)
+        etag = f"{digest.hexdigest()}-{len(parts)}"
+        stored = _backend().put_object(recorded.bucket, recorded.key, b"", storage=upload.storage, etag=etag)
+        stored.set_metadata(upload.metadata)
+        stored._value_buffer.close()
+        stored._value_buffer, stored.contentsize = file, file.tell()
+        del _backend().buckets[recorded.bucket].multiparts[upload.id]
+        upload.dispose()
+        body = f"<CompleteMultipartUploadResult><ETag>&quot;{etag}&quot;</ETag></CompleteMultipartUploadResult>"
+        return Response(body, media_type="application/xml")
 
     async def _blocks(self, stored: Any, start: int, end: int) -> AsyncIterator[bytes]:
         while start < end:

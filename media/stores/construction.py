@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     ObjectStore: TypeAlias = S3Store | GCSStore | AzureStore
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
+REQUEST_TIMEOUT = timedelta(seconds=30)
+"""The default of obstore."""
 MAX_RETRIES = 2
 RETRY_TIMEOUT = timedelta(seconds=20)
 """A machine without credentials asks the metadata service of its cloud, which may not exist: obstore's own limit of
@@ -41,13 +43,16 @@ _VIRTUAL_HOST_VARIABLE = "AWS_VIRTUAL_HOSTED_STYLE_REQUEST"
 _HOST_LABEL = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
-def build_store(scheme: str, bucket: str, s3_endpoint: str) -> ObjectStore:
+def build_store(
+    scheme: str, bucket: str, s3_endpoint: str, *, request_timeout: timedelta = REQUEST_TIMEOUT
+) -> ObjectStore:
     """Return the store of one bucket or container. Signing opens a connection for credentials at most.
 
     Args:
         scheme: `s3`, `gs` or `az`.
         bucket: The bucket, or the container of Azure.
         s3_endpoint: The value of AVATARS_S3_ENDPOINT; empty for AWS.
+        request_timeout: How long one request may take in total.
 
     Raises:
         StoreUnavailable: The variables of the store are incomplete or malformed.
@@ -57,7 +62,7 @@ def build_store(scheme: str, bucket: str, s3_endpoint: str) -> ObjectStore:
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415  # most commands need no store
 
     _refuse_empty_variables(scheme, bucket)
-    options, retries = _client_options(), _retry_config()
+    options, retries = _client_options(request_timeout), _retry_config()
     with translating_obstore_errors(scheme, bucket):
         match scheme:
             case "s3":
@@ -110,8 +115,12 @@ def _bucket_endpoint(bucket: str, s3_endpoint: str) -> str:
     return f"{scheme}{separator}{bucket}.{authority}"
 
 
-def _client_options() -> ClientConfig:
-    options: ClientConfig = {"user_agent": USER_AGENT, "connect_timeout": CONNECT_TIMEOUT}
+def _client_options(request_timeout: timedelta) -> ClientConfig:
+    options: ClientConfig = {
+        "user_agent": USER_AGENT,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "timeout": request_timeout,
+    }
     if path := os.environ.get(CERTIFICATES_VARIABLE):
         require_usable_certificates()
         options["root_certificate"] = read_regular_file(path, MAX_CERTIFICATE_BYTES)

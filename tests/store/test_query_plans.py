@@ -31,6 +31,7 @@ from models.tables import (
     suspended_run_table,
     webhook_delivery_table,
 )
+from models.uploads import Upload
 from store.account_avatars import find_known_ids
 from store.batches import BatchRepository
 from store.database import Database
@@ -44,6 +45,7 @@ from store.limits import LimitRepository
 from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.unknown_avatars import UnknownAvatarRepository
+from store.uploads import UploadRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
@@ -67,6 +69,13 @@ FILTERED_PAGES = {
     "two extras": LatestPage(9, extras={"city": "p-7", "team": "berlin"}),
 }
 """Pages of `avatars list` with filters. Each filter matches most rows or one."""
+
+
+UPLOAD = Upload(f"s3://uploads/{'a' * 64}.mp4", "a" * 64, 1, "test", FakeClock().now(), FakeClock().now(), None)
+
+
+def uploads_of(ledger: Ledger) -> UploadRepository:
+    return UploadRepository(ledger.database, FakeClock())
 
 
 def list_of(page: LatestPage) -> Callable[[Ledger, Provisioning], Awaitable[object]]:
@@ -157,6 +166,12 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "UnknownAvatarRepository.latest_ignored": lambda ledger, _: UnknownAvatarRepository(
         ledger.database, FakeClock()
     ).latest_ignored(),
+    "UploadRepository.is_recorded": lambda ledger, _: uploads_of(ledger).is_recorded(UPLOAD.uri),
+    "UploadRepository.unused_uploads": lambda ledger, _: uploads_of(ledger).unused_uploads(9),
+    "UploadRepository.count_unused": lambda ledger, _: uploads_of(ledger).count_unused(),
+    "UploadRepository.finished_uploads": lambda ledger, _: uploads_of(ledger).finished_uploads(9),
+    "UploadRepository.uploads_of": lambda ledger, provisioning: uploads_of(ledger).uploads_of(provisioning.id),
+    "UploadRepository.is_finished": lambda ledger, _: uploads_of(ledger).is_finished(UPLOAD),
     "EventArchive.preview": lambda ledger, provisioning: EventArchive(ledger.database, FakeClock()).preview(
         provisioning.created_at + timedelta(days=1)
     ),
@@ -191,6 +206,9 @@ WRITES = {
         "SuspendedRunRepository.add",
         "SuspendedRunRepository.remove",
         "UnknownAvatarRepository.ignore_all",
+        "UploadRepository.begin",
+        "UploadRepository.complete",
+        "UploadRepository.remove",
     ),
 }
 ALLOWED_FULL_SCANS = {
@@ -203,6 +221,10 @@ ALLOWED_FULL_SCANS = {
     "UnknownAvatarRepository.compare": {"unknown_avatars", "unknown_avatars by an index"},
     # only while avatars are unknown; most provisionings of this ledger are not final
     "find_ids_by_tag": {"provisionings", "provisionings by an index"},
+    # for `avatars account`; and with AVATARS_UPLOAD_DELETE, which leaves few rows
+    "UploadRepository.unused_uploads": {"uploads", "uploads by an index"},
+    "UploadRepository.count_unused": {"uploads", "uploads by an index", "upload_uses", "upload_uses by an index"},
+    "UploadRepository.finished_uploads": {"uploads", "uploads by an index"},
 }
 """Tables or indexes that a query may scan completely."""
 ALLOWED_MANY_ROWS = {
@@ -227,6 +249,7 @@ def test_every_query_is_covered() -> None:
             QuarantineRepository,
             SuspendedRunRepository,
             UnknownAvatarRepository,
+            UploadRepository,
             LimitRepository,
         )
         for name, _ in inspect.getmembers(repository, inspect.iscoroutinefunction)
