@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ async def store(folder: Path, empty_ledger: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-def local_recordings(**options: bool) -> LocalRecordings[RecordingObserver]:
+def local_recordings(**options: Any) -> LocalRecordings[RecordingObserver]:
     return LocalRecordings(Settings.load(), RecordingObserver(), **options)
 
 
@@ -205,7 +206,12 @@ async def test_two_commands_that_upload_the_same_file_both_succeed(store: Store,
     first, second = local_recordings(), local_recordings()
     uri = first.address("Ada Lovelace.MOV", DATASET, "dataset_video")
     assert second.address("Ada Lovelace.MOV", DATASET, "dataset_video") == uri
-    server.before_request = lambda request: barrier.wait() and None if request.method == "POST" else None
+
+    def wait_for_both(request: S3Request) -> None:
+        if request.method == "POST":
+            barrier.wait()
+
+    server.before_request = wait_for_both
     await asyncio.gather(first.upload([uri], store.uploads, "first"), second.upload([uri], store.uploads, "second"))
     assert len(server.sizes("uploads")) == 1
 
