@@ -64,7 +64,7 @@ def run_simulator(training_seconds: float, folder: Path) -> Iterator[SimulatorPr
                 raise RuntimeError(f"the simulator did not start:\n{text}")
             time.sleep(POLL_SECONDS)
         settings = dict(re.findall(r"^export (\w+)=(\S+)$", text, re.MULTILINE))
-        yield SimulatorProcess(settings, re.findall(r"^https://\S+$", text, re.MULTILINE), training_seconds)
+        yield SimulatorProcess(settings, re.findall(r"^# +(https://\S+)$", text, re.MULTILINE), training_seconds)
     finally:
         process.terminate()
         process.wait(30)

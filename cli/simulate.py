@@ -21,6 +21,8 @@ DEFAULT_PORT = 8900
 def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int:
     """Run the simulated Argil API and a host of sample videos until Ctrl-C.
 
+    The output is a shell script: to use the simulator in another shell, save it in a file and run `. FILE` there.
+
     Args:
         port: Loopback port of the API; the video host uses the next one. 0 selects free ports.
         training_seconds: Duration of a simulated training.
@@ -37,10 +39,10 @@ def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int
             _print_settings(simulated)
             stdout_console.print("\n# sample videos:")
             for name in SAMPLES:
-                print_line(simulated.media.url(name))
+                print_line(f"#   {simulated.media.url(name)}")
             stdout_console.print("\n# faults, selected with --extra simulator=NAME (separate several with commas):")
             for scenario in SCENARIOS.values():
-                print_line(f"{scenario.name:20} {scenario.description}")
+                print_line(f"#   {scenario.name:26} {scenario.description}")
             print_status("ready; press Ctrl-C to stop")
             signal.pause()
     except OSError as error:
@@ -54,7 +56,7 @@ def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int
 
 def _print_settings(simulated: SimulatedEnvironment) -> None:
     """Print the commands that connect a shell to the simulator, its ledger and a Prefect server of its own."""
-    stdout_console.print("# settings for `avatars`; its ledger ends with this command:")
+    stdout_console.print("# settings for `avatars`: run them in another shell. The ledger ends with this command.")
     if removed := removed_variables(os.environ):
         print_line(f"unset {' '.join(removed)}")
     for name, value in simulated.settings(keeps_behaviour=True).items():

@@ -23,6 +23,8 @@ PENDING = 2000
 MIN_SHARE = 0.3
 WORKERS = 2
 NEVER_SECONDS = "31536000"
+LIMIT_SECONDS = 500
+"""Of one run of PENDING submissions: two minutes on two idle cores."""
 
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.postgres, pytest.mark.timeout(600)]
 
@@ -74,7 +76,7 @@ async def test_two_workers_share_pending_without_duplicates(
 
         wait_for(online, "both workers")
         runs = [api.create_run("provision-pending/scheduled", {}).json()["id"] for _ in range(WORKERS)]
-        states = [api.wait_for_final_state(run) for run in runs]
+        states = [api.wait_for_final_state(run, LIMIT_SECONDS) for run in runs]
     assert [state["type"] for state in states] == ["COMPLETED"] * WORKERS
     assert Counter(avatar["name"] for avatar in argil.account.avatars) == {
         f"avatar {number}": 1 for number in range(PENDING)
