@@ -17,7 +17,7 @@ from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
-from models.argil_avatar import Avatar, AvatarList, CreateRequest
+from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest, CreateRequest
 from models.argil_response import ArgilResponse
 from models.certificates import require_usable_certificates
 from models.clock import Clock
@@ -231,7 +231,8 @@ class ArgilClient:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 response = await self._send("POST", "/avatars", json=request.to_json())
         key = request.extras.get(SUBMISSION_ID_EXTRA)
-        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name)
+        is_video = isinstance(request, CreateAvatarRequest)
+        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name, is_video=is_video)
         return self._error_mapper.created_avatar(sent, response)
 
     async def _get(self, path: str) -> ArgilResponse:

@@ -7,13 +7,12 @@ import logging
 from prefect import task
 
 from models.errors import (
-    ArgilPaymentRequired,
     ArgilUnavailable,
     SubmissionBudgetUsed,
     SubmissionOutcomeUnknown,
     SubmissionRejected,
 )
-from models.limits import PauseCause
+from models.limits import pause_after
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
@@ -93,7 +92,7 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
                 SubmissionState.NOT_CREATED,
                 new_status=Status.ACCEPTED,
                 reasons=[Reason.from_error(error)],
-                pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
+                pause=(cause, context.guard) if (cause := pause_after(error)) is not None else None,
             )
             raise
         except SubmissionOutcomeUnknown as error:
