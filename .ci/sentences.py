@@ -32,7 +32,9 @@ def sentences(page: str) -> Iterator[str]:
 
 def problems(pages: dict[str, str]) -> Iterator[str]:
     """Yield a line for each problem. `pages` are the texts by the names of their files."""
-    found = [(name, sentence, len(sentence.split())) for name, page in pages.items() for sentence in sentences(page)]
+    found = [
+        (name, sentence, len(sentence.split())) for name, page in pages.items() for sentence in sentences(page)
+    ]
     for name, sentence, count in found:
         if count > MAX_WORDS:
             yield f"{name}: {count} words, at most {MAX_WORDS} are allowed: {sentence[:100]}"

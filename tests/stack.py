@@ -86,9 +86,7 @@ class PrefectApi:
         states: list[dict[str, Any]] = self.call("GET", f"/flow_run_states/?flow_run_id={run_id}").json()
         return sorted(states, key=lambda state: str(state["timestamp"]))
 
-    def wait_for_final_state(
-        self, run_id: str, timeout_seconds: float = WAIT_TIMEOUT_SECONDS
-    ) -> dict[str, Any]:
+    def wait_for_final_state(self, run_id: str, timeout_seconds: float = WAIT_TIMEOUT_SECONDS) -> dict[str, Any]:
         def final_state() -> dict[str, Any] | None:
             state: dict[str, Any] = self.call("GET", f"/flow_runs/{run_id}").json()["state"]
             return state if state["type"] in FINAL_STATE_TYPES else None
