@@ -90,6 +90,7 @@ COMMANDS = (
         OPERATE,
         "Cancel provisionings; a training that has started at Argil continues.",
     ),
+    Command("voice", "cli.voice:voice", OPERATE, "Record the voice of an avatar that is READY."),
     Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
     Command(
         "erase",

@@ -64,11 +64,15 @@ def print_outcome(provisioning: Provisioning) -> None:
     print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}")
     if provisioning.avatar_id:
         print_line(f"  avatar {provisioning.avatar_id}")
+    if provisioning.voice_id:
+        print_line(f"  voice {provisioning.voice_id} ({provisioning.voice_source})")
+    elif provisioning.status is Status.READY:
+        print_line("  voice: not known")
     for reason in provisioning.reasons:
         print_line(f"  - {reason.code}: {reason.message}")
         if reason.hint:
             print_line(f"    {reason.hint}", style="dim")
-    print_line(f"  next: {outcome.next_step_for(provisioning.id)}")
+    print_line(f"  next: {outcome.next_step_for(provisioning.id, provisioning.voice_id)}")
 
 
 def print_history(

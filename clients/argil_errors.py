@@ -35,6 +35,7 @@ from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
 from models.retry import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from models.secret_search import search_for
 from models.video_create import VIDEO_CREATE_REMEDY
+from models.voice import Voice
 
 MAX_MESSAGE_CHARACTERS = 500
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"
@@ -130,6 +131,16 @@ class ResponseErrorMapper:
         meaning = meaning_of(SentRequest(Operation.LIST), response)
         if meaning is not Meaning.AVATAR_LIST:
             raise self._failed_read(meaning, response, "a JSON list")
+
+    def read_voice(self, voice_id: str, response: ArgilResponse) -> Voice | None:
+        """Return the voice of a GET by id, None for Argil's own 404. Raises ArgilUnauthorized or PollFailed."""
+        if response.status == HTTPStatus.NOT_FOUND and response.is_argil_error:
+            return None
+        voice = Voice.parse(response.json) if response.status == HTTPStatus.OK else None
+        if voice is not None and voice.id == voice_id and not response.is_argil_error:
+            return voice
+        meaning = meaning_of(SentRequest(Operation.GET), response)
+        raise self._failed_read(meaning, response, "the voice with this id")
 
     def raise_unless_absent_or_success(self, response: ArgilResponse) -> None:
         """Raise if the response to a GET of an unknown id shows that the API is unusable.

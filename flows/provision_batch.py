@@ -125,6 +125,8 @@ async def provision_batch(
                 refreshing_limits(batch.progress, context, owner.batch_id),
             ):
                 await batch.run()
+                if not dry_run:
+                    await batch.find_voices()
             if not dry_run:
                 await context.batches.end(owner, invalid_count=batch.progress.counts[INVALID])
     except AvatarsError as error:

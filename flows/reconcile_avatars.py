@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from flows.engine.final_state import final_state_for_error, final_state_for_tick
 from flows.engine.pool import acquire_each, run_many
 from flows.engine.run_context import lease_owner_for_run
+from flows.engine.voice_announcement import announce_voices
 from models.errors import AvatarsError, TickRunning
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
@@ -20,6 +21,7 @@ from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
 from services.ticks import Tick, exclusive_tick
 from services.unknown_avatars import report_undecided
+from tasks.find_voices import find_voices
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
@@ -64,5 +66,8 @@ async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> Reco
         resumed += len(provisionings) - len(without_run)
         counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
     resumed += await resume_finished_runs.fn() + await end_lost_runs()
+    voices = await announce_voices(await find_voices.fn(owner))
     unknown = await report_undecided(context.unknown_avatars)
-    return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown)
+    return ReconcileResult(
+        resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown, voices
+    )

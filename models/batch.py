@@ -32,12 +32,12 @@ _STATE_NAMES = {
     CHECK_INCONCLUSIVE: "CheckInconclusive",
 }
 _NON_FAILURE_STATES = {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
-_FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "reasons")
+_FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons")
 
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """The result of one row so far. `id` and `avatar_id` are None without a provisioning or an avatar."""
+    """The result of one row so far. The ids are None if they are not known."""
 
     line: int
     reference: str
@@ -45,6 +45,7 @@ class RowResult:
     status: str
     id: str | None = None
     avatar_id: str | None = None
+    voice_id: str | None = None
     reasons: Sequence[Reason] = ()
 
     @classmethod
@@ -60,6 +61,7 @@ class RowResult:
             status=provisioning.status.value,
             id=provisioning.id,
             avatar_id=provisioning.avatar_id,
+            voice_id=provisioning.voice_id,
             reasons=provisioning.reasons,
         )
 

@@ -23,6 +23,8 @@ def provisioning_summary(provisioning: Provisioning, submissions: Sequence[Submi
         "name": provisioning.name,
         "status": provisioning.status.value,
         "avatar_id": provisioning.avatar_id,
+        "voice_id": provisioning.voice_id,
+        "voice_source": provisioning.voice_source,
         "reasons": [reason.model_dump(mode="json") for reason in provisioning.reasons],
         "submissions": [submission.model_dump(mode="json") for submission in submissions],
         "created_at": to_jsonable_python(provisioning.created_at),

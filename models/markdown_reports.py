@@ -43,6 +43,12 @@ def _avatar_details(avatar: Avatar) -> list[str]:
     return lines
 
 
+def _voice_details(provisioning: Provisioning) -> list[str]:
+    if provisioning.voice_id is not None:
+        return [f"| Voice at Argil | {markdown_code(provisioning.voice_id)} ({provisioning.voice_source}) |"]
+    return ["| Voice at Argil | not known |"] if provisioning.status is Status.READY else []
+
+
 def describe_provisioning(provisioning: Provisioning) -> str:
     """Return the description of the artifact, which Prefect renders as Markdown on some pages, else as text."""
     return f"{inert(redact(provisioning.name))}: {provisioning.status}"
@@ -64,6 +70,7 @@ def render_provisioning_report(
         f"| Provisioning | `{provisioning.id}` |",
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        *_voice_details(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
@@ -74,7 +81,7 @@ def render_provisioning_report(
             for reason in provisioning.reasons[:MAX_LISTED_REASONS]
         ]
         lines.append("")
-    lines += ["## What to do next", "", outcome.next_step_for(provisioning.id), ""]
+    lines += ["## What to do next", "", outcome.next_step_for(provisioning.id, provisioning.voice_id), ""]
     lines += _attempts_section(submissions, events)
     omitted = len(events) - MAX_LISTED_EVENTS
     note = [f"The first {omitted:,} events are omitted.", ""] if omitted > 0 else []

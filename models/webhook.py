@@ -10,17 +10,19 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from models.argil_avatar import ArgilId, replace_unstorable_characters
+from models.argil_avatar import ArgilId, is_plain_id, parse_time, replace_unstorable_characters
 from models.errors import InvalidRequest
 from models.redaction import redact, redact_url
 from models.settings import is_loopback
 
-SUBSCRIBED_EVENTS = ("AVATAR_TRAINING_SUCCESS", "AVATAR_TRAINING_FAILED")
+SUCCESS_EVENT = "AVATAR_TRAINING_SUCCESS"
+SUBSCRIBED_EVENTS = (SUCCESS_EVENT, "AVATAR_TRAINING_FAILED")
 """The events that the webhook subscribes to. Argil has no event for REFUSED."""
 ACCEPTED_EVENTS = frozenset({*SUBSCRIBED_EVENTS, "AVATAR_GENERATION_FAILED"})
 """AVATAR_GENERATION_FAILED is the name of the failure event on one of Argil's pages."""
@@ -46,6 +48,8 @@ class WebhookDelivery:
     avatar_id: str
     digest: str
     body: str
+    voice_id: str | None = None
+    """The voice that a delivery about a success names, if it can be an id."""
 
     @classmethod
     def parse(cls, raw: bytes) -> Self | None:
@@ -62,13 +66,13 @@ class WebhookDelivery:
             return None
         if not isinstance(event, str) or event not in ACCEPTED_EVENTS:
             return None
-        if not isinstance(avatar_id, str) or not _PRINTABLE_ASCII.fullmatch(avatar_id):
+        if not is_plain_id(avatar_id):
             return None
-        if redact(avatar_id) != avatar_id:  # the ledger compares ids, so it cannot store another text
-            return None
+        voice_id = data.get("voiceId") if event == SUCCESS_EVENT and isinstance(data, dict) else None
         digest = hashlib.sha256(b"\0".join((event.encode(), avatar_id.encode(), raw))).hexdigest()
         # A string that contains JSON may have its slashes escaped once more.
-        return cls(event, avatar_id, digest, redact(_ESCAPED_SLASH.sub("/", text))[:MAX_STORED_BODY_CHARACTERS])
+        body = redact(_ESCAPED_SLASH.sub("/", text))[:MAX_STORED_BODY_CHARACTERS]
+        return cls(event, avatar_id, digest, body, voice_id if is_plain_id(voice_id) else None)
 
 
 def _string_items(value: object) -> tuple[str, ...]:
@@ -83,6 +87,10 @@ class Webhook(BaseModel):
     id: ArgilId
     url: Annotated[str, AfterValidator(replace_unstorable_characters), Field(validation_alias="callbackUrl")]
     events: Annotated[tuple[str, ...], BeforeValidator(_string_items)] = ()
+    last_triggered_at: Annotated[
+        datetime | None, BeforeValidator(parse_time), Field(validation_alias="lastTriggeredAt")
+    ] = None
+    """When Argil last delivered to it; None if it never did, or does not say."""
 
     @classmethod
     def parse(cls, response: object) -> Self | None:

@@ -15,6 +15,7 @@ from simulator.avatar import Avatar
 from simulator.responses import Form
 from simulator.scenarios import CREATED, VIDEO_CREATE_REMOVED, CreateResponse, Scenario, Timing, status_stages
 from simulator.validation import CreateArgs
+from simulator.voices import VoiceBody, Voices, delivered_voice_id
 from simulator.webhooks import Webhooks
 
 
@@ -30,15 +31,21 @@ class ReceivedCreate:
 class SimulatedAccount:
     """One simulated Argil account. It is thread-safe: tests can read it while the server runs.
 
-    `clock` returns seconds since an arbitrary start; wall-clock times are derived from it. POST and GET of one
-    avatar take constant time, independent of the number of avatars.
+    `clock` returns seconds since an arbitrary start; wall-clock times are derived from it and
+    `started_at`. POST and GET of one avatar take constant time, independent of the number of avatars.
     """
 
-    def __init__(self, timing: Timing | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        timing: Timing | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        started_at: datetime | None = None,
+    ) -> None:
         self.timing = timing or Timing()
         self._clock = clock
         self._started_monotonic = clock()
-        self._started_at = datetime.now(UTC)
+        self._started_at = started_at or datetime.now(UTC)
         self._lock = threading.Lock()
         self._avatars: dict[str, Avatar] = {}
         # By kind, because the trainings of one kind take the same time: the oldest ends first.
@@ -48,8 +55,7 @@ class SimulatedAccount:
         self._scenario_hits: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self._polls: Counter[str] = Counter()
         self.webhooks = Webhooks()
-        self.voices: dict[str, dict[str, Any]] = {}
-        """The voices of the account by id, as GET /voices/{id} returns them."""
+        self.voices = Voices()
         self.creates_from_videos = True
         """Whether POST /avatars accepts videos. Argil announces that it will not; it can be set at any time."""
 
@@ -125,12 +131,28 @@ class SimulatedAccount:
             scenarios=scenarios,
             stages=status_stages(scenarios, is_image=args.is_image),
             created_monotonic=created_monotonic,
-            created_at=self._started_at + timedelta(seconds=created_monotonic - self._started_monotonic),
+            created_at=self.now(created_monotonic),
         )
         with self._lock:
             self._avatars[avatar.id] = avatar
             self._in_training[args.is_image].append(avatar)
         return avatar.created_body(self.timing)
+
+    def now(self, monotonic: float | None = None) -> datetime:
+        """Return the wall-clock time of a time of the monotonic clock; None: the current time."""
+        passed = (self._clock() if monotonic is None else monotonic) - self._started_monotonic
+        return self._started_at + timedelta(seconds=passed)
+
+    def list_voices(self) -> list[VoiceBody]:
+        """Return the response body of GET /voices."""
+        from_videos = [avatar for avatar in self._snapshot() if not avatar.args.is_image]
+        return self.voices.all(from_videos, self._age, self.timing.training_seconds)
+
+    def delivered_voice_id(self, avatar_id: str) -> str | None:
+        """Return `voiceId` of the webhook of an avatar, None if it has none."""
+        avatars = self._snapshot()
+        own = next(avatar for avatar in avatars if avatar.id == avatar_id)
+        return delivered_voice_id(own, avatars)
 
     def next_poll_form(self, avatar_id: str) -> tuple[int, Form] | None:
         """Return the status and form of a poll that fails, None if it does not. Each call counts as one poll."""

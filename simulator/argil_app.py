@@ -20,7 +20,7 @@ from simulator.connection_drop import DropConnection, wait_for_disconnect
 from simulator.responses import AsciiJSONResponse, error
 from simulator.scenarios import SCENARIO_EXTRA, CreateResponse, parse_scenarios
 from simulator.validation import InvalidCreateRequest, parse_json, validate_create
-from simulator.voices import VoicesApi
+from simulator.voice_endpoints import VoiceEndpoints
 from simulator.webhook_sender import deliver_webhooks
 
 FILTERS = {
@@ -38,7 +38,7 @@ def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
     The API is under /v1 and requires the key. The routes under /_simulator do not.
     """
     api = _Api(account)
-    voices = VoicesApi(account)
+    voices = VoiceEndpoints(account)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -62,6 +62,8 @@ def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
                     authenticated_route("POST", "/avatars", api.create),
                     authenticated_route("GET", "/avatars", api.list_all),
                     authenticated_route("GET", "/avatars/{id}", api.get),
+                    authenticated_route("POST", "/voices", voices.clone),
+                    authenticated_route("GET", "/voices", voices.list_all),
                     authenticated_route("GET", "/voices/{id}", voices.get),
                     authenticated_route("POST", "/webhooks", api.add_webhook),
                     authenticated_route("GET", "/webhooks", api.list_webhooks),

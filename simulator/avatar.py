@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from simulator.scenarios import IDLE, Scenario, Stages, Timing
+from simulator.scenarios import IDLE, Scenario, Stages, Timing, VoiceFault
 from simulator.validation import CreateArgs
 
 WIDTH = 1920
@@ -30,6 +30,11 @@ class Avatar:
     def training_seconds(self, timing: Timing) -> float:
         """Return how long the training takes: that of an image takes seconds."""
         return timing.image_training_seconds if self.args.is_image else timing.training_seconds
+
+    @property
+    def voice_fault(self) -> VoiceFault | None:
+        """What is wrong with its voice; None if nothing is."""
+        return next((scenario.voice_fault for scenario in self.scenarios if scenario.voice_fault), None)
 
     def created_body(self, timing: Timing) -> dict[str, Any]:
         """Return the body of the create response: always the first stage, even if it lasts no time."""

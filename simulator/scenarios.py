@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from http import HTTPStatus
 
 from simulator import responses
@@ -62,6 +63,16 @@ HidePredicate = Callable[[float, Timing], bool]
 """Returns whether an avatar of this age in seconds is hidden."""
 
 
+class VoiceFault(Enum):
+    """What is wrong with the voice of an avatar, or with the `voiceId` of its webhook."""
+
+    NOT_DELIVERED = auto()
+    UNKNOWN = auto()
+    OF_ANOTHER = auto()
+    OLDER = auto()
+    NONE_CREATED = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One kind of fault. A field that is None does not change the normal behaviour."""
@@ -79,6 +90,7 @@ class Scenario:
     """Changes the body of the avatar until `list_lag_seconds` after its create."""
     poll_form: tuple[int, Form] | None = None
     """The status and form of every second GET; None if GETs do not fail."""
+    voice_fault: VoiceFault | None = None
 
 
 VIDEO_CREATE_REMOVED = CreateResponse(HTTPStatus.GONE, form=responses.video_create_removed)
@@ -193,6 +205,17 @@ RESPONSE_SCENARIOS = (
 )
 """Faults in the form of a response, and responses that are not Argil's."""
 
+VOICE_SCENARIOS = (
+    Scenario("voice-not-delivered", "the webhook names no voice", voice_fault=VoiceFault.NOT_DELIVERED),
+    Scenario("voice-unknown", "the webhook names a voice that does not exist", voice_fault=VoiceFault.UNKNOWN),
+    Scenario(
+        "voice-of-another", "the webhook names the voice of another avatar", voice_fault=VoiceFault.OF_ANOTHER
+    ),
+    Scenario("voice-older", "the voice is older than the avatar", voice_fault=VoiceFault.OLDER),
+    Scenario("voice-none", "no voice is created", voice_fault=VoiceFault.NONE_CREATED),
+)
+"""Faults of voices; the avatar itself becomes IDLE."""
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -268,6 +291,7 @@ SCENARIOS = {
             ),
         ),
         *RESPONSE_SCENARIOS,
+        *VOICE_SCENARIOS,
     )
 }
 

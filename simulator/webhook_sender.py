@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import functools
 import ssl
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,14 +24,17 @@ ATTEMPT_TIMEOUT_SECONDS = 5.0
 MAX_CONCURRENT_POSTS = 10
 
 
-def webhook_payload(avatar: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the payload for an avatar that finished training; None if its status has no event."""
+def webhook_payload(avatar: dict[str, Any], voice_id: str | None) -> dict[str, Any] | None:
+    """Return the payload for an avatar that finished training; None if its status has no event.
+
+    Without a voice, a delivery about a success has no `voiceId`.
+    """
     event = EVENTS.get(avatar["status"])
     if event is None:
         return None
     data = {"avatarId": avatar["id"], "avatarName": avatar["name"], "extras": avatar["extras"]}
-    if avatar["status"] == IDLE:
-        data["voiceId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, avatar["id"]))
+    if avatar["status"] == IDLE and voice_id is not None:
+        data["voiceId"] = voice_id
     return {"event": event, "data": data}
 
 
@@ -56,8 +58,8 @@ async def _deliver(account: SimulatedAccount) -> None:
         semaphore = asyncio.Semaphore(MAX_CONCURRENT_POSTS)
         while True:
             for avatar, callback_url in account.pop_finished():
-                body = webhook_payload(avatar)
-                for url in account.webhooks.urls(body["event"]) if body else ():
+                body = webhook_payload(avatar, account.delivered_voice_id(avatar["id"]))
+                for url in account.webhooks.trigger(body["event"], account.now()) if body else ():
                     attempts.create_task(_post(url, body, semaphore))
                 if callback_url is not None:
                     attempts.create_task(_post(callback_url, {"avatarId": avatar["id"]}, semaphore))

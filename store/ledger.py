@@ -4,7 +4,7 @@ Each write is one transaction: a compare-and-set on `version`, the change, and t
 writer that has read an older version changes nothing.
 
 One module per job: ledger_reader (queries), requests and their replacement, transitions, submissions, reopenings,
-and absences (avatars that are not found).
+voices, and absences (avatars that are not found).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from store.absences import AbsenceWriter
 from store.reopenings import ReopeningWriter
 from store.requests import RequestWriter
 from store.submissions import SubmissionWriter
+from store.voices import VoiceWriter
 
 
-class Ledger(RequestWriter, SubmissionWriter, ReopeningWriter, AbsenceWriter):
+class Ledger(RequestWriter, SubmissionWriter, ReopeningWriter, AbsenceWriter, VoiceWriter):
     """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""

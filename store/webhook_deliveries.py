@@ -88,7 +88,8 @@ class WebhookDeliveryRepository:
             if new:
                 erased = _erased_digests(connection, [deliveries[digest] for digest in new])
                 rows = [
-                    {**asdict(delivery), "received_at": now} | ({"body": ERASED_BODY} if digest in erased else {})
+                    {**asdict(delivery), "received_at": now}
+                    | ({"body": ERASED_BODY, "voice_id": None} if digest in erased else {})
                     for digest, delivery in deliveries.items()
                     if digest in new
                 ]

@@ -15,6 +15,7 @@ from flows.engine.branch_batching import BranchBatcher
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.outage_wait import OutageWait
 from flows.engine.state_machine import run_to_completion
+from flows.engine.voice_announcement import announce_voices
 from models.batch import INVALID, BatchProgress
 from models.batch_record import BatchSource
 from models.errors import (
@@ -22,6 +23,7 @@ from models.errors import (
     ArgilUnreachable,
     ArgilVideoCreateRemoved,
     BatchBudgetUsed,
+    DatabaseError,
     DayBudgetUsed,
     MediaUnreachable,
     NetworkUnavailable,
@@ -42,6 +44,7 @@ from models.shared_recordings import ContentIndex
 from services.context import AppContext
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run, warnings_only
+from tasks.find_voices import find_voices
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 
@@ -117,6 +120,21 @@ class BatchRun:
             await _gather_all(chunks)
         finally:
             self.progress.ended_at = self.context.clock.monotonic()
+
+    async def find_voices(self) -> None:
+        """Look up the voices of its avatars that became READY without one; errors change nothing."""
+        ready = {row.id: number for number, row in enumerate(self.progress.rows) if row.status == Status.READY}
+        if not ready:
+            return
+        try:
+            found = await find_voices.fn(self.owner, self.owner.batch_id)
+            await announce_voices(found, publishes_artifacts=False)
+        except DatabaseError as error:
+            log_to_run("the voices are looked up later: %s", error.message, level=logging.WARNING)
+            return
+        for provisioning in found:
+            if (number := ready.get(provisioning.id)) is not None:
+                self.progress.update_row(number, self.progress.rows[number].with_provisioning(provisioning))
 
 
 @task(task_run_name="rows-{first}-to-{last}", **TASK_OPTIONS)

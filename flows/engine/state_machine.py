@@ -16,6 +16,7 @@ from services.admission import return_probe
 from services.context import app_context
 from services.events import emit_outcome_event
 from services.run_log import log_to_run
+from services.voices import find_delivered_voice
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_limits import check_limits
@@ -87,6 +88,9 @@ async def _run_leased(
                         return provisioning  # Argil has just created the avatar: a poll would find nothing new
                 elif provisioning.status is Status.TRAINING:
                     return provisioning  # timeout_seconds passed before the training deadline
+    if not was_terminal:
+        async with app_context() as context:
+            provisioning = await find_delivered_voice(context, provisioning, owner)
     await execution.publish_outcome(provisioning.id)
     if not was_terminal and provisioning.status not in _STATUSES_EMITTED_BY_BRANCH:
         emit_outcome_event(provisioning)
