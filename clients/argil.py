@@ -125,7 +125,7 @@ class ArgilClient:
             if before_each_attempt is not None:
                 await before_each_attempt()
             try:
-                with protect_urls(request.urls):
+                with protect_urls(request.urls, secrets=request.secrets):
                     return await self._post(request)
             except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1

@@ -19,6 +19,8 @@ CONSENT_RULE = (
     "is missing: an image request needs the recorded consent of the person, as long as AVATARS_IMAGE_CONSENT is "
     "`required`"
 )
+CREDITS_PER_IMAGE = 2
+"""What Argil charges for the create of one avatar from an image. The price of the video create is not published."""
 MAX_UUID_CHARACTERS = 45
 """Of an id in the longest form that Python reads: a URN."""
 
@@ -87,6 +89,11 @@ class ImageRequest(AvatarRequest):
             self.voice_id,
             sorted(self.extras.items()),
         ]
+
+
+def describe_credits(count: int) -> str:
+    """Return what the creates of some avatars from images cost, for people."""
+    return f"{count:,} from images for {CREDITS_PER_IMAGE * count:,} credits ({CREDITS_PER_IMAGE} each)"
 
 
 def lacks_consent(request: AvatarRequest, consent: ImageConsent) -> bool:

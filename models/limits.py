@@ -66,7 +66,10 @@ _ERRORS: dict[PauseCause, tuple[type[SubmissionPaused], str, str]] = {
 
 def pause_after(error: AvatarsError) -> PauseCause | None:
     """Return the pause that an error of a submission causes, None if it causes none."""
-    causes = {ArgilPaymentRequired: PauseCause.PAYMENT, ArgilVideoCreateRemoved: PauseCause.VIDEO_CREATE}
+    causes: dict[type[AvatarsError], PauseCause] = {
+        ArgilPaymentRequired: PauseCause.PAYMENT,
+        ArgilVideoCreateRemoved: PauseCause.VIDEO_CREATE,
+    }
     return causes.get(type(error))
 
 

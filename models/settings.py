@@ -31,6 +31,7 @@ from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host
+from models.request import RequestKind
 from models.spend_limits import SpendLimits
 
 HOME = Path("~/.avatars")

@@ -1,9 +1,9 @@
 """Whether an error of Argil's says that it creates no avatars from videos any more.
 
-Argil's reference announces that the video create "will be removed in a future API version". No page documents
-the response afterwards. So three kinds of words count: the property `datasetImage`, the demand for the `type` IMAGE,
-and the statement that something of the API is deprecated or removed. A recording that was removed from its host, or
-a codec that is deprecated, is a matter of one request.
+Argil's reference announces that the video create "will be removed in a future API version".
+No page says how Argil answers it then. So three kinds of words count: the property `datasetImage`, the demand for
+the `type` IMAGE, and the statement that something of the API is deprecated or removed. A recording that was
+removed from its host, or a codec that is deprecated, is a matter of one request.
 """
 
 from __future__ import annotations

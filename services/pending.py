@@ -57,7 +57,8 @@ class PendingProvisionings:
     async def _admissible_kinds(self) -> tuple[list[RequestKind], list[RequestKind]]:
         """Return the kinds that may be submitted, and those of which one submission may end a pause."""
         limits = await self._context.limits.read(self._context.guard)
-        unpaused, probing = [], []
+        unpaused: list[RequestKind] = []
+        probing: list[RequestKind] = []
         for kind in SUBMITTED_KINDS:
             state = limits.of_kind(kind)
             with contextlib.suppress(SubmissionPaused, DayBudgetUsed):

@@ -20,7 +20,7 @@ from services.admission import wait_out_rate_pause
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
-from services.submissions import build_create_request, limit_problem, record_created_avatar
+from services.submissions import build_create_request, callback_url, limit_problem, record_created_avatar
 
 
 @task(**TASK_OPTIONS)
@@ -68,7 +68,12 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
 
         try:
             avatar = await context.argil.create_avatar(
-                build_create_request(current.request, submission.id, current.request.recordings),
+                build_create_request(
+                    current.request,
+                    submission.id,
+                    current.request.recordings,
+                    callback_url(context.settings, submission.id),
+                ),
                 before_each_attempt=renew_lease,
             )
         except SubmissionRejected as error:
