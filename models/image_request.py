@@ -52,7 +52,7 @@ class ImageRequest(AvatarRequest):
         Field(
             title="Image",
             description="HTTPS URL of the picture: PNG, JPEG or WEBP, exactly 16:9 or 9:16, from 1280x720 or "
-            "720x1280 to 3840x2160 or 2160x3840, at most 10 MB. One face from the front, and nobody else.",
+            "720x1280 to 3840x2160 or 2160x3840, at most 10 MB. One face from the front, and no other person.",
             examples=["https://example.com/ada/portrait.png"],
         ),
     ]

@@ -71,7 +71,7 @@ class SentRequest:
     """The correlation key: the one that is submitted, or the recorded one of a GET; None if there is none."""
     name: str | None = None
     is_video: bool = False
-    """Whether it is a create with videos."""
+    """Whether it is a create request with videos."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ _OPERATIONAL_ERROR = Body(
     lambda sent, response: _is_error_without_id(sent, response) and response.error_code in _OPERATIONAL_CODES,
 )
 _VIDEO_CREATE_REMOVED = Body(
-    "to a create with videos: JSON error without an id that names `datasetImage`, demands `type` IMAGE, or "
+    "to a request with videos: JSON error without an id that names `datasetImage`, demands `type` IMAGE, or "
     "says that it is deprecated or removed",
     lambda sent, response: (
         sent.is_video

@@ -38,7 +38,7 @@ _OF_A_RECORDING = re.compile(
     r"(?:dataset|consent|training|your|the|this|a) videos?(?! avatars?| creat)|(?:dataset|consent)_?video\.url)\b",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=[.;!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.;:!?])\s+")
 
 
 def says_video_create_is_removed(message: str, *, name: str | None = None) -> bool:

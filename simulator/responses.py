@@ -121,5 +121,5 @@ def numeric_id(body: Body) -> Body:
 
 
 def video_create_removed(status: int, _body: Body) -> Response:
-    """Return the error of a create with videos after its removal; Argil documents no words for it."""
+    """Return the error of a create request with videos after its removal; Argil documents no words for it."""
     return error(status, 'creating avatars from videos was removed: send type "IMAGE" with datasetImage')

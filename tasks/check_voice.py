@@ -1,4 +1,4 @@
-"""The task that checks before a create whether Argil has the voice of an image request."""
+"""The task that checks before a submission whether Argil has the voice of an image request."""
 
 from __future__ import annotations
 
