@@ -58,6 +58,7 @@ class SimulatedAccount:
         self.voices = Voices()
         self.creates_from_videos = True
         """Whether POST /avatars accepts videos. Argil announces that it will not; it can be set at any time."""
+        self._video_creates_left: int | None = None
 
     # Inspection by tests and the demo.
 
@@ -90,6 +91,10 @@ class SimulatedAccount:
         return {"counts": counts, "posts": posts}
 
     # Operations of the API.
+
+    def removes_video_create_after(self, count: int) -> None:
+        """Accept this many further creates with videos, and then no more."""
+        self._video_creates_left = count
 
     def count_request(self, route: str) -> None:
         """Count a request to a route."""
@@ -134,6 +139,9 @@ class SimulatedAccount:
             created_at=self.now(created_monotonic),
         )
         with self._lock:
+            if self._video_creates_left is not None and not args.is_image:
+                self._video_creates_left -= 1
+                self.creates_from_videos = self._video_creates_left > 0
             self._avatars[avatar.id] = avatar
             self._in_training[args.is_image].append(avatar)
         return avatar.created_body(self.timing)

@@ -21,7 +21,7 @@ from models.errors import AvatarsError
 from models.image_request import ImageRequest
 from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Status
-from models.request import ProvisioningRequest
+from models.request import AnyRequest, ProvisioningRequest
 from models.settings import Settings
 from services import context as context_module
 from services.cancellation import cancel_provisioning
@@ -83,7 +83,7 @@ def make_image_request(name: str, scenario: str) -> ImageRequest:
     )
 
 
-def sign(request: SimulatedRequest, query: str) -> SimulatedRequest:
+def sign(request: AnyRequest, query: str) -> AnyRequest:
     """Return the same request with this query in its URLs, as a new signature changes it."""
     names = request.recording_fields.values()
     return request.model_copy(update={name: f"{getattr(request, name).partition('?')[0]}{query}" for name in names})
