@@ -31,12 +31,16 @@ def write_manifest(path: Path, with_videos: set[str]) -> str:
     return str(path)
 
 
-def statuses(result: CompletedCommand) -> dict[str, Counter[str]]:
-    """Return the references by their status."""
-    by_status: dict[str, Counter[str]] = {}
-    for row in result.document["rows"]:
-        by_status.setdefault(row["status"], Counter())[row["reference"]] += 1
+def listed() -> dict[str, list[dict[str, Any]]]:
+    """Return the provisionings of the ledger by their status."""
+    by_status: dict[str, list[dict[str, Any]]] = {}
+    for provisioning in avatars("list", "--json", "--limit", str(2 * ROWS)).document:
+        by_status.setdefault(provisioning["status"], []).append(provisioning)
     return by_status
+
+
+def counts(by_status: dict[str, list[dict[str, Any]]]) -> dict[str, int]:
+    return {status: len(provisionings) for status, provisionings in by_status.items()}
 
 
 SETTINGS = {
@@ -55,13 +59,9 @@ def test_removal_in_a_batch_loses_nothing_and_images_follow(simulated: ArgilSimu
     batch = ["batch", write_manifest(tmp_path / "videos.csv", everyone), "--yes", "--json", "--concurrency", "1"]
     stopped = CompletedCommand(start(*batch, **SETTINGS), TIMEOUT_SECONDS)
     assert stopped.code == 3, stopped.err
-    ended = statuses(stopped)
-    assert {status: len(references) for status, references in ended.items()} == {
-        "READY": SUBMITTED,
-        "ACCEPTED": ROWS - SUBMITTED,
-    }
-    waiting = [row for row in stopped.document["rows"] if row["status"] == "ACCEPTED"]
-    codes = Counter(reason["code"] for row in waiting for reason in row["reasons"])
+    ended = listed()
+    assert counts(ended) == {"READY": SUBMITTED, "ACCEPTED": ROWS - SUBMITTED}
+    codes = Counter(reason["code"] for waiting in ended["ACCEPTED"] for reason in waiting["reasons"])
     assert codes == {"argil.video-create-removed": 1, "pause.video-create": ROWS - SUBMITTED - 1}
     assert len(account.posts) == SUBMITTED + 1
 
@@ -70,10 +70,10 @@ def test_removal_in_a_batch_loses_nothing_and_images_follow(simulated: ArgilSimu
     assert not limits["ok"]
     assert "image" in limits["hint"]
 
-    mixed = write_manifest(tmp_path / "images.csv", set(ended["READY"]))
+    mixed = write_manifest(tmp_path / "images.csv", {ready["reference"] for ready in ended["READY"]})
     finished = CompletedCommand(start("batch", mixed, "--yes", "--json", **SETTINGS), TIMEOUT_SECONDS)
     assert finished.code == 0, finished.err
-    assert {status: len(references) for status, references in statuses(finished).items()} == {"READY": ROWS}
+    assert counts(listed()) == {"READY": ROWS}
     assert len(account.posts) == ROWS + 1
     kinds: Any = Counter(post.get("type", "videos") for post in account.posts)
     assert kinds == {"videos": SUBMITTED + 1, "IMAGE": ROWS - SUBMITTED}
