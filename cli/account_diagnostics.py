@@ -11,7 +11,8 @@ from models.errors import AvatarsError
 from models.service_health import format_age
 from models.settings import Settings
 from models.unknown_avatars import REMEDY, UnknownAvatar
-from services.store import open_store
+from services.empty_lists import EmptyListCheck
+from services.store import Store, open_store
 from store.unknown_avatars import UnknownAvatarRepository
 
 CHECK = "Avatars at Argil"
@@ -29,7 +30,7 @@ async def check_account(settings: Settings, key: str, *, is_available: bool) -> 
         async with open_store(settings, clock) as store:
             problem = "; the account was not listed"
             if is_available:
-                problem = await _compare(settings, key, store.unknown_avatars, clock)
+                problem = await _compare(settings, key, store, clock)
             undecided = await store.unknown_avatars.list_undecided(MAX_NAMED)
             if undecided and not settings.avatars_ignore_unknown:
                 count = await store.unknown_avatars.count_undecided()
@@ -41,16 +42,18 @@ async def check_account(settings: Settings, key: str, *, is_available: bool) -> 
     return DiagnosticResult(CHECK, ok=True, detail=f"none waits for a decision{ignored}{problem}")
 
 
-async def _compare(settings: Settings, key: str, unknown_avatars: UnknownAvatarRepository, clock: Clock) -> str:
+async def _compare(settings: Settings, key: str, store: Store, clock: Clock) -> str:
     """Compare the account with the ledger; return why that was not possible, empty if it was."""
     try:
         async with ArgilClient(
             settings.argil_api_url, key, clock=clock, requests_per_second=settings.avatars_requests_per_second
         ) as client:
-            await unknown_avatars.compare(await client.list_account())
+            account = await client.list_account()
+            await EmptyListCheck(store.ledger, store.unknown_avatars).check(client, account)
+            await store.unknown_avatars.compare(account)
     except AvatarsError as error:
         return f"; the account could not be listed: {error.message}"
-    return ""
+    return f"; {account.incomplete_because}" if account.incomplete_because else ""
 
 
 def _describe(avatars: Sequence[UnknownAvatar], count: int) -> str:

@@ -31,7 +31,7 @@ from models.manifest_columns import parse_column_map
 from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
 from models.manifest_validation import ManifestRow, reject_without_consent
-from models.private_files import replace_file, replacement_problem
+from models.private_files import replace_file, replacement_problem, trial_problem
 from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
@@ -133,12 +133,11 @@ def batch(
     if not batches:
         raise error or InvalidManifest("the batch did not start", hint="see the run's log in the Prefect UI")
     [progress] = batches
-    _write(path, progress, loaded)
+    write_results(path, progress, loaded)
     if not json:
         print_result(progress)
     elif error is None:
         print_json(_to_json(progress, loaded, shared))
-    print_status(f"results written to {path}")
     if error is not None:
         raise error
     return EXIT_OK if progress.all_ready or (dry_run and progress.all_would_succeed) else EXIT_BATCH_INCOMPLETE
@@ -206,7 +205,7 @@ def _validate_results_path(path: Path, manifest: str, settings: Settings) -> Non
         inputs["the ledger"] = ledger
     if certificates := os.environ.get("SSL_CERT_FILE"):
         inputs["SSL_CERT_FILE"] = Path(certificates)
-    problem = replacement_problem(path)
+    problem = trial_problem(path)
     if (name := find_same_file(path, inputs)) is not None:
         problem = f"it is {name} itself, which the results would replace"
     if problem is not None:
@@ -230,9 +229,10 @@ def _write_template(path: Path) -> int:
     return EXIT_OK
 
 
-def _write(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
-    """Write the results file atomically; a write error is printed and does not fail the command."""
+def write_results(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
+    """Write the results file atomically and say so; an error is printed and does not fail the command."""
     try:
         replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv"))
+        print_status(f"results written to {path}")
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")

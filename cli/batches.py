@@ -85,6 +85,7 @@ def _cells(batch: BatchRecord, counts: Mapping[Status, int]) -> tuple[str, str, 
     texts = [f"{count} {status}" for status, count in per_status.items() if count]
     # Not recorded: the batch runs or was stopped. Or a later batch took them.
     texts += [f"{others} of another batch or not recorded"] if others > 0 else []
-    counted = f"{batch.row_count} rows: {', '.join(texts)}" + ("" if batch.ended_at else "; not ended")
+    counted = f"{batch.row_count} rows: {', '.join(texts)}"
+    counted += ("; cancelled" if batch.cancelled_at else "") + ("" if batch.ended_at else "; not ended")
     started_at = f"{batch.started_at:%Y-%m-%d %H:%M:%S}"
     return batch.id, started_at, batch.manifest or ROWS, batch.started_by, counted

@@ -25,7 +25,7 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
         settings = Settings.load()
         async with open_store(settings, SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
-            limits = await read_limits(store, settings)
+            limits = await read_limits(store, settings, stored.batch_id)
             events = await store.ledger.list_events(stored.id)
             submissions = await store.ledger.list_submissions(stored.id)
             resolved = resolve_submissions(submissions, events, await store.ledger.list_duplicates(stored.id))

@@ -54,7 +54,7 @@ class ArgilClient:
         requests_per_second: float,
         shared_limit: SharedRateLimit | None = None,
         shared_pause: SharedPause | None = None,
-        on_list: Callable[[AccountList], Awaitable[None]] | None = None,
+        on_list: Callable[[ArgilClient, AccountList], Awaitable[None]] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Create the connection pool. SSL_CERT_FILE and the proxy variables are honoured.
@@ -68,7 +68,8 @@ class ArgilClient:
             requests_per_second: Rate limit of this process.
             shared_limit: Rate limit of all processes together.
             shared_pause: Pause of all processes together.
-            on_list: Awaited with each account list before the caller receives it. Its errors propagate.
+            on_list: Awaited with this client and each account list before the caller receives it. Its errors
+                propagate.
             transport: Replaces the network in tests.
 
         Raises:
@@ -173,7 +174,7 @@ class ArgilClient:
         self._error_mapper.raise_unless_list(received)
         account = AccountList(received)
         if self._on_list is not None:
-            await self._on_list(account)
+            await self._on_list(self, account)
         return account
 
     async def get_voice(self, voice_id: str) -> Voice | None:

@@ -9,6 +9,7 @@ from prefect.states import Completed
 from flows.engine.final_state import final_state_for_error
 from models.errors import AvatarsError
 from services.context import app_context
+from services.housekeeping import keep_house
 from services.prefect_options import FLOW_OPTIONS
 from tasks.publish_fleet_report import publish_fleet_report
 from tasks.skip_overdue_runs import skip_overdue_runs
@@ -22,7 +23,7 @@ async def fleet_report() -> State:
     """
     try:
         async with app_context():
-            await skip_overdue_runs()
+            await keep_house(skip_overdue_runs.fn, "overdue runs were not skipped")
             return Completed(message=await publish_fleet_report())
     except AvatarsError as error:
         return final_state_for_error(error)

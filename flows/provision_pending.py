@@ -14,7 +14,8 @@ from models.errors import AvatarsError
 from models.provisioning import LeaseOwner
 from models.reconciliation import format_counts
 from services.context import AppContext, app_context
-from services.idle_runs import delete_idle_runs
+from services.housekeeping import keep_house
+from services.idle_runs import deleting_old_runs
 from services.pending import PendingProvisionings
 from services.prefect_options import FLOW_OPTIONS
 from services.ticks import BUDGET_SHARE, Tick
@@ -33,19 +34,20 @@ async def provision_pending() -> State:
     nothing is submitted.
     """
     owner = lease_owner_for_run(NAME)
-    try:
-        async with app_context() as context:
-            await skip_overdue_runs.fn()  # a tick that finds nothing leaves no task runs
-            tick = Tick(context.clock, BUDGET_SHARE * context.settings.avatars_pending_interval_seconds)
-            counts_by_status, cancelled = await _provision(context, owner, tick)
-            await delete_idle_runs()
-    except AvatarsError as error:
-        return final_state_for_error(error)
-    message = f"{counts_by_status.total()} pending provisionings processed{format_counts(counts_by_status)}"
-    if tick.note:
-        message = f"{message}; {tick.note}"
-    has_news = bool(counts_by_status or cancelled or tick.has_news)
-    return final_state_for_tick(message, has_news=has_news)
+    async with deleting_old_runs():
+        try:
+            async with app_context() as context:
+                # A tick that finds nothing leaves no task runs.
+                await keep_house(skip_overdue_runs.fn, "overdue runs were not skipped")
+                tick = Tick(context.clock, BUDGET_SHARE * context.settings.avatars_pending_interval_seconds)
+                counts_by_status, cancelled = await _provision(context, owner, tick)
+        except AvatarsError as error:
+            return final_state_for_error(error)
+        message = f"{counts_by_status.total()} pending provisionings processed{format_counts(counts_by_status)}"
+        if tick.note:
+            message = f"{message}; {tick.note}"
+        has_news = bool(counts_by_status or cancelled or tick.has_news)
+        return final_state_for_tick(message, has_news=has_news)
 
 
 async def _provision(context: AppContext, owner: LeaseOwner, tick: Tick) -> tuple[Counter[str], int]:
@@ -54,4 +56,5 @@ async def _provision(context: AppContext, owner: LeaseOwner, tick: Tick) -> tupl
     cancelled = await record_cancellations.fn(owner)
     tick.start_budget()
     pending = PendingProvisionings(context, owner, tick)
-    return await run_many(pending.acquire_next, owner, timeout_seconds=0), cancelled
+    counts = await run_many(pending.acquire_next, owner, timeout_seconds=0, on_error=pending.outage.doubt)
+    return counts, cancelled

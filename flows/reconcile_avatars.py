@@ -14,9 +14,11 @@ from flows.engine.voice_announcement import announce_voices
 from models.errors import AvatarsError, TickRunning
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
+from services.argil_outages import OutageCheck
 from services.context import AppContext, app_context
 from services.ended_runs import end_lost_runs
-from services.idle_runs import delete_idle_runs
+from services.housekeeping import keep_house
+from services.idle_runs import deleting_old_runs
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
 from services.ticks import Tick, exclusive_tick
@@ -44,30 +46,46 @@ async def reconcile_avatars() -> State:
 
     """
     owner = lease_owner_for_run(NAME)
-    try:
-        async with app_context() as context:
-            await skip_overdue_runs.fn()  # a tick that finds nothing leaves no task runs
-            interval = context.settings.avatars_reconcile_interval_seconds
-            async with exclusive_tick(context, NAME, owner, interval) as tick:
-                result = await _reconcile(context, owner, tick)
-            await delete_idle_runs()
-    except TickRunning as error:
-        return final_state_for_tick(error.message, has_news=False, data=ReconcileResult(note=error.message))
-    except AvatarsError as error:
-        return final_state_for_error(error)
-    return final_state_for_tick(result.summary, has_news=result.has_changes or tick.has_news, data=result)
+    async with deleting_old_runs():
+        try:
+            async with app_context() as context:
+                # A tick that finds nothing leaves no task runs.
+                await keep_house(skip_overdue_runs.fn, "overdue runs were not skipped")
+                interval = context.settings.avatars_reconcile_interval_seconds
+                async with exclusive_tick(context, NAME, owner, interval) as tick:
+                    result = await _reconcile(context, owner, tick)
+        except TickRunning as error:
+            return final_state_for_tick(error.message, has_news=False, data=ReconcileResult(note=error.message))
+        except AvatarsError as error:
+            return final_state_for_error(error)
+        return final_state_for_tick(result.summary, has_news=result.has_changes or tick.has_news, data=result)
 
 
 async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> ReconcileResult:
     cancelled = await record_cancellations.fn(owner)
-    resumed, counts_by_status = 0, Counter[str]()
-    async for provisionings in find_orphaned(owner, tick):
-        without_run = await resume_suspended_runs(provisionings) if provisionings else []
-        resumed += len(provisionings) - len(without_run)
-        counts_by_status += await run_many(acquire_each(without_run, owner), owner, timeout_seconds=0)
-    resumed += await resume_finished_runs.fn() + await end_lost_runs()
+    resumed, counts_by_status = await advance_orphaned(context, owner, tick)
+    resumed += await resume_finished_runs.fn()
+    resumed += await keep_house(end_lost_runs, "runs without a process were not ended")
     voices = await announce_voices(await find_voices.fn(owner))
     unknown = await report_undecided(context.unknown_avatars)
     return ReconcileResult(
         resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown, voices
     )
+
+
+async def advance_orphaned(context: AppContext, owner: LeaseOwner, tick: Tick) -> tuple[int, Counter[str]]:
+    """Resume the runs of orphaned provisionings, and advance those without a run until Argil stops answering.
+
+    Returns:
+        The number of resumed runs, and the advanced provisionings by the status they reached.
+    """
+    resumed, counts_by_status = 0, Counter[str]()
+    outage = OutageCheck(context, tick, has_answered=True)  # `find_orphaned` yields nothing otherwise
+    async for provisionings in find_orphaned(owner, tick):
+        without_run = await resume_suspended_runs(provisionings) if provisionings else []
+        resumed += len(provisionings) - len(without_run)
+        counts_by_status += await run_many(
+            acquire_each(without_run, owner, outage.is_answering), owner, timeout_seconds=0, on_error=outage.doubt
+        )
+        await outage.is_answering()  # the tick ends here if the last errors were those of an outage
+    return resumed, counts_by_status

@@ -18,6 +18,7 @@ from models.recording_secrets import protect_urls
 from services.context import app_context
 from services.outcome_states import final_state_for
 from services.prefect_options import FLOW_OPTIONS
+from services.superseded_runs import leave_report_to_later_attempt
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 from tasks.retrain_provisioning import retrain_provisioning
@@ -68,6 +69,7 @@ async def resume_provisioning(
         if provisioning.status is Status.TRAINING and wait == "suspend":
             await suspend(provisioning, owner)
     except AvatarsError as error:
+        await leave_report_to_later_attempt(owner)
         return final_state_for_error(error)
     return final_state_for(provisioning)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from http import HTTPStatus
 
 from models.argil_avatar import Avatar, read_extras
@@ -56,12 +57,22 @@ class AccountList:
         """Read a response that holds a list (Meaning.AVATAR_LIST)."""
         self.items = list_items(response.json) or []
         self.incomplete_because = incomplete_because(response)
-        """Empty for a plain array without paging."""
+        """Empty for a plain array without paging. services/empty_lists.py adds a reason."""
 
     @property
     def avatars(self) -> list[Avatar]:
         """The avatars with an id and a status; other items are skipped."""
         return [avatar for item in self.items if (avatar := Avatar.parse(item)) is not None]
+
+    @property
+    def names_an_avatar(self) -> bool:
+        """Whether an item has an id; other items prove nothing."""
+        return any(isinstance(item, dict) and item.get("id") for item in self.items)
+
+    @cached_property
+    def avatar_ids(self) -> frozenset[str]:
+        """The ids of `avatars`."""
+        return frozenset(avatar.id for avatar in self.avatars)
 
     def find(self, sought: SoughtAvatar) -> list[Avatar]:
         """Return the avatars that carry one of the submission ids and have a usable id."""

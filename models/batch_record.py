@@ -56,6 +56,7 @@ class BatchRecord:
         ended_at: When its last row was finished or blocked; None while it runs, and after a crash.
         row_count: The number of rows, invalid ones included.
         invalid_count: The number of rows that break a rule or have a reference in conflict: they are not recorded.
+        cancelled_at: When a person cancelled it. Then no further row begins, also if its run starts again.
     """
 
     id: str
@@ -67,6 +68,7 @@ class BatchRecord:
     ended_at: datetime | None
     row_count: int
     invalid_count: int
+    cancelled_at: datetime | None = None
 
 
 def manifest_name(path_or_url: str) -> str:

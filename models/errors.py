@@ -56,6 +56,7 @@ AvatarsError
     ├── LeaseUnavailable            another owner holds the lease
     ├── LeaseLost                   the caller lost its own lease
     ├── TickRunning                 another run of the same schedule is at work
+    ├── BatchCancelled              a person cancelled the batch; no further row of it begins
     └── InvalidTransition           the transition is not allowed by TRANSITIONS
 
 TRAINING_FAILED and REFUSED are results, not errors.
@@ -503,6 +504,19 @@ class TickRunning(ConcurrencyError):
     """Another run of the same schedule works on this ledger; this one has nothing to do."""
 
     code = "ledger.tick-running"
+
+
+class BatchCancelled(ConcurrencyError):
+    """A person cancelled the batch: no further row of it is recorded, re-opened or submitted."""
+
+    code = "ledger.batch-cancelled"
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__(
+            f"batch {batch_id} was cancelled, and nothing more of it is submitted",
+            hint="run the manifest again, which is another batch",
+        )
+        self.batch_id = batch_id
 
 
 class InvalidTransition(ConcurrencyError):

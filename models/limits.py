@@ -174,13 +174,15 @@ class LimitState:
             lines.append(self.describe_budget())
         if self.batch_id is not None and self.limits.per_batch is not None:
             limit = f"AVATARS_MAX_CREATES_PER_BATCH={self.limits.per_batch}"
-            lines.append(f"{self.created_in_batch} of {limit} submissions of this batch")
+            left = max(self.limits.per_batch - self.created_in_batch, 0)
+            lines.append(f"{self.created_in_batch} of {limit} submissions of this batch, {left} left")
         return lines
 
     def to_json(self) -> dict[str, Any]:
         """Return the limits as JSON values, as `avatars show --json` prints them."""
         return {
             "created_today": self.created_today,
+            "created_in_batch": self.created_in_batch,
             "max_creates_per_day": self.limits.per_day,
             "max_creates_per_batch": self.limits.per_batch,
             "pauses": [

@@ -5,6 +5,7 @@ A new file never follows a link that another user has prepared, and a replaced f
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import secrets
@@ -17,6 +18,8 @@ PRIVATE_FOLDER_MODE = 0o700
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Every permission of the group and of others."""
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+TRIAL_BYTES = 4096
+"""A block of most file systems: a full disk has none, and a small file still fits on any other."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,24 @@ def replacement_problem(path: Path) -> str | None:
     return f"it is {kind}" if kind else None
 
 
+def trial_problem(path: Path) -> str | None:
+    """Return the problem as above, also that of a trial, which writes TRIAL_BYTES to the folder and removes them.
+
+    Permissions do not tell about a full disk, a quota, or a file system that refuses new files.
+    """
+    if (problem := replacement_problem(path)) is not None:
+        return problem
+    trial = _unfinished(path)
+    try:
+        _write_new(trial, bytes(TRIAL_BYTES))
+    except OSError as error:
+        return f"a trial in the folder {path.parent} failed: {error.strerror or type(error).__name__}"
+    finally:
+        with contextlib.suppress(OSError):
+            trial.unlink()
+    return None
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file with mode 0600 completely, sync it to disk, and only then give it its name.
 
@@ -50,18 +71,25 @@ def replace_file(path: Path, data: bytes) -> None:
     """
     if (problem := replacement_problem(path)) is not None:
         raise UnsuitableFile(problem)
-    unfinished = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
-    descriptor = create_private_file(unfinished)
+    unfinished = _unfinished(path)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor is not a path
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_new(unfinished, data)
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.part")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with open(create_private_file(path), "wb") as file:  # a descriptor is not a path
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def create_private_file(path: Path) -> int:

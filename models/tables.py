@@ -162,6 +162,7 @@ batch_table = Table(
     Column("ended_at", UtcDateTime),
     Column("row_count", Integer, nullable=False),
     Column("invalid_count", Integer, nullable=False),
+    Column("cancelled_at", UtcDateTime),
     Index("ix_batches_started_at_id", "started_at", "id"),
 )
 """A batch: one run of `avatars batch` or of the flow `provision-batch`; see models/batch_record.py.

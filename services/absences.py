@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from clients.shared_list import ListedIds
+from clients.shared_list import ListedAccount
 from models.argil_avatar import Avatar
 from models.errors import AvatarsMissing, ConcurrencyError, PollFailed
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -43,7 +43,7 @@ async def decide_absence(context: AppContext, provisioning: Provisioning, owner:
         if not _is_overdue(context, provisioning):
             raise
         return await transition_to_terminal(context, provisioning, owner, Status.TIMED_OUT)
-    if provisioning.avatar_id in listed.avatar_ids:
+    if provisioning.avatar_id in listed.account.avatar_ids:
         await context.ledger.clear_not_found([provisioning.id])
         return dataclasses.replace(provisioning, not_found_since=None)
     if not is_gone(since, listed.started_at, context.clock.now(), _gone_after(context)):
@@ -109,7 +109,7 @@ async def _record_reason(
         log_to_run("provisioning %s changed while it was polled: left to its lease owner", provisioning.id)
 
 
-async def _fetch_proof(context: AppContext, provisioning: Provisioning, since: datetime) -> ListedIds:
+async def _fetch_proof(context: AppContext, provisioning: Provisioning, since: datetime) -> ListedAccount:
     """Return a complete account list that is later than the first 404. Raises AvatarsMissing."""
     if is_mass_absence(*await context.ledger.count_absences()):
         raise _missing("for more than half of the avatars in training")
@@ -117,8 +117,9 @@ async def _fetch_proof(context: AppContext, provisioning: Provisioning, since: d
         listed = await context.shared_list.fetch(not_before=since)
     except PollFailed as error:
         raise _missing(f"for avatar {provisioning.avatar_id}, and the list call failed: {error}") from None
-    if listed.incomplete_because and provisioning.avatar_id not in listed.avatar_ids:
-        raise _missing(f"for avatar {provisioning.avatar_id}, and {listed.incomplete_because}")
+    account = listed.account
+    if account.incomplete_because and provisioning.avatar_id not in account.avatar_ids:
+        raise _missing(f"for avatar {provisioning.avatar_id}, and {account.incomplete_because}")
     return listed
 
 

@@ -1,18 +1,21 @@
 """Finds out whether Argil answers, and reports each outage once at its start and once at its end.
 
 The ledger stores that an outage has begun, so that the ticks of all processes report it once. A tick sends at most
-two requests while Argil fails: its list and one poll, in case that only one of them fails.
+two requests while Argil fails: its list and one poll, in case that only one of them fails. `OutageCheck` notices an
+outage that begins in the middle of a tick.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 from dataclasses import dataclass
 from datetime import datetime
 
+from clients.shared_list import MAX_AGE_SECONDS
 from models.account_list import AccountList
-from models.errors import AvatarNotFound, PollFailed
+from models.errors import ArgilUnavailable, AvatarNotFound, AvatarsError, PollFailed
 from models.provisioning import Status
 from services.context import AppContext
 from services.events import emit_argil_event
@@ -42,6 +45,53 @@ class AccountReading:
         """When the list call started; None if the list proves no absence."""
         is_complete = self.account is not None and not self.account.incomplete_because
         return self.listed_at if is_complete else None
+
+
+class OutageCheck:
+    """Whether one tick may go on with requests: an outage can also begin in the middle of it."""
+
+    def __init__(self, context: AppContext, tick: Tick, *, has_answered: bool) -> None:
+        """Create a check that sends nothing yet.
+
+        Args:
+            context: The context of this process.
+            tick: The tick that ends early in an outage.
+            has_answered: Whether Argil has answered this tick already; otherwise `is_answering` asks.
+        """
+        self._context = context
+        self._tick = tick
+        self._must_ask = not has_answered
+        self._is_answering = True
+        self._is_doubted = False
+        self._ask_again_at = -math.inf
+        """Monotonic time: after an error without an outage, as when Argil fails at submissions only."""
+
+    def doubt(self, error: AvatarsError) -> None:
+        """Ask Argil before the next provisioning if this error may come from an outage."""
+        if isinstance(error, ArgilUnavailable) and self._context.clock.monotonic() >= self._ask_again_at:
+            self._must_ask = self._is_doubted = True
+
+    async def is_answering(self) -> bool:
+        """Return whether Argil answers; once it does not, the tick sends nothing more.
+
+        Raises:
+            ArgilUnauthorized: Argil rejects the API key, and this is the first request. Within a tick, the
+                result is False instead: an error would interrupt submissions in progress.
+            ArgilPathNotFound: ARGIL_API_URL is not the address of the API; the same.
+            DatabaseError: The ledger cannot be written.
+        """
+        if self._is_answering and self._must_ask:
+            try:
+                self._is_answering = await is_argil_answering(self._context, self._tick)
+            except ArgilUnavailable as error:
+                if not self._is_doubted:
+                    raise
+                self._is_answering = False
+                self._tick.interrupt(f"nothing more was done: {error.message}")
+            if self._is_doubted:
+                self._ask_again_at = self._context.clock.monotonic() + MAX_AGE_SECONDS
+            self._must_ask = self._is_doubted = False
+        return self._is_answering
 
 
 async def read_account(context: AppContext, tick: Tick) -> AccountReading:
@@ -87,7 +137,7 @@ async def is_argil_answering(context: AppContext, tick: Tick) -> bool:
 
 async def report_outage(context: AppContext, tick: Tick, cause: str) -> None:
     """Log that Argil fails and emit `argil.degraded`, once per outage. Raises DatabaseError."""
-    tick.note = f"nothing more was done, because Argil does not answer: {cause}"
+    tick.interrupt(f"nothing more was done, because Argil does not answer: {cause}")
     if await context.observations.begin(Observation.ARGIL_DEGRADED):
         tick.has_news = True
         log_to_run(
@@ -108,7 +158,7 @@ async def report_answer(context: AppContext, tick: Tick) -> None:
 
 async def _answers_list(context: AppContext) -> bool:
     try:
-        await context.argil.list_account()
+        await context.shared_list.fetch_newer(0.0, MAX_AGE_SECONDS)
     except PollFailed:
         return False
     return True

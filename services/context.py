@@ -19,6 +19,7 @@ from models.limits import SubmissionGuard, digest_api_key
 from models.media_rules import MediaRole
 from models.settings import Settings
 from services.api_key import resolve_api_key
+from services.empty_lists import EmptyListCheck
 from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
 from services.outage_log import OutageLog
@@ -107,6 +108,7 @@ async def build_context(
             store.unknown_avatars,
             store.observations,
             clock,
+            EmptyListCheck(store.ledger, store.unknown_avatars),
             since=listed_since or clock.now(),
             ignored_by=current_person() if settings.avatars_ignore_unknown else None,
         )

@@ -16,6 +16,9 @@ from services.duplicates import report_duplicate
 from services.refused_avatars import quarantine_submission
 from store.reopenings import EarlierAvatar
 
+MAX_FAILURE_AGE_SECONDS = 2.0
+"""Lookups within this time share the error of one list call. A batch tries again after 5 seconds."""
+
 
 async def find_earlier_avatar(
     context: AppContext, provisioning: Provisioning, owner: LeaseOwner, *, for_retrain: bool
@@ -83,7 +86,8 @@ async def _find_all(context: AppContext, provisioning: Provisioning, *, for_retr
     avatars: dict[str, Avatar] = {}
     submission_ids = dict(recorded)
     if for_retrain or sought:
-        account = await context.argil.list_account()
+        # The list is requested after the submissions were read; the error of a call that just failed is enough.
+        account = (await context.shared_list.fetch_newer(0.0, MAX_FAILURE_AGE_SECONDS)).account
         unrecorded = _find_unrecorded(account, provisioning, sought)
         avatars = {avatar.id: avatar for avatar in [*account.avatars, *unrecorded]}
         for avatar in unrecorded:

@@ -1,21 +1,24 @@
-"""Ends the runs that lost their process after their provisioning had reached its outcome.
+"""Gives runs the outcome of their provisioning if they lost their process, or failed, after it was reached.
 
 Reconciliation advances provisionings in flight only, so it would never look at such a run again. The run would stay
-Crashed or Running although its avatar is ready.
+Crashed or Running although its avatar is ready. It would also stay Failed: Prefect accepts a late report from the
+old process of a run that another process took up and completed.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
     FlowRunFilterStartTime,
     FlowRunFilterState,
+    FlowRunFilterStateName,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
@@ -24,6 +27,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from models.clock import SystemClock
 from models.errors import InvalidRequest, UnknownProvisioning
+from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning
 from models.request_kinds import parse_fields
 from models.run_ownership import FLOWS_WITH_ONE_PROVISIONING
@@ -35,13 +39,18 @@ from services.run_log import log_to_run
 LOOKBACK = timedelta(days=2)
 """Runs that started earlier are left as they are."""
 PAGE_SIZE = 200
+MAX_PAGES = 10
+"""Pages per tick. Runs that crashed for good fill the newest ones, for example those that recorded nothing."""
 REPORT_GRACE = timedelta(minutes=5)
 """A live process ends its run within this time after the outcome of its provisioning, or after its own start."""
-LOST_STATES = (StateType.CRASHED, StateType.RUNNING, StateType.PENDING)
+LOST_STATES = (StateType.CRASHED, StateType.RUNNING, StateType.PENDING, StateType.FAILED)
+_OUTCOME_NAMES = sorted({outcome.state_name for outcome in OUTCOMES.values()})
 
 
 async def end_lost_runs() -> int:
-    """Give the newest crashed and running runs the final state of their provisioning's outcome; return how many.
+    """Give crashed, running and failed runs the final state of their provisioning's outcome; return how many.
+
+    Looks at the newest MAX_PAGES * PAGE_SIZE runs.
 
     Raises:
         DatabaseError: The ledger cannot be read.
@@ -50,7 +59,10 @@ async def end_lost_runs() -> int:
     """
     query = RunQuery(
         FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(LOST_STATES))),
+            state=FlowRunFilterState(
+                type=FlowRunFilterStateType(any_=list(LOST_STATES)),
+                name=FlowRunFilterStateName(not_any_=_OUTCOME_NAMES),
+            ),
             start_time=FlowRunFilterStartTime(after_=SystemClock().now() - LOOKBACK),
         ),
         FlowRunSort.START_TIME_DESC,
@@ -59,18 +71,27 @@ async def end_lost_runs() -> int:
     )
     count = 0
     async with get_client() as client, app_context() as context:
-        for run in (await list_runs(client, query)).runs:
-            provisioning = await _find_provisioning(context, run)
-            if provisioning is None or not _has_ended(run, provisioning):
-                continue
-            try:
-                await client.set_flow_run_state(run.id, final_state_for(provisioning), force=True)
-            except (PrefectHTTPStatusError, ObjectNotFound) as error:
-                log_to_run("run %s was not ended: %s", run.id, error)
-                continue
-            log_to_run("run %s ended as its provisioning %s did: its process is gone", run.id, provisioning.id)
-            count += 1
+        for _ in range(MAX_PAGES):
+            page = await list_runs(client, query)
+            ended = [await _end_if_lost(client, context, run) for run in page.runs].count(True)
+            count += ended
+            if page.size < query.limit:
+                break
+            query = replace(query, offset=query.offset + page.size - ended)  # those that ended are not listed again
     return count
+
+
+async def _end_if_lost(client: PrefectClient, context: AppContext, run: FlowRun) -> bool:
+    provisioning = await _find_provisioning(context, run)
+    if provisioning is None or not _has_ended(run, provisioning):
+        return False
+    try:
+        await client.set_flow_run_state(run.id, final_state_for(provisioning), force=True)
+    except (PrefectHTTPStatusError, ObjectNotFound) as error:
+        log_to_run("run %s was not ended: %s", run.id, error)
+        return False
+    log_to_run("run %s ended as its provisioning %s did: its process is gone", run.id, provisioning.id)
+    return True
 
 
 def _has_ended(run: FlowRun, provisioning: Provisioning) -> bool:
@@ -79,6 +100,8 @@ def _has_ended(run: FlowRun, provisioning: Provisioning) -> bool:
         return False
     if run.state_type is StateType.CRASHED:
         return True
+    if run.state_type is StateType.FAILED:  # an earlier error is the result of the run, and it keeps it
+        return run.state is not None and run.state.timestamp > provisioning.updated_at
     # A run that was retried or resumed starts after the outcome, and may be about to open the provisioning again.
     started_at = run.state.timestamp if run.state is not None else provisioning.updated_at
     return SystemClock().now() - max(provisioning.updated_at, started_at) > REPORT_GRACE

@@ -30,7 +30,8 @@ async def iter_stages(
 
     The caller works on a page before the next one is read. At least one page is yielded, so each tick advances.
     Afterwards `tick.position` is None if nothing of the ledger is left. If the caller fails at a page, the next
-    tick begins after it, so that a defect of one provisioning does not hide all later ones.
+    tick begins after it, so that a defect of one provisioning does not hide all later ones. If an outage of Argil
+    begins in the middle of a page, the next tick begins with this page.
     """
     first, after = await _find_start(context, stages, tick.position)
     has_yielded = False
@@ -38,12 +39,16 @@ async def iter_stages(
         while page := await stage.read_page(after):
             if has_yielded and tick.is_over:
                 tick.position = _position(stage, after)
-                tick.note = "the rest is left to the next run"
+                tick.note = tick.note or "the rest is left to the next run"
                 return
+            start = _position(stage, after)
             selected = await stage.select(page)
             has_yielded, after = True, tick.stopped_after or page[-1]
             tick.position = _position(stage, after)
             yield selected
+            if tick.is_interrupted:
+                tick.position = start
+                return
         after = None
     tick.position = None
 

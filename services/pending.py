@@ -10,7 +10,7 @@ from models.errors import DayBudgetUsed, SubmissionPaused
 from models.provisioning import LeaseOwner, Provisioning
 from models.request import RequestKind
 from models.request_kinds import SUBMITTED_KINDS
-from services.argil_outages import is_argil_answering
+from services.argil_outages import OutageCheck
 from services.context import AppContext
 from services.ticks import Tick
 
@@ -32,8 +32,9 @@ class PendingProvisionings:
         self._tick = tick
         self._started_at = context.clock.now()
         """Provisionings that changed later are left to the next run."""
-        self._is_answering: bool | None = None
-        """None until the first pending provisioning is found: without one, Argil is not asked."""
+        self.outage = OutageCheck(context, tick, has_answered=False)
+        """Asks Argil once the first pending provisioning is found, and again after an error."""
+        self._is_over = False
 
     async def acquire_next(self) -> Provisioning | None:
         """Return the next pending provisioning with its lease acquired.
@@ -46,7 +47,7 @@ class PendingProvisionings:
             ArgilPathNotFound: ARGIL_API_URL is not the address of the API.
             DatabaseError: The ledger cannot be read or written.
         """
-        if self._is_answering is False or self._tick.is_over or await self._has_undecided():
+        if self._is_over or self._tick.is_over or await self._has_undecided():
             return None
         unpaused, probing = await self._admissible_kinds()
         for kind in probing:
@@ -99,11 +100,13 @@ class PendingProvisionings:
             kinds=kinds,
             is_probe=is_probe,
         )
-        if provisioning is None or self._is_answering:
-            return provisioning
+        if provisioning is None:
+            return None
+        is_answering = False
         try:
-            self._is_answering = await is_argil_answering(context, self._tick)
+            is_answering = await self.outage.is_answering()
         finally:
-            if not self._is_answering:
+            if not is_answering:
+                self._is_over = True
                 await context.leases.release(provisioning.id, self._owner)
-        return provisioning if self._is_answering else None
+        return provisioning if is_answering else None

@@ -43,6 +43,8 @@ class Tick:
         """Whether an outage of Argil began or ended in this tick."""
         self.stopped_after: Provisioning | None = None
         """The last provisioning that was looked at, if the rest of its page is left to the next tick."""
+        self.is_interrupted = False
+        """Whether Argil stopped answering in the middle of this tick."""
         self.is_lost = False
         """Whether another run has acquired the lease, for example because this machine was in standby."""
 
@@ -54,10 +56,16 @@ class Tick:
         """Leave the provisionings after this one to the next tick."""
         self.stopped_after = after
 
+    def interrupt(self, note: str) -> None:
+        """Leave the rest to the next tick, because Argil fails."""
+        self.is_interrupted, self.note = True, note
+
     @property
     def is_over(self) -> bool:
         """Whether the rest of the work is left to the next tick."""
-        return self.is_lost or self.stopped_after is not None or self._clock.monotonic() >= self._deadline
+        if self.is_lost or self.is_interrupted:
+            return True
+        return self.stopped_after is not None or self._clock.monotonic() >= self._deadline
 
 
 @contextlib.asynccontextmanager

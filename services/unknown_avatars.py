@@ -20,6 +20,7 @@ from models.account_list import AccountList
 from models.clock import Clock, SystemClock
 from models.errors import DatabaseError, PollFailed
 from models.unknown_avatars import MAX_NAMED, describe_unknown_avatars, unknown_avatars_error
+from services.empty_lists import EmptyListCheck
 from services.run_log import log_to_run
 from store.observations import Observation, ObservationRepository
 from store.unknown_avatars import UnknownAvatarRepository
@@ -45,6 +46,7 @@ class AccountComparison:
         unknown_avatars: UnknownAvatarRepository,
         observations: ObservationRepository,
         clock: Clock,
+        empty_lists: EmptyListCheck,
         *,
         since: datetime,
         ignored_by: str | None,
@@ -55,12 +57,14 @@ class AccountComparison:
             unknown_avatars: Stores what is unknown.
             observations: Has the time of the last list call of `reconcile-avatars`.
             clock: The clock of both.
+            empty_lists: Doubts lists without avatars.
             since: A list call of another process counts only after this time: a restored ledger has earlier ones.
             ignored_by: The person who decided to ignore all unknown avatars; None if no person did.
         """
         self._unknown_avatars = unknown_avatars
         self._observations = observations
         self._clock = clock
+        self._empty_lists = empty_lists
         self._since = since
         self._ignored_by = ignored_by
         self._lock = asyncio.Lock()
@@ -68,22 +72,26 @@ class AccountComparison:
         self._failure: DatabaseError | None = None
         self._retry_at = -math.inf
 
-    async def observe(self, account: AccountList) -> None:
-        """Compare a list with the ledger, and log what is unknown.
+    async def observe(self, argil: ArgilClient, account: AccountList) -> None:
+        """Compare a list with the ledger, and log what is unknown. A wrong empty list becomes an incomplete one.
 
         A failure of the database is logged and does not disturb the caller, which needs the list for another
         purpose. `require_known_past` reports it.
         """
         try:
+            await self._empty_lists.check(argil, account)
             new = await self._unknown_avatars.compare(account)
             await self._ignore_undecided()
         except DatabaseError as error:
             self._failure = error
+            if not account.names_an_avatar and not account.incomplete_because:
+                account.incomplete_because = "the list is empty, and the ledger could not be read"
             log_to_run(
                 "the account list was not compared with the ledger: %s", error.message, level=logging.WARNING
             )
             return
-        self._is_done, self._failure = True, None
+        # An empty list that may be wrong shows nothing about the past: before a submission, the next one is read.
+        self._is_done, self._failure = account.names_an_avatar or not account.incomplete_because, None
         for avatar in new[:MAX_LOGGED]:
             log_to_run(
                 "avatar %s at Argil has the submission id %s, which this ledger does not know",
@@ -116,7 +124,7 @@ class AccountComparison:
             self._is_done = True
             return
         try:
-            await argil.list_account()  # calls `observe`
+            account = await argil.list_account()  # calls `observe`
         except PollFailed as error:
             self._retry_at = self._clock.monotonic() + RETRY_SECONDS
             log_to_run(
@@ -125,6 +133,10 @@ class AccountComparison:
                 error,
                 level=logging.WARNING,
             )
+        else:
+            if not self._is_done and self._failure is None:
+                self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+                log_to_run("before a submission: %s", account.incomplete_because, level=logging.WARNING)
         if self._failure is not None:
             raise self._failure
 

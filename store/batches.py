@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Row, func, literal, select, tuple_, update
 
 from models.batch_record import BatchRecord, BatchSource
 from models.clock import Clock
-from models.errors import UnknownBatch
+from models.errors import BatchCancelled, UnknownBatch
 from models.provisioning import LeaseOwner, Status, parse_provisioning_id
 from models.tables import IdType, UtcDateTime, batch_table, provisioning_table
 from store.database import Database
+from store.statements import BATCH_CANCELLED_AT, LOCK_BATCH
 from store.upsert import insert_or_ignore
 
 
@@ -61,6 +62,16 @@ class BatchRepository:
         statement = update(batch_table).where(batch_table.c.id == owner.batch_id).values(values)
         await self._database.write(lambda connection: connection.execute(statement))
 
+    async def cancel(self, batch_id: str) -> None:
+        """Record that a person cancelled the batch; the first time stays.
+
+        Once this returns, the rows that the batch has recorded are all that it will ever record. It waits for
+        transactions that are recording a row. A run of the batch that starts again changes nothing of it.
+        """
+        first_time = update(batch_table).where(batch_table.c.id == batch_id, batch_table.c.cancelled_at.is_(None))
+        statement = first_time.values(cancelled_at=self._clock.now())
+        await self._database.write(lambda connection: connection.execute(statement))
+
     async def get(self, key: str) -> BatchRecord:
         """Return the batch with this id, in any form of a UUID. Raises UnknownBatch."""
         query = select(batch_table).where(batch_table.c.id == (parse_provisioning_id(key) or ""))
@@ -94,6 +105,21 @@ class BatchRepository:
         for batch_id, status, count in rows:
             counts[batch_id][Status(status)] = count
         return counts
+
+
+def require_running_batch(connection: Connection, owner: LeaseOwner, *, lock: bool = False) -> None:
+    """Raise BatchCancelled if a person cancelled the batch of this owner; do nothing for one without a batch.
+
+    Args:
+        connection: A write transaction.
+        owner: The owner.
+        lock: Whether a cancellation waits for the end of the transaction. Call it before any other row is locked.
+    """
+    if owner.batch_id is None:
+        return
+    statement = LOCK_BATCH if lock else BATCH_CANCELLED_AT
+    if connection.scalar(statement, {"batch_id": owner.batch_id}) is not None:
+        raise BatchCancelled(owner.batch_id)
 
 
 def _key(started_at: datetime, batch_id: str) -> Any:

@@ -187,12 +187,17 @@ class LedgerReader:
             select(provisioning_table).where(provisioning_table.c.flow_run_id.in_(flow_run_ids), IN_FLIGHT_CLAUSE)
         )
 
-    async def holds_leases(self, flow_run_id: str) -> bool:
-        """Return whether this flow run holds a valid lease on a provisioning in flight."""
+    async def holds_leases(self, flow_run_id: str, except_owner: str = "") -> bool:
+        """Return whether this flow run holds a valid lease on a provisioning in flight.
+
+        Args:
+            flow_run_id: The flow run.
+            except_owner: The id of a lease owner whose leases do not count: each attempt of a run is another owner.
+        """
         query = (
             select(provisioning_table.c.id)
             .where(provisioning_table.c.flow_run_id == flow_run_id, IN_FLIGHT_CLAUSE)
-            .where(provisioning_table.c.lease_owner.is_not(None))
+            .where(provisioning_table.c.lease_owner != except_owner)
             .limit(1)
         )
 

@@ -29,9 +29,9 @@ class LimitRepository:
             guard.limits, batch_id, lambda connection: read_pauses(connection, guard.api_key_sha256)
         )
 
-    async def read_for_all_keys(self, limits: SpendLimits) -> LimitState:
+    async def read_for_all_keys(self, limits: SpendLimits, batch_id: str | None = None) -> LimitState:
         """Return the counters and the pauses of all API keys, as `read` does."""
-        return await self._read(limits, None, read_all_pauses)
+        return await self._read(limits, batch_id, read_all_pauses)
 
     async def _read(
         self, limits: SpendLimits, batch_id: str | None, read: Callable[[Connection], Sequence[Pause]]

@@ -13,6 +13,7 @@ from models.redaction import redact, redact_json
 from models.reopening import CallerAction
 from models.request import AvatarRequest
 from store import mappers
+from store.batches import require_running_batch
 from store.requests import request_columns
 from store.statements import BY_ID, HAS_CALLED
 from store.submission_states import set_state
@@ -93,6 +94,7 @@ class ReopeningWriter(TransitionWriter):
             InvalidTransition: TRANSITIONS does not allow the change.
             ProvisioningErased: The provisioning was erased.
             StaleVersion: Another owner changed the provisioning since it was read; nothing was written.
+            BatchCancelled: A person cancelled the batch of this owner; nothing was written.
         """
         message = redact(message)
         changes: ProvisioningChanges = {"not_found_since": None, "flow_run_id": owner.flow_run_id}
@@ -108,6 +110,7 @@ class ReopeningWriter(TransitionWriter):
             }
 
         def record(connection: Connection) -> Provisioning:
+            require_running_batch(connection, owner, lock=True)
             if not self._record_call(connection, provisioning.id, owner, action):
                 current = mappers.to_provisioning(connection.execute(BY_ID, {"id_": provisioning.id}).one())
                 if current.version != provisioning.version:

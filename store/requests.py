@@ -16,6 +16,7 @@ from models.reopening import REPLACED, CallerAction, RequestAction, decide_reque
 from models.request import AvatarRequest
 from models.tables import provisioning_table
 from store import mappers
+from store.batches import require_running_batch
 from store.statements import (
     BY_ID,
     BY_REFERENCE,
@@ -48,6 +49,7 @@ class RequestWriter(TransitionWriter):
         Raises:
             ReferenceConflict: The reference belongs to another request; nothing was changed.
             ReferenceIsId: The reference is new, and is the id of another provisioning in any form.
+            BatchCancelled: A person cancelled the batch of this owner; nothing was changed.
         """
         provisioning_id = str(uuid.uuid4())
         now = self._clock.now()
@@ -68,6 +70,7 @@ class RequestWriter(TransitionWriter):
         statement = insert_or_ignore(provisioning_table, is_sqlite=self.database.is_sqlite)
 
         def get_or_insert(connection: Connection) -> tuple[Provisioning, bool]:
+            require_running_batch(connection, owner, lock=True)
             inserted = connection.execute(statement, values).one_or_none()
             if inserted is None:
                 existing = connection.execute(BY_REFERENCE, {"reference_": reference}).one()

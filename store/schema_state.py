@@ -20,7 +20,7 @@ A constant, so that Alembic is imported only for an upgrade: the import takes a 
 """
 UPGRADABLE_REVISIONS = {
     *("initial", "recording_identity", "reopening", "observations", "batches", "limits", "tick_leases"),
-    *("unknown_avatars", "kinds"),
+    *("unknown_avatars", "kinds", "cancelled_batches"),
 }
 VERSION_TABLE = "alembic_version"
 LEDGER_TABLE = "provisionings"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from models.provisioning import Status
-from models.tables import caller_table, event_table, extra_table, provisioning_table, submission_table
+from models.tables import batch_table, caller_table, event_table, extra_table, provisioning_table, submission_table
 
 BY_ID = select(provisioning_table).where(provisioning_table.c.id == bindparam("id_"))
 BY_REFERENCE = select(provisioning_table).where(provisioning_table.c.reference == bindparam("reference_"))
@@ -29,6 +29,9 @@ TAKE_FOR_BATCH = (
     .where(provisioning_table.c.id == bindparam("id_"), provisioning_table.c.erased_at.is_(None))
     .values(batch_id=bindparam("taken_by"))
 )
+BATCH_CANCELLED_AT = select(batch_table.c.cancelled_at).where(batch_table.c.id == bindparam("batch_id"))
+LOCK_BATCH = BATCH_CANCELLED_AT.with_for_update(read=True)
+"""As above, and a cancellation waits for the end of this transaction."""
 DELETE_EXTRAS = delete(extra_table).where(extra_table.c.provisioning_id == bindparam("id_"))
 INSERT_EXTRAS = insert(extra_table)
 COMPARE_AND_SET = (

@@ -14,6 +14,7 @@ from models.reason import Reason
 from models.redaction import redact, redact_json
 from models.tables import duplicate_table, provisioning_table
 from store import mappers
+from store.batches import require_running_batch
 from store.counters import count_submission
 from store.evidence import INSERT_EVIDENCE, evidence_values
 from store.pauses import choose_probe, start_pause
@@ -39,6 +40,7 @@ class SubmissionWriter(TransitionWriter):
             DayBudgetUsed: AVATARS_MAX_CREATES_PER_DAY is used up; nothing was written.
             BatchBudgetUsed: AVATARS_MAX_CREATES_PER_BATCH is used up; nothing was written.
             SubmissionPaused: A pause stands, and this is not the submission that may end it; nothing was written.
+            BatchCancelled: A person cancelled the batch of this owner; nothing was written.
         """
         submission_id = str(uuid.uuid4())
         now = self._clock.now()
@@ -55,6 +57,7 @@ class SubmissionWriter(TransitionWriter):
         is_sqlite = self.database.is_sqlite
 
         def record(connection: Connection) -> tuple[Provisioning, Submission]:
+            require_running_batch(connection, owner)
             submitting = self._transition(
                 connection,
                 provisioning,

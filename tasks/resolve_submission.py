@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from prefect import task
 
+from clients.shared_list import MAX_AGE_SECONDS
 from models.account_list import SoughtAvatar
 from models.argil_avatar import Avatar
 from models.errors import ArgilUnreachable, PollFailed, SubmissionUnresolved
@@ -27,6 +28,8 @@ MAX_FAILED_POLL_SECONDS = 60.0
 """The longest wait after a failed poll, unless the interval or Retry-After is longer."""
 LOOKUP_TIMEOUT_SECONDS = 600.0
 """Time since the last successful poll after which the run stops with an operational error."""
+SHARED_SHARE = 0.5
+"""A lookup uses the list of another one that started within this share of its own wait."""
 MAX_INCONCLUSIVE_GRACE_PERIODS = 3
 """After this many grace periods without a list that proves anything, the run stops with an operational error."""
 
@@ -35,12 +38,20 @@ _ADOPTABLE_STATES = {SubmissionState.UNKNOWN, SubmissionState.LOST}
 
 
 @task(**TASK_OPTIONS)
-async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
+async def resolve_submission(
+    provisioning: Provisioning, owner: LeaseOwner, patience_seconds: float = LOOKUP_TIMEOUT_SECONDS
+) -> Provisioning:
     """Resolve the submission of a provisioning in SUBMITTING.
 
     Polls the list of private avatars until one has a submission id of this provisioning, or until a list that was
     requested a grace period after the first one proves that none has. Only this process's monotonic clock measures
-    that period: the wall clock may have stepped since the submission.
+    that period: the wall clock may have stepped since the submission. The lookups of a process share their lists.
+
+    Args:
+        provisioning: The provisioning as last read.
+        owner: The owner of the lease.
+        patience_seconds: Time since the last successful poll after which the run stops with an operational error.
+            A scheduled run passes 0: its next one looks again.
 
     Returns:
         The provisioning in TRAINING (adopted), in ACCEPTED (lost; it can be submitted again), or in
@@ -48,7 +59,7 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
-        ArgilUnreachable: Every poll failed for LOOKUP_TIMEOUT_SECONDS, or too many submissions were lost.
+        ArgilUnreachable: Every poll failed for `patience_seconds`, or too many submissions were lost.
         SubmissionUnresolved: No list proves whether the avatar exists; nothing changed.
         UnintelligibleResponse: The response was not Argil's and no avatar exists; the provisioning is ACCEPTED.
         StaleVersion: Another owner changed the provisioning.
@@ -77,7 +88,9 @@ async def resolve_submission(provisioning: Provisioning, owner: LeaseOwner) -> P
             if submission.state in _ADOPTABLE_STATES
             and submission.request_fingerprint == provisioning.request_fingerprint
         }
-        if avatars := await _poll_for_avatar(context, provisioning, submissions_by_id, latest, absence_after):
+        if avatars := await _poll_for_avatar(
+            context, provisioning, submissions_by_id, latest, absence_after, patience_seconds
+        ):
             return await adopt_avatars(context, provisioning, owner, submissions_by_id, avatars)
         return await record_absent_avatar(context, provisioning, owner, submissions, latest)
 
@@ -97,6 +110,7 @@ async def _poll_for_avatar(
     submissions_by_id: dict[str, Submission],
     latest: Submission,
     absence_after: float,
+    patience_seconds: float,
 ) -> list[Avatar]:
     """Return the avatars with one of the submission ids; none if none exists.
 
@@ -106,6 +120,7 @@ async def _poll_for_avatar(
         submissions_by_id: Its submissions whose avatars may be adopted.
         latest: Its unresolved submission.
         absence_after: Seconds after the first successful list from which on a list proves that no avatar exists.
+        patience_seconds: Seconds without a successful list after which the lookup stops.
     """
     grace_seconds = context.settings.avatars_lookup_grace_seconds
     interval = min(max(absence_after / POLLS_PER_GRACE_PERIOD, MIN_POLL_SECONDS), MAX_POLL_SECONDS)
@@ -117,13 +132,15 @@ async def _poll_for_avatar(
     first_list_at: float | None = None
     last_success_at = context.clock.monotonic()
     failures = 0
+    # The first list must have been requested after this lookup began: the grace period counts from it.
+    max_age, max_failure_age = 0.0, MAX_AGE_SECONDS
     while True:
-        started_at = context.clock.monotonic()
+        polled_at = context.clock.monotonic()
         wait = interval
         try:
-            account = await context.argil.list_account()
+            listed = await context.shared_list.fetch_newer(max_age, max_failure_age)
         except PollFailed as error:
-            if started_at - last_success_at > LOOKUP_TIMEOUT_SECONDS:
+            if polled_at - last_success_at >= patience_seconds:
                 raise ArgilUnreachable(
                     f"a submission got no response, and the lookup of its avatar failed: {error}",
                     hint=f"wait until Argil responds, then run `avatars resume {provisioning.id}`",
@@ -133,6 +150,7 @@ async def _poll_for_avatar(
             wait = max(interval, min(backoff, MAX_FAILED_POLL_SECONDS), error.retry_after_seconds or 0.0)
         else:
             failures = 0
+            account, started_at = listed.account, listed.started_monotonic
             last_success_at = started_at
             if matching := account.find(sought):
                 return matching
@@ -147,4 +165,6 @@ async def _poll_for_avatar(
                     hint="nothing is submitted again: wait until the list is complete, then run "
                     f"`avatars resume {provisioning.id}`",
                 )
+            del listed, account  # thousands of avatars, which this lookup does not need while it waits
+        max_age = max_failure_age = wait * SHARED_SHARE
         await context.clock.sleep(wait)

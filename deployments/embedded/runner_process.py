@@ -29,6 +29,7 @@ from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.context import app_context
 from services.credentials_block import ArgilCredentials
+from services.housekeeping import keep_house
 from services.prefect_patches import install_hooks, patch_runner_requests
 from services.webhook_handler import handle_deliveries
 
@@ -80,7 +81,7 @@ async def _run_until_lost(service: Coroutine[Any, Any, None], lease: Coroutine[A
 async def _serve() -> None:
     if count := await reschedule_orphaned_runs():
         logger.warning("%d orphaned runs of an earlier runner were rescheduled", count)
-    await delete_missed_runs()
+    await keep_house(delete_missed_runs, "missed scheduled runs were not deleted")
     settings = Settings.load()
     await resolve_api_key(settings)  # fail here once instead of in every run
     await ArgilCredentials.aregister_type_and_schema()

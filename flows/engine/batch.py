@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ from models.errors import (
     ArgilUnreachable,
     ArgilVideoCreateRemoved,
     BatchBudgetUsed,
+    BatchCancelled,
     DatabaseError,
     DayBudgetUsed,
     MediaUnreachable,
@@ -33,6 +35,7 @@ from models.errors import (
     SubmissionBudgetUsed,
     SubmissionUnresolved,
     UnintelligibleResponse,
+    UnknownProvisioning,
     VideoCreatePaused,
 )
 from models.manifest_validation import ManifestRow
@@ -109,6 +112,8 @@ class BatchRun:
         """The operational error that stopped the batch; no further row starts."""
         self.waiting_error: OperationalError | None = None
         """What rows wait for; they are recorded, but nothing is checked or submitted for them."""
+        self.is_cancelled = False
+        """Whether a person cancelled the batch: the ledger refuses each further row."""
 
     async def run(self) -> None:
         """Process every row; returns when each is finished or blocked."""
@@ -216,6 +221,8 @@ class _RowExecution(InlineExecution):
             except ReferenceConflict as error:
                 row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
                 return progress.update_row(self._number, row, finished=True)
+            except BatchCancelled as error:
+                return await self._record_cancelled(error)
             except _OUTAGES as error:
                 # Keep the concurrency slot, so that no other row starts while Argil fails.
                 await batch.outage.wait(error, getattr(error, "retry_after_seconds", None))
@@ -223,6 +230,23 @@ class _RowExecution(InlineExecution):
                 return progress.update_row(
                     self._number, progress.rows[self._number].with_provisioning(provisioning), finished=True
                 )
+
+    async def _record_cancelled(self, error: BatchCancelled) -> None:
+        """Store the outcome that the row has on record, or that it is cancelled: the command cancels the others."""
+        if not self._batch.is_cancelled:
+            self._batch.is_cancelled = True
+            log_to_run("no further rows start: %s", error.message)
+        progress = self._batch.progress
+        row = progress.rows[self._number]
+        is_recorded = False
+        with contextlib.suppress(UnknownProvisioning):
+            provisioning = await self._batch.context.ledger.get(row.reference)
+            if provisioning.batch_id == error.batch_id:
+                row = row.with_provisioning(provisioning)
+                is_recorded = provisioning.status.is_terminal
+        if not is_recorded:
+            row = row.with_status(Status.CANCELLED, [Reason.from_error(error)])
+        progress.update_row(self._number, row, finished=True)
 
     def _record_blocker(self, error: OperationalError) -> None:
         progress = self._batch.progress

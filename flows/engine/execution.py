@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 
 from models.provisioning import Provisioning
 from tasks.publish_artifact import publish_artifact
+from tasks.resolve_submission import LOOKUP_TIMEOUT_SECONDS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +22,9 @@ class ExecutionStrategy:
 
     Each step is a task run and each branch a subflow. Concurrency is not limited.
     """
+
+    lookup_patience_seconds = LOOKUP_TIMEOUT_SECONDS
+    """How long the lookup of a submission goes on while Argil fails."""
 
     def as_callable(self, task: Task[P, R]) -> Callable[P, R]:
         """Return a callable that runs the task. Here it is the task itself, and a call creates a task run."""

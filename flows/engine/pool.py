@@ -12,7 +12,7 @@ from typing import Any
 from flows.engine.branch_gathering import GatheredBranches
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.state_machine import run_to_completion
-from models.errors import ConcurrencyError, LeaseUnavailable, OperationalError
+from models.errors import AvatarsError, ConcurrencyError, LeaseUnavailable, OperationalError
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
 from services.run_log import log_to_run
@@ -23,6 +23,12 @@ MAX_CONCURRENCY = 20
 
 NextProvisioning = Callable[[], Awaitable[Provisioning | None]]
 """Acquires and returns the next provisioning, or returns None if there are no more."""
+ErrorObserver = Callable[[AvatarsError], None]
+"""Called with each error that stops one provisioning."""
+
+
+def _ignore(_error: AvatarsError) -> None:
+    """Do nothing."""
 
 
 class _Pool:
@@ -65,6 +71,8 @@ class _Pool:
 class _PooledExecution(InlineExecution):
     """Inline steps, one call of each branch, but one artifact per provisioning."""
 
+    lookup_patience_seconds = 0.0  # while Argil fails, the next tick looks again
+
     def __init__(self, pool: _Pool) -> None:
         self._pool = pool
 
@@ -81,7 +89,11 @@ class _PooledExecution(InlineExecution):
 
 
 async def run_many(
-    acquire_next: NextProvisioning, owner: LeaseOwner, *, timeout_seconds: float | None
+    acquire_next: NextProvisioning,
+    owner: LeaseOwner,
+    *,
+    timeout_seconds: float | None,
+    on_error: ErrorObserver = _ignore,
 ) -> Counter[str]:
     """Run every provisioning that `acquire_next` returns, at most MAX_CONCURRENCY at a time.
 
@@ -91,6 +103,7 @@ async def run_many(
         acquire_next: Called until it returns None, by one caller at a time.
         owner: The owner of the leases.
         timeout_seconds: How long to wait for each training; None waits until the training deadline.
+        on_error: Called with each operational error and each lost lease, before the next provisioning is acquired.
 
     Returns:
         The number of provisionings by the status they reached, or by the code of the error that stopped them.
@@ -112,6 +125,7 @@ async def run_many(
         except (OperationalError, ConcurrencyError) as error:
             log_to_run("provisioning %s: %s", provisioning.id, error.message)
             counts_by_status[error.code] += 1
+            on_error(error)
         except Exception as error:  # noqa: BLE001  # a defect; it is raised below
             log_to_run("provisioning %s: %s", provisioning.id, type(error).__name__, level=logging.ERROR)
             unexpected.append(error)
@@ -154,13 +168,29 @@ async def _start_all(
         task.add_done_callback(tasks.discard)
 
 
-def acquire_each(provisionings: Iterable[Provisioning], owner: LeaseOwner) -> NextProvisioning:
-    """Return a function that acquires these one by one, skipping those that another owner has acquired since."""
+async def _always() -> bool:
+    return True
+
+
+def acquire_each(
+    provisionings: Iterable[Provisioning],
+    owner: LeaseOwner,
+    may_continue: Callable[[], Awaitable[bool]] = _always,
+) -> NextProvisioning:
+    """Return a function that acquires these one by one, skipping those that another owner has acquired since.
+
+    Args:
+        provisionings: The provisionings, in this order.
+        owner: The owner of the leases.
+        may_continue: Called before each one; if it returns False, the rest is not acquired. Its errors propagate.
+    """
     remaining = iter(provisionings)
 
     async def acquire_next() -> Provisioning | None:
         async with app_context() as context:
             for provisioning in remaining:
+                if not await may_continue():
+                    return None
                 try:
                     return await context.leases.acquire(provisioning.id, owner, context.lease_duration)
                 except ConcurrencyError:

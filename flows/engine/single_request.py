@@ -15,6 +15,7 @@ from models.recording_secrets import protect_request
 from models.request import AvatarRequest
 from services.context import app_context
 from services.outcome_states import final_state_for
+from services.superseded_runs import leave_report_to_later_attempt
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 
 
@@ -31,5 +32,6 @@ async def run_request(request: AvatarRequest, wait: WaitMode, flow_name: str) ->
             if provisioning.status is Status.TRAINING and wait == "suspend":
                 await suspend(provisioning, owner)
     except AvatarsError as error:
+        await leave_report_to_later_attempt(owner)
         return final_state_for_error(error)
     return final_state_for(provisioning)

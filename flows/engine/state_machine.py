@@ -114,7 +114,8 @@ async def _step(
                 return await _submit_or_return_probe(provisioning, owner, execution)
             case Status.SUBMITTING:
                 await execution.acquire_slot()
-                return await execution.as_callable(resolve_submission)(provisioning, owner)
+                resolve = execution.as_callable(resolve_submission)
+                return await resolve(provisioning, owner, execution.lookup_patience_seconds)
             case _:  # TRAINING: `_run_leased` passes no terminal status
                 execution.release_slot()
                 return await _await_and_record_training(provisioning, owner, timeout_seconds, execution)

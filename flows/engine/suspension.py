@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Literal, NoReturn
+from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
-from prefect.exceptions import Pause
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import Abort, Pause
 from prefect.runtime import deployment, flow_run
 from prefect.states import Suspended
 from prefect.utilities.engine import propose_state
@@ -16,7 +17,9 @@ from models.escaping import state_message
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
 from services.context import app_context
+from services.superseded_runs import leave_report_to_later_attempt
 
+_LATE_REPORTS = (StateType.CRASHED, StateType.FAILED)
 WaitMode = Literal["suspend", "block", "none"]
 """suspend: suspend the run, without a process. block: keep polling. none: end after the submission."""
 
@@ -50,9 +53,11 @@ async def suspend(provisioning: Provisioning, owner: LeaseOwner) -> NoReturn:
     Works like `prefect.flow_runs.suspend_flow_run`, but sets a state message that says what the run waits for.
 
     Raises:
-        Pause: Always; the Prefect engine handles it.
+        Pause: Always, unless there is a later attempt; the Prefect engine handles it.
+        Abort: Another attempt of the run advances the provisioning, or Prefect forbids to suspend the run.
 
     """
+    await leave_report_to_later_attempt(owner)
     since = provisioning.training_started_at or provisioning.updated_at
     until = since + timedelta(seconds=Settings.load().avatars_training_timeout_seconds)
     message = (
@@ -65,8 +70,22 @@ async def suspend(provisioning: Provisioning, owner: LeaseOwner) -> NoReturn:
     async with app_context() as context:
         await context.suspended_runs.add(str(flow_run.id), provisioning.id)
     async with get_client() as client:
-        accepted = await propose_state(client, state, flow_run_id=flow_run.id)
+        try:
+            accepted = await propose_state(client, state, flow_run_id=flow_run.id)
+        except Abort:
+            if not await _was_reported_late(client):
+                raise
+            await client.set_flow_run_state(UUID(flow_run.id), state, force=True)
+            accepted = state
     raise Pause(state=accepted)
+
+
+async def _was_reported_late(client: PrefectClient) -> bool:
+    """Return whether an old process of this run reported its end, although this process advances the provisioning.
+
+    A run that a person cancelled has ended.
+    """
+    return (await client.read_flow_run(UUID(flow_run.id))).state_type in _LATE_REPORTS
 
 
 def _format_utc(moment: datetime) -> str:

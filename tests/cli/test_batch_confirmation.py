@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.batch import write_results
 from cli.main import run
+from media.manifest_loader import load_manifest
+from models.batch import BatchProgress
 from models.exit_codes import EXIT_OPERATIONAL_ERROR, EXIT_USAGE
 
 ROWS = 412
@@ -48,6 +51,27 @@ def test_large_batch_without_yes_sends_nothing(
     with closing(sqlite3.connect(ledger)) as connection:
         for table in ("provisionings", "batches"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # noqa: S608  # constants
+
+
+def test_results_that_cannot_be_written_start_nothing(
+    tmp_path: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No process can create a file in /proc, even if it runs as root."""
+    assert run(["batch", manifest(tmp_path / "m.csv", 1), "--results", "/proc/results.csv"]) == EXIT_USAGE
+    assert "the results file /proc/results.csv cannot be written" in " ".join(capsys.readouterr().err.split())
+    assert not ledger.exists()
+
+
+def test_results_that_were_not_written_are_not_announced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = load_manifest(manifest(tmp_path / "m.csv", 1))
+    progress = BatchProgress(read.rows, started_at=0.0)
+    for folder, announced in ((tmp_path / "removed", "cannot write the results"), (tmp_path, "results written to")):
+        write_results(folder / "results.csv", progress, read)
+        assert announced in capsys.readouterr().err.replace("\n", " ")
+    write_results(tmp_path / "removed" / "results.csv", progress, read)
+    assert "results written" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,18 @@ def test_running_batch_shows_time_rate_and_rejected_rows() -> None:
     assert "because of dataset.too-short" in text
 
 
+def test_running_and_ended_batch_show_the_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = make_progress()
+    progress.limits = ["payment: Argil asked for payment (402)", "3 of AVATARS_MAX_CREATES_PER_DAY=5 submissions"]
+    for limit in progress.limits:
+        assert limit in shown(progress, 110.0)
+    progress.ended_at = 130.0
+    print_result(progress)
+    out = capsys.readouterr().out
+    for limit in progress.limits:
+        assert limit in out
+
+
 def test_ended_batch_shows_its_last_state(capsys: pytest.CaptureFixture[str]) -> None:
     progress = make_progress()
     for number, status in enumerate(("READY", "REJECTED", "READY")):

@@ -14,6 +14,7 @@ import pytest
 
 from cli.main import run
 from models.batch_record import BatchSource
+from models.errors import BatchCancelled
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.manifest import parse_rows
 from models.provisioning import LeaseOwner, Status
@@ -127,6 +128,38 @@ def test_batch_selects_what_the_command_changes(
     keys = {document["id"] for document in documents}
     _, everything = run_json(capsys, "list")
     assert references([document for document in everything if document["id"] in keys]) == expected
+
+
+def test_cancelled_batch_takes_no_further_row(
+    provisioning_request: ProvisioningRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def take(reference: str) -> None:
+        async with open_store(Settings.load(), FakeClock()) as store:
+            await store.ledger.get_or_create(provisioning_request, reference, batch_owner(TUESDAY))
+
+    assert run(["cancel", "--batch", TUESDAY.upper()]) == EXIT_OK
+    assert f"batch {TUESDAY}: no further row begins" in capsys.readouterr().err
+    with pytest.raises(BatchCancelled, match=TUESDAY):
+        asyncio.run(take("next-row"))
+    code, [tuesday, monday] = run_json(capsys, "batches")
+    assert (code, tuesday["counts"], monday["cancelled_at"]) == (EXIT_OK, {"CANCELLED": 1}, None)
+    assert tuesday["cancelled_at"] is not None
+    assert run(["batches"]) == EXIT_OK
+    assert capsys.readouterr().out.splitlines()[0].endswith("1 rows: 1 CANCELLED; cancelled; not ended")
+
+
+def test_cancel_of_some_statuses_says_that_rows_still_begin(
+    provisioning_request: ProvisioningRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["cancel", "--batch", TUESDAY, "--status", "ACCEPTED"]) == EXIT_OK
+    assert "rows that have not begun still begin" in capsys.readouterr().err
+    assert run_json(capsys, "batches")[1][0]["cancelled_at"] is None
+
+
+def test_cancel_with_an_unknown_id_leaves_the_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cancel", "unknown", "--batch", TUESDAY]) == EXIT_USAGE
+    capsys.readouterr()
+    assert run_json(capsys, "batches")[1][0]["cancelled_at"] is None
 
 
 @pytest.mark.parametrize("command", ["list", "cancel", "resume", "retry", "batches"])

@@ -48,7 +48,7 @@ async def test_list_is_shared_for_its_maximum_age(
     await shared_list.fetch(not_before=since)
     assert account.calls == 1
     clock.advance(2)
-    assert len((await shared_list.fetch(not_before=since)).avatar_ids) == 2
+    assert len((await shared_list.fetch(not_before=since)).account.avatar_ids) == 2
 
 
 async def test_earlier_list_is_not_shared(shared_list: SharedList, account: Account, clock: FakeClock) -> None:

@@ -84,6 +84,14 @@ async def test_artifact_of_a_stopped_batch_has_its_last_state(artifacts: Prefect
     assert text.startswith("2 of 4 rows finished")
 
 
+async def test_artifact_has_the_limits_that_were_read_last(artifacts: PrefectArtifacts) -> None:
+    progress = make_progress()
+    progress.limits = ["payment: waits", "3 of 5, 2 left"]
+    await publish(progress, artifacts, "READY", "READY", "READY")
+    assert artifacts.progress is not None
+    assert artifacts.progress[1].endswith("; payment: waits; 3 of 5, 2 left")
+
+
 async def test_artifact_of_a_dry_run_is_a_check(artifacts: PrefectArtifacts) -> None:
     await publish(make_progress(is_dry_run=True), artifacts, "WOULD_CREATE", "WOULD_REJECT", "WOULD_CREATE")
     assert artifacts.progress is not None

@@ -94,7 +94,7 @@ def test_limits_are_described_with_their_ends() -> None:
     ]
     assert state().describe() == []
     assert state(limits=SpendLimits(per_batch=9), created_in_batch=4).describe() == [
-        "4 of AVATARS_MAX_CREATES_PER_BATCH=9 submissions of this batch"
+        "4 of AVATARS_MAX_CREATES_PER_BATCH=9 submissions of this batch, 5 left"
     ]
     assert state(created_today=3).describe_budget() == "3 submissions today (UTC), no limit"
 

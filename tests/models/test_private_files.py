@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -16,6 +17,7 @@ from models.private_files import (
     create_private_folder,
     make_private,
     replace_file,
+    trial_problem,
 )
 from models.regular_files import UnsuitableFile
 
@@ -89,6 +91,18 @@ def test_failed_replacement_leaves_no_unfinished_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         replace_file(tmp_path / "results", "not bytes")  # type: ignore[arg-type]  # fails after the file was created
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+
+
+def test_trial_finds_a_full_disk_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "results.csv"
+    assert trial_problem(path) is None
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert trial_problem(path) == f"a trial in the folder {tmp_path} failed: No space left on device"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_new_file_is_never_created_through_a_link(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from clients.training_monitor import MonitorResult
 from models.errors import AvatarsMissing, StaleVersion
@@ -36,13 +36,13 @@ async def train(harness: ProvisioningHarness, count: int, scenario: str = "never
 
 
 def hide(gateway: SimulatorGateway, provisionings: list[Provisioning], *, polls: int, lists: int) -> None:
-    """Answer 404 for these avatars, and with an empty account list."""
+    """Answer 404 for these avatars, and with an account list that has another avatar only."""
     for provisioning in provisionings:
         gateway.canned_responses["GET", f"/v1/avatars/{provisioning.avatar_id}"] = [
             not_found() for _ in range(polls)
         ]
     gateway.canned_responses["GET", "/v1/avatars"] = [
-        Response("[]", media_type="application/json") for _ in range(lists)
+        JSONResponse([{"id": "another", "status": "IDLE"}]) for _ in range(lists)
     ]
 
 

@@ -13,6 +13,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from clients.training_status import MAX_CONSECUTIVE_FAILURES
+from flows.engine.pool import acquire_each, run_many
 from models.errors import TickRunning
 from models.provisioning import LeaseOwner, Status
 from services import argil_outages as module
@@ -151,7 +152,7 @@ async def test_pending_waits_while_argil_fails(
     assert {(await harness.reload(item)).lease_owner for item in accepted} == {None}
     argil.end()
     clock.advance(RELEASE_GRACE.total_seconds())
-    pending = PendingProvisionings(harness.context, harness.owner, tick)
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
     assert [await pending.acquire_next() is not None for _ in range(4)] == [True, True, True, False]
     assert len(argil.take_requests()) == 1
 
@@ -299,7 +300,6 @@ async def test_outage_duplicates_nothing_and_all_end_within_two_ticks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In virtual time: 200 trainings end during an outage. Without a Prefect server, nothing is published."""
-    from flows.engine.pool import acquire_each, run_many
 
     async def publish_nothing(**_: object) -> None:
         pass

@@ -26,6 +26,8 @@ NOW = timedelta(0)
         (StateType.RUNNING, EARLIER, NOW, False),  # it is about to report
         (StateType.PENDING, NOW, EARLIER, False),  # it was retried or resumed
         (StateType.RUNNING, NOW, EARLIER, False),
+        (StateType.FAILED, NOW, EARLIER, True),  # a late report of an old process
+        (StateType.FAILED, EARLIER, NOW, False),  # the error of the run, after which another owner went on
     ],
 )
 async def test_run_ends_unless_it_may_be_alive(

@@ -17,7 +17,9 @@ import pytest
 from prefect import Flow, flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import ObjectNotFound
 from prefect.states import (
     AwaitingRetry,
@@ -38,6 +40,8 @@ from models.clock import SystemClock
 from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.run_ownership import LATE_AFTER
+from services.ended_runs import end_lost_runs
+from services.idle_runs import delete_surplus
 from simulator.server import ArgilSimulator
 from tests.damaged_runs import damage, delete_run
 from tests.provisioning_harness import TIMEOUT_SECONDS, TRAINING_SECONDS, ProvisioningHarness, ScriptedClock
@@ -81,7 +85,8 @@ class ProvisioningRun:
         await client.create_work_queue("queue", work_pool_name=name, is_paused=is_queue_paused)
         flow_id = await client.create_flow(flow)
         deployment_id = await client.create_deployment(flow_id, name, work_pool_name=name, work_queue_name="queue")
-        run_id = (await client.create_flow_run_from_deployment(deployment_id)).id
+        parameters = {"provisioning_id": name}
+        run_id = (await client.create_flow_run_from_deployment(deployment_id, parameters=parameters)).id
         await client.set_flow_run_state(run_id, Running(), force=True)
         owner = LeaseOwner(actor="provision-avatar", id=name, flow_run_id=str(run_id))
         provisioning = await ProvisioningHarness(harness.context, owner, harness.request).submitted(
@@ -96,6 +101,13 @@ class ProvisioningRun:
     async def suspend(self) -> None:
         await self.harness.context.suspended_runs.add(str(self.run_id), self.provisioning.id)
         await self.set_state(Suspended(pause_key=self.pool))
+
+    async def finish(self) -> None:
+        """Record the outcome, as the process of the run does."""
+        owner = LeaseOwner(actor="provision-avatar", id=self.pool, flow_run_id=str(self.run_id))
+        context = self.harness.context
+        leased = await context.leases.acquire(self.provisioning.id, owner, LEASE_DURATION)
+        await context.ledger.transition(leased, owner, "Argil reports IDLE", new_status=Status.READY)
 
     async def delete(self) -> None:
         await self.client.delete_flow_run(self.run_id)
@@ -266,3 +278,47 @@ async def test_damaged_runs_do_not_stop_reconciliation(
     await reconcile()  # the damaged run of a terminal provisioning does not stop the next pass either
     for run in (damaged, cancelled):
         delete_run(database, run.run_id)
+
+
+async def test_error_reported_after_the_outcome_is_corrected(
+    start_run: StartRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect accepts the report of an old process whose run another process took up. All pages are read."""
+    monkeypatch.setattr("services.ended_runs.PAGE_SIZE", 2)
+    reported, crashed, *without_outcome = [await start_run() for _ in range(6)]
+    for run in (reported, crashed):
+        await run.finish()
+    for run in (reported, *without_outcome):
+        await run.set_state(Failed(name="DatabaseError", message="reported by an old process"))
+    await crashed.set_state(Crashed())
+    assert await end_lost_runs() == 2
+    assert {await run.result() for run in (reported, crashed)} == {(Status.READY, "Ready")}
+    assert {await run.result() for run in without_outcome} == {(Status.TRAINING, "DatabaseError")}
+    assert await end_lost_runs() == 0
+
+
+async def test_late_report_does_not_keep_a_run_from_its_outcome(start_run: StartRun) -> None:
+    """The process that took the run up is still at work: Prefect accepts its own report afterwards."""
+    runs = [await start_run() for _ in range(2)]
+    late_reports: tuple[State, ...] = (Crashed(), Failed(name="ArgilUnauthorized"))
+    for run, late in zip(runs, late_reports, strict=True):
+        for state, name in ((late, late.name), (Completed(name="Ready"), "Ready")):
+            response = await run.client.set_flow_run_state(run.run_id, state)
+            assert response.status is SetStateStatus.ACCEPT
+            assert (await run.result())[1] == name
+
+
+async def test_surplus_of_a_failing_schedule_is_deleted(
+    start_run: StartRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.idle_runs.KEPT_FAILED_RUNS", 2)
+    run = await start_run()
+    run_ids = [run.run_id]
+    run_ids += [(await run.client.create_flow_run_from_deployment(run.deployment_id)).id for _ in range(4)]
+    for run_id in run_ids:
+        await run.client.set_flow_run_state(run_id, Running(), force=True)
+        await run.client.set_flow_run_state(run_id, Failed(name="ArgilUnauthorized"), force=True)
+    assert await delete_surplus(run.deployment_id) == 3
+    assert await delete_surplus(run.deployment_id) == 0
+    kept = await run.client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=run_ids)))
+    assert {item.id for item in kept} == set(run_ids[-2:])

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from models.batch_record import BatchSource
-from models.errors import ReferenceConflict, UnknownBatch
+from models.errors import BatchCancelled, ReferenceConflict, UnknownBatch, UnknownProvisioning
 from models.manifest import parse_rows
 from models.provisioning import LeaseOwner, Provisioning, Status
+from models.reopening import CallerAction
 from models.request import ProvisioningRequest
 from models.tables import extra_table
-from store.batches import BatchRepository
+from store.batches import BatchRepository, require_running_batch
 from store.database import Database
 from store.erasure import erase
+from store.leases import LeaseRepository
 from store.ledger import Ledger
+from tests.conftest import CreateDatabase
 from tests.fakes import FakeClock
 
 VIDEO = "https://videos.example/v.mp4"
@@ -30,6 +36,11 @@ def ledger(database: Database, clock: FakeClock) -> Ledger:
 @pytest.fixture
 def batches(database: Database, clock: FakeClock) -> BatchRepository:
     return BatchRepository(database, clock)
+
+
+@pytest.fixture
+def leases(database: Database, clock: FakeClock) -> LeaseRepository:
+    return LeaseRepository(database, clock)
 
 
 def batch_owner(batch_id: str | None = None) -> LeaseOwner:
@@ -129,3 +140,68 @@ async def test_extras_are_those_of_the_request(
     second = provisioning_request.model_copy(update={"extras": {"team": "paris"}})
     replaced, _ = await ledger.get_or_create(second, "r-1", batch_owner())
     assert await extras_of(ledger, replaced) == {"team": "paris"}
+
+
+async def test_cancelled_batch_takes_no_row(
+    ledger: Ledger, batches: BatchRepository, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+) -> None:
+    run = batch_owner()
+    begun = await batches.begin(source("Ada"), run)
+    rejected, _ = await ledger.get_or_create(provisioning_request, "rejected", run)
+    rejected = await ledger.transition(rejected, run, "rejected", new_status=Status.REJECTED)
+    await batches.cancel(begun.id)
+    cancelled_at = (await batches.get(begun.id)).cancelled_at
+    assert cancelled_at is not None
+    again = batch_owner(run.batch_id)
+    assert (await batches.begin(source("Ada"), again)).cancelled_at == cancelled_at
+    with pytest.raises(BatchCancelled):
+        await ledger.get_or_create(provisioning_request, "new", again)
+    with pytest.raises(BatchCancelled):
+        await ledger.reopen(rejected, again, CallerAction.REQUEST, "requested again", Status.ACCEPTED)
+    with pytest.raises(UnknownProvisioning):
+        await ledger.get("new")
+    assert (await ledger.get("rejected")).status is Status.REJECTED
+    reopened = await ledger.reopen(rejected, owner, CallerAction.RETRY, "retried", Status.ACCEPTED)
+    assert reopened.batch_id == run.batch_id
+    _, is_new = await ledger.get_or_create(provisioning_request, "new", batch_owner())
+    assert is_new
+
+
+async def test_cancelled_batch_submits_nothing_more(
+    ledger: Ledger,
+    batches: BatchRepository,
+    leases: LeaseRepository,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+) -> None:
+    run = batch_owner()
+    begun = await batches.begin(source("Ada"), run)
+    accepted, _ = await ledger.get_or_create(provisioning_request, "a-1", run)
+    leased = await leases.acquire(accepted.id, run, timedelta(seconds=30))
+    await batches.cancel(begun.id)
+    with pytest.raises(BatchCancelled):
+        await ledger.begin_submission(leased, run, "recorded")
+    assert await ledger.list_submissions(accepted.id) == []
+    assert (await ledger.get("a-1")).status is Status.ACCEPTED
+    await leases.release(accepted.id, run)
+    resumed = await leases.acquire(accepted.id, owner, timedelta(seconds=30))
+    submitting, _ = await ledger.begin_submission(resumed, owner, "a person resumed it")
+    assert submitting.status is Status.SUBMITTING
+
+
+@pytest.mark.postgres
+async def test_cancellation_waits_for_a_row_that_is_recorded(
+    create_postgresql_database: CreateDatabase, empty_postgresql_ledger: str, clock: FakeClock
+) -> None:
+    """The query that follows a cancellation finds the row. SQLite has one writer at a time."""
+    database = Database(create_postgresql_database(template=empty_postgresql_ledger))
+    batches, run = BatchRepository(database, clock), batch_owner()
+    begun = await batches.begin(source("Ada"), run)
+    async with AsyncEngine(database.engine).begin() as connection:
+        await connection.run_sync(lambda recording: require_running_batch(recording, run, lock=True))
+        cancelling = asyncio.create_task(batches.cancel(begun.id))
+        await asyncio.wait([cancelling], timeout=0.2)
+        assert not cancelling.done()
+    await cancelling
+    assert (await batches.get(begun.id)).cancelled_at is not None
+    await database.close()

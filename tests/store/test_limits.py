@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import event
 
 from models.errors import BatchBudgetUsed, DayBudgetUsed, PaymentPaused, RatePaused, SubmissionPaused
 from models.limits import MAX_PAUSE, PauseCause, SubmissionGuard, batch_counter, day_counter
@@ -116,6 +117,55 @@ async def test_submissions_count_without_a_limit(limited: LimitedLedger) -> None
         await limited.submit()
     with pytest.raises(DayBudgetUsed):
         await limited.submit(SubmissionGuard(SpendLimits(per_day=3), KEY))
+
+
+@pytest.mark.parametrize("lowered", [0, 1, 3])
+async def test_lowered_limit_applies_to_what_was_submitted(limited: LimitedLedger, lowered: int) -> None:
+    for _ in range(3):
+        await limited.submit(batch_id=BATCH)
+    for limits in (SpendLimits(per_day=lowered), SpendLimits(per_batch=lowered)):
+        with pytest.raises((DayBudgetUsed, BatchBudgetUsed)):
+            await limited.submit(SubmissionGuard(limits, KEY), BATCH)
+    assert await limited.counts(day_counter(limited.clock.now()), batch_counter(BATCH)) == [3, 3]
+    await limited.submit(SubmissionGuard(SpendLimits(4, 4), KEY), BATCH)
+
+
+async def test_api_keys_of_one_ledger_share_the_budget(limited: LimitedLedger) -> None:
+    limits = SpendLimits(per_day=1)
+    await limited.submit(SubmissionGuard(limits, KEY))
+    with pytest.raises(DayBudgetUsed):
+        await limited.submit(SubmissionGuard(limits, OTHER_KEY))
+
+
+async def test_replacement_counts_for_the_batch_that_took_it(limited: LimitedLedger) -> None:
+    """The submission of the request that was replaced created nothing, so it counts for no batch."""
+    owners = [LeaseOwner(actor="provision-batch", id=str(uuid4()), batch_id=str(uuid4())) for _ in range(2)]
+    for number, owner in enumerate(owners):
+        request = limited.request.model_copy(update={"name": f"row {number}"})
+        taken, is_new = await limited.ledger.get_or_create(request, "replaced", owner)
+        assert is_new is (number == 0)
+        limited.owner = owner
+        submitted = await limited.ledger.begin_submission(taken, owner, "submitted", GUARD)
+        if number == 0:
+            await limited.resolve(submitted, SubmissionState.NOT_CREATED, Status.ACCEPTED)
+    names = [batch_counter(owner.batch_id or "") for owner in owners]
+    assert await limited.counts(day_counter(limited.clock.now()), *names) == [1, 0, 1]
+
+
+async def test_limits_add_no_statement_to_a_submission(limited: LimitedLedger) -> None:
+    statements: list[str] = []
+    await limited.submit(batch_id=BATCH)  # the first one of a day and of a batch creates their counters
+    event.listen(
+        limited.database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
+    counts = []
+    for limits in (SpendLimits(), SpendLimits(per_day=1000, per_batch=1000)):
+        accepted = await limited.accepted(BATCH)
+        statements.clear()
+        await limited.ledger.begin_submission(accepted, limited.owner, "submitted", SubmissionGuard(limits, KEY))
+        counts.append(sum(statement.startswith(("SELECT", "INSERT", "UPDATE")) for statement in statements))
+    assert counts[0] == counts[1]
+    assert sum("counters" in statement for statement in statements) == 2
 
 
 @pytest.mark.parametrize(

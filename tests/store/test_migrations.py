@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 
 from models.manifest import parse_rows
 from models.manifest_validation import DERIVED_REFERENCE_PREFIX
-from models.provisioning import LeaseOwner
+from models.provisioning import LeaseOwner, Status
 from models.recording_identity import RecordingIdentity
 from models.request import parse_request
 from store import migrate
@@ -191,3 +192,83 @@ async def test_downgrade_restores_the_tables(old_database: Database) -> None:
     assert "identity_sha256" not in columns
     count = text("SELECT count(*) FROM quarantine WHERE input_hash IS NOT NULL")
     assert await old_database.read(lambda connection: connection.scalar(count)) == 5
+
+
+ODD_EXTRAS: dict[str, Any] = {
+    "": "empty key",
+    "null": None,
+    "number": 7,
+    "list": ["a", {"b": None}],
+    "long": "\U0001f600" * 300,
+    "k" * 300: "long key",
+    "k" * 256: "the same key, cut",
+    "nul\x00": "\ud800",
+}
+DAYS = {
+    "2026-01-31": ("CREATED", "NOT_CREATED", "PENDING"),
+    "2026-02-01": ("LOST",),
+    "2025-12-31": ("NOT_CREATED",),
+}
+TABLES_OF_BATCHES_AND_LIMITS = {"batches", "extras", "counters", "pauses"}
+
+
+def create_rows_of_every_kind(connection: Connection) -> None:
+    """Write a provisioning per status, odd requests, and submissions of several days, before both migrations."""
+    command.upgrade(alembic_config(connection), "observations")
+    for status in Status:
+        insert_provisioning(connection, f"is-{status}", f"is-{status}", status=status)
+    odd = {**request_fields("n" * 300), "extras": ODD_EXTRAS}
+    insert_provisioning(connection, "odd", "odd", request=odd)
+    insert_provisioning(connection, "null", "null", request={**request_fields(), "name": None, "extras": None})
+    insert_provisioning(connection, "none", "none", request={"dataset_video": DATASET})
+    erased = {**request_fields("(erased)", "", ""), "extras": {"team": "berlin"}}
+    insert_provisioning(connection, "erased", "erased", request=erased, erased_at=NOW)
+    for day, states in DAYS.items():
+        for ordinal, state in enumerate(states):
+            # in Berlin the next day has begun
+            at = datetime.fromisoformat(f"{day}T23:59:59.999999+00:00")
+            values = {"ordinal": ordinal, "state": state, "created_at": at, "state_changed_at": NOW}
+            key = f"s-{day}-{ordinal}"
+            insert_row(connection, "submissions", id=key, provisioning_id=f"is-{state_owner(day)}", **values)
+
+
+def state_owner(day: str) -> Status:
+    return list(Status)[sorted(DAYS).index(day)]
+
+
+async def test_batches_and_limits_upgrade_rows_of_every_kind(database_url: str) -> None:
+    database = Database(database_url)
+    await asyncio.to_thread(database.create_file)
+    await database.write(create_rows_of_every_kind)
+
+    def read(connection: Connection) -> tuple[dict[str, Any], dict[str, str], dict[str, int], set[Any]]:
+        names = connection.execute(text("SELECT id, name FROM provisionings")).all()
+        extras = connection.execute(text("SELECT key, value FROM extras")).all()
+        owners = set(connection.scalars(text("SELECT DISTINCT provisioning_id FROM extras")))
+        counters = connection.execute(text("SELECT name, count FROM counters")).all()
+        assert owners == {"odd"}
+        batch_ids = set(connection.scalars(text("SELECT batch_id FROM submissions")))
+        return dict(names), dict(extras), dict(counters), batch_ids
+
+    for _ in range(2):
+        await migrate.upgrade(database)
+        names, extras, counters, batch_ids = await database.read(read)
+        assert (names["odd"], names["null"], names["none"], names["erased"]) == ("n" * 256, "", "", None)
+        assert {names[f"is-{status}"] for status in Status} == {"Ada"}
+        assert extras == {
+            "": "empty key",
+            "null": "",
+            "number": "7",
+            "list": "['a', {'b': None}]",
+            "long": "\U0001f600" * 256,
+            "k" * 256: "the same key, cut",
+            "nul?": "?",
+        }
+        assert counters == {"day:2026-01-31": 2, "day:2026-02-01": 1}
+        assert batch_ids == {None}
+        await database.write(lambda connection: command.downgrade(alembic_config(connection), "observations"))
+        tables = await database.read(lambda connection: set(inspect(connection).get_table_names()))
+        assert not tables & TABLES_OF_BATCHES_AND_LIMITS
+    count = text("SELECT count(*) FROM provisionings")
+    assert await database.read(lambda connection: connection.scalar(count)) == len(Status) + 4
+    await database.close()

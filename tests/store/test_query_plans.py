@@ -167,8 +167,7 @@ DIGEST_COLUMNS = ("identity_sha256", "legacy_identity_sha256", "content_sha256",
 SUBQUERIES = ("(", "anon_", "keys", "merged")
 """How the plans of SQLite call subqueries: their rows come from tables that are named beside them."""
 WRITES = {
-    "BatchRepository.begin",
-    "BatchRepository.end",
+    *("BatchRepository.begin", "BatchRepository.cancel", "BatchRepository.end"),
     *("LimitRepository.reserve_probe", "LimitRepository.return_probe", "LimitRepository.pause_requests"),
     "EventArchive.archive",  # its reads are those of `preview`
     *(

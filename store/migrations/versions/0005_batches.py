@@ -108,7 +108,7 @@ def _copy(connection: sa.Connection, page: list[sa.Row[Any]]) -> None:
         .where(provisionings.c.id == sa.bindparam("provisioning_id"))
         .values(name=sa.bindparam("copied_name"))
     )
-    names = [{"provisioning_id": row.id, "copied_name": _storable(row.request.get("name", ""))} for row in page]
+    names = [{"provisioning_id": row.id, "copied_name": _storable(row.request.get("name"))} for row in page]
     if names:
         connection.execute(statement, names)
     values = [
@@ -122,11 +122,12 @@ def _copy(connection: sa.Connection, page: list[sa.Row[Any]]) -> None:
 
 def _storable_extras(request: dict[str, Any]) -> dict[str, str]:
     """Return the extras; two keys that differ in replaced characters only are one."""
-    return {_storable(key): _storable(value) for key, value in request.get("extras", {}).items()}
+    return {_storable(key): _storable(value) for key, value in (request.get("extras") or {}).items()}
 
 
-def _storable(text: str) -> str:
-    return replace_unstorable_characters(text)[:MAX_CHARACTERS]
+def _storable(value: Any) -> str:
+    """Return what a column can hold; a value that is not text, which no version wrote, as text."""
+    return replace_unstorable_characters("" if value is None else str(value))[:MAX_CHARACTERS]
 
 
 def downgrade() -> None:

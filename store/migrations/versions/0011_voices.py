@@ -9,7 +9,7 @@ from alembic import op
 from models.tables import UtcDateTime
 
 revision = "voices"
-down_revision = "kinds"
+down_revision = "cancelled_batches"
 branch_labels = None
 depends_on = None
 

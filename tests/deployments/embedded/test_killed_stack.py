@@ -88,12 +88,24 @@ def test_end_of_one_process_loses_no_run(tmp_path: Path, end: Callable[[RunningS
             assert (details["status"].title(), len(details["submissions"])) == (state["name"], 1)
 
 
-def test_run_killed_after_its_outcome_reports_it(tmp_path: Path) -> None:
-    """Prefect records the run as Crashed although its provisioning is READY; the next tick ends it as Ready."""
+def test_late_report_of_an_old_process_is_corrected(tmp_path: Path) -> None:
+    """Prefect records the run as Crashed or Failed, although its provisioning is READY; a tick corrects it."""
     with RunningStack(tmp_path) as up:
         created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Ada"), "wait": "block"})
         run_id = created.json()["id"]
         assert up.api.wait_for_final_state(run_id)["name"] == "Ready"
-        crashed = {"state": {"type": "CRASHED", "message": "killed"}, "force": True}
+        for late in ({"type": "CRASHED"}, {"type": "FAILED", "name": "ArgilUnauthorized"}):
+            report = {"state": {**late, "message": "late"}, "force": True}
+            assert up.api.call("POST", f"/flow_runs/{run_id}/set_state", report).status_code in {200, 201}
+            wait_for(lambda: up.api.wait_for_final_state(run_id)["name"] == "Ready" or None, "the outcome")
+
+
+def test_late_report_does_not_keep_a_run_from_suspending(tmp_path: Path) -> None:
+    """Prefect forbids a run that was reported as Crashed to suspend itself; it does so anyway, and is resumed."""
+    with RunningStack(tmp_path) as up:
+        run_id = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Ada")}).json()["id"]
+        wait_for(lambda: up.status_of(run_id) or None, "the provisioning")
+        crashed = {"state": {"type": "CRASHED", "message": "late"}, "force": True}
         assert up.api.call("POST", f"/flow_runs/{run_id}/set_state", crashed).status_code in {200, 201}
         wait_for(lambda: up.api.wait_for_final_state(run_id)["name"] == "Ready" or None, "the outcome")
+        assert len(up.avatars("show", run_id)["submissions"]) == 1
