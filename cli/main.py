@@ -52,7 +52,7 @@ COMMANDS = (
         "evidence",
         "cli.evidence:evidence",
         INSPECT,
-        "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
+        "Print the evidence of each submission: time, actor, and digests and facts of its recordings.",
     ),
     Command(
         "doctor",

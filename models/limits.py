@@ -114,7 +114,7 @@ class Pause:
         text = f"{self.cause}: {_ERRORS[self.cause][1]} at {self.started_at:%Y-%m-%d %H:%M:%S} UTC; "
         if self.cause.is_probed:
             moment = f"after {self.until:%Y-%m-%d %H:%M:%S} UTC" if self.stands(now) else "now"
-            return f"{text}the next submission is tried {moment}, and its success ends the pause"
+            return f"{text}the next submission is tried {moment}, and its success ends the pause; {self.remedy}"
         return f"{text}every request waits until {self.until:%Y-%m-%d %H:%M:%S} UTC"
 
 

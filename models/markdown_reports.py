@@ -9,9 +9,11 @@ from datetime import datetime
 from models.argil_avatar import Avatar
 from models.attempts import list_attempts
 from models.escaping import inert, markdown, markdown_code, visible
+from models.image_request import CREDITS_PER_IMAGE
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
+from models.request import RequestKind
 
 MAX_LISTED_EVENTS = 200
 """The newest events of a provisioning in its report; `avatars show` lists all."""
@@ -70,6 +72,7 @@ def render_provisioning_report(
         f"| Provisioning | `{provisioning.id}` |",
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        *_image_details(provisioning),
         *_voice_details(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
@@ -92,6 +95,13 @@ def render_provisioning_report(
         for event in events[-MAX_LISTED_EVENTS:]
     ]
     return "\n".join(lines)
+
+
+def _image_details(provisioning: Provisioning) -> list[str]:
+    """Return the row of an avatar from an image; nothing for one from videos."""
+    if provisioning.kind is not RequestKind.IMAGE:
+        return []
+    return [f"| Made from | an image; {CREDITS_PER_IMAGE} credits per submission that Argil accepts |"]
 
 
 def _attempts_section(submissions: Sequence[Submission], events: Sequence[ProvisioningEvent]) -> list[str]:
