@@ -37,10 +37,9 @@ class RecordingCheckResult(BaseModel):
 
 def quarantine_reason(role: MediaRole, provisioning_id: str) -> Reason:
     """Return why a recording is in quarantine: it belongs to this provisioning."""
-    noun = "image" if role is MediaRole.IMAGE else f"{role} video"
     return Reason(
         code=f"{role}{QUARANTINED_SUFFIX}",
-        message=f"the {noun} belongs to provisioning {provisioning_id}, which Argil's moderation refused",
+        message=f"the {role.label} belongs to provisioning {provisioning_id}, which Argil's moderation refused",
         hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases its recordings",
     )
 
