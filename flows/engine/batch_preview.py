@@ -47,8 +47,8 @@ async def preview_row(context: AppContext, row: RowResult, request: AvatarReques
     level = context.settings.avatars_media_check
     try:
         voice_problem = await check_voice.fn(unsaved)
-    except OperationalError as error:
-        return row.with_status(CHECK_INCONCLUSIVE, [Reason.from_error(error)])
+    except OperationalError as unreachable:
+        return row.with_status(CHECK_INCONCLUSIVE, [Reason.from_error(unreachable)])
     unusable_voice = [] if voice_problem is None else [voice_problem]
     if rejections := [*blocking_reasons(checks, level), *unusable_voice]:
         return row.with_status(WOULD_REJECT, rejections)
