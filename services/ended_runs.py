@@ -119,7 +119,7 @@ async def _find_provisioning(context: AppContext, run: FlowRun) -> Provisioning 
 
 
 def _key(parameters: dict[str, Any]) -> str | None:
-    if "request" in parameters:
-        return parse_fields(parameters["request"]).reference
+    if isinstance(request := parameters.get("request"), dict):
+        return parse_fields(request).reference
     key = parameters.get("provisioning_id")
     return key if isinstance(key, str) else None

@@ -49,7 +49,7 @@ NEAR_MISSES = [
     "the content type image/png is not a video",
     "the type of the file is image/jpeg",
     "IMAGE_TYPE_UNSUPPORTED",
-    "an image is no video",
+    "an image is not a video",
     "the picture shows no face",
     "datasetImages are not counted",
 ]
