@@ -148,7 +148,8 @@ def _print(provisionings: list[Provisioning], avatar_counts: list[int]) -> list[
     failures = []
     for case, provisioning, count in zip(CASES, provisionings, avatar_counts, strict=True):
         reasons = [f"{reason.code}: {reason.message}" for reason in provisioning.reasons]
-        text = shown_lines([*reasons, f"→ {OUTCOMES[provisioning.status].next_step_for(provisioning.id)}"])
+        next_step = OUTCOMES[provisioning.status].next_step_for(provisioning.id, provisioning.voice_id)
+        text = shown_lines([*reasons, f"→ {next_step}"])
         table.add_row(shown(case.name), styled(provisioning.status), str(count), text)
         if (provisioning.status, count) != (case.expected, case.avatars):
             failures.append(f"{case.name}: {provisioning.status} with {count} avatars")

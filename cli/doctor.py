@@ -20,6 +20,7 @@ from cli.flow_runner import load_api_key
 from cli.ledger_diagnostics import LEDGER_CHECK, check_ledger
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
+from cli.webhook_diagnostics import check_webhooks
 from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
 from models.child_environment import PREFECT_SETTINGS, python_command
@@ -28,7 +29,9 @@ from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
+from models.video_create import VIDEO_CREATE_NOTICE
 
+_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
 TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
 """The settings whose source is reported: they decide where the key and the personal data go."""
 
@@ -74,6 +77,12 @@ def _check_host_names(settings: Settings) -> DiagnosticResult:
     return DiagnosticResult(check, ok=True, detail=f"{host} has an address")
 
 
+def _check_video_create() -> DiagnosticResult:
+    """Warn that Argil will remove the create with videos; a pause of it is a failure of the check of the limits."""
+    hint = "plan images for new avatars: `avatars provision --image`, or the column `image` of a manifest"
+    return DiagnosticResult("Video create", ok=True, detail=VIDEO_CREATE_NOTICE, hint=hint)
+
+
 def _check_certificates() -> DiagnosticResult:
     check = VARIABLE
     try:
@@ -112,6 +121,9 @@ async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> A
     yield await asyncio.to_thread(_check_host_names, settings)
     argil = key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
     yield argil
+    if argil.ok and isinstance(key, str):
+        yield await check_webhooks(settings, key)
+    yield _check_video_create()
     has_ledger = True
     async for result in check_ledger(settings):
         has_ledger = has_ledger and (result.check != LEDGER_CHECK or result.ok)
@@ -140,7 +152,7 @@ def doctor(*, json: JsonFlag = False) -> int:
     else:
         table = Table("", "Check", "Result", "What to do", show_lines=True)
         for result in results:
-            mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
+            mark = _MARKS[result.state]
             table.add_row(mark, shown(result.check), shown(result.detail), shown(result.hint))
         stdout_console.print(table)
     return EXIT_OK if all(result.ok for result in results) else EXIT_OPERATIONAL_ERROR

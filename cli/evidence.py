@@ -19,7 +19,7 @@ from store.evidence import list_evidence
 
 
 def evidence(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
-    """Print the evidence of each submission: time, actor, and digests and facts of both videos."""
+    """Print the evidence of each submission: time, actor, and digests and facts of its recordings."""
 
     async def read() -> dict[str, Any]:
         async with open_store(Settings.load(), SystemClock()) as store:

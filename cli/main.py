@@ -52,7 +52,7 @@ COMMANDS = (
         "evidence",
         "cli.evidence:evidence",
         INSPECT,
-        "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
+        "Print the evidence of each submission: time, actor, and digests and facts of its recordings.",
     ),
     Command(
         "account",
@@ -102,6 +102,7 @@ COMMANDS = (
         OPERATE,
         "Cancel provisionings; a training that has started at Argil continues.",
     ),
+    Command("voice", "cli.voice:voice", OPERATE, "Record the voice of an avatar that is READY."),
     Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
     Command(
         "erase",

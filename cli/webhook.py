@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cyclopts import App
+from pydantic_core import to_jsonable_python
 from rich.table import Table
 
 from cli.console import print_json, print_line, print_status
@@ -18,7 +19,7 @@ from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
-from models.webhook import SUBSCRIBED_EVENTS, mask_token, receiver_url
+from models.webhook import RECEIVER_PATH, SUBSCRIBED_EVENTS, Webhook, mask_token, receiver_url
 
 T = TypeVar("T")
 
@@ -65,13 +66,27 @@ def list_webhooks(*, json: JsonFlag = False) -> int:
     """List the webhooks of the Argil account."""
     webhooks = _call_argil(lambda argil: argil.list_webhooks(), Settings.load())
     if json:
-        print_json([{"id": hook.id, "url": mask_token(hook.url), "events": list(hook.events)} for hook in webhooks])
+        print_json([_to_json(hook) for hook in webhooks])
         return EXIT_OK
-    table = Table("URL", "Events", "ID")
+    table = Table("URL", "Events", "Last delivery (UTC)", "ID")
     for hook in webhooks:
-        table.add_row(shown(mask_token(hook.url)), shown(", ".join(hook.events)), shown(hook.id))
+        last = f"{hook.last_triggered_at:%Y-%m-%d %H:%M:%S}" if hook.last_triggered_at else "never"
+        table.add_row(shown(mask_token(hook.url)), shown(", ".join(hook.events)), last, shown(hook.id))
     stdout_console.print(table)
+    if not any(RECEIVER_PATH in hook.url for hook in webhooks):
+        print_status("no receiver is registered: `avatars webhook register --url URL` registers it")
+    elif not any(RECEIVER_PATH in hook.url and hook.last_triggered_at for hook in webhooks):
+        print_status("Argil reports no delivery so far: check the proxy in front of the receiver")
     return EXIT_OK
+
+
+def _to_json(hook: Webhook) -> dict[str, Any]:
+    return {
+        "id": hook.id,
+        "url": mask_token(hook.url),
+        "events": list(hook.events),
+        "last_triggered_at": to_jsonable_python(hook.last_triggered_at),
+    }
 
 
 @webhook.command

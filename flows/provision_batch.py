@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -18,10 +19,11 @@ from flows.engine.suspension import watch_timeout
 from models.batch import INVALID
 from models.batch_record import BatchSource, manifest_name, rows_sha256
 from models.errors import AvatarsError, InvalidManifest
+from models.image_request import ImageConsent
 from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
-from models.manifest_validation import count_signed
+from models.manifest_validation import count_signed, reject_without_consent
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
@@ -99,9 +101,9 @@ async def provision_batch(
             # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
             column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
             options = ManifestOptions(format, column_map, strict=strict)
-            source = await _load_source(manifest, rows, options)
-            if signed_count := count_signed(source.rows):
-                log_to_run("%d of %d rows: %s", signed_count, len(source.rows), SIGNATURE_NOTICE)
+            source = _checked_source(
+                await _load_source(manifest, rows, options), context.settings.avatars_image_consent
+            )
             if shared := await find_new_shared_recordings(context.ledger, source.rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):
@@ -125,13 +127,22 @@ async def provision_batch(
                 refreshing_limits(batch.progress, context, owner.batch_id),
             ):
                 await batch.run()
+                if not dry_run:
+                    await batch.find_voices()
             if not dry_run:
                 await context.batches.end(owner, invalid_count=batch.progress.counts[INVALID])
     except AvatarsError as error:
         return final_state_for_error(error)
-    if (stopped_by := batch.abort_error or batch.budget_error) is not None:
+    if (stopped_by := batch.abort_error or batch.waiting_error) is not None:
         return final_state_for_error(stopped_by)
     return final_state_for_batch(batch.progress, dry_run=dry_run)
+
+
+def _checked_source(source: BatchSource, consent: ImageConsent) -> BatchSource:
+    """Return the source with the problems of its image rows, and log how many of its rows have signed URLs."""
+    if signed_count := count_signed(source.rows):
+        log_to_run("%d of %d rows: %s", signed_count, len(source.rows), SIGNATURE_NOTICE)
+    return replace(source, rows=reject_without_consent(source.rows, consent))
 
 
 async def _load_source(manifest: str | None, rows: list[Any] | None, options: ManifestOptions) -> BatchSource:

@@ -18,7 +18,7 @@ from tasks.release_recordings import release_recordings as release
 
 @flow(name="release-recordings", flow_run_name=run_name_for("release"), **FLOW_OPTIONS)
 async def release_recordings(provisioning_id: str, reason: str) -> State:
-    """Release both videos of a refused avatar from quarantine. Nothing is submitted.
+    """Release the recordings of a refused avatar from quarantine. Nothing is submitted.
 
     Args:
         provisioning_id: Id or reference of the refused provisioning.

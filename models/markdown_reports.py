@@ -10,10 +10,12 @@ from models.argil_avatar import Avatar
 from models.attempts import list_attempts
 from models.escaping import inert, markdown, markdown_code, visible
 from models.image_facts import describe_image
+from models.image_request import CREDITS_PER_IMAGE
 from models.media_rules import MediaRole
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
+from models.request import RequestKind
 
 MAX_LISTED_EVENTS = 200
 """The newest events of a provisioning in its report; `avatars show` lists all."""
@@ -45,6 +47,12 @@ def _avatar_details(avatar: Avatar) -> list[str]:
     return lines
 
 
+def _voice_details(provisioning: Provisioning) -> list[str]:
+    if provisioning.voice_id is not None:
+        return [f"| Voice at Argil | {markdown_code(provisioning.voice_id)} ({provisioning.voice_source}) |"]
+    return ["| Voice at Argil | not known |"] if provisioning.status is Status.READY else []
+
+
 def _image_row(provisioning: Provisioning) -> list[str]:
     text = describe_image((provisioning.media_facts or {}).get(MediaRole.IMAGE))
     return [] if text is None else [f"| Image | {_escape(text)} |"]
@@ -71,7 +79,9 @@ def render_provisioning_report(
         f"| Provisioning | `{provisioning.id}` |",
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        *_image_details(provisioning),
         *_image_row(provisioning),
+        *_voice_details(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
@@ -82,7 +92,7 @@ def render_provisioning_report(
             for reason in provisioning.reasons[:MAX_LISTED_REASONS]
         ]
         lines.append("")
-    lines += ["## What to do next", "", outcome.next_step_for(provisioning.id), ""]
+    lines += ["## What to do next", "", outcome.next_step_for(provisioning.id, provisioning.voice_id), ""]
     lines += _attempts_section(submissions, events)
     omitted = len(events) - MAX_LISTED_EVENTS
     note = [f"The first {omitted:,} events are omitted.", ""] if omitted > 0 else []
@@ -93,6 +103,13 @@ def render_provisioning_report(
         for event in events[-MAX_LISTED_EVENTS:]
     ]
     return "\n".join(lines)
+
+
+def _image_details(provisioning: Provisioning) -> list[str]:
+    """Return the row of an avatar from an image; nothing for one from videos."""
+    if provisioning.kind is not RequestKind.IMAGE:
+        return []
+    return [f"| Made from | an image; {CREDITS_PER_IMAGE} credits per submission that Argil accepts |"]
 
 
 def _attempts_section(submissions: Sequence[Submission], events: Sequence[ProvisioningEvent]) -> list[str]:

@@ -21,10 +21,13 @@ class Outcome:
     event: str | None
     description: str
     next_step: str
+    next_step_with_voice: str = ""
+    """Replaces `next_step` if the voice of the avatar is known, unless it is empty."""
 
-    def next_step_for(self, provisioning_id: str) -> str:
+    def next_step_for(self, provisioning_id: str, voice_id: str | None = None) -> str:
         """Return the next step with the id filled in, so that its commands can be copied."""
-        return self.next_step.format(id=provisioning_id)
+        step = self.next_step_with_voice if voice_id else ""
+        return (step or self.next_step).format(id=provisioning_id)
 
 
 OUTCOMES: dict[Status, Outcome] = {
@@ -46,7 +49,13 @@ OUTCOMES: dict[Status, Outcome] = {
         EXIT_OK, "Training", None, "Argil is training the avatar", "wait; `avatars resume {id}` polls it again"
     ),
     Status.READY: Outcome(
-        EXIT_OK, "Ready", "avatar.ready", "the avatar can be used", "use the avatar id with Argil's video API"
+        EXIT_OK,
+        "Ready",
+        "avatar.ready",
+        "the avatar can be used",
+        "use the avatar id and a voice id with Argil's video API; the voice is looked up for a day, and "
+        "`avatars voice {id} VOICE_ID` records it",
+        "use the avatar id and the voice id with Argil's video API",
     ),
     Status.REJECTED: Outcome(
         EXIT_USAGE,

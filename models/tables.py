@@ -79,6 +79,8 @@ IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
 TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
 HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
 HAS_AVATAR_CLAUSE = text("avatar_id IS NOT NULL")
+HAS_VOICE_CLAUSE = text("voice_id IS NOT NULL")
+VOICE_DUE_CLAUSE = text("voice_due_at IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.
 AutoIncrementId = BigInteger().with_variant(Integer(), "sqlite")
@@ -125,6 +127,9 @@ provisioning_table = Table(
     Column("name", Text256),
     Column("batch_id", IdType),
     Column("kind", CodeType, nullable=False, server_default="video"),
+    Column("voice_id", Text256),
+    Column("voice_source", CodeType),
+    Column("voice_due_at", UtcDateTime),
     Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
     Index("ix_provisionings_name_status_created_at_id", "name", "status", "created_at", "id"),
 )
@@ -367,5 +372,6 @@ webhook_delivery_table = Table(
     Column("avatar_id", Text256, index=True, nullable=False),
     Column("body", RedactedText, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    Column("voice_id", Text256),
 )
 """A webhook delivery, which triggers an early poll. The newest row is kept, so that ids only increase."""

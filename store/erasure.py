@@ -87,7 +87,7 @@ async def erase(
                     (quarantine_table.c.release_reason.is_not(None), ERASED_PLACEHOLDER), else_=None
                 ),
             ),
-            update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY),
+            update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY, voice_id=None),
             # The next comparison with the account would remove it, too: the ledger knows the submission.
             delete(unknown_avatar_table).where(unknown_avatar_table.c.submission_id.in_(traces.submission_ids)),
             insert(event_table).values(
@@ -103,6 +103,7 @@ async def erase(
             connection.execute(statement)
         return ErasureReport(
             avatar_ids=list(traces.avatar_ids),
+            voice_ids=[provisioning.voice_id] if provisioning.voice_id else [],
             flow_run_ids=list(traces.flow_run_ids),
             archives=list(traces.archive_messages),
         )
@@ -121,6 +122,9 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             ],
             raw_status=erased_raw_status(provisioning.raw_status),
             avatar_snapshot=None,
+            voice_id=None,
+            voice_source=None,
+            voice_due_at=None,
             name=None,
             version=provisioning.version + 1,
             updated_at=now,

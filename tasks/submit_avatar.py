@@ -8,7 +8,6 @@ from prefect import task
 
 from models.argil_avatar import CreateRequest
 from models.errors import (
-    ArgilPaymentRequired,
     ArgilUnavailable,
     NetworkUnavailable,
     RecordingChanged,
@@ -17,7 +16,7 @@ from models.errors import (
     SubmissionOutcomeUnknown,
     SubmissionRejected,
 )
-from models.limits import PauseCause
+from models.limits import pause_after
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
@@ -26,7 +25,7 @@ from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_links import RecordingLinks
 from services.run_log import log_to_run
-from services.submissions import build_create_request, limit_problem, record_created_avatar
+from services.submissions import build_create_request, callback_url, limit_problem, record_created_avatar
 
 
 @task(**TASK_OPTIONS)
@@ -90,7 +89,9 @@ async def _send(
         await context.leases.renew(current.id, owner, context.lease_duration, version=current.version)
 
     async def build_request() -> CreateRequest:
-        return build_create_request(current.request, submission.id, await links.take())
+        return build_create_request(
+            current.request, submission.id, await links.take(), callback_url(context.settings, submission.id)
+        )
 
     try:
         avatar = await context.argil.create_avatar(build_request, before_each_attempt=renew_lease)
@@ -125,7 +126,7 @@ async def _send(
             SubmissionState.NOT_CREATED,
             new_status=Status.ACCEPTED,
             reasons=[Reason.from_error(error)],
-            pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
+            pause=(cause, context.guard) if (cause := pause_after(error)) is not None else None,
         )
         raise
     except SubmissionOutcomeUnknown as error:

@@ -18,6 +18,7 @@ from models.errors import (
     StaleVersion,
     UnknownAvatars,
 )
+from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
@@ -25,10 +26,12 @@ from services.context import app_context
 from services.events import emit_outcome_event
 from services.lost_submissions import recover_submission_of
 from services.run_log import log_to_run
+from services.voices import find_delivered_voice
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_limits import check_limits
 from tasks.check_recording import check_recording
+from tasks.check_voice import check_voice
 from tasks.find_provisioning import find_provisioning
 from tasks.record_absence import record_absence
 from tasks.record_blocker import record_blocker
@@ -98,6 +101,9 @@ async def _run_leased(
                         return provisioning  # Argil has just created the avatar: a poll would find nothing new
                 elif provisioning.status is Status.TRAINING:
                     return provisioning  # timeout_seconds passed before the training deadline
+    if not was_terminal:
+        async with app_context() as context:
+            provisioning = await find_delivered_voice(context, provisioning, owner)
     await execution.publish_outcome(provisioning.id)
     if not was_terminal and provisioning.status not in _STATUSES_EMITTED_BY_BRANCH:
         emit_outcome_event(provisioning)
@@ -170,7 +176,10 @@ async def _check_and_submit(
     check = execution.as_callable(check_recording)
     for _ in range(MAX_CHECKS):
         checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
-        checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
+        voice_problem = (
+            await execution.as_callable(check_voice)(provisioning) if _names_voice(provisioning) else None
+        )
+        checked = await execution.as_callable(record_checks)(provisioning, checks, owner, voice_problem)
         if checked.status.is_terminal:
             return checked
         execution.on_checked(checked)
@@ -181,6 +190,11 @@ async def _check_and_submit(
         f"the recordings of provisioning {provisioning.id} changed after each of {MAX_CHECKS} checks",
         hint=f"wait until nothing writes them any more, then run `avatars resume {provisioning.id}`",
     )
+
+
+def _names_voice(provisioning: Provisioning) -> bool:
+    request = provisioning.request
+    return isinstance(request, ImageRequest) and request.voice_id is not None
 
 
 async def _await_and_record_training(

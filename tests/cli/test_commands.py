@@ -48,7 +48,7 @@ def test_each_outcome_has_its_exit_code_and_document(
     for status, command in ran.items():
         assert command.document["status"] == status
         assert set(command.document) == {
-            *("id", "reference", "name", "status", "avatar_id", "reasons", "submissions"),
+            *("id", "reference", "name", "status", "avatar_id", "voice_id", "reasons", "submissions"),
             *("created_at", "updated_at", "flow_run_id", "batch_id"),
         }
     rejected = ran["REJECTED"].document
