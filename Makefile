@@ -6,19 +6,21 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
+# Runs a command with its output in a log, which is printed only if the command fails.
+LOGGED = $(1) > .venv/install.log 2>&1 || { cat .venv/install.log; exit 1; }
 # The options of `make coverage`. They are not read from the environment.
 COVERAGE :=
 
 # Commands and tests start many processes, which compile every module again if this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up help setup test coverage test-system chaos fuzz bench check dist lock clean
+.PHONY: demo up help setup test coverage test-system chaos fuzz bench check docs dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
-	$(BIN)/avatars demo
+	@$(BIN)/avatars demo
 
 up: $(READY)  ## run the whole service on this machine until Ctrl-C
-	$(BIN)/avatars up
+	@$(BIN)/avatars up
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +56,9 @@ check: $(READY)  ## check style, vocabulary, types, import rules, and that migra
 	folder=$$(mktemp -d) && export AVATARS_DATABASE_URL=sqlite+aiosqlite:///$$folder/ledger.db \
 	  && $(BIN)/avatars db upgrade && $(BIN)/alembic check; code=$$?; rm -rf $$folder; exit $$code
 
+docs: $(READY)  ## build the documentation as a site in site/; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 dist: $(READY)  ## build the wheel and the source distribution in dist/
 	rm -rf dist build
 	$(BIN)/python -m build --no-isolation --outdir dist
@@ -69,8 +74,10 @@ clean:  ## remove .venv
 	rm -rf .venv
 
 $(READY): requirements-dev.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=") if sys.version_info < (3, 11) else 0'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=") if sys.version_info < (3, 11) else 0'
+	@test -x $(BIN)/python || { echo "creating .venv"; $(PYTHON) -m venv .venv; }
+	@echo "installing the dependencies into .venv, which takes a minute or two"
+	@$(call LOGGED,$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock)
+	@echo "installing avatars"
+	@$(call LOGGED,$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .)
+	@touch $@

@@ -1,7 +1,7 @@
 """Report long sentences in README.md and docs/; exit with 1 if one is too long, or if too many are long.
 
-Code blocks, tables and headings do not count. A list item needs a full stop of its own: without one, it is read as a
-part of the sentence that follows.
+Code blocks, tables and headings do not count. A list item needs a full stop of its own: without one, it is read
+as a part of the sentence that follows.
 """
 
 from __future__ import annotations

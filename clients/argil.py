@@ -17,7 +17,7 @@ from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
-from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest
+from models.argil_avatar import Avatar, AvatarList, CreateRequest
 from models.argil_response import ArgilResponse
 from models.certificates import require_usable_certificates
 from models.clock import Clock
@@ -103,7 +103,7 @@ class ArgilClient:
         await self._http.aclose()
 
     async def create_avatar(
-        self, request: CreateAvatarRequest, before_each_attempt: Callable[[], Awaitable[None]] | None = None
+        self, request: CreateRequest, before_each_attempt: Callable[[], Awaitable[None]] | None = None
     ) -> Avatar:
         """POST /avatars. Retries only if Argil cannot have created an avatar, bounded by attempts and time.
 
@@ -125,7 +125,7 @@ class ArgilClient:
             if before_each_attempt is not None:
                 await before_each_attempt()
             try:
-                with protect_urls([request.dataset_video.url, request.consent_video.url]):
+                with protect_urls(request.urls):
                     return await self._post(request)
             except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1
@@ -247,7 +247,7 @@ class ArgilClient:
         """DELETE /webhooks/{id}. Raises OperationalError."""
         await self._request("DELETE", f"/webhooks/{quote(webhook_id, safe='')}")
 
-    async def _post(self, request: CreateAvatarRequest) -> Avatar:
+    async def _post(self, request: CreateRequest) -> Avatar:
         with self._error_mapper.translating_create_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 response = await self._send("POST", "/avatars", json=request.to_json())

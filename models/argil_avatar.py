@@ -1,7 +1,7 @@
-"""Argil's wire format: the create request of Argil's original specification, and the avatar, parsed leniently.
+"""Argil's wire format: both bodies of the create request, and the avatar, parsed leniently.
 
-Source: Argil's reference for POST /avatars. Argil's original specification names the creation time `createAt`;
-later pages name it `createdAt`.
+Source: Argil's reference for POST /avatars: its original specification for videos, its current one for images. The
+original one names the creation time of an avatar `createAt`, later pages `createdAt`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self, TypeGuard
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -39,7 +39,7 @@ MAX_STATUS_CHARACTERS = 256
 TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
 
 
-class VideoSource(BaseModel):
+class RecordingSource(BaseModel):
     """The URL that Argil downloads a recording from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,18 +48,49 @@ class VideoSource(BaseModel):
 
 
 class CreateAvatarRequest(BaseModel):
-    """The body of POST /avatars: exactly the fields of Argil's original specification."""
+    """The body of POST /avatars with videos: exactly the fields of Argil's original specification."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    dataset_video: Annotated[VideoSource, Field(serialization_alias="datasetVideo")]
-    consent_video: Annotated[VideoSource, Field(serialization_alias="consentVideo")]
+    dataset_video: Annotated[RecordingSource, Field(serialization_alias="datasetVideo")]
+    consent_video: Annotated[RecordingSource, Field(serialization_alias="consentVideo")]
     extras: dict[str, str]
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs in the body, which may contain signatures."""
+        return self.dataset_video.url, self.consent_video.url
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON body."""
         return self.model_dump(by_alias=True)
+
+
+class CreateImageAvatarRequest(BaseModel):
+    """The body of POST /avatars with an image: fields of Argil's current reference. An absent field is not sent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["IMAGE"] = "IMAGE"
+    name: str
+    dataset_image: Annotated[RecordingSource, Field(serialization_alias="datasetImage")]
+    voice_id: Annotated[str | None, Field(serialization_alias="voiceId")] = None
+    callback_url: Annotated[str | None, Field(serialization_alias="callbackUrl")] = None
+    extras: dict[str, str]
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs in the body, which may contain signatures."""
+        return (self.dataset_image.url,)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+CreateRequest = CreateAvatarRequest | CreateImageAvatarRequest
+"""The body of POST /avatars."""
 
 
 def _or_none_unless(kind: type) -> BeforeValidator:

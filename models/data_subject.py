@@ -21,10 +21,10 @@ from models.manifest_validation import derived_reference
 from models.provisioning import Provisioning
 from models.recording_identity import canonical_form, identity_digest, shown_form
 from models.redaction import redact_url
-from models.request import ProvisioningRequest, parse_request
+from models.request import AvatarRequest
+from models.request_kinds import RECORDING_FIELDS, parse_fields
 from models.text_normalization import normalize_name, normalize_reference
 
-RECORDING_FIELDS = ("dataset_video", "consent_video")
 _REQUEST_FIELDS = frozenset({"name", *RECORDING_FIELDS})
 _ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})
 
@@ -94,7 +94,7 @@ class DataSubject:
         if provisioning.erased_at is not None:
             return subject
         request = provisioning.request
-        digests = {identity_digest(getattr(request, role)) for role in RECORDING_FIELDS}
+        digests = {identity_digest(url) for url in request.recordings.values()}
         traces = replace(traces, recording_digests=tuple(sorted({*traces.recording_digests, *digests})))
         return replace(subject, traces=traces).including(request.model_dump())
 
@@ -299,8 +299,8 @@ def _normalized(normalize: Any, text: str) -> str:
     return normal
 
 
-def _parse(fields: Mapping[str, Any]) -> ProvisioningRequest | None:
+def _parse(fields: Mapping[str, Any]) -> AvatarRequest | None:
     try:
-        return parse_request(fields)
+        return parse_fields(fields)
     except InvalidRequest:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Submission
 from models.recording_identity import identity_digest, shown_form
 
@@ -46,15 +47,15 @@ class InputEvidence(BaseModel):
 class Evidence(BaseModel):
     """The evidence for one submission: its time, its actor and its recordings."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(frozen=True)
 
     submission_id: str
     reference: str
     actor: str
     flow_run_id: str | None
     recorded_at: datetime
-    dataset: InputEvidence
-    consent: InputEvidence
+    recordings: dict[MediaRole, InputEvidence]
+    """The recordings of the request, by role."""
 
 
 def evidence_report(
@@ -65,15 +66,15 @@ def evidence_report(
     `identity` is the canonical form of a recording without its query. It is None after an erasure; its digest
     remains.
     """
-    request = provisioning.request
-    urls = {"dataset": request.dataset_video, "consent": request.consent_video}
+    urls = provisioning.request.recordings
     submissions_by_id = {submission.id: submission for submission in submissions}
     erased_at = provisioning.erased_at
     records = []
     for submission_evidence in evidence:
-        record = submission_evidence.model_dump(mode="json")
-        for role, url in urls.items():
-            record[role] = {"identity": None if erased_at else shown_form(url), **record[role]}
+        record = submission_evidence.model_dump(mode="json", exclude={"recordings"})
+        for role, recording in submission_evidence.recordings.items():
+            url = None if erased_at else urls.get(role)
+            record[role.value] = {"identity": url and shown_form(url), **recording.model_dump(mode="json")}
         submission = submissions_by_id[submission_evidence.submission_id]
         records.append({**record, "state": submission.state.value, "avatar_id": submission.avatar_id})
     return {

@@ -12,7 +12,8 @@ from models.escaping import shorten
 from models.manifest_rows import COLUMNS, RawRow, find_duplicates
 from models.reason import Reason
 from models.redaction import redact
-from models.request import MAX_FIELD_CHARACTERS, ProvisioningRequest, parse_request
+from models.request import MAX_FIELD_CHARACTERS, AvatarRequest
+from models.request_kinds import parse_fields
 from models.text_normalization import normalize_reference
 
 MAX_LISTED_LINES = 10
@@ -46,12 +47,12 @@ class ManifestRow:
     line: int
     reference: str
     name: str
-    request: ProvisioningRequest | None = None
+    request: AvatarRequest | None = None
     problems: Sequence[Reason] = field(default=())
     cells: tuple[str, ...] = field(default=(), repr=False)  # a cell may hold a secret
 
 
-def derived_reference(request: ProvisioningRequest) -> str:
+def derived_reference(request: AvatarRequest) -> str:
     """Return the reference of a row without one: equal requests have equal references."""
     return f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
 
@@ -86,7 +87,7 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
     fields = {column: value for column, value in raw.values.items() if column in COLUMNS}
     request = None
     try:
-        request = parse_request(fields)
+        request = parse_fields(fields)
     except InvalidRequest as error:
         found_problems += [
             (column, rule) for column, rule in error.problems if column.partition(".")[0] not in reported_columns

@@ -47,6 +47,7 @@ class MediaRole(StrEnum):
 
     DATASET = "dataset"
     CONSENT = "consent"
+    IMAGE = "image"
 
 
 class MediaPolicy(BaseModel):

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.reason import Reason
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest, RequestKind
 
 
 class Status(StrEnum):
@@ -214,7 +214,7 @@ class Provisioning:
     id: str
     version: int
     reference: str
-    request: ProvisioningRequest
+    request: AvatarRequest
     request_fingerprint: str
     """The stored fingerprint of the request. It remains after an erasure."""
     status: Status
@@ -251,6 +251,11 @@ class Provisioning:
     def name(self) -> str:
         """The avatar's name."""
         return self.request.name
+
+    @property
+    def kind(self) -> RequestKind:
+        """What the avatar is made from."""
+        return self.request.kind
 
     @property
     def sort_key(self) -> tuple[datetime, str]:

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from models.redaction import redaction_scope, register_secret
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 from models.secret_search import SecretSearch
 from models.signature_parameters import is_public_parameter, names_recording
 from models.signature_terms import MAX_QUERY_PARAMETERS
@@ -35,10 +35,10 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]{5,15}Z?)?")
 _USERINFO = re.compile(r"[^/?#]*//([^/?#]*)@")
 
 
-def protect_request(request: ProvisioningRequest) -> AbstractContextManager[None]:
+def protect_request(request: AvatarRequest) -> AbstractContextManager[None]:
     """Make `redact` replace the secrets of the request's recordings, until the block ends."""
     shown = [request.name, request.reference or "", *request.extras, *request.extras.values()]
-    return protect_urls([request.dataset_video, request.consent_video], shown)
+    return protect_urls(request.recordings.values(), shown)
 
 
 def protect_urls(urls: Iterable[str], shown: Iterable[str] = ()) -> AbstractContextManager[None]:

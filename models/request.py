@@ -7,7 +7,9 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,6 +23,7 @@ from pydantic import (
 
 from models.errors import InvalidRequest
 from models.escaping import shorten
+from models.media_rules import MediaRole
 from models.recording_identity import MAX_URL_CHARACTERS, canonical_form
 from models.redaction import contains_secret, redact, redact_url
 from models.text_normalization import (
@@ -46,7 +49,7 @@ MAX_FIELD_CHARACTERS = 300
 MAX_REASON_CHARACTERS = 1000
 """Of a person's reason for a decision."""
 # Values of these fields are redacted as URLs even if malformed: "example.com/a.mp4?sig=1" has a signature too.
-_URL_FIELDS = {("dataset_video",), ("consent_video",)}
+_URL_FIELDS = {("dataset_video",), ("consent_video",), ("image",)}
 
 
 def _validate_https_url(url: str) -> str:
@@ -126,36 +129,107 @@ def _reject_reserved_key(extras: dict[str, str]) -> dict[str, str]:
     return extras
 
 
-def _empty_as_none(value: object) -> object:
+def empty_as_none(value: object) -> object:
     """Return None for an empty string: a form sends one for a blank field. It runs after the text is trimmed."""
     return None if value == "" else value
 
 
-class ProvisioningRequest(BaseModel):
-    """A request to create one avatar of one person.
+AvatarName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=256,
+        title="Name",
+        description="The avatar's name at Argil, 1 to 256 characters.",
+        examples=["Ada Lovelace"],
+    ),
+    _if_text(normalize_name),
+    AfterValidator(_reject_secrets),
+]
+Extras = Annotated[
+    dict[ExtraKey, ExtraText],
+    Field(
+        max_length=MAX_EXTRAS,
+        title="Extras",
+        description=f"At most {MAX_EXTRAS} text pairs, stored with the avatar at Argil. No secrets.",
+        examples=[{"creator_id": "4711"}],
+    ),
+    BeforeValidator(_reject_repeated_keys),
+    AfterValidator(_reject_reserved_key),
+]
+Reference = Annotated[
+    Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_reject_secrets)] | None,
+    BeforeValidator(empty_as_none),
+    _if_text(normalize_reference),
+    Field(
+        title="Reference",
+        description="Your own unique key for this provisioning. One reference never creates a second avatar.",
+        examples=["creator-4711"],
+    ),
+]
+
+
+class RequestKind(StrEnum):
+    """What an avatar is made from. The ledger stores it."""
+
+    VIDEO = "video"
+    """A dataset video and a consent video: `ProvisioningRequest`."""
+    IMAGE = "image"
+    """An image: `ImageRequest` in models/image_request.py."""
+    ADOPTED = "adopted"
+    """Nothing: it was created elsewhere: `AdoptedRequest` in models/adopted_request.py."""
+
+
+class AvatarRequest(BaseModel):
+    """What the requests of all kinds have: name, extras, reference and the recordings.
 
     Unknown fields are rejected. Validation errors never contain the input, because URLs may carry signatures.
+
+    Attributes:
+        kind: The kind of the request.
+        recording_fields: The field with the address of each recording, by role, in the order of the fields.
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    kind: ClassVar[RequestKind]
+    recording_fields: ClassVar[Mapping[MediaRole, str]]
+
+    if TYPE_CHECKING:  # each kind declares its fields in the order of its form; pydantic puts inherited ones first
+        name: AvatarName
+        extras: Extras = {}
+        reference: Reference = None
+
+    @property
+    def recordings(self) -> dict[MediaRole, str]:
+        """The address of each recording that the request has, by role; none after an erasure."""
+        addresses = {role: getattr(self, field) for role, field in self.recording_fields.items()}
+        return {role: address for role, address in addresses.items() if address}
+
+    @property
+    def fingerprint(self) -> str:
+        """The identity of a request: SHA-256 (hex) of everything that Argil receives, without the reference."""
+        return hashlib.sha256(json.dumps(self._identity).encode()).hexdigest()
+
+    @property
+    def _identity(self) -> list[Any]:
+        raise NotImplementedError
+
+
+AnyRequest = TypeVar("AnyRequest", bound=AvatarRequest)
+
+
+class ProvisioningRequest(AvatarRequest):
+    """A request to create one avatar of one person from a dataset video: the video request."""
+
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
         json_schema_extra={"title": "Request", "description": "One avatar of one person."},
     )
 
-    name: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=256,
-            title="Name",
-            description="The avatar's name at Argil, 1 to 256 characters.",
-            examples=["Ada Lovelace"],
-        ),
-        _if_text(normalize_name),
-        AfterValidator(_reject_secrets),
-    ]
+    kind = RequestKind.VIDEO
+    recording_fields = MappingProxyType({MediaRole.DATASET: "dataset_video", MediaRole.CONSENT: "consent_video"})
+
+    name: AvatarName
     dataset_video: Annotated[
         HttpsUrl,
         Field(
@@ -174,38 +248,17 @@ class ProvisioningRequest(BaseModel):
             examples=["https://example.com/ada/consent.mp4"],
         ),
     ]
-    extras: Annotated[
-        dict[ExtraKey, ExtraText],
-        Field(
-            max_length=MAX_EXTRAS,
-            title="Extras",
-            description=f"At most {MAX_EXTRAS} text pairs, stored with the avatar at Argil. No secrets.",
-            examples=[{"creator_id": "4711"}],
-        ),
-        BeforeValidator(_reject_repeated_keys),
-        AfterValidator(_reject_reserved_key),
-    ] = {}
-    reference: Annotated[
-        Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_reject_secrets)] | None,
-        BeforeValidator(_empty_as_none),
-        _if_text(normalize_reference),
-        Field(
-            title="Reference",
-            description="Your own unique key for this provisioning. One reference never creates a second avatar.",
-            examples=["creator-4711"],
-        ),
-    ] = None
+    extras: Extras = {}
+    reference: Reference = None
 
     @property
-    def fingerprint(self) -> str:
-        """The identity of a request: SHA-256 (hex) of name, extras and the identities of both recordings."""
-        parts = [
+    def _identity(self) -> list[Any]:
+        return [
             self.name,
             canonical_form(self.dataset_video),
             canonical_form(self.consent_video),
             sorted(self.extras.items()),
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def validate_recording_url(url: str) -> None:
@@ -238,13 +291,18 @@ def parse_reason(text: str) -> str:
 
 
 def parse_request(fields: Mapping[str, Any]) -> ProvisioningRequest:
-    """Validate the fields of a request.
+    """Validate the fields of a video request. Raises InvalidRequest, as `validate_fields` does."""
+    return validate_fields(ProvisioningRequest, fields)
+
+
+def validate_fields(request_class: type[AnyRequest], fields: Mapping[str, Any]) -> AnyRequest:
+    """Validate the fields of a request of one kind.
 
     Raises:
         InvalidRequest: All problems: the field, the rule, and the actual value without URL queries.
     """
     try:
-        return ProvisioningRequest.model_validate(fields)
+        return request_class.model_validate(fields)
     except ValidationError as error:
         problems = [
             (

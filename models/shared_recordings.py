@@ -11,7 +11,7 @@ from models.manifest_validation import DERIVED_REFERENCE_PREFIX, ManifestRow
 from models.media_rules import MediaRole
 from models.recording_identity import canonical_form, shown_form
 from models.redaction import redact_url
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 
 MAX_LISTED_ROWS = 10
 """Rows that the text of a group lists."""
@@ -69,10 +69,7 @@ def find_shared_recordings(
     uses: dict[str, list[tuple[ManifestRow, MediaRole, str]]] = {}
     for row in rows:
         if row.request is not None:
-            for role, url in (
-                (MediaRole.DATASET, row.request.dataset_video),
-                (MediaRole.CONSENT, row.request.consent_video),
-            ):
+            for role, url in row.request.recordings.items():
                 uses.setdefault(canonical_form(url), []).append((row, role, url))
     groups: dict[tuple[int, ...], list[tuple[ManifestRow, MediaRole, str]]] = {}
     for users in uses.values():
@@ -106,7 +103,7 @@ class ContentIndex:
         """Line, canonical form and SHA-256 of the first row with a content, by the digest of its sample."""
         self._compared_lines: set[int] = set()
 
-    def find_copies(self, line: int, request: ProvisioningRequest, media_facts: Mapping[str, Any]) -> list[str]:
+    def find_copies(self, line: int, request: AvatarRequest, media_facts: Mapping[str, Any]) -> list[str]:
         """Remember the recordings of a row; return a warning for each that is a copy of an earlier row's.
 
         The same URL is not a copy: `find_shared_recordings` reports it. A row that is checked again has no warning.
@@ -121,8 +118,7 @@ class ContentIndex:
         if line in self._compared_lines:
             return warnings
         self._compared_lines.add(line)
-        urls = {MediaRole.DATASET: request.dataset_video, MediaRole.CONSENT: request.consent_video}
-        for role, url in urls.items():
+        for role, url in request.recordings.items():
             facts = media_facts.get(role) or {}
             if (digest := facts.get("sample_sha256")) is None:
                 continue

@@ -125,6 +125,7 @@ provisioning_table = Table(
     Column("not_found_since", UtcDateTime),
     Column("name", Text256),
     Column("batch_id", IdType),
+    Column("kind", CodeType, nullable=False, server_default="video"),
     Column("voice_id", Text256),
     Column("voice_source", CodeType),
     Column("voice_due_at", UtcDateTime),
@@ -133,8 +134,9 @@ provisioning_table = Table(
 )
 """One provisioning in its current state. `version` is incremented by every write of status or lease owner.
 
-`request` is the only column of the ledger with complete URLs: the create request needs them. `name` repeats its
-name, for an index. `batch_id` is the batch that took the provisioning last; SQLite adds no foreign key to a table.
+`request` is the only column of the ledger with complete URLs: the create request needs them. `kind` decides which
+fields it has (models/request_kinds.py). `name` repeats its name, for an index. `batch_id` is the batch that took
+the provisioning last; SQLite adds no foreign key to a table.
 """
 
 extra_table = Table(
@@ -200,8 +202,12 @@ evidence_table = Table(
     Column("dataset", RedactedJson, nullable=False),
     Column("consent", RedactedJson, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
+    Column("image", RedactedJson),
 )
-"""The evidence for one submission. Database triggers enforce that rows are only inserted."""
+"""The evidence for one submission: a column for each role of a recording, JSON null or NULL without one.
+
+Database triggers enforce that rows are only inserted.
+"""
 
 duplicate_table = Table(
     "duplicates",

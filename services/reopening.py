@@ -7,7 +7,6 @@ services/retraining.py has the third way, which may cost money. Each caller re-o
 from __future__ import annotations
 
 from models.errors import NotReopenable, ProvisioningErased, StaleVersion
-from models.media_rules import MediaRole
 from models.outcomes import OUTCOMES
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
 from models.reason import Reason
@@ -18,7 +17,7 @@ from models.reopening import (
     SCHEDULE_RESUMABLE_STATUSES,
     CallerAction,
 )
-from models.request import ProvisioningRequest, parse_reason
+from models.request import AvatarRequest, parse_reason
 from services.recording_checks import quarantine_reason
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
@@ -27,7 +26,7 @@ from store.quarantine import QuarantineRepository
 async def open_request(
     ledger: Ledger,
     quarantine: QuarantineRepository,
-    request: ProvisioningRequest,
+    request: AvatarRequest,
     reference: str,
     owner: LeaseOwner,
 ) -> tuple[Provisioning, bool]:
@@ -157,7 +156,7 @@ async def _reopen_rejected(
     owner: LeaseOwner,
     action: CallerAction,
     message: str,
-    request: ProvisioningRequest | None = None,
+    request: AvatarRequest | None = None,
 ) -> Provisioning:
     if await ledger.has_called(provisioning.id, owner, action):
         return provisioning
@@ -169,12 +168,10 @@ async def _reopen_rejected(
 
 
 async def _quarantine_reasons(quarantine: QuarantineRepository, provisioning: Provisioning) -> list[Reason]:
-    """Look both recordings up by URL alone: the file may have been replaced since, and a check follows."""
-    request = provisioning.request
-    urls = {MediaRole.DATASET: request.dataset_video, MediaRole.CONSENT: request.consent_video}
+    """Look all recordings up by URL alone: the file may have been replaced since, and a check follows."""
     refused = {
         role: await quarantine.find_provisioning_for(RecordingIdentity.from_facts(url, None))
-        for role, url in urls.items()
+        for role, url in provisioning.request.recordings.items()
     }
     return [quarantine_reason(role, found) for role, found in refused.items() if found is not None]
 

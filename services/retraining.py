@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.errors import SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRAINED, CallerAction, retrainable_statuses
-from models.request import ProvisioningRequest, parse_reason, parse_request
+from models.request import AvatarRequest, parse_reason, validate_fields
 from services.context import AppContext
 from services.earlier_avatars import find_earlier_avatar
 from services.reopening import require_reopenable
@@ -82,8 +82,8 @@ async def retrain(
     )
 
 
-def _with_recordings(request: ProvisioningRequest, dataset_video: str, consent_video: str) -> ProvisioningRequest:
+def _with_recordings(request: AvatarRequest, dataset_video: str, consent_video: str) -> AvatarRequest:
     """Return the request with the given recordings. Raises InvalidRequest."""
     given = {"dataset_video": dataset_video, "consent_video": consent_video}
     changes = {name: url for name, url in given.items() if url}
-    return parse_request({**request.model_dump(), **changes}) if changes else request
+    return validate_fields(type(request), {**request.model_dump(), **changes}) if changes else request

@@ -4,22 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
+from models.argil_avatar import (
+    Avatar,
+    CreateAvatarRequest,
+    CreateImageAvatarRequest,
+    CreateRequest,
+    RecordingSource,
+)
+from models.image_request import ImageRequest
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.request import SUBMISSION_ID_EXTRA, ProvisioningRequest
+from models.request import SUBMISSION_ID_EXTRA, AvatarRequest, ProvisioningRequest
 from services.context import AppContext
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
 
 
-def build_create_request(request: ProvisioningRequest, submission_id: str) -> CreateAvatarRequest:
-    """Return the body of `POST /avatars`: the caller's fields and the submission id, nothing else."""
-    return CreateAvatarRequest(
-        name=request.name,
-        dataset_video=VideoSource(url=request.dataset_video),
-        consent_video=VideoSource(url=request.consent_video),
-        extras={**request.extras, SUBMISSION_ID_EXTRA: submission_id},
-    )
+def build_create_request(
+    request: AvatarRequest, submission_id: str, urls: Mapping[MediaRole, str]
+) -> CreateRequest:
+    """Return the body of `POST /avatars`: the caller's fields and the submission id, nothing else.
+
+    Args:
+        request: A video or an image request.
+        submission_id: The id of the recorded submission.
+        urls: The HTTPS URL that Argil downloads each recording from, by role.
+
+    Raises:
+        ValueError: The request is of a kind that is never submitted.
+    """
+    extras = {**request.extras, SUBMISSION_ID_EXTRA: submission_id}
+    sources = {role: RecordingSource(url=url) for role, url in urls.items()}
+    match request:
+        case ProvisioningRequest():
+            return CreateAvatarRequest(
+                name=request.name,
+                dataset_video=sources[MediaRole.DATASET],
+                consent_video=sources[MediaRole.CONSENT],
+                extras=extras,
+            )
+        case ImageRequest():
+            return CreateImageAvatarRequest(
+                name=request.name, dataset_image=sources[MediaRole.IMAGE], voice_id=request.voice_id, extras=extras
+            )
+        case _:
+            raise ValueError(f"a request of the kind {request.kind} is never submitted")
 
 
 async def limit_problem(context: AppContext, provisioning: Provisioning) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Update, case, delete, insert, or_, select, update
 
@@ -12,7 +13,9 @@ from models.data_subject import DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER, KEPT_RAW_STATUSES, erased_raw_status
 from models.erasure_report import ErasureReport
 from models.errors import StaleVersion
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
+from models.request import AvatarRequest
 from models.tables import (
     batch_table,
     duplicate_table,
@@ -113,7 +116,7 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
         update(provisioning_table)
         .where(provisioning_table.c.id == provisioning.id, provisioning_table.c.version == provisioning.version)
         .values(
-            request={"name": ERASED_PLACEHOLDER, "dataset_video": "", "consent_video": "", "extras": {}},
+            request=_erased_request(provisioning.request),
             reasons=[
                 {"code": reason.code, "message": ERASED_PLACEHOLDER, "hint": ""} for reason in provisioning.reasons
             ],
@@ -128,6 +131,13 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             erased_at=now,
         )
     )
+
+
+def _erased_request(request: AvatarRequest) -> dict[str, Any]:
+    """Return the value of the column `request` without personal data, and with all fields of its kind."""
+    recordings = dict.fromkeys(request.recording_fields.values(), "")
+    others = dict.fromkeys(type(request).model_fields.keys() - {"reference"})
+    return {**others, **recordings, "name": ERASED_PLACEHOLDER, "extras": {}}
 
 
 def _erase_manifest_names(connection: Connection, subject: DataSubject) -> None:
@@ -145,7 +155,7 @@ def _read_traces(connection: Connection, provisioning: Provisioning) -> LedgerTr
         return [value for value in connection.execute(select(column).where(own, *conditions)).scalars() if value]
 
     evidence = connection.execute(
-        select(evidence_table.c.dataset, evidence_table.c.consent).where(
+        select(*(evidence_table.c[role] for role in MediaRole)).where(
             evidence_table.c.provisioning_id == provisioning.id
         )
     )
@@ -158,7 +168,9 @@ def _read_traces(connection: Connection, provisioning: Provisioning) -> LedgerTr
         request_fingerprint=connection.execute(
             select(provisioning_table.c.request_fingerprint).where(provisioning_table.c.id == provisioning.id)
         ).scalar_one(),
-        recording_digests=_sorted({recording["identity_sha256"] for row in evidence for recording in row}),
+        recording_digests=_sorted(
+            {recording["identity_sha256"] for row in evidence for recording in row if recording}
+        ),
         archive_messages=tuple(values(event_table.c.message, event_table.c.actor == ARCHIVE_ACTOR)),
     )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from models.evidence import Evidence, InputEvidence
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
 from models.tables import evidence_table
 from store.database import Database
@@ -20,18 +21,17 @@ def evidence_values(
 ) -> dict[str, Any]:
     """Return the values of INSERT_EVIDENCE: what is known about the recordings of a submission."""
     media: dict[str, Any] = provisioning.media_facts or {}
+    recordings = {
+        role: InputEvidence.from_facts(url, media.get(role)).model_dump(mode="json")
+        for role, url in provisioning.request.recordings.items()
+    }
     return {
         "provisioning_id": provisioning.id,
         "submission_id": submission_id,
         "reference": provisioning.reference,
         "actor": owner.actor,
         "flow_run_id": owner.flow_run_id,
-        "dataset": InputEvidence.from_facts(provisioning.request.dataset_video, media.get("dataset")).model_dump(
-            mode="json"
-        ),
-        "consent": InputEvidence.from_facts(provisioning.request.consent_video, media.get("consent")).model_dump(
-            mode="json"
-        ),
+        **{role.value: recordings.get(role) for role in MediaRole},
         "recorded_at": recorded_at,
     }
 
@@ -44,5 +44,10 @@ async def list_evidence(database: Database, provisioning_id: str) -> list[Eviden
         .order_by(evidence_table.c.id)
     )
     return await database.read(
-        lambda connection: [Evidence.model_validate(row) for row in connection.execute(query)]
+        lambda connection: [_to_evidence(row) for row in connection.execute(query).mappings()]
     )
+
+
+def _to_evidence(row: RowMapping) -> Evidence:
+    recordings = {role: row[role.value] for role in MediaRole if row[role.value] is not None}
+    return Evidence.model_validate({**row, "recordings": recordings})

@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission, VoiceSource
 from models.reason import Reason
-from models.request import ProvisioningRequest
+from models.request import RequestKind
+from models.request_kinds import REQUEST_CLASSES
 
 if TYPE_CHECKING:  # store/sqlite_listing.py works without SQLAlchemy
     from sqlalchemy import Row
 
-_FIELDS = set(ProvisioningRequest.model_fields)
-"""Shared by all requests, because one set per request would need more memory than the request itself."""
+_FIELDS = {kind: set(request_class.model_fields) for kind, request_class in REQUEST_CLASSES.items()}
+"""Shared by all requests of a kind, because one set per request would need more memory than the request itself."""
 
 
 def to_provisioning(row: Row[Any]) -> Provisioning:
     """Map a row of `provisionings`. The request was validated when it was written and is not validated again."""
+    kind = RequestKind(row.kind)
     return Provisioning(
         id=row.id,
         version=row.version,
         reference=row.reference,
-        request=ProvisioningRequest.model_construct(_FIELDS, **row.request, reference=row.reference),
+        request=REQUEST_CLASSES[kind].model_construct(_FIELDS[kind], **row.request, reference=row.reference),
         request_fingerprint=row.request_fingerprint,
         status=Status(row.status),
         avatar_id=row.avatar_id,

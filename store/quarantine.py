@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from models.clock import Clock
 from models.evidence import Evidence
+from models.media_rules import MediaRole
 from models.provisioning import Provisioning
 from models.recording_identity import RecordingIdentity
 from models.request import parse_reason
@@ -50,11 +51,13 @@ _FIND_QUARANTINING_PROVISIONING = (
 )
 
 
-def recording_identities(provisioning: Provisioning) -> dict[str, RecordingIdentity]:
-    """Return the identities of both recordings by role (`dataset`, `consent`), with the media check's facts."""
+def recording_identities(provisioning: Provisioning) -> dict[MediaRole, RecordingIdentity]:
+    """Return the identities of the recordings by role, with the media check's facts."""
     media = provisioning.media_facts or {}
-    urls = {"dataset": provisioning.request.dataset_video, "consent": provisioning.request.consent_video}
-    return {role: RecordingIdentity.from_facts(url, media.get(role)) for role, url in urls.items()}
+    return {
+        role: RecordingIdentity.from_facts(url, media.get(role))
+        for role, url in provisioning.request.recordings.items()
+    }
 
 
 class QuarantineRepository:
@@ -65,11 +68,11 @@ class QuarantineRepository:
         self._clock = clock
 
     async def add(self, provisioning: Provisioning) -> None:
-        """Quarantine both recordings of the request; no-op for those with an entry of it, released or not."""
+        """Quarantine all recordings of the request; no-op for those with an entry of it, released or not."""
         await self._add(provisioning.id, recording_identities(provisioning).values())
 
     async def add_submitted(self, provisioning: Provisioning, evidence: Evidence) -> None:
-        """Quarantine both recordings of a submission; no-op for those with an entry, released or not.
+        """Quarantine all recordings of a submission; no-op for those with an entry, released or not.
 
         Only a digest is known of the URL, unless it is still that of the request.
         """
@@ -82,7 +85,7 @@ class QuarantineRepository:
                     current.get(recording.identity_sha256, f"sha256:{recording.identity_sha256}"),
                     recording.facts,
                 )
-                for recording in (evidence.dataset, evidence.consent)
+                for recording in evidence.recordings.values()
             ],
         )
 

@@ -11,7 +11,7 @@ from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.redaction import redact, redact_json
 from models.reopening import CallerAction
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 from store import mappers
 from store.requests import request_columns
 from store.statements import BY_ID, HAS_CALLED
@@ -69,7 +69,7 @@ class ReopeningWriter(TransitionWriter):
         message: str,
         new_status: Status,
         *,
-        request: ProvisioningRequest | None = None,
+        request: AvatarRequest | None = None,
         earlier: EarlierAvatar | None = None,
     ) -> Provisioning:
         """Re-open a terminal provisioning, or change one in flight for a person, once per caller and action.

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row
 from models.errors import ReferenceConflict, ReferenceIsId, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, parse_provisioning_id
 from models.reopening import REPLACED, CallerAction, RequestAction, decide_request
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 from models.tables import provisioning_table
 from store import mappers
 from store.statements import (
@@ -33,7 +33,7 @@ class RequestWriter(TransitionWriter):
     """Writes requests. Every method raises DatabaseError if the database fails."""
 
     async def get_or_create(
-        self, request: ProvisioningRequest, reference: str, owner: LeaseOwner
+        self, request: AvatarRequest, reference: str, owner: LeaseOwner
     ) -> tuple[Provisioning, bool]:
         """Record the request, or attach to the existing provisioning with this reference.
 
@@ -87,7 +87,7 @@ class RequestWriter(TransitionWriter):
                 continue  # PostgreSQL: another owner wrote in between: decide again on the current version
 
     def _attach(
-        self, connection: Connection, row: Row[Any], request: ProvisioningRequest, owner: LeaseOwner
+        self, connection: Connection, row: Row[Any], request: AvatarRequest, owner: LeaseOwner
     ) -> Provisioning:
         existing = mappers.to_provisioning(row)
         is_same_request = existing.request_fingerprint == request.fingerprint
@@ -115,7 +115,7 @@ class RequestWriter(TransitionWriter):
                 raise ReferenceConflict(existing.reference, existing.id)
 
     def _replace(
-        self, connection: Connection, existing: Provisioning, request: ProvisioningRequest, owner: LeaseOwner
+        self, connection: Connection, existing: Provisioning, request: AvatarRequest, owner: LeaseOwner
     ) -> Provisioning:
         """Put the request in the place of one that Argil certainly never accepted. Raises StaleVersion."""
         replaced = self._transition(
@@ -134,17 +134,18 @@ class RequestWriter(TransitionWriter):
         return replaced
 
 
-def stored_request(request: ProvisioningRequest) -> dict[str, Any]:
+def stored_request(request: AvatarRequest) -> dict[str, Any]:
     """Return the value of the column `request`; the reference has a column of its own."""
     return request.model_dump(exclude={"reference"})
 
 
-def request_columns(request: ProvisioningRequest) -> RequestColumns:
+def request_columns(request: AvatarRequest) -> RequestColumns:
     """Return the columns of a provisioning that store its request, apart from its reference."""
     return {
         "request": stored_request(request),
         "request_fingerprint": request.fingerprint,
         "name": request.name,
+        "kind": request.kind,
     }
 
 
@@ -176,7 +177,7 @@ def _refuse_id(connection: Connection, reference: str) -> None:
         raise ReferenceIsId(reference, same_id)
 
 
-def _renew_urls(connection: Connection, existing: Provisioning, request: ProvisioningRequest) -> Provisioning:
+def _renew_urls(connection: Connection, existing: Provisioning, request: AvatarRequest) -> Provisioning:
     new_request = stored_request(request)
     if new_request == stored_request(existing.request):
         return existing

@@ -39,6 +39,7 @@ class RequestColumns(TypedDict):
     request: dict[str, Any]
     request_fingerprint: str
     name: str
+    kind: str
 
 
 class ProvisioningChanges(TrainingChanges, total=False):
@@ -52,6 +53,7 @@ class ProvisioningChanges(TrainingChanges, total=False):
     request: dict[str, Any]
     request_fingerprint: str
     name: str
+    kind: str
 
 
 class TransitionWriter(LedgerReader):

@@ -30,10 +30,7 @@ async def check_recording(provisioning: Provisioning, role: MediaRole) -> Record
         quarantine_reasons = await _quarantine_reasons(context, role, by_url)
         if quarantine_reasons or context.settings.avatars_media_check == "off":
             return RecordingCheckResult(role=role, reasons=quarantine_reasons)
-        url = {
-            MediaRole.DATASET: provisioning.request.dataset_video,
-            MediaRole.CONSENT: provisioning.request.consent_video,
-        }[role]
+        url = provisioning.request.recordings[role]
         try:
             report = await context.media_checker.check(url, role)
         except (MediaUnreachable, NetworkUnavailable) as error:

@@ -7,7 +7,7 @@ import logging
 from prefect import task
 
 from models.provisioning import LeaseOwner, Provisioning
-from models.request import RECOMMENDED_MAX_EXTRAS, ProvisioningRequest
+from models.request import RECOMMENDED_MAX_EXTRAS, AvatarRequest
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.reopening import open_request
@@ -15,9 +15,7 @@ from services.run_log import log_to_run
 
 
 @task(**TASK_OPTIONS)
-async def get_or_create_provisioning(
-    request: ProvisioningRequest, reference: str, owner: LeaseOwner
-) -> Provisioning:
+async def get_or_create_provisioning(request: AvatarRequest, reference: str, owner: LeaseOwner) -> Provisioning:
     """Return the provisioning of this reference, created in ACCEPTED if there is none.
 
     A REJECTED one with the same request is re-opened, once per run, unless its recordings are in quarantine now.

@@ -69,7 +69,8 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
 
         try:
             avatar = await context.argil.create_avatar(
-                build_create_request(current.request, submission.id), before_each_attempt=renew_lease
+                build_create_request(current.request, submission.id, current.request.recordings),
+                before_each_attempt=renew_lease,
             )
         except SubmissionRejected as error:
             return await ledger.resolve_submission(

@@ -21,6 +21,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from models import redaction
+from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner
 from models.request import ProvisioningRequest
 from simulator.media_host import MediaHost, running_media_host
@@ -150,6 +151,15 @@ def provisioning_request() -> ProvisioningRequest:
     return ProvisioningRequest(
         name="Ada",
         dataset_video="https://videos.example/ada/dataset.mp4?X-Amz-Signature=canary-signature",
+        consent_video="https://videos.example/ada/consent.mp4?X-Amz-Signature=canary-signature",
+    )
+
+
+@pytest.fixture
+def image_request() -> ImageRequest:
+    return ImageRequest(
+        name="Ada",
+        image="https://videos.example/ada/portrait.png?X-Amz-Signature=canary-signature",
         consent_video="https://videos.example/ada/consent.mp4?X-Amz-Signature=canary-signature",
     )
 

@@ -37,7 +37,7 @@ from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.recording_secrets import protect_request
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 from models.shared_recordings import ContentIndex
 from services.context import AppContext
 from services.prefect_options import TASK_OPTIONS
@@ -197,12 +197,12 @@ class _RowExecution(InlineExecution):
         finally:
             self.release_slot()
 
-    async def _preview(self, request: ProvisioningRequest) -> None:
+    async def _preview(self, request: AvatarRequest) -> None:
         progress = self._batch.progress
         row = await preview_row(self._batch.context, progress.rows[self._number], request)
         progress.update_row(self._number, row, finished=True)
 
-    async def _provision(self, request: ProvisioningRequest) -> None:
+    async def _provision(self, request: AvatarRequest) -> None:
         batch = self._batch
         progress = batch.progress
         while True:

@@ -7,17 +7,16 @@ from collections.abc import Collection
 
 from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
 from models.errors import NetworkUnavailable, ReferenceConflict, ReferenceIsId, UnknownProvisioning
-from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest
 from services.context import AppContext
 from services.recording_checks import blocking_reasons, inconclusive_error
 from tasks.check_recording import check_recording
 
 
-async def preview_row(context: AppContext, row: RowResult, request: ProvisioningRequest) -> RowResult:
+async def preview_row(context: AppContext, row: RowResult, request: AvatarRequest) -> RowResult:
     """Return the row with the status that a run would give it now.
 
     Reads the ledger first; a request that is not submitted yet gets a full media check.
@@ -37,7 +36,7 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
         if (recorded := _preview_recorded(provisioning, states, row, request)) is not None:
             return recorded
     unsaved = _unsaved_provisioning(request, row.reference, context)
-    checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in MediaRole))
+    checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in request.recordings))
     level = context.settings.avatars_media_check
     if rejections := blocking_reasons(checks, level):
         return row.with_status(WOULD_REJECT, rejections)
@@ -49,7 +48,7 @@ async def preview_row(context: AppContext, row: RowResult, request: Provisioning
 
 
 def _preview_recorded(
-    provisioning: Provisioning, states: Collection[SubmissionState], row: RowResult, request: ProvisioningRequest
+    provisioning: Provisioning, states: Collection[SubmissionState], row: RowResult, request: AvatarRequest
 ) -> RowResult | None:
     """Return the row if a run would attach to this provisioning or fail, None if it would check the request."""
     if provisioning.reference != row.reference:
@@ -74,7 +73,7 @@ def _preview_recorded(
     return None
 
 
-def _unsaved_provisioning(request: ProvisioningRequest, reference: str, context: AppContext) -> Provisioning:
+def _unsaved_provisioning(request: AvatarRequest, reference: str, context: AppContext) -> Provisioning:
     """Return the provisioning that this request would create; it is not written to the ledger."""
     now = context.clock.now()
     return Provisioning(

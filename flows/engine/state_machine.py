@@ -10,7 +10,6 @@ from flows.refused import refused
 from flows.training_failed import training_failed
 from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
 from models.errors import AvatarsError, DatabaseError, LeaseLost, OperationalError, StaleVersion
-from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
@@ -154,7 +153,7 @@ async def _check_and_submit(
     async with app_context() as context:  # before the media check, which would be in vain
         await context.account_comparison.require_known_past(context.argil)
     check = execution.as_callable(check_recording)
-    checks = await asyncio.gather(*(check(provisioning, role) for role in MediaRole))
+    checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
     checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
     if checked.status.is_terminal:
         return checked

@@ -137,14 +137,18 @@ def _check_request(
     account: Account,
 ) -> None:
     """Check that Argil created the recorded avatar from the recordings of the current request, however signed."""
-    sent = {
-        create.body["extras"]["submission_id"]: create.body["datasetVideo"]["url"] for create in account.received
-    }
-    expected = provisioning.request.dataset_video.partition("?")[0]
+    sent = {create.body["extras"]["submission_id"]: _primary_url(create.body) for create in account.received}
+    expected = next(iter(provisioning.request.recordings.values())).partition("?")[0]
     for avatar in avatars:
         url = sent[avatar["extras"]["submission_id"]].partition("?")[0]
         if avatar["id"] == provisioning.avatar_id and url != expected:
             violations.other.append(f"{provisioning.name}: avatar {avatar['id']} was created from {url}")
+
+
+def _primary_url(body: dict[str, Any]) -> str:
+    """Return the URL of the recording that the avatar is made from."""
+    source = body["datasetImage"] if body.get("type") == "IMAGE" else body["datasetVideo"]
+    return str(source["url"])
 
 
 def _is_at_rest(provisioning: Provisioning) -> bool:

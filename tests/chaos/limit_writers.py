@@ -44,7 +44,9 @@ async def _submit(reference: str) -> str:
         except DayBudgetUsed as error:
             return error.code
         try:
-            avatar = await argil.create_avatar(build_create_request(accepted.request, submission.id))
+            avatar = await argil.create_avatar(
+                build_create_request(accepted.request, submission.id, accepted.request.recordings)
+            )
         except SubmissionRejected as error:
             state, status = SubmissionState.NOT_CREATED, Status.SUBMISSION_FAILED
             message, avatar_id = error.message, None

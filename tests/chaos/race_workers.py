@@ -22,6 +22,7 @@ from flows.provision_avatar import provision_avatar
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import LeaseUnavailable
 from models.provisioning import LeaseOwner, Provisioning
+from models.request import ProvisioningRequest
 from services.context import app_context
 from store.leases import LeaseRepository
 from tests.chaos.fakes import bypass_prefect
@@ -80,6 +81,7 @@ async def _run(report: RaceReport, references: list[str]) -> None:
     async def run_one(reference: str) -> None:
         async with semaphore, app_context() as context:
             request = (await context.ledger.get(reference)).request
+            assert isinstance(request, ProvisioningRequest)
             state = await provision_avatar.fn(request, wait="block")
             report.final_states.append(str(state.name))
 

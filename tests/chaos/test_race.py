@@ -112,7 +112,9 @@ class DeadWorkers:
             return
         provisioning, submission = await self._ledger.begin_submission(leased, owner, "a submission was recorded")
         avatar = (
-            await self._client.create_avatar(build_create_request(request, submission.id)) if spec.sent else None
+            await self._client.create_avatar(build_create_request(request, submission.id, request.recordings))
+            if spec.sent
+            else None
         )
         if spec.stage == "unknown":
             await self._resolve(provisioning, owner, submission, SubmissionState.UNKNOWN)

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
 from clients.argil_errors import MAX_MESSAGE_CHARACTERS
-from models.argil_avatar import UNKNOWN_STATUS, CreateAvatarRequest, VideoSource
+from models.argil_avatar import UNKNOWN_STATUS, CreateAvatarRequest, RecordingSource
 from models.errors import (
     ArgilPathNotFound,
     ArgilPaymentRequired,
@@ -54,8 +54,10 @@ Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], 
 def create_request(scenario: str = "", *, name: str = "Ada") -> CreateAvatarRequest:
     return CreateAvatarRequest(
         name=name,
-        dataset_video=VideoSource(url="https://videos.example/ada/dataset.mp4?X-Amz-Signature=canary-signature"),
-        consent_video=VideoSource(url="https://videos.example/ada/consent.mp4"),
+        dataset_video=RecordingSource(
+            url="https://videos.example/ada/dataset.mp4?X-Amz-Signature=canary-signature"
+        ),
+        consent_video=RecordingSource(url="https://videos.example/ada/consent.mp4"),
         extras={"simulator": scenario, "submission_id": str(uuid4())},
     )
 

@@ -13,7 +13,7 @@ import pytest
 from clients.argil import ArgilClient
 from clients.poll_schedule import poll_interval
 from clients.training_monitor import MonitorResult, TrainingMonitor
-from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
+from models.argil_avatar import Avatar, CreateAvatarRequest, RecordingSource
 from models.errors import ArgilUnauthorized, StaleVersion
 from simulator.server import ArgilSimulator, run_argil
 from tests.fakes import FakeClock
@@ -394,8 +394,8 @@ async def test_training_at_the_simulator_is_monitored_to_its_end(
     avatar = await client.create_avatar(
         CreateAvatarRequest(
             name="Ada",
-            dataset_video=VideoSource(url="https://videos.example/d.mp4"),
-            consent_video=VideoSource(url="https://videos.example/c.mp4"),
+            dataset_video=RecordingSource(url="https://videos.example/d.mp4"),
+            consent_video=RecordingSource(url="https://videos.example/c.mp4"),
             extras={"simulator": scenario, "submission_id": str(uuid4())},
         )
     )

@@ -267,7 +267,7 @@ async def test_orphaned_submission_is_looked_up_before_resending(
         from services.submissions import build_create_request
 
         async with app_context() as context:
-            await context.argil.create_avatar(build_create_request(request, submission.id))
+            await context.argil.create_avatar(build_create_request(request, submission.id, request.recordings))
     state = await run(request)
     assert state.name == "Ready"
     assert len(simulated.account.avatars) == 1

@@ -155,7 +155,9 @@ async def test_stopped_submission_has_the_reason_and_checks_no_recording(
     harness: ProvisioningHarness,  # noqa: F811
     argil: ArgilSimulator,  # noqa: F811
 ) -> None:
-    request = build_create_request(harness.request, "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b")
+    request = build_create_request(
+        harness.request, "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b", harness.request.recordings
+    )
     await harness.context.argil.create_avatar(request)
     accepted = await harness.accepted()
     try:

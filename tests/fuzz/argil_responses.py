@@ -12,7 +12,7 @@ import httpx
 from hypothesis import strategies as st
 
 from clients.argil import ArgilClient
-from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
+from models.argil_avatar import Avatar, CreateAvatarRequest, RecordingSource
 from models.errors import AvatarsError
 from models.webhook import SUBSCRIBED_EVENTS, Webhook, WebhookDelivery, mask_token
 from tests.fakes import FakeClock
@@ -116,8 +116,8 @@ def _handler(case: ServerResponse) -> Callable[[httpx.Request], httpx.Response]:
 async def _calls(case: ServerResponse) -> None:
     request = CreateAvatarRequest(
         name="A",
-        dataset_video=VideoSource(url="https://d"),
-        consent_video=VideoSource(url="https://c"),
+        dataset_video=RecordingSource(url="https://d"),
+        consent_video=RecordingSource(url="https://c"),
         extras={"submission_id": "s-1"},
     )
     async with ArgilClient(

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from models.media_checks import check_rules
 from models.media_facts import MediaFacts
 from models.media_report import RuleResult
-from models.media_rules import MediaRole
+from models.media_rules import RULES
 from tests.fuzz.recordings import Change, RangeChange
 from tests.fuzz.samples import samples
 from tests.fuzz.target import assert_no_secrets
@@ -41,7 +41,7 @@ def assert_plausible(facts: MediaFacts) -> bool:
     assert min(facts.width or 0, facts.height or 0) >= 0
     for number in (facts.duration_seconds, facts.frame_rate):
         assert number is None or (math.isfinite(number) and number >= 0)
-    passes = [role for role in MediaRole if _is_accepted(check_rules(facts, role))]
+    passes = [role for role in RULES if _is_accepted(check_rules(facts, role))]
     for role in passes:
         assert facts.video_codec is not None, f"{role}: a recording without a picture passes"
         assert facts.duration_seconds, f"{role}: a recording of no duration passes"

@@ -16,7 +16,8 @@ from models.argil_avatar import (
     Avatar,
     AvatarStatus,
     CreateAvatarRequest,
-    VideoSource,
+    CreateImageAvatarRequest,
+    RecordingSource,
 )
 from models.tables import provisioning_table
 
@@ -60,8 +61,8 @@ def parse_avatar(**fields: Any) -> Avatar:
 def create_request() -> CreateAvatarRequest:
     return CreateAvatarRequest(
         name="Ada",
-        dataset_video=VideoSource(url="https://a.example/d.mp4?sig=1"),
-        consent_video=VideoSource(url="https://a.example/c.mp4"),
+        dataset_video=RecordingSource(url="https://a.example/d.mp4?sig=1"),
+        consent_video=RecordingSource(url="https://a.example/c.mp4"),
         extras={"submission_id": "s-1"},
     )
 
@@ -77,11 +78,24 @@ def test_create_has_exactly_the_seeds_properties() -> None:
     }
 
 
+def test_image_create_body_has_only_the_given_fields() -> None:
+    image = RecordingSource(url="https://a.example/i.png?sig=1")
+    body = CreateImageAvatarRequest(name="Ada", dataset_image=image, extras={"submission_id": "s-1"})
+    required = {
+        "type": "IMAGE",
+        "name": "Ada",
+        "datasetImage": {"url": "https://a.example/i.png?sig=1"},
+        "extras": {"submission_id": "s-1"},
+    }
+    assert body.to_json() == required
+    assert body.model_copy(update={"voice_id": "v-1"}).to_json() == {**required, "voiceId": "v-1"}
+
+
 def test_create_rejects_unknown_properties() -> None:
     with pytest.raises(ValidationError):
         CreateAvatarRequest.model_validate({**create_request().model_dump(), "type": "IMAGE"})
     with pytest.raises(ValidationError):
-        VideoSource.model_validate({"url": "https://a.example", "headers": {}})
+        RecordingSource.model_validate({"url": "https://a.example", "headers": {}})
 
 
 def test_avatar_statuses_match_the_seed() -> None:

@@ -154,7 +154,7 @@ def test_cells_are_trimmed_with_a_notice() -> None:
     manifest = read(f"{HEADER}\n\u00a0Ada ,{D}\u200b, {C.replace('https', 'HTTPS')}\n")
     [row] = manifest.rows
     assert row.request is not None
-    assert (row.request.dataset_video, row.request.consent_video) == (D, C)
+    assert [*row.request.recordings.values()] == [D, C]
     assert manifest.notices == ["spaces or invisible characters were removed around the text of line 2"]
 
 

@@ -11,7 +11,7 @@ from models.media_checks import check_rules, violations
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport, rejected_result
-from models.media_rules import GIB, MIB, MediaPolicy, MediaRole
+from models.media_rules import GIB, MIB, RULES, MediaPolicy, MediaRole
 
 GOOD: dict[str, Any] = {
     "size_bytes": 200 * MIB,
@@ -110,7 +110,7 @@ def test_reason_names_rule_actual_value_and_hint() -> None:
     assert reason.hint == "record at least 60 seconds"
 
 
-@pytest.mark.parametrize("role", MediaRole)
+@pytest.mark.parametrize("role", RULES)
 def test_check_rules_lists_passed_rules_too(role: MediaRole) -> None:
     rows = check_rules(MediaFacts(**GOOD_CONSENT | {"duration_seconds": 30.0, "size_bytes": 5}), role)
     assert [row.code.partition(".")[0] for row in rows] == [role.value] * len(rows)

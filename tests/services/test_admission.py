@@ -274,7 +274,7 @@ async def test_pending_are_left_alone_without_a_budget(
 async def test_pending_are_left_alone_while_avatars_are_unknown(
     harness: ProvisioningHarness, queued: list[str], clock: ScriptedClock
 ) -> None:
-    request = build_create_request(harness.request, str(uuid.uuid4()))
+    request = build_create_request(harness.request, str(uuid.uuid4()), harness.request.recordings)
     await harness.context.argil.create_avatar(request)
     await harness.context.argil.list_account()
     assert await take(harness, clock, harness.owner) is None

@@ -41,7 +41,9 @@ async def test_late_avatar_of_a_lost_submission_is_reported_once(
     assert lost.state is SubmissionState.LOST
     training = await harness.submitted_from(submitting)
     assert training.status is Status.TRAINING
-    late = await harness.context.argil.create_avatar(build_create_request(harness.request, lost.id))
+    late = await harness.context.argil.create_avatar(
+        build_create_request(harness.request, lost.id, harness.request.recordings)
+    )
     for _ in range(2):
         await list_orphaned(harness.owner)
     assert reported == [late.id]
@@ -108,7 +110,9 @@ async def test_late_avatar_of_a_waiting_request_is_adopted(
 ) -> None:
     waiting = await harness.resolve_submission(await harness.submitted("cut-before-create"))
     [lost] = await harness.submissions(waiting)
-    late = await harness.context.argil.create_avatar(build_create_request(harness.request, lost.id))
+    late = await harness.context.argil.create_avatar(
+        build_create_request(harness.request, lost.id, harness.request.recordings)
+    )
     await list_orphaned(harness.owner)
     current = await harness.reload(waiting)
     assert (current.status, current.avatar_id) == (Status.TRAINING, late.id)
@@ -120,7 +124,9 @@ async def test_adopted_and_foreign_avatars_are_not_reported(
     harness: ProvisioningHarness, argil: ArgilSimulator, reported: list[str]
 ) -> None:
     training = await harness.submitted()
-    request = build_create_request(harness.request, "00000000-0000-0000-0000-000000000000")
+    request = build_create_request(
+        harness.request, "00000000-0000-0000-0000-000000000000", harness.request.recordings
+    )
     foreign = await harness.context.argil.create_avatar(request)
     assert foreign.extras[SUBMISSION_ID_EXTRA]
     before = await harness.event_messages(training)

@@ -55,7 +55,7 @@ async def test_refusal_of_an_earlier_request_quarantines_its_videos(
     rejected = await harness.context.ledger.transition(lost, harness.owner, "short", new_status=Status.REJECTED)
     waiting = await retrain_provisioning.fn(rejected, harness.owner, "Grace: longer", dataset_video=NEW_VIDEO)
     request = harness.request.model_copy(update={"extras": {"simulator": "refuse"}})
-    await harness.context.argil.create_avatar(build_create_request(request, submission.id))
+    await harness.context.argil.create_avatar(build_create_request(request, submission.id, request.recordings))
     clock.advance(TRAINING_SECONDS)
     assert await adopt_late_avatar.fn(waiting, harness.owner) == waiting
     assert await find_quarantine(harness, harness.request.dataset_video) == waiting.id

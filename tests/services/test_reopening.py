@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from models.errors import NotReopenable, ProvisioningErased, ReferenceConflict, StaleVersion
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from services.reopening import open_request, resume, retry
 from store.erasure import erase
@@ -35,7 +36,7 @@ async def test_same_request_reopens_a_rejected_one_with_new_urls(harness: Provis
     before = await rejected(harness)
     reopened = await request_again(harness, make_owner("run-2"), dataset_video=SIGNED_AGAIN)
     assert (reopened.id, reopened.status, reopened.flow_run_id) == (before.id, Status.ACCEPTED, "run-2")
-    assert reopened.request.dataset_video == SIGNED_AGAIN
+    assert reopened.request.recordings[MediaRole.DATASET] == SIGNED_AGAIN
 
 
 async def test_check_of_earlier_urls_rejects_no_url_signed_again(harness: ProvisioningHarness) -> None:

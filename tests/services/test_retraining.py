@@ -20,6 +20,7 @@ from models.errors import (
     SubmissionBudgetUsed,
     SubmissionLimitReached,
 )
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from services.cancellation import cancel_provisioning
 from services.reopening import open_request, resume, retry
@@ -83,7 +84,7 @@ async def test_other_recordings_change_the_request_of_the_reference(
 ) -> None:
     before = await failed(harness, clock)
     reopened = await retrain(before, dataset_video=NEW_VIDEO)
-    assert reopened.request.dataset_video == NEW_VIDEO
+    assert reopened.request.recordings[MediaRole.DATASET] == NEW_VIDEO
     assert reopened.request_fingerprint == reopened.request.fingerprint != before.request_fingerprint
     await submit(harness, reopened)
     fingerprints = [item.request_fingerprint for item in await harness.submissions(before)]
@@ -151,7 +152,7 @@ async def test_other_recordings_that_were_rejected_are_replaced(
     )
     third = NEW_VIDEO.replace("-2", "-3")
     again = await retrain(rejected, dataset_video=third)
-    assert (again.status, again.request.dataset_video) == (Status.ACCEPTED, third)
+    assert (again.status, again.request.recordings[MediaRole.DATASET]) == (Status.ACCEPTED, third)
 
 
 async def test_avatar_that_returns_after_a_retrain_is_a_duplicate(
@@ -207,7 +208,9 @@ async def test_late_avatar_of_a_failed_submission_is_found(
     harness: ProvisioningHarness, clock: ScriptedClock, argil: ArgilSimulator
 ) -> None:
     before, unknown = await failed_submission(harness)
-    late = await harness.context.argil.create_avatar(build_create_request(harness.request, unknown.id))
+    late = await harness.context.argil.create_avatar(
+        build_create_request(harness.request, unknown.id, harness.request.recordings)
+    )
     reopened = await retrain(before)
     assert (reopened.status, reopened.avatar_id) == (Status.TRAINING, late.id)
     [submission] = await harness.submissions(before)
@@ -220,7 +223,9 @@ async def test_late_avatar_of_other_recordings_is_a_duplicate(
     monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
     before, unknown = await failed_submission(harness)
     reopened = await retrain(before, dataset_video=NEW_VIDEO)
-    late = await harness.context.argil.create_avatar(build_create_request(harness.request, unknown.id))
+    late = await harness.context.argil.create_avatar(
+        build_create_request(harness.request, unknown.id, harness.request.recordings)
+    )
     cancelled = await harness.context.ledger.transition(
         reopened, harness.owner, "cancelled", new_status=Status.CANCELLED
     )
@@ -303,7 +308,7 @@ async def test_failed_late_avatar_does_not_undo_a_retrain(
     monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
     before, lost = await lost_and_failed(harness)
     request = harness.request.model_copy(update={"extras": {"simulator": "fail"}})
-    late = await harness.context.argil.create_avatar(build_create_request(request, lost.id))
+    late = await harness.context.argil.create_avatar(build_create_request(request, lost.id, request.recordings))
     clock.advance(TRAINING_SECONDS)
     reopened = await retrain(before)
     assert reopened.status is Status.ACCEPTED
@@ -348,7 +353,7 @@ async def test_waiting_retrain_gets_other_recordings(harness: ProvisioningHarnes
     waiting = await retrain(await failed(harness, clock), dataset_video=NEW_VIDEO)
     third = NEW_VIDEO.replace("-2", "-3")
     changed = await retrain(waiting, dataset_video=third)
-    assert (changed.status, changed.request.dataset_video) == (Status.ACCEPTED, third)
+    assert (changed.status, changed.request.recordings[MediaRole.DATASET]) == (Status.ACCEPTED, third)
     with pytest.raises(StaleVersion):
         await harness.context.ledger.begin_submission(waiting, harness.owner, "with the earlier recordings")
     assert (await submit(harness, changed)).submission_count == 2
@@ -357,9 +362,9 @@ async def test_waiting_retrain_gets_other_recordings(harness: ProvisioningHarnes
 
 async def test_signatures_of_a_retrain_may_be_renewed(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
     before = await failed(harness, clock)
-    signed_again = f"{before.request.dataset_video}?X-Amz-Signature=2"
+    signed_again = f"{before.request.recordings[MediaRole.DATASET]}?X-Amz-Signature=2"
     waiting = await retrain(before, dataset_video=signed_again)
-    assert waiting.request.dataset_video == signed_again
+    assert waiting.request.recordings[MediaRole.DATASET] == signed_again
     assert "the same recordings" in (await harness.event_messages(before))[-1]
 
 
@@ -389,7 +394,7 @@ async def test_cancelled_retrain_keeps_its_request(
         changed = await retrain(resumed, dataset_video=NEW_VIDEO)
     else:
         changed, _ = await open_request(ledger, quarantine, other, waiting.reference, make_owner())
-    assert (changed.status, changed.request.dataset_video) == (Status.ACCEPTED, NEW_VIDEO)
+    assert (changed.status, changed.request.recordings[MediaRole.DATASET]) == (Status.ACCEPTED, NEW_VIDEO)
 
 
 @pytest.mark.parametrize("changes", [{"avatars_media_check": "strict"}])

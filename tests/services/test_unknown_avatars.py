@@ -42,7 +42,7 @@ async def require(context: AppContext) -> None:
 
 async def create_unknown(harness: ProvisioningHarness) -> str:
     """Create an avatar whose submission no ledger knows; return its id."""
-    request = build_create_request(harness.request, str(uuid.uuid4()))
+    request = build_create_request(harness.request, str(uuid.uuid4()), harness.request.recordings)
     return (await harness.context.argil.create_avatar(request)).id
 
 
@@ -204,7 +204,9 @@ async def test_avatars_of_others_and_of_this_ledger_stop_nothing(
 ) -> None:
     await harness.submitted()
     for extras in ({}, {"submission_id": "4711"}, {"submission_id": "00000000-0000-0000-0000-000000000000"}):
-        request = build_create_request(harness.request, "").model_copy(update={"extras": extras})
+        request = build_create_request(harness.request, "", harness.request.recordings).model_copy(
+            update={"extras": extras}
+        )
         await harness.context.argil.create_avatar(request)
     await require(harness.context)
     assert await report_undecided(harness.context.unknown_avatars) == 0

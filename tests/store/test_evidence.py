@@ -11,9 +11,11 @@ from sqlalchemy import text
 from models.erasure import ERASED_PLACEHOLDER
 from models.errors import DatabaseError, ProvisioningErased, StaleVersion
 from models.evidence import evidence_report
+from models.image_request import ImageRequest
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
-from models.recording_identity import RecordingIdentity
+from models.recording_identity import RecordingIdentity, identity_digest, shown_form
 from models.request import ProvisioningRequest
 from models.webhook import WebhookDelivery
 from store.database import Database
@@ -72,12 +74,21 @@ async def test_each_submission_has_evidence(
 ) -> None:
     provisioning, submission = submitted
     [record] = await list_evidence(ledger.database, provisioning.id)
+    dataset, consent = record.recordings[MediaRole.DATASET], record.recordings[MediaRole.CONSENT]
     assert (record.submission_id, record.reference, record.actor) == (submission.id, "creator-1", "test")
     assert record.recorded_at == clock.now()
-    assert record.dataset.identity_sha256 == hashlib.sha256(DATASET_URL.encode()).hexdigest()
-    assert (record.dataset.etag, record.dataset.size_bytes, record.dataset.sha256) == ('"d"', 7, None)
-    assert (record.consent.etag, record.consent.size_bytes, record.consent.sha256) == (None, 8, CONSENT_SHA256)
-    assert record.consent.facts == MEDIA["consent"]
+    assert dataset.identity_sha256 == hashlib.sha256(DATASET_URL.encode()).hexdigest()
+    assert (
+        dataset.etag,
+        dataset.size_bytes,
+        dataset.sha256,
+    ) == ('"d"', 7, None)
+    assert (
+        consent.etag,
+        consent.size_bytes,
+        consent.sha256,
+    ) == (None, 8, CONSENT_SHA256)
+    assert consent.facts == MEDIA["consent"]
     again = await ledger.resolve_submission(
         provisioning, owner, "not created", submission, SubmissionState.NOT_CREATED, new_status=Status.ACCEPTED
     )
@@ -93,7 +104,22 @@ async def test_evidence_of_an_unchecked_recording_has_no_facts(
     opened, _ = await ledger.get_or_create(provisioning_request, "creator-2", owner)
     provisioning, _ = await ledger.begin_submission(opened, owner, "unchecked")
     [record] = await list_evidence(ledger.database, provisioning.id)
-    assert (record.consent.facts, record.consent.sha256, record.consent.size_bytes) == (None, None, None)
+    consent = record.recordings[MediaRole.CONSENT]
+    assert (consent.facts, consent.sha256, consent.size_bytes) == (None, None, None)
+
+
+async def test_evidence_of_an_image_request_names_its_recordings(
+    ledger: Ledger, image_request: ImageRequest, owner: LeaseOwner
+) -> None:
+    opened, _ = await ledger.get_or_create(image_request, "creator-2", owner)
+    provisioning, submission = await ledger.begin_submission(opened, owner, "unchecked")
+    evidence = await list_evidence(ledger.database, provisioning.id)
+    assert {role: recording.identity_sha256 for role, recording in evidence[0].recordings.items()} == {
+        role: identity_digest(url) for role, url in image_request.recordings.items()
+    }
+    [record] = evidence_report(provisioning, [submission], evidence)["evidence"]
+    assert record["image"]["identity"] == shown_form(image_request.image)
+    assert "dataset" not in record
 
 
 async def test_stale_submission_leaves_no_evidence(

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, select, update
 
+from models.adopted_request import AdoptedRequest
 from models.errors import (
     DatabaseError,
     InvalidTransition,
@@ -21,6 +22,8 @@ from models.errors import (
     StaleVersion,
     UnknownProvisioning,
 )
+from models.image_request import ImageRequest
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
@@ -80,7 +83,7 @@ async def test_new_request_is_accepted_with_an_event(
 ) -> None:
     assert accepted.status is Status.ACCEPTED
     assert accepted.created_at == clock.now()
-    assert accepted.request.dataset_video == provisioning_request.dataset_video
+    assert accepted.request.recordings[MediaRole.DATASET] == provisioning_request.dataset_video
     assert await ledger.get(accepted.id) == await ledger.get("ada-1") == accepted
     [event] = await ledger.list_events(accepted.id)
     assert (event.from_status, event.to_status, event.actor) == (None, Status.ACCEPTED, "test")
@@ -104,7 +107,7 @@ async def test_new_signature_replaces_the_url_while_accepted(
     again, is_new = await ledger.get_or_create(re_signed, "ada-1", make_owner())
     assert not is_new
     assert again.id == accepted.id
-    assert again.request.dataset_video.endswith("?X-Amz-Signature=2")
+    assert again.request.recordings[MediaRole.DATASET].endswith("?X-Amz-Signature=2")
 
 
 OTHER_REQUESTS = [
@@ -472,3 +475,14 @@ async def test_unreachable_ledger_raises_database_error(clock: FakeClock) -> Non
         await Ledger(database, clock).find_unleased_provisioning("a")
     assert "canary" not in str(caught.value)
     await database.close()
+
+
+async def test_each_kind_of_request_is_read_as_it_was_recorded(
+    ledger: Ledger, provisioning_request: ProvisioningRequest, image_request: ImageRequest, owner: LeaseOwner
+) -> None:
+    adopted = AdoptedRequest(name="Ada")
+    for request in (provisioning_request, image_request, adopted):
+        recorded, _ = await ledger.get_or_create(request, f"{request.kind}-1", owner)
+        read = await ledger.get(recorded.id)
+        assert read.request == request.model_copy(update={"reference": f"{request.kind}-1"})
+        assert (read.kind, read.request_fingerprint) == (request.kind, request.fingerprint)

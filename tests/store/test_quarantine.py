@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert
 
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
 from models.recording_identity import RecordingIdentity, legacy_digest
 from models.request import ProvisioningRequest
@@ -113,4 +114,4 @@ async def test_add_is_idempotent_and_release_frees_both(
 
 
 async def test_shown_identity_omits_the_query(refused: Provisioning) -> None:
-    assert recording_identities(refused)["dataset"].shown == "https://videos.example/ada/dataset.mp4"
+    assert recording_identities(refused)[MediaRole.DATASET].shown == "https://videos.example/ada/dataset.mp4"

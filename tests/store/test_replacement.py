@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from models.errors import ProvisioningErased, ReferenceConflict, StaleVersion
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.reopening import CallerAction
@@ -66,7 +67,7 @@ async def test_other_request_replaces_one_that_was_never_sent(
     before = await reject(ledger, accepted) if status is Status.REJECTED else accepted
     replaced, is_new = await ledger.get_or_create(other, "ada-1", make_owner("run-2"))
     assert (replaced.id, is_new, replaced.status) == (accepted.id, False, Status.ACCEPTED)
-    assert replaced.request.dataset_video == OTHER_VIDEO
+    assert replaced.request.recordings[MediaRole.DATASET] == OTHER_VIDEO
     assert replaced.request_fingerprint == other.fingerprint
     assert (replaced.reasons, replaced.media_facts, replaced.flow_run_id) == ([], None, "run-2")
     assert replaced.version == before.version + 1
@@ -112,7 +113,7 @@ async def test_restarted_run_does_not_undo_renewed_urls(
     renewed = provisioning_request.model_copy(update={"dataset_video": signed_again})
     await ledger.get_or_create(renewed, "ada-1", make_owner("run-2"))
     attached, _ = await ledger.get_or_create(provisioning_request, "ada-1", make_owner("run-1"))
-    assert attached.request.dataset_video == signed_again
+    assert attached.request.recordings[MediaRole.DATASET] == signed_again
 
 
 async def test_race_of_replacement_and_submission_has_one_winner(

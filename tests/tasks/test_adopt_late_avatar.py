@@ -36,7 +36,11 @@ async def waiting(harness: ProvisioningHarness, gateway: SimulatorGateway) -> Pr
 
 async def create_late_avatar(harness: ProvisioningHarness, provisioning: Provisioning) -> str:
     [lost] = await harness.submissions(provisioning)
-    return (await harness.context.argil.create_avatar(build_create_request(harness.request, lost.id))).id
+    return (
+        await harness.context.argil.create_avatar(
+            build_create_request(harness.request, lost.id, harness.request.recordings)
+        )
+    ).id
 
 
 async def test_late_avatar_is_adopted_before_a_new_submission(
@@ -80,7 +84,7 @@ async def test_late_avatar_reported_while_rejected_is_adopted_after_a_retry(
     rejected = await ledger.transition(waiting, harness.owner, "too short", new_status=Status.REJECTED)
     [lost] = await harness.submissions(waiting)
     request = harness.request.model_copy(update={"extras": {"simulator": scenario} if scenario else {}})
-    late = await harness.context.argil.create_avatar(build_create_request(request, lost.id))
+    late = await harness.context.argil.create_avatar(build_create_request(request, lost.id, request.recordings))
     if scenario:
         clock.advance(TRAINING_SECONDS)
     await list_orphaned(harness.owner)

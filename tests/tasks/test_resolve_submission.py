@@ -44,7 +44,9 @@ async def crashed(harness: ProvisioningHarness, *, sent: bool) -> Provisioning:
         await harness.accepted(), harness.owner, "a submission was recorded"
     )
     if sent:
-        await harness.context.argil.create_avatar(build_create_request(submitting.request, submission.id))
+        await harness.context.argil.create_avatar(
+            build_create_request(submitting.request, submission.id, submitting.request.recordings)
+        )
     return submitting
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -91,9 +92,24 @@ async def test_body_has_only_the_request_and_the_submission_id(
     }
 
 
+def test_video_create_body_stays_byte_for_byte() -> None:
+    request = ProvisioningRequest(
+        name="Ada",
+        dataset_video="https://videos.example/d.mp4?sig=1",
+        consent_video="https://videos.example/c.mp4",
+        extras={"team": "blue"},
+    )
+    body = build_create_request(request, "s-1", request.recordings).to_json()
+    assert json.dumps(body) == (
+        '{"name": "Ada", "datasetVideo": {"url": "https://videos.example/d.mp4?sig=1"}, '
+        '"consentVideo": {"url": "https://videos.example/c.mp4"}, '
+        '"extras": {"team": "blue", "submission_id": "s-1"}}'
+    )
+
+
 def test_submission_id_replaces_an_extra_of_that_name(provisioning_request: ProvisioningRequest) -> None:
     conflicting = provisioning_request.model_copy(update={"extras": {"submission_id": "caller"}})
-    assert build_create_request(conflicting, "s-1").extras == {"submission_id": "s-1"}
+    assert build_create_request(conflicting, "s-1", conflicting.recordings).extras == {"submission_id": "s-1"}
 
 
 # By scenario: status, submission state, HTTP status, number of POSTs received, number of avatars created.

@@ -9,7 +9,7 @@ from alembic import op
 from models.tables import UtcDateTime
 
 revision = "voices"
-down_revision = "unknown_avatars"
+down_revision = "kinds"
 branch_labels = None
 depends_on = None
 

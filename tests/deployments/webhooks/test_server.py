@@ -19,7 +19,7 @@ import pytest
 from clients.training_monitor import MonitorResult
 from clients.webhook_registration import ensure_registered
 from deployments.webhooks.receiver import Receiver, serve_receiver
-from models.argil_avatar import Avatar, CreateAvatarRequest, VideoSource
+from models.argil_avatar import Avatar, CreateAvatarRequest, RecordingSource
 from models.clock import SystemClock
 from models.webhook import SUBSCRIBED_EVENTS, receiver_url
 from services.context import AppContext, app_context
@@ -57,8 +57,8 @@ async def test_webhook_ends_a_watch_whose_next_poll_is_far_away(
         created = await context.argil.create_avatar(
             CreateAvatarRequest(
                 name="Ada",
-                dataset_video=VideoSource(url="https://videos.example/d.mp4"),
-                consent_video=VideoSource(url="https://videos.example/c.mp4"),
+                dataset_video=RecordingSource(url="https://videos.example/d.mp4"),
+                consent_video=RecordingSource(url="https://videos.example/c.mp4"),
                 extras={"simulator": scenario},
             )
         )
@@ -97,7 +97,7 @@ async def test_thousand_false_deliveries_do_not_change_outcomes(
         watches = []
         for number in range(200):
             scenario = list(statuses)[number % len(statuses)]
-            video = VideoSource(url="https://videos.example/v.mp4")
+            video = RecordingSource(url="https://videos.example/v.mp4")
             created = await context.argil.create_avatar(
                 CreateAvatarRequest(
                     name=f"avatar {number}",

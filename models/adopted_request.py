@@ -1,0 +1,25 @@
+"""The request of an avatar that was created without this service and adopted later: it has no recordings."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import Field
+
+from models.request import AvatarName, AvatarRequest, Extras, Reference, RequestKind
+
+
+class AdoptedRequest(AvatarRequest):
+    """What is known about an avatar that was created elsewhere."""
+
+    kind = RequestKind.ADOPTED
+    recording_fields = MappingProxyType({})
+
+    name: AvatarName
+    extras: Extras = Field(default_factory=dict)
+    reference: Reference = None
+
+    @property
+    def _identity(self) -> list[Any]:
+        return [self.kind, self.name, sorted(self.extras.items())]
