@@ -30,7 +30,7 @@ from models.manifest import Manifest, ManifestOptions
 from models.manifest_columns import parse_column_map
 from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
-from models.manifest_validation import ManifestRow
+from models.manifest_validation import ManifestRow, reject_without_consent
 from models.private_files import replace_file, replacement_problem
 from models.regular_files import find_same_file
 from models.settings import Settings
@@ -164,8 +164,8 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
 async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
     if not is_confirmed:
         async with open_store(settings, SystemClock()) as store:
-            count = await count_creates(store.ledger, rows)
-        require_confirmed_creates(count, settings.avatars_confirm_creates)
+            counts = await count_creates(store.ledger, reject_without_consent(rows, settings.avatars_image_consent))
+        require_confirmed_creates(counts, settings.avatars_confirm_creates)
 
 
 def _started_by() -> str:

@@ -29,6 +29,7 @@ from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
+from models.video_create import VIDEO_CREATE_NOTICE
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "failed": "[red]failed[/]"}
 TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
@@ -76,6 +77,12 @@ def _check_host_names(settings: Settings) -> DiagnosticResult:
     return DiagnosticResult(check, ok=True, detail=f"{host} has an address")
 
 
+def _check_video_create() -> DiagnosticResult:
+    """Warn that Argil will remove the create with videos; a pause of it is a failure of the check of the limits."""
+    hint = "plan images for new avatars: `avatars provision --image`, or the column `image` of a manifest"
+    return DiagnosticResult("Video create", ok=True, detail=VIDEO_CREATE_NOTICE, hint=hint)
+
+
 def _check_certificates() -> DiagnosticResult:
     check = VARIABLE
     try:
@@ -116,6 +123,7 @@ async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> A
     yield argil
     if argil.ok and isinstance(key, str):
         yield await check_webhooks(settings, key)
+    yield _check_video_create()
     has_ledger = True
     async for result in check_ledger(settings):
         has_ledger = has_ledger and (result.check != LEDGER_CHECK or result.ok)

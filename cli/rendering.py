@@ -34,11 +34,13 @@ def styled(status: Status) -> Text:
 
 def print_table_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
     """Print one table row per provisioning."""
-    table = Table("Status", "Name", "Reasons", show_lines=True)
+    table = Table("Status", "Kind", "Name", "Reasons", show_lines=True)
     table.add_column("ID", no_wrap=True)  # people copy it
     for provisioning in provisionings:
         reasons = shown_lines(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
-        table.add_row(styled(provisioning.status), shown(provisioning.name), reasons, provisioning.id)
+        table.add_row(
+            styled(provisioning.status), provisioning.kind, shown(provisioning.name), reasons, provisioning.id
+        )
     stdout_console.print(table)
 
 
@@ -61,7 +63,7 @@ def print_outcome(provisioning: Provisioning) -> None:
             styled(provisioning.status), " ", shown(provisioning.name, "bold"), f": {outcome.description}"
         )
     )
-    print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}")
+    print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}, kind {provisioning.kind}")
     if provisioning.avatar_id:
         print_line(f"  avatar {provisioning.avatar_id}")
     if provisioning.voice_id:

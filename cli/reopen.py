@@ -89,6 +89,7 @@ def retrain(
     reason: str,
     dataset_video: str = "",
     consent_video: str = "",
+    image: str = "",
     json: JsonFlag = False,
 ) -> int:
     """Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.
@@ -101,11 +102,12 @@ def retrain(
         reason: Who decided and why; it is recorded in the ledger.
         dataset_video: HTTPS URL of another dataset video, if it was recorded again.
         consent_video: HTTPS URL of another consent video.
+        image: HTTPS URL of another image, for an image request.
 
     """
     parse_reason(reason)
     require_known(provisioning)
-    parameters = {"reason": reason, "dataset_video": dataset_video, "consent_video": consent_video}
+    parameters = {"reason": reason, "dataset_video": dataset_video, "consent_video": consent_video, "image": image}
 
     async def start() -> State:
         return await _start(provisioning, action="retrain", **parameters)

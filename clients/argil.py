@@ -17,7 +17,7 @@ from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
-from models.argil_avatar import Avatar, AvatarList, CreateRequest
+from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest, CreateRequest
 from models.argil_response import ArgilResponse
 from models.certificates import require_usable_certificates
 from models.clock import Clock
@@ -125,7 +125,7 @@ class ArgilClient:
             if before_each_attempt is not None:
                 await before_each_attempt()
             try:
-                with protect_urls(request.urls):
+                with protect_urls(request.urls, secrets=request.secrets):
                     return await self._post(request)
             except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1
@@ -252,7 +252,8 @@ class ArgilClient:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 response = await self._send("POST", "/avatars", json=request.to_json())
         key = request.extras.get(SUBMISSION_ID_EXTRA)
-        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name)
+        is_video = isinstance(request, CreateAvatarRequest)
+        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name, is_video=is_video)
         return self._error_mapper.created_avatar(sent, response)
 
     async def _get(self, path: str, *, is_list: bool = False) -> ArgilResponse:

@@ -22,6 +22,7 @@ from models.errors import (
     ArgilUnauthorized,
     ArgilUnavailable,
     ArgilUnreachable,
+    ArgilVideoCreateRemoved,
     AvatarNotFound,
     OperationalError,
     PollFailed,
@@ -33,6 +34,7 @@ from models.redaction import redact
 from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
 from models.retry import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from models.secret_search import search_for
+from models.video_create import VIDEO_CREATE_REMEDY
 from models.voice import Voice
 
 MAX_MESSAGE_CHARACTERS = 500
@@ -181,32 +183,38 @@ class ResponseErrorMapper:
     def _unavailable(self, meaning: Meaning, response: ArgilResponse) -> ArgilUnavailable | None:
         """Return the error for a meaning that says that nothing was done, None for any other meaning."""
         status, words = response.status, self._error_body(response)["message"]
+        error: ArgilUnavailable | None
         match meaning:
             case Meaning.UNAUTHORIZED:
-                return ArgilUnauthorized(
+                error = ArgilUnauthorized(
                     f"Argil rejects the API key ({status}: {words})",
                     hint="check ARGIL_API_KEY and ARGIL_API_URL with `avatars doctor`, then `avatars resume ID`",
                 )
             case Meaning.PAYMENT_REQUIRED:
-                return ArgilPaymentRequired(
+                error = ArgilPaymentRequired(
                     f"Argil asks for payment (402: {words})",
                     hint="top up the Argil account; every 15 minutes provision-pending or `avatars resume ID` "
                     "tries one submission, and the others follow",
                 )
             case Meaning.RATE_LIMITED:
-                return ArgilRateLimited(
+                error = ArgilRateLimited(
                     f"Argil is busy ({status})",
                     hint="wait, lower AVATARS_REQUESTS_PER_SECOND, then `avatars resume ID`",
                     retry_after_seconds=self.retry_after(response),
                 )
+            case Meaning.VIDEO_CREATE_REMOVED:
+                error = ArgilVideoCreateRemoved(
+                    f"Argil creates no avatars from videos ({status}: {words})", hint=VIDEO_CREATE_REMEDY
+                )
             case Meaning.NO_SUCH_PATH:
-                return self._path_not_found(response)
+                error = self._path_not_found(response)
             case Meaning.REDIRECTED:
-                return ArgilUnavailable(
+                error = ArgilUnavailable(
                     f"ARGIL_API_URL redirects elsewhere ({status})", hint="correct ARGIL_API_URL"
                 )
             case _:
-                return None
+                error = None
+        return error
 
     def _path_not_found(self, response: ArgilResponse) -> ArgilPathNotFound:
         return ArgilPathNotFound(

@@ -16,6 +16,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.fleet_report import fleet_report
 from flows.provision_avatar import provision_avatar
 from flows.provision_batch import ONE_SOURCE, provision_batch
+from flows.provision_image_avatar import provision_image_avatar
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from flows.release_recordings import release_recordings
@@ -74,6 +75,11 @@ CATALOG: Sequence[DeploymentSpec] = (
         provision_avatar,
         "Creates one avatar from two video URLs and records the outcome. The run's final state is named after "
         "the outcome; its artifact `avatar-<provisioning id>` shows the reasons and the next step.",
+    ),
+    DeploymentSpec(
+        provision_image_avatar,
+        "Creates one avatar from the URL of an image, for which Argil charges 2 credits, and records the outcome. "
+        "Argil trains it in seconds. States and artifacts are those of provision-avatar.",
     ),
     DeploymentSpec(
         provision_batch,

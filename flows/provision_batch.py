@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -21,6 +22,7 @@ from models.errors import AvatarsError, InvalidManifest
 from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
+from models.manifest_validation import reject_without_consent
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
@@ -97,6 +99,9 @@ async def provision_batch(
             column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
             options = ManifestOptions(format, column_map, strict=strict)
             source = await _load_source(manifest, rows, options)
+            source = replace(
+                source, rows=reject_without_consent(source.rows, context.settings.avatars_image_consent)
+            )
             if shared := await find_new_shared_recordings(context.ledger, source.rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):
@@ -126,7 +131,7 @@ async def provision_batch(
                 await context.batches.end(owner, invalid_count=batch.progress.counts[INVALID])
     except AvatarsError as error:
         return final_state_for_error(error)
-    if (stopped_by := batch.abort_error or batch.budget_error) is not None:
+    if (stopped_by := batch.abort_error or batch.waiting_error) is not None:
         return final_state_for_error(stopped_by)
     return final_state_for_batch(batch.progress, dry_run=dry_run)
 

@@ -33,6 +33,7 @@ async def resume_provisioning(
     reason: str = "",
     dataset_video: str = "",
     consent_video: str = "",
+    image: str = "",
     wait: WaitMode = "suspend",
 ) -> State:
     """Continue a provisioning from its current status. A terminal one is re-opened first, if the action allows it.
@@ -48,13 +49,14 @@ async def resume_provisioning(
         reason: Who decided and why; stored in the ledger. `retrain` requires it.
         dataset_video: For `retrain` only: HTTPS URL of another dataset video. Empty to keep the one of the request.
         consent_video: For `retrain` only: HTTPS URL of another consent video. Empty to keep the one of the request.
+        image: For `retrain` of an image request only: HTTPS URL of another image. Empty to keep its image.
         wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
             resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
             submission, and `reconcile-avatars` completes the provisioning.
 
     """
     owner = lease_owner_for_run("resume-provisioning")
-    recordings = {"dataset_video": dataset_video, "consent_video": consent_video}
+    recordings = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
     given = [url for url in recordings.values() if url]
     try:
         async with app_context():

@@ -62,6 +62,11 @@ class CreateAvatarRequest(BaseModel):
         """The URLs in the body, which may contain signatures."""
         return self.dataset_video.url, self.consent_video.url
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Other secrets in the body: none."""
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON body."""
         return self.model_dump(by_alias=True)
@@ -83,6 +88,11 @@ class CreateImageAvatarRequest(BaseModel):
     def urls(self) -> tuple[str, ...]:
         """The URLs in the body, which may contain signatures."""
         return (self.dataset_image.url,)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The part of the callback URL that authenticates a delivery."""
+        return (self.callback_url.rpartition(".")[2],) if self.callback_url else ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON body."""

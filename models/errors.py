@@ -40,6 +40,7 @@ AvatarsError
 │   ├── AvatarsMissing              Argil answers 404 for avatars, which does not prove that they are gone
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
+│       ├── ArgilVideoCreateRemoved  Argil's JSON says that it creates no avatars from videos
 │       ├── ArgilPathNotFound       404, 405 or 410: ARGIL_API_URL is not the address of the API
 │       ├── ArgilUnauthorized       401 or 403
 │       ├── ArgilPaymentRequired    402
@@ -327,6 +328,12 @@ class ArgilUnauthorized(ArgilUnavailable):
     """Argil rejects the API key (401, 403)."""
 
     code = "argil.unauthorized"
+
+
+class ArgilVideoCreateRemoved(ArgilUnavailable):
+    """Argil no longer creates avatars from videos (400, 404, 410 or 422 that says so); image requests go on."""
+
+    code = "argil.video-create-removed"
 
 
 class ArgilPaymentRequired(ArgilUnavailable):

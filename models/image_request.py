@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import uuid
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
+from models.errors import InvalidRequest
 from models.media_rules import MediaRole
 from models.recording_identity import canonical_form
 from models.request import AvatarName, AvatarRequest, Extras, HttpsUrl, Reference, RequestKind, empty_as_none
 
+ImageConsent = Literal["required", "optional"]
+"""Of AVATARS_IMAGE_CONSENT: whether an image request needs a consent video, which Argil does not ask for."""
+CONSENT_RULE = (
+    "is missing: an image request needs the recorded consent of the person, as long as AVATARS_IMAGE_CONSENT is "
+    "`required`"
+)
+CREDITS_PER_IMAGE = 2
+"""What Argil charges for the create of one avatar from an image. The price of the video create is not published."""
 MAX_UUID_CHARACTERS = 45
 """Of an id in the longest form that Python reads: a URN."""
 
@@ -80,3 +89,22 @@ class ImageRequest(AvatarRequest):
             self.voice_id,
             sorted(self.extras.items()),
         ]
+
+
+def describe_credits(count: int) -> str:
+    """Return what the creates of some avatars from images cost, for people."""
+    return f"{count:,} from images for {CREDITS_PER_IMAGE * count:,} credits ({CREDITS_PER_IMAGE} each)"
+
+
+def lacks_consent(request: AvatarRequest, consent: ImageConsent) -> bool:
+    """Return whether an image request breaks the rule of AVATARS_IMAGE_CONSENT."""
+    return consent == "required" and isinstance(request, ImageRequest) and request.consent_video is None
+
+
+def require_consent(request: AvatarRequest, consent: ImageConsent) -> None:
+    """Raise InvalidRequest if an image request has no consent video and AVATARS_IMAGE_CONSENT requires one."""
+    if lacks_consent(request, consent):
+        raise InvalidRequest(
+            [("consent_video", CONSENT_RULE)],
+            hint="give the https URL of the consent video, or set AVATARS_IMAGE_CONSENT=optional",
+        )

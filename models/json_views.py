@@ -21,6 +21,7 @@ def provisioning_summary(provisioning: Provisioning, submissions: Sequence[Submi
         "id": provisioning.id,
         "reference": provisioning.reference,
         "name": provisioning.name,
+        "kind": provisioning.kind.value,
         "status": provisioning.status.value,
         "avatar_id": provisioning.avatar_id,
         "voice_id": provisioning.voice_id,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.argil_avatar import replace_unstorable_characters
 from models.errors import InvalidRequest
 from models.escaping import shorten
+from models.image_request import CONSENT_RULE, ImageConsent, lacks_consent
 from models.manifest_rows import COLUMNS, RawRow, find_duplicates
 from models.reason import Reason
 from models.redaction import redact
@@ -30,6 +31,8 @@ _HINTS = {
     "name": "give the avatar a name of 1 to 256 characters, as text",
     "dataset_video": _VIDEO_HINT,
     "consent_video": _VIDEO_HINT,
+    "image": "give the https URL of the PNG, JPEG or WEBP file itself, and no dataset_video in the same row",
+    "voice_id": "give the id of a voice at Argil, or leave it out",
     "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",
     "reference": "give a key of at most 256 characters (in a spreadsheet, format the column as text), or omit it",
     "row": "fix the syntax of the row; docs/batch.md shows each format",
@@ -103,6 +106,24 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
     if request.reference is None:
         request = request.model_copy(update={"reference": reference})
     return ManifestRow(raw.line, reference, request.name, request, cells=raw.cells)
+
+
+def reject_without_consent(rows: Sequence[ManifestRow], consent: ImageConsent) -> list[ManifestRow]:
+    """Return the rows; an image row that breaks the rule of AVATARS_IMAGE_CONSENT has a problem and no request."""
+    return [
+        replace(row, request=None, problems=[*row.problems, _consent_problem(row)])
+        if row.request is not None and lacks_consent(row.request, consent)
+        else row
+        for row in rows
+    ]
+
+
+def _consent_problem(row: ManifestRow) -> Reason:
+    return Reason(
+        code="row.consent_video",
+        message=f"line {row.line}, consent_video: {CONSENT_RULE}",
+        hint=_HINTS["consent_video"],
+    )
 
 
 def _written_reference(reference: str) -> str:

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from models.data_subject import DataSubject, Match, TracedRequest, iter_requests
 
 SINGLE_PROVISIONING_FLOWS = frozenset(
-    {"provision-avatar", "resume-provisioning", "release-recordings", "training-failed", "refused"}
+    {
+        *("provision-avatar", "provision-image-avatar", "resume-provisioning"),
+        *("release-recordings", "training-failed", "refused"),
+    }
 )
 """Flows whose runs are about one provisioning, or name several by their ids only."""
 BATCH_FLOW = "provision-batch"

@@ -7,6 +7,7 @@ an early poll of the avatar; its content is not trusted.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ ACCEPTED_EVENTS = frozenset({*SUBSCRIBED_EVENTS, "AVATAR_GENERATION_FAILED"})
 """AVATAR_GENERATION_FAILED is the name of the failure event on one of Argil's pages."""
 RECEIVER_PATH = "/webhooks/argil/"
 MAX_STORED_BODY_CHARACTERS = 4000
+CALLBACK_EVENT = "AVATAR_CALLBACK"
+"""The event of a delivery to a callback URL. Argil does not document its body, so it is not stored."""
+CALLBACK_DIGITS = 32
+"""Hexadecimal digits of the signature in a callback URL: 128 bits."""
 
 # Valid in every URL and database: no white space, control characters or surrogates.
 _PRINTABLE_ASCII = re.compile(r"[!-~]{1,256}")
@@ -74,6 +79,12 @@ class WebhookDelivery:
         body = redact(_ESCAPED_SLASH.sub("/", text))[:MAX_STORED_BODY_CHARACTERS]
         return cls(event, avatar_id, digest, body, voice_id if is_plain_id(voice_id) else None)
 
+    @classmethod
+    def of_callback(cls, submission_id: str, avatar_id: str) -> Self:
+        """Return the delivery to the callback URL of a submission: one, however often it is called."""
+        digest = hashlib.sha256(f"{CALLBACK_EVENT}\0{submission_id}".encode()).hexdigest()
+        return cls(CALLBACK_EVENT, avatar_id, digest, "{}")
+
 
 def _string_items(value: object) -> tuple[str, ...]:
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
@@ -117,6 +128,23 @@ def receiver_url(base: str) -> str:
     if not host or not _PRINTABLE_ASCII.fullmatch(base) or set(base) & set("@?#"):
         raise InvalidRequest([("url", "must be a URL like https://avatars.example.com, of at most 256 characters")])
     return f"{base.rstrip('/')}{RECEIVER_PATH}"
+
+
+def callback_path(token: str, submission_id: str) -> str:
+    """Return the last part of the callback URL of one submission: its id and a signature with the token.
+
+    It authenticates a wake-up of this avatar and nothing else: the token cannot be computed from it.
+    """
+    digest = hmac.new(token.encode(), f"callback:{submission_id}".encode(), hashlib.sha256).hexdigest()
+    return f"{submission_id}.{digest[:CALLBACK_DIGITS]}"
+
+
+def parse_callback_path(token: str, path: str) -> str | None:
+    """Return the submission id of a path from `callback_path`, None if its signature is not that of the token."""
+    submission_id, _, signature = path.partition(".")
+    if not signature or not _PRINTABLE_ASCII.fullmatch(path):
+        return None
+    return submission_id if hmac.compare_digest(path, callback_path(token, submission_id)) else None
 
 
 def mask_token(url: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from models.manifest_validation import ManifestRow
 from models.reopening import REPLACEABLE_STATUSES
+from models.request import RequestKind
 from store.ledger_reader import LedgerReader
 
 
-async def count_creates(ledger: LedgerReader, rows: Sequence[ManifestRow]) -> int:
-    """Return how many rows may be submitted: those that are new, and those that were never sent.
+async def count_creates(ledger: LedgerReader, rows: Sequence[ManifestRow]) -> Counter[RequestKind]:
+    """Return how many rows of each kind may be submitted: those that are new, and those that were never sent.
 
     The other rows attach to a provisioning that was submitted, or are invalid.
 
@@ -18,6 +20,8 @@ async def count_creates(ledger: LedgerReader, rows: Sequence[ManifestRow]) -> in
         DatabaseError: The ledger cannot be read.
 
     """
-    references = [row.reference for row in rows if row.request is not None]
-    statuses = await ledger.find_statuses(references)
-    return sum(statuses.get(reference) in {None, *REPLACEABLE_STATUSES} for reference in references)
+    kinds = {row.reference: row.request.kind for row in rows if row.request is not None}
+    statuses = await ledger.find_statuses([*kinds])
+    return Counter(
+        kind for reference, kind in kinds.items() if statuses.get(reference) in {None, *REPLACEABLE_STATUSES}
+    )

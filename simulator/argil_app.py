@@ -73,6 +73,7 @@ def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
             ),
             Route("/_simulator/requests", api.list_requests),
             Route("/_simulator/avatars", api.all_avatars),
+            Route("/_simulator/video-create", api.switch_video_create, methods=["PUT"]),
         ],
         exception_handlers={HTTPException: _http_error, InvalidCreateRequest: _invalid},
         lifespan=lifespan,
@@ -154,6 +155,11 @@ class _Api:
     async def list_requests(self, _request: Request) -> Response:
         """GET /_simulator/requests."""
         return AsciiJSONResponse(self._account.requests())
+
+    async def switch_video_create(self, request: Request) -> Response:
+        """PUT /_simulator/video-create with `true` or `false`."""
+        self._account.creates_from_videos = parse_json(await request.body()) is True
+        return AsciiJSONResponse(self._account.creates_from_videos)
 
     async def all_avatars(self, _request: Request) -> Response:
         """GET /_simulator/avatars."""

@@ -23,6 +23,7 @@ REFUSED = "REFUSED"
 Stages = tuple[tuple[float, str], ...]
 """Statuses in order, each with the fraction of the training time after which it begins."""
 _INITIAL_STAGES: Stages = ((0.0, NOT_TRAINED), (0.1, TRAINING))
+_INITIAL_STAGES_OF_IMAGE: Stages = ((0.0, TRAINING),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Timing:
     """The durations of the simulated operations, in seconds."""
 
     training_seconds: float = 1.0
+    image_training_seconds: float = 0.3
+    """Of an avatar from an image, which Argil says is typically ready within 30 seconds."""
     slow_seconds: float = 3.0
     list_lag_seconds: float = 2.0
     get_lag_seconds: float = 1.0
@@ -88,6 +91,9 @@ class Scenario:
     poll_form: tuple[int, Form] | None = None
     """The status and form of every second GET; None if GETs do not fail."""
     voice_fault: VoiceFault | None = None
+
+
+VIDEO_CREATE_REMOVED = CreateResponse(HTTPStatus.GONE, form=responses.video_create_removed)
 
 
 def _vanished(age_seconds: float, timing: Timing) -> bool:
@@ -307,8 +313,9 @@ def parse_scenarios(names: str) -> tuple[Scenario, ...]:
     return tuple(scenarios)
 
 
-def status_stages(scenarios: tuple[Scenario, ...]) -> Stages:
+def status_stages(scenarios: tuple[Scenario, ...], *, is_image: bool = False) -> Stages:
     """Return the statuses of an avatar with these scenarios, in order."""
-    initial = next((scenario.initial_stages for scenario in scenarios if scenario.initial_stages), _INITIAL_STAGES)
+    normal = _INITIAL_STAGES_OF_IMAGE if is_image else _INITIAL_STAGES
+    initial = next((scenario.initial_stages for scenario in scenarios if scenario.initial_stages), normal)
     final = next((scenario.final_status for scenario in scenarios if scenario.final_status), IDLE)
     return (*initial, (1.0, final))

@@ -1,4 +1,7 @@
-"""Delivers finished trainings to the webhooks of the account. Each is attempted once: no retries are documented."""
+"""Delivers finished trainings to the webhooks of the account, and to the callback URL of a create request.
+
+Each is attempted once: no retries are documented. Neither is the body that a callback URL receives.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +57,12 @@ async def _deliver(account: SimulatedAccount) -> None:
     async with asyncio.TaskGroup() as attempts:
         semaphore = asyncio.Semaphore(MAX_CONCURRENT_POSTS)
         while True:
-            for avatar in account.pop_finished():
+            for avatar, callback_url in account.pop_finished():
                 body = webhook_payload(avatar, account.delivered_voice_id(avatar["id"]))
                 for url in account.webhooks.trigger(body["event"], account.now()) if body else ():
                     attempts.create_task(_post(url, body, semaphore))
+                if callback_url is not None:
+                    attempts.create_task(_post(callback_url, {"avatarId": avatar["id"]}, semaphore))
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -19,17 +19,8 @@ A constant, so that Alembic is imported only for an upgrade: the import takes a 
 `avatars list`.
 """
 UPGRADABLE_REVISIONS = {
-    *(
-        "initial",
-        "recording_identity",
-        "reopening",
-        "observations",
-        "batches",
-        "limits",
-        "tick_leases",
-        "unknown_avatars",
-        "kinds",
-    ),
+    *("initial", "recording_identity", "reopening", "observations", "batches", "limits", "tick_leases"),
+    *("unknown_avatars", "kinds"),
 }
 VERSION_TABLE = "alembic_version"
 LEDGER_TABLE = "provisionings"

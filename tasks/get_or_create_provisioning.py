@@ -6,6 +6,7 @@ import logging
 
 from prefect import task
 
+from models.image_request import require_consent
 from models.provisioning import LeaseOwner, Provisioning
 from models.request import RECOMMENDED_MAX_EXTRAS, AvatarRequest
 from services.context import app_context
@@ -21,11 +22,13 @@ async def get_or_create_provisioning(request: AvatarRequest, reference: str, own
     A REJECTED one with the same request is re-opened, once per run, unless its recordings are in quarantine now.
 
     Raises:
+        InvalidRequest: An image request without a consent video, which AVATARS_IMAGE_CONSENT requires.
         ReferenceConflict: The reference belongs to a different request.
         DatabaseError: The ledger cannot be read or written.
 
     """
     async with app_context() as context:
+        require_consent(request, context.settings.avatars_image_consent)
         provisioning, is_new = await open_request(context.ledger, context.quarantine, request, reference, owner)
     if not is_new:
         log_to_run("attached to provisioning %s, which is %s", provisioning.id, provisioning.status)

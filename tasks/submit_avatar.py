@@ -7,13 +7,12 @@ import logging
 from prefect import task
 
 from models.errors import (
-    ArgilPaymentRequired,
     ArgilUnavailable,
     SubmissionBudgetUsed,
     SubmissionOutcomeUnknown,
     SubmissionRejected,
 )
-from models.limits import PauseCause
+from models.limits import pause_after
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
@@ -21,7 +20,7 @@ from services.admission import wait_out_rate_pause
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
-from services.submissions import build_create_request, limit_problem, record_created_avatar
+from services.submissions import build_create_request, callback_url, limit_problem, record_created_avatar
 
 
 @task(**TASK_OPTIONS)
@@ -69,7 +68,12 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
 
         try:
             avatar = await context.argil.create_avatar(
-                build_create_request(current.request, submission.id, current.request.recordings),
+                build_create_request(
+                    current.request,
+                    submission.id,
+                    current.request.recordings,
+                    callback_url(context.settings, submission.id),
+                ),
                 before_each_attempt=renew_lease,
             )
         except SubmissionRejected as error:
@@ -93,7 +97,7 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
                 SubmissionState.NOT_CREATED,
                 new_status=Status.ACCEPTED,
                 reasons=[Reason.from_error(error)],
-                pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
+                pause=(cause, context.guard) if (cause := pause_after(error)) is not None else None,
             )
             raise
         except SubmissionOutcomeUnknown as error:

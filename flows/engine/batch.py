@@ -21,6 +21,7 @@ from models.batch_record import BatchSource
 from models.errors import (
     ArgilRateLimited,
     ArgilUnreachable,
+    ArgilVideoCreateRemoved,
     BatchBudgetUsed,
     DatabaseError,
     DayBudgetUsed,
@@ -32,6 +33,7 @@ from models.errors import (
     SubmissionBudgetUsed,
     SubmissionUnresolved,
     UnintelligibleResponse,
+    VideoCreatePaused,
 )
 from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -57,8 +59,8 @@ _ERRORS_OF_ONE_ROW = (
     UnintelligibleResponse,
 )
 """Operational errors that do not stop the other rows of a batch, which may succeed."""
-_BUDGET_ERRORS = (BatchBudgetUsed, DayBudgetUsed)
-"""Operational errors that every further row has, too. Each row is recorded, and waits with this reason."""
+_WAITING_ERRORS = (ArgilVideoCreateRemoved, BatchBudgetUsed, DayBudgetUsed, VideoCreatePaused)
+"""Operational errors of all further rows, or of all with videos. Each is recorded, and waits with the reason."""
 _OUTAGES = (ArgilRateLimited, ArgilUnreachable, NetworkUnavailable, RatePaused)
 """Operational errors that end by themselves: the rows wait for it."""
 _ANSWERED = (Status.TRAINING, Status.SUBMISSION_FAILED)
@@ -105,8 +107,8 @@ class BatchRun:
         self.outage = OutageWait(context.clock, context.outage_log)
         self.abort_error: OperationalError | None = None
         """The operational error that stopped the batch; no further row starts."""
-        self.budget_error: OperationalError | None = None
-        """The budget that rows wait for; they are recorded, but nothing is checked or submitted for them."""
+        self.waiting_error: OperationalError | None = None
+        """What rows wait for; they are recorded, but nothing is checked or submitted for them."""
 
     async def run(self) -> None:
         """Process every row; returns when each is finished or blocked."""
@@ -226,9 +228,9 @@ class _RowExecution(InlineExecution):
         progress = self._batch.progress
         row = progress.rows[self._number]
         progress.update_row(self._number, row.with_status(row.status, [Reason.from_error(error)]), finished=True)
-        if isinstance(error, _BUDGET_ERRORS):
-            if self._batch.budget_error is None:
-                self._batch.budget_error = error
+        if isinstance(error, _WAITING_ERRORS):
+            if self._batch.waiting_error is None:
+                self._batch.waiting_error = error
                 log_to_run("further rows are recorded and wait: %s", error.message)
         elif not isinstance(error, _ERRORS_OF_ONE_ROW) and self._batch.abort_error is None:
             self._batch.abort_error = error

@@ -10,6 +10,7 @@ from flows.refused import refused
 from flows.training_failed import training_failed
 from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
 from models.errors import AvatarsError, DatabaseError, LeaseLost, OperationalError, StaleVersion
+from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
@@ -21,6 +22,7 @@ from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_limits import check_limits
 from tasks.check_recording import check_recording
+from tasks.check_voice import check_voice
 from tasks.find_provisioning import find_provisioning
 from tasks.record_absence import record_absence
 from tasks.record_blocker import record_blocker
@@ -154,11 +156,17 @@ async def _check_and_submit(
         await context.account_comparison.require_known_past(context.argil)
     check = execution.as_callable(check_recording)
     checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
-    checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
+    voice_problem = await execution.as_callable(check_voice)(provisioning) if _names_voice(provisioning) else None
+    checked = await execution.as_callable(record_checks)(provisioning, checks, owner, voice_problem)
     if checked.status.is_terminal:
         return checked
     execution.on_checked(checked)
     return await execution.as_callable(submit_avatar)(checked, owner)
+
+
+def _names_voice(provisioning: Provisioning) -> bool:
+    request = provisioning.request
+    return isinstance(request, ImageRequest) and request.voice_id is not None
 
 
 async def _await_and_record_training(
