@@ -1,4 +1,4 @@
-"""`avatars check`: validate one video without recording or submitting anything."""
+"""`avatars check`: validate one recording without recording or submitting anything."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
 from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.image_facts import ImageFacts
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
@@ -19,13 +20,13 @@ from models.settings import Settings
 
 
 def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
-    """Check a video against Argil's rules.
+    """Check a video or an image against Argil's rules.
 
-    Reads only the index of the file and sends nothing to Argil.
+    Reads only the index of a video, the whole of an image, and sends nothing to Argil.
 
     Args:
-        url: HTTPS URL of the video.
-        role: Which of the two videos of a request it is.
+        url: HTTPS URL of the recording.
+        role: Which recording of a request it is.
 
     """
     validate_recording_url(url)
@@ -49,7 +50,8 @@ def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
 
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
-        print_line(_format_facts(report.facts))
+        facts = report.facts
+        print_line(_format_image(facts) if isinstance(facts, ImageFacts) else _format_facts(facts))
         stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
@@ -72,5 +74,17 @@ def _format_facts(facts: MediaFacts) -> str:
         "audio": "yes" if facts.has_audio else "no",
         "audio duration": f"{facts.audio_seconds:.2f} s" if facts.audio_seconds is not None else None,
         "audio bit rate": f"{facts.audio_bit_rate / 1000:.1f} kbit/s" if facts.audio_bit_rate is not None else None,
+    }
+    return ", ".join(f"{label} {value}" for label, value in values.items() if value)
+
+
+def _format_image(facts: ImageFacts) -> str:
+    values = {
+        "size": f"{facts.size_bytes:,} bytes",
+        "format": facts.format.upper(),
+        "resolution": f"{facts.width}x{facts.height}" if facts.width else None,
+        "colors": f"{facts.color}, {facts.bits_per_channel} bits per channel",
+        "EXIF orientation": str(facts.orientation) if facts.orientation > 1 else None,
+        "sha256": facts.sha256,
     }
     return ", ".join(f"{label} {value}" for label, value in values.items() if value)

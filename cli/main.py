@@ -47,7 +47,7 @@ COMMANDS = (
         "List batches, newest first, with the statuses of their provisionings.",
     ),
     Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
-    Command("check", "cli.check:check", INSPECT, "Check a video against Argil's rules."),
+    Command("check", "cli.check:check", INSPECT, "Check a video or an image against Argil's rules."),
     Command(
         "evidence",
         "cli.evidence:evidence",

@@ -9,6 +9,8 @@ from datetime import datetime
 from models.argil_avatar import Avatar
 from models.attempts import list_attempts
 from models.escaping import inert, markdown, markdown_code, visible
+from models.image_facts import describe_image
+from models.media_rules import MediaRole
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
@@ -49,6 +51,11 @@ def _voice_details(provisioning: Provisioning) -> list[str]:
     return ["| Voice at Argil | not known |"] if provisioning.status is Status.READY else []
 
 
+def _image_row(provisioning: Provisioning) -> list[str]:
+    text = describe_image((provisioning.media_facts or {}).get(MediaRole.IMAGE))
+    return [] if text is None else [f"| Image | {_escape(text)} |"]
+
+
 def describe_provisioning(provisioning: Provisioning) -> str:
     """Return the description of the artifact, which Prefect renders as Markdown on some pages, else as text."""
     return f"{inert(redact(provisioning.name))}: {provisioning.status}"
@@ -71,6 +78,7 @@ def render_provisioning_report(
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
         *_voice_details(provisioning),
+        *_image_row(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]

@@ -39,8 +39,8 @@ def quarantine_reason(role: MediaRole, provisioning_id: str) -> Reason:
     """Return why a recording is in quarantine: it belongs to this provisioning."""
     return Reason(
         code=f"{role}{QUARANTINED_SUFFIX}",
-        message=f"the {role} video belongs to provisioning {provisioning_id}, which Argil's moderation refused",
-        hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases both videos",
+        message=f"the {role.label} belongs to provisioning {provisioning_id}, which Argil's moderation refused",
+        hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases its recordings",
     )
 
 

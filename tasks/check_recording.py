@@ -15,7 +15,7 @@ from services.recording_checks import RecordingCheckResult, quarantine_reason
 from store.quarantine import recording_identities
 
 
-@task(task_run_name="check-{role}-video", **TASK_OPTIONS)
+@task(task_run_name="check-{role.slug}", **TASK_OPTIONS)
 async def check_recording(provisioning: Provisioning, role: MediaRole) -> RecordingCheckResult:
     """Check one recording of a provisioning.
 
