@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -29,6 +29,8 @@ from models.retry import delay_seconds, parse_http_date
 from models.user_agent import USER_AGENT
 from models.voice import Voice, VoiceList
 from models.webhook import Webhook
+
+Created = TypeVar("Created")
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -118,21 +120,26 @@ class ArgilClient:
             SubmissionOutcomeUnknown: An avatar may have been created. Look it up; never call this method again for
                 the same submission.
         """
-        deadline = self._clock.monotonic() + CREATE_RETRY_BUDGET_SECONDS
-        failures = 0
-        while True:
-            await self._rate_limiter.acquire()
-            if before_each_attempt is not None:
-                await before_each_attempt()
-            try:
-                with protect_urls(request.urls, secrets=request.secrets):
-                    return await self._post(request)
-            except (ArgilUnreachable, ArgilRateLimited) as error:
-                failures += 1
-                wait = delay_seconds(failures, error.retry_after_seconds)
-                if failures == MAX_CREATE_ATTEMPTS or self._clock.monotonic() + wait > deadline:
-                    raise
-                await self._clock.sleep(wait)
+        with protect_urls(request.urls, secrets=request.secrets):
+            return await self._with_create_retries(lambda: self._post(request), before_each_attempt)
+
+    async def create_voice(
+        self, name: str, audio_url: str, before_each_attempt: Callable[[], Awaitable[None]] | None = None
+    ) -> Voice:
+        """POST /voices: clone a voice. Retries only if Argil cannot have cloned one, as `create_avatar` does.
+
+        Args:
+            name: The name of the voice, by which it is looked up.
+            audio_url: The HTTPS URL of the sample.
+            before_each_attempt: Awaited before each attempt. If it raises, the attempt is not sent.
+
+        Raises:
+            SubmissionRejected: Argil rejected the sample or the name.
+            ArgilUnavailable: No voice was cloned.
+            SubmissionOutcomeUnknown: A voice may have been cloned. Look it up by its name.
+        """
+        with protect_urls([audio_url]):
+            return await self._with_create_retries(lambda: self._post_voice(name, audio_url), before_each_attempt)
 
     async def get_avatar(self, avatar_id: str, submission_id: str | None = None) -> Avatar:
         """GET /avatars/{id}.
@@ -255,6 +262,30 @@ class ArgilClient:
         is_video = isinstance(request, CreateAvatarRequest)
         sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name, is_video=is_video)
         return self._error_mapper.created_avatar(sent, response)
+
+    async def _with_create_retries(
+        self, post: Callable[[], Awaitable[Created]], before_each_attempt: Callable[[], Awaitable[None]] | None
+    ) -> Created:
+        deadline = self._clock.monotonic() + CREATE_RETRY_BUDGET_SECONDS
+        failures = 0
+        while True:
+            await self._rate_limiter.acquire()
+            if before_each_attempt is not None:
+                await before_each_attempt()
+            try:
+                return await post()
+            except (ArgilUnreachable, ArgilRateLimited) as error:
+                failures += 1
+                wait = delay_seconds(failures, error.retry_after_seconds)
+                if failures == MAX_CREATE_ATTEMPTS or self._clock.monotonic() + wait > deadline:
+                    raise
+                await self._clock.sleep(wait)
+
+    async def _post_voice(self, name: str, audio_url: str) -> Voice:
+        with self._error_mapper.translating_create_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                response = await self._send("POST", "/voices", json={"name": name, "audioUrl": audio_url})
+        return self._error_mapper.created_voice(name, response)
 
     async def _get(self, path: str, *, is_list: bool = False) -> ArgilResponse:
         await self._rate_limiter.acquire()

@@ -23,7 +23,11 @@ from services.run_log import log_to_run
 
 
 def build_create_request(
-    request: AvatarRequest, submission_id: str, urls: Mapping[MediaRole, str], callback_url: str | None = None
+    request: AvatarRequest,
+    submission_id: str,
+    urls: Mapping[MediaRole, str],
+    callback_url: str | None = None,
+    cloned_voice_id: str | None = None,
 ) -> CreateRequest:
     """Return the body of `POST /avatars`: the caller's fields and the submission id, nothing else.
 
@@ -33,6 +37,7 @@ def build_create_request(
         urls: The HTTPS URL that Argil downloads each recording from, by role.
         callback_url: Where Argil reports the end of the training of an image; None: nowhere. The create with
             videos has no such field.
+        cloned_voice_id: The voice that was cloned from the sample of an image request.
 
     Raises:
         ValueError: The request is of a kind that is never submitted.
@@ -51,7 +56,7 @@ def build_create_request(
             return CreateImageAvatarRequest(
                 name=request.name,
                 dataset_image=sources[MediaRole.IMAGE],
-                voice_id=request.voice_id,
+                voice_id=request.voice_id or cloned_voice_id,
                 callback_url=callback_url,
                 extras=extras,
             )

@@ -13,8 +13,9 @@ from store.absences import AbsenceWriter
 from store.reopenings import ReopeningWriter
 from store.requests import RequestWriter
 from store.submissions import SubmissionWriter
+from store.voice_clones import VoiceCloneWriter
 from store.voices import VoiceWriter
 
 
-class Ledger(RequestWriter, SubmissionWriter, ReopeningWriter, AbsenceWriter, VoiceWriter):
+class Ledger(RequestWriter, SubmissionWriter, ReopeningWriter, AbsenceWriter, VoiceWriter, VoiceCloneWriter):
     """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""

@@ -21,6 +21,7 @@ from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
 from services.submissions import build_create_request, callback_url, limit_problem, record_created_avatar
+from services.voice_cloning import cloned_voice_id
 
 
 @task(**TASK_OPTIONS)
@@ -58,6 +59,7 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
                 f"nothing more is submitted: {problem}",
                 hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
             )
+        voice_id = await cloned_voice_id(context, provisioning)
         current, submission = await wait_out_rate_pause(
             context,
             lambda: ledger.begin_submission(provisioning, owner, "a submission was recorded", context.guard),
@@ -73,6 +75,7 @@ async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning
                     submission.id,
                     current.request.recordings,
                     callback_url(context.settings, submission.id),
+                    voice_id,
                 ),
                 before_each_attempt=renew_lease,
             )
