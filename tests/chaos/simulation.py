@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,21 @@ import httpx
 
 from flows.engine.state_machine import run_to_completion
 from flows.provision_avatar import provision_avatar
+from flows.provision_image_avatar import provision_image_avatar
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import AvatarsError
+from models.image_request import ImageRequest
 from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Status
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest, ProvisioningRequest
 from models.settings import Settings
 from services import context as context_module
 from services.cancellation import cancel_provisioning
 from services.context import app_context
 from simulator.account import SimulatedAccount as Account
 from simulator.argil_app import create_app
-from simulator.scenarios import Timing
+from simulator.scenarios import CreateResponse, Timing
 from store.ledger_reader import LedgerReader
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
@@ -67,6 +69,18 @@ def make_request(name: str, scenario: str) -> ProvisioningRequest:
     )
 
 
+def make_image_request(name: str, scenario: str) -> ImageRequest:
+    """Return an image request whose voice is cloned from a sample first."""
+    return ImageRequest(
+        name=name,
+        image=f"https://videos.example/{name}/portrait.png",
+        consent_video=f"https://videos.example/{name}/consent.mp4",
+        voice_sample=f"https://videos.example/{name}/voice.mp3",
+        extras={"simulator": scenario} if scenario else {},
+        reference=name,
+    )
+
+
 def sign(request: ProvisioningRequest, query: str) -> ProvisioningRequest:
     """Return the same request with this query in its URLs, as a new signature changes it."""
     urls = {
@@ -75,8 +89,13 @@ def sign(request: ProvisioningRequest, query: str) -> ProvisioningRequest:
     return request.model_copy(update=urls)
 
 
-def provision(request: ProvisioningRequest) -> Job:
+def provision(request: AvatarRequest) -> Job:
     """Provision and wait for the outcome, like `avatars provision`."""
+    if isinstance(request, ImageRequest):
+        image_request = request
+        return lambda: provision_image_avatar.fn(image_request, wait="block")
+    if not isinstance(request, ProvisioningRequest):
+        raise TypeError(f"{type(request).__name__} has no flow")
     return lambda: provision_avatar.fn(request, wait="block")
 
 
@@ -106,7 +125,7 @@ def retry(request: ProvisioningRequest) -> Job:
     return work
 
 
-def retrain(request: ProvisioningRequest, dataset_video: str = "") -> Job:
+def retrain(request: AvatarRequest, dataset_video: str = "") -> Job:
     """Retrain, like `avatars retrain`; each call of the returned job is an attempt of the same run.
 
     Starting the job again is what Prefect's Retry does.
@@ -210,6 +229,13 @@ class Simulation:
         """Return the request of this name; repeated calls return the same request."""
         return self.requests.setdefault(name, make_request(name, scenario))
 
+    def image_request(self, name: str, scenario: str, clone_faults: Iterable[CreateResponse] = ()) -> ImageRequest:
+        """Return a request with a voice sample; Argil has a voice of a namesake, and clones with these faults."""
+        namesake = {"name": name, "audioUrl": "https://videos.example/namesake.mp3"}
+        self.account.voices.add_clone(namesake, self.account.now(), creates=True, status=201)
+        self.account.voices.clone_faults.extend(clone_faults)
+        return make_image_request(name, scenario)
+
     def correct(self, name: str) -> ProvisioningRequest:
         """Return a request with another dataset video for the reference of this name."""
         return self.requests[name].model_copy(update={"dataset_video": f"https://videos.example/{name}/other.mp4"})
@@ -219,9 +245,11 @@ class Simulation:
         self.requests[name] = sign(self.requests[name], query)
         return self.requests[name]
 
-    def retrain(self, name: str, *, is_recorded_again: bool = False) -> Job:
+    def retrain(self, name: str, *, is_recorded_again: bool = False, is_image: bool = False) -> Job:
         """Return a job of another person who retrains the provisioning of this name."""
         self.retrains[name] += 1
+        if is_image:
+            return retrain(make_image_request(name, ""))
         dataset_video = self.correct(name).dataset_video if is_recorded_again else ""
         return retrain(self.requests[name], dataset_video)
 
