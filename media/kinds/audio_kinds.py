@@ -26,7 +26,7 @@ def require_audio(head: bytes) -> str:
         head: The first KIND_BYTES of the file.
 
     Raises:
-        MediaRejected: If it is no audio file.
+        MediaRejected: If it is not an audio file.
     """
     for kind, pattern in _KINDS:
         if pattern.match(head):
