@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from media.kinds.audio_kinds import require_audio
 from media.remote.remote_file import RemoteFile
 from models.media_facts import MediaFacts
@@ -24,12 +26,12 @@ def read_audio_facts(file: RemoteFile) -> MediaFacts:
     file.seek(0)
     head = file.read(size)
     kind = require_audio(head)
-    seconds = {"wav": _wav_seconds, "flac": _flac_seconds, "mp3": _mp3_seconds}.get(kind, lambda *_: None)
+    read_seconds = _READ_SECONDS.get(kind)
     return MediaFacts(
         size_bytes=file.size,
         container=kind,
         has_audio=True,
-        audio_seconds=seconds(head, file.size),
+        audio_seconds=None if read_seconds is None else read_seconds(head, file.size),
         etag=file.etag,
         sample_sha256=file.sample_sha256(),
     )
@@ -73,3 +75,11 @@ def _mp3_seconds(head: bytes, size: int) -> float | None:
             frames = int.from_bytes(head[found + 8 : found + 12], "big")
             return frames * _MP3_SAMPLES / _MP3_RATES[rate_index]
     return (size - start) * 8 / (kbits * 1000)
+
+
+_READ_SECONDS: dict[str, Callable[[bytes, int], float | None]] = {
+    "wav": _wav_seconds,
+    "flac": _flac_seconds,
+    "mp3": _mp3_seconds,
+}
+"""By kind, what reads the duration from the first bytes and the size of the file."""
