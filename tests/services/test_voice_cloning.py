@@ -235,6 +235,8 @@ async def test_nothing_is_cloned_beyond_the_budget(cloning: Cloning) -> None:
     await cloning.run(await cloning.open("1"))
     with pytest.raises(DayBudgetUsed):
         await cloning.run(await cloning.open("2"))
+    with pytest.raises(DayBudgetUsed):  # used up by others during the check of the recordings
+        await cloning.clone(await cloning.open("3"), cloning.harness.owner)
     assert len(cloning.cloned) == 1
 
 
