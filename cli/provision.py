@@ -52,6 +52,9 @@ class RequestOptions:
     voice_id: str | None = None
     """The id of a voice at Argil for an avatar from an image; without it, Argil designs one from the image."""
 
+    voice_sample: str | None = None
+    """HTTPS URL of a recording of the voice, from which Argil clones a voice for an avatar from an image."""
+
     extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
 
@@ -66,6 +69,7 @@ class RequestOptions:
             "image": self.image,
             "consent_video": self.consent_video,
             "voice_id": self.voice_id,
+            "voice_sample": self.voice_sample,
             "extras": parse_extras(self.extra),
             "reference": self.reference,
         }

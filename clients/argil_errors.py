@@ -117,6 +117,28 @@ class ResponseErrorMapper:
             response={"meaning": meaning, "status": response.status, **body},
         )
 
+    def created_voice(self, name: str, response: ArgilResponse) -> Voice:
+        """Return the voice that POST /voices cloned under this name.
+
+        Raises:
+            ArgilUnavailable: No voice was cloned, for a reason outside the request.
+            SubmissionRejected: Argil rejected the sample or the name.
+            SubmissionOutcomeUnknown: A voice may have been cloned.
+        """
+        voice = Voice.parse(response.json)
+        if response.is_success and not response.is_argil_error and voice is not None and voice.name == name:
+            return voice
+        meaning = meaning_of(SentRequest(Operation.CREATE, name=name), response)
+        if meaning is Meaning.REJECTED:
+            body = self._error_body(response)
+            message = f"Argil rejected the voice sample with {response.status}: {body['message']}"
+            raise SubmissionRejected(message, status=response.status, body=body)
+        if (error := self._unavailable(meaning, response)) is not None:
+            raise error
+        raise SubmissionOutcomeUnknown(
+            f"the outcome of the request to clone a voice is unknown: {self._described(response)}"
+        )
+
     def polled_avatar(self, sent: SentRequest, response: ArgilResponse) -> Avatar:
         """Return the avatar of a GET by id. Raises AvatarNotFound, ArgilUnauthorized or PollFailed."""
         meaning = meaning_of(sent, response)

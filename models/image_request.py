@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from models.errors import InvalidRequest
 from models.media_rules import MediaRole
@@ -52,7 +52,9 @@ class ImageRequest(AvatarRequest):
     )
 
     kind = RequestKind.IMAGE
-    recording_fields = MappingProxyType({MediaRole.IMAGE: "image", MediaRole.CONSENT: "consent_video"})
+    recording_fields = MappingProxyType(
+        {MediaRole.IMAGE: "image", MediaRole.CONSENT: "consent_video", MediaRole.VOICE_SAMPLE: "voice_sample"}
+    )
 
     name: AvatarName
     image: Annotated[
@@ -84,12 +86,35 @@ class ImageRequest(AvatarRequest):
             examples=["3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"],
         ),
     ] = None
+    voice_sample: Annotated[
+        RecordingAddress | None,
+        BeforeValidator(empty_as_none),
+        Field(
+            title="Voice sample",
+            description="HTTPS URL of a recording of the person's voice, from which Argil clones a voice first: "
+            "20 seconds to 5 minutes without silence and noise. It requires a consent video. Leave it empty if you "
+            "name a voice.",
+            examples=["https://example.com/ada/voice.mp3"],
+        ),
+    ] = None
     extras: Extras = Field(default_factory=dict)
     reference: Reference = None
 
+    @model_validator(mode="after")
+    def _check_voice(self) -> Self:
+        if self.voice_sample is None:
+            return self
+        if self.voice_id is not None:
+            raise ValueError("voice_sample: must not be given with voice_id: a voice is cloned or it exists")
+        if self.consent_video is None:
+            raise ValueError("consent_video: is required with voice_sample, whatever AVATARS_IMAGE_CONSENT is")
+        return self
+
     @property
     def _identity(self) -> list[Any]:
+        sample = [] if self.voice_sample is None else [canonical_form(self.voice_sample)]
         return [
+            *sample,
             self.kind,
             self.name,
             canonical_form(self.image),

@@ -15,7 +15,7 @@ IMAGE_COLUMN = "image"
 HEADER_COLUMNS = (*REQUIRED_COLUMNS, IMAGE_COLUMN)
 """Two of them tell that a line is a header, or that a file is meant as a manifest."""
 EXTRAS_COLUMN = "extras"
-COLUMNS = (*HEADER_COLUMNS, "voice_id", EXTRAS_COLUMN, "reference")
+COLUMNS = (*HEADER_COLUMNS, "voice_id", "voice_sample", EXTRAS_COLUMN, "reference")
 _MIN_COLUMNS_TO_QUOTE = 2
 """Required columns that a file has at least if it is meant as a manifest: all, or all but a misspelt one."""
 Name = TypeVar("Name", bound=Hashable)

@@ -80,6 +80,7 @@ TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
 HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
 HAS_AVATAR_CLAUSE = text("avatar_id IS NOT NULL")
 HAS_VOICE_CLAUSE = text("voice_id IS NOT NULL")
+OPEN_CLONE_CLAUSE = text("state IN ('PENDING', 'UNKNOWN', 'CREATED')")
 VOICE_DUE_CLAUSE = text("voice_due_at IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.
@@ -205,6 +206,7 @@ evidence_table = Table(
     Column("consent", RedactedJson, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("image", RedactedJson),
+    Column("voice_sample", RedactedJson),
 )
 """The evidence for one submission: a column for each role of a recording, JSON null or NULL without one.
 
@@ -286,6 +288,20 @@ tick_lease_table = Table(
     Column("position", Text256),
 )
 """The exclusive right to run one schedule on this ledger; `owner_id` is NULL after a release."""
+
+voice_clone_table = Table(
+    "voice_clones",
+    METADATA,
+    Column("id", IdType, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("sample_sha256", String(64), nullable=False),
+    Column("name", RedactedText),
+    Column("state", CodeType, nullable=False),
+    Column("voice_id", Text256),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state_changed_at", UtcDateTime, nullable=False),
+)
+"""One POST /voices, committed before it is sent; see models/voice_clone.py."""
 
 unknown_avatar_table = Table(
     "unknown_avatars",

@@ -22,8 +22,17 @@ from services.duplicates import report_duplicate
 from services.run_log import log_to_run
 
 
+def submitted_recordings(request: AvatarRequest) -> dict[MediaRole, str]:
+    """Return the recordings that the create request names: a voice sample is sent when its voice is cloned."""
+    return {role: address for role, address in request.recordings.items() if role is not MediaRole.VOICE_SAMPLE}
+
+
 def build_create_request(
-    request: AvatarRequest, submission_id: str, urls: Mapping[MediaRole, str], callback_url: str | None = None
+    request: AvatarRequest,
+    submission_id: str,
+    urls: Mapping[MediaRole, str],
+    callback_url: str | None = None,
+    cloned_voice_id: str | None = None,
 ) -> CreateRequest:
     """Return the body of `POST /avatars`: the caller's fields and the submission id, nothing else.
 
@@ -33,6 +42,7 @@ def build_create_request(
         urls: The HTTPS URL that Argil downloads each recording from, by role.
         callback_url: Where Argil reports the end of the training of an image; None: nowhere. The create with
             videos has no such field.
+        cloned_voice_id: The voice that was cloned from the sample of an image request.
 
     Raises:
         ValueError: The request is of a kind that is never submitted.
@@ -51,7 +61,7 @@ def build_create_request(
             return CreateImageAvatarRequest(
                 name=request.name,
                 dataset_image=sources[MediaRole.IMAGE],
-                voice_id=request.voice_id,
+                voice_id=request.voice_id or cloned_voice_id,
                 callback_url=callback_url,
                 extras=extras,
             )

@@ -11,10 +11,12 @@ import logging
 from collections.abc import Sequence
 
 from models.errors import AvatarsError, ConcurrencyError, DatabaseError, OperationalError, PollFailed, RequestError
+from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, VoiceSource, submission_of_avatar
 from models.voice import TrainingPeriod, Voice, VoiceList, match_voice, next_lookup_at
 from services.context import AppContext
 from services.run_log import log_to_run
+from services.voice_cloning import cloned_voice_id
 
 IMMEDIATE_SECONDS = 10.0
 """How long a run that has just recorded READY asks for the voices that deliveries name."""
@@ -34,6 +36,14 @@ async def find_delivered_voice(context: AppContext, provisioning: Provisioning, 
     if provisioning.status is not Status.READY or provisioning.avatar_id is None:
         return provisioning
     try:
+        if (voice_id := await _requested_voice(context, provisioning)) is not None:
+            return await context.ledger.record_voice(
+                provisioning,
+                owner,
+                voice_id,
+                VoiceSource.GIVEN,
+                f"voice {voice_id} is recorded: the request has it",
+            )
         voice_ids = await context.ledger.list_delivered_voices(provisioning.avatar_id)
         if not voice_ids:
             return provisioning
@@ -113,6 +123,15 @@ class _Lookup:
         if provisioning.avatar_id is None:
             return None
         context, source = self._context, VoiceSource.WEBHOOK
+        if (voice_id := await _requested_voice(context, provisioning)) is not None:
+            return await context.ledger.record_voice(
+                provisioning,
+                self._owner,
+                voice_id,
+                VoiceSource.GIVEN,
+                f"voice {voice_id} is recorded: the request has it",
+                announce_at=context.clock.now(),
+            )
         voice_ids = await context.ledger.list_delivered_voices(provisioning.avatar_id)
         voice = await _verify_delivered(context, voice_ids, submission)
         if voice is None and submission is not None:
@@ -140,6 +159,14 @@ class _Lookup:
         if matched is None or await ledger.has_namesake_in_training(provisioning, period):
             return None
         return await _verify(self._context, matched.id, submission)
+
+
+async def _requested_voice(context: AppContext, provisioning: Provisioning) -> str | None:
+    """Return the voice that an image request names or that was cloned for it. Argil returned its id before."""
+    request = provisioning.request
+    if not isinstance(request, ImageRequest):
+        return None
+    return request.voice_id or await cloned_voice_id(context, provisioning)
 
 
 async def _verify_delivered(

@@ -16,10 +16,18 @@ from store.recoveries import RecoveryWriter
 from store.reopenings import ReopeningWriter
 from store.requests import RequestWriter
 from store.submissions import SubmissionWriter
+from store.voice_clones import VoiceCloneWriter
 from store.voices import VoiceWriter
 
 
 class Ledger(
-    RequestWriter, SubmissionWriter, RecoveryWriter, AdoptionWriter, ReopeningWriter, AbsenceWriter, VoiceWriter
+    RequestWriter,
+    SubmissionWriter,
+    RecoveryWriter,
+    AdoptionWriter,
+    ReopeningWriter,
+    AbsenceWriter,
+    VoiceWriter,
+    VoiceCloneWriter,
 ):
     """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""

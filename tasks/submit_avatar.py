@@ -25,7 +25,14 @@ from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_links import RecordingLinks
 from services.run_log import log_to_run
-from services.submissions import build_create_request, callback_url, limit_problem, record_created_avatar
+from services.submissions import (
+    build_create_request,
+    callback_url,
+    limit_problem,
+    record_created_avatar,
+    submitted_recordings,
+)
+from services.voice_cloning import cloned_voice_id
 
 
 @task(**TASK_OPTIONS)
@@ -54,7 +61,8 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
 
     """
     async with app_context() as context:
-        with protect_request(provisioning.request), RecordingLinks(context, provisioning) as links:
+        recordings = submitted_recordings(provisioning.request)
+        with protect_request(provisioning.request), RecordingLinks(context, provisioning, recordings) as links:
             return await _submit(context, provisioning, owner, links)
 
 
@@ -67,6 +75,8 @@ async def _submit(
             hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
         )
 
+    voice_id = await cloned_voice_id(context, provisioning)
+
     async def begin() -> tuple[Provisioning, Submission]:
         await links.renew()
         return await context.ledger.begin_submission(
@@ -77,11 +87,16 @@ async def _submit(
         current, submission = await wait_out_rate_pause(context, begin)
     except RecordingChanged as error:
         return await context.ledger.transition(provisioning, owner, f"{error.message}; it is checked again")
-    return await _send(context, current, submission, owner, links)
+    return await _send(context, current, submission, owner, links, voice_id)
 
 
 async def _send(
-    context: AppContext, current: Provisioning, submission: Submission, owner: LeaseOwner, links: RecordingLinks
+    context: AppContext,
+    current: Provisioning,
+    submission: Submission,
+    owner: LeaseOwner,
+    links: RecordingLinks,
+    voice_id: str | None,
 ) -> Provisioning:
     ledger = context.ledger
 
@@ -90,7 +105,11 @@ async def _send(
 
     async def build_request() -> CreateRequest:
         return build_create_request(
-            current.request, submission.id, await links.take(), callback_url(context.settings, submission.id)
+            current.request,
+            submission.id,
+            await links.take(),
+            callback_url(context.settings, submission.id),
+            voice_id,
         )
 
     try:

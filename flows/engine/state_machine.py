@@ -19,6 +19,7 @@ from models.errors import (
     UnknownAvatars,
 )
 from models.image_request import ImageRequest
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
@@ -32,6 +33,7 @@ from tasks.await_training import await_training
 from tasks.check_limits import check_limits
 from tasks.check_recording import check_recording
 from tasks.check_voice import check_voice
+from tasks.clone_voice import clone_voice
 from tasks.find_provisioning import find_provisioning
 from tasks.record_absence import record_absence
 from tasks.record_blocker import record_blocker
@@ -183,6 +185,10 @@ async def _check_and_submit(
         if checked.status.is_terminal:
             return checked
         execution.on_checked(checked)
+        if MediaRole.VOICE_SAMPLE in checked.request.recordings:
+            checked = await execution.as_callable(clone_voice)(checked, owner)
+            if checked.status.is_terminal:
+                return checked
         provisioning = await execution.as_callable(submit_avatar)(checked, owner)
         if provisioning.status is not Status.ACCEPTED:  # a recording changed after it was checked
             return provisioning

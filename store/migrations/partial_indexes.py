@@ -15,10 +15,12 @@ from models.tables import (
     HAS_VOICE_CLAUSE,
     IN_FLIGHT_CLAUSE,
     METADATA,
+    OPEN_CLONE_CLAUSE,
     TIMED_OUT_CLAUSE,
     VOICE_DUE_CLAUSE,
     provisioning_table,
     submission_table,
+    voice_clone_table,
     webhook_delivery_table,
 )
 
@@ -70,6 +72,14 @@ Index(
     webhook_delivery_table.c.voice_id,
     sqlite_where=HAS_VOICE_CLAUSE,
     postgresql_where=HAS_VOICE_CLAUSE,
+)
+Index(
+    "uq_voice_clones_provisioning_id_sample_sha256",
+    voice_clone_table.c.provisioning_id,
+    voice_clone_table.c.sample_sha256,
+    unique=True,
+    sqlite_where=OPEN_CLONE_CLAUSE,
+    postgresql_where=OPEN_CLONE_CLAUSE,
 )
 
 SCHEMA = METADATA

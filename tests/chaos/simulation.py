@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from services.cancellation import cancel_provisioning
 from services.context import app_context
 from simulator.account import SimulatedAccount as Account
 from simulator.argil_app import create_app
-from simulator.scenarios import Timing
+from simulator.scenarios import CreateResponse, Timing
 from store.ledger_reader import LedgerReader
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
@@ -72,12 +72,13 @@ def make_request(name: str, scenario: str) -> ProvisioningRequest:
     )
 
 
-def make_image_request(name: str, scenario: str) -> ImageRequest:
-    """Return a request like that of `make_request`, with an image."""
+def make_image_request(name: str, scenario: str, *, has_sample: bool = False) -> ImageRequest:
+    """Return a request like that of `make_request`, with an image, and a sample of which the voice is cloned."""
     return ImageRequest(
         name=name,
         image=f"https://videos.example/{name}/portrait.png",
         consent_video=f"https://videos.example/{name}/consent.mp4",
+        voice_sample=f"https://videos.example/{name}/voice.mp3" if has_sample else None,
         extras={"simulator": scenario} if scenario else {},
         reference=name,
     )
@@ -231,6 +232,15 @@ class Simulation:
         kind = scenario.removeprefix(IMAGE_PREFIX)
         made = make_request(name, scenario) if kind == scenario else make_image_request(name, kind)
         return self.requests.setdefault(name, made)
+
+    def image_request(self, name: str, scenario: str, clone_faults: Iterable[CreateResponse] = ()) -> ImageRequest:
+        """Return a request with a voice sample; Argil has a voice of a namesake, and clones with these faults."""
+        namesake = {"name": name, "audioUrl": "https://videos.example/namesake.mp3"}
+        self.account.voices.add_clone(namesake, self.account.now(), creates=True, status=201)
+        self.account.voices.clone_faults.extend(clone_faults)
+        request = make_image_request(name, scenario, has_sample=True)
+        self.requests[name] = request
+        return request
 
     def correct(self, name: str) -> SimulatedRequest:
         """Return a request with another dataset video, or another image, for the reference of this name."""

@@ -19,7 +19,7 @@ from models.markdown_reports import (
     render_provisioning_report,
 )
 from models.outcomes import OUTCOMES
-from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
+from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission, SubmissionState, VoiceSource
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
@@ -88,6 +88,17 @@ def line(report: str, prefix: str) -> str:
     """Return the only line with this prefix, without the prefix."""
     [matching_line] = [text for text in report.splitlines() if text.startswith(prefix)]
     return matching_line.removeprefix(prefix)
+
+
+@pytest.mark.parametrize(
+    ("changes", "row"),
+    [({}, "not known |"), ({"voice_id": "v|1", "voice_source": VoiceSource.MATCHED}, "`v·1` (matched) |")],
+)
+def test_report_shows_the_voice_of_a_ready_avatar(changes: dict[str, Any], row: str) -> None:
+    report = render_provisioning_report(provisioning(avatar_id="a-1", **changes), [])
+    assert line(report, "| Voice at Argil | ") == row
+    assert ("avatars voice p-1 VOICE_ID" in report) is not bool(changes)
+    assert "Voice" not in render_provisioning_report(provisioning(Status.TRAINING), [])
 
 
 @pytest.mark.parametrize("status", Status)

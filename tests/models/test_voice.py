@@ -111,7 +111,7 @@ def test_lookups_double_their_interval_and_end_after_a_day() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "v 1", "v\n1", "é", "x" * 257, "https://h.example/v?token=1"])
-def test_text_that_is_no_id_is_refused(text: str) -> None:
+def test_text_that_cannot_be_an_id_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="voice_id"):
         parse_voice_id(text)
 
