@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.console import print_line, print_status
+from cli.options import Port, TrainingSeconds
 from cli.simulated_environment import simulated_environment
 from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
 from models.errors import AvatarsError
@@ -32,8 +33,8 @@ HEALTH_CHECK_SECONDS = 1.0
 def up(
     *,
     simulate: bool = False,
-    port: int = DEFAULT_PORT,
-    training_seconds: float = 30.0,
+    port: Port = DEFAULT_PORT,
+    training_seconds: TrainingSeconds = 30.0,
     data_dir: Path | None = None,
 ) -> int:
     """Run the whole service on this machine until Ctrl-C, SIGTERM or a closed terminal.

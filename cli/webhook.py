@@ -7,12 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from cyclopts import App
-from rich.table import Table
 
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
-from cli.terminal import shown, stdout_console
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock
@@ -67,10 +65,11 @@ def list_webhooks(*, json: JsonFlag = False) -> int:
     if json:
         print_json([{"id": hook.id, "url": mask_token(hook.url), "events": list(hook.events)} for hook in webhooks])
         return EXIT_OK
-    table = Table("URL", "Events", "ID")
     for hook in webhooks:
-        table.add_row(shown(mask_token(hook.url)), shown(", ".join(hook.events)), shown(hook.id))
-    stdout_console.print(table)
+        print_line(f"{hook.id}  {', '.join(hook.events)}")
+        print_line(f"  {mask_token(hook.url)}")
+    if not webhooks:
+        print_status("the account has no webhooks: `avatars webhook register --url URL` registers one")
     return EXIT_OK
 
 
