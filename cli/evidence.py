@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json as json_module
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from models.settings import Settings
 from services.store import open_store
 from store.evidence import list_evidence
 
-_LABEL_WIDTH = len("identity sha256")
+_LABEL_WIDTH = len("identity_sha256")
 
 
 def evidence(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
@@ -57,5 +58,4 @@ def _facts(recording: dict[str, Any]) -> Iterator[tuple[str, str]]:
     facts = recording["facts"] or {}
     for name, value in {**{key: value for key, value in recording.items() if key != "facts"}, **facts}.items():
         if value is not None:
-            text = ("no", "yes")[value] if isinstance(value, bool) else str(value)
-            yield name.replace("_", " "), text
+            yield name, value if isinstance(value, str) else json_module.dumps(value)

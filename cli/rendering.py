@@ -79,25 +79,24 @@ def print_history(
     resolved: Mapping[str, ResolvedSubmission],
 ) -> None:
     """Print the events of a provisioning, and of each submission who asked for it, why, and its resolution."""
-    table = Table("Time (UTC)", "Status", "Actor", "Message", title="History", title_justify="left")
+    table = Table(title="History", title_justify="left")
+    for column in ("Time (UTC)", "Status"):
+        table.add_column(column, no_wrap=True)  # the other columns wrap on a narrow terminal
+    table.add_column("Actor")
+    table.add_column("Message")
     for event in events:
         table.add_row(
             f"{event.occurred_at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, shown(event.message)
         )
     stdout_console.print(table)
     if submissions:
-        table = Table("#", "Time (UTC)", "Requested by", "Cause", title="Attempts", title_justify="left")
-        for attempt in list_attempts(submissions, events):
-            created_at = f"{attempt.submission.created_at:%Y-%m-%d %H:%M:%S}"
-            ordinal = str(attempt.submission.ordinal)
-            table.add_row(ordinal, created_at, shown(attempt.requested_by), shown(attempt.cause))
-        stdout_console.print(table)
-        table = Table("#", "State", "Resolution", title="Submissions", title_justify="left")
-        for column in ("Avatar", "Submission"):
-            table.add_column(column, overflow="fold")  # people copy them
-        for submission in submissions:
-            resolution = resolved[submission.id]
-            description = shown(resolution.description, _RESOLUTION_STYLES.get(resolution.kind, ""))
-            avatar_id = shown(submission.avatar_id or "")
-            table.add_row(str(submission.ordinal), submission.state, description, avatar_id, submission.id)
-        stdout_console.print(table)
+        stdout_console.print("\nSubmissions", style="italic")
+    for attempt in list_attempts(submissions, events):
+        submission = attempt.submission
+        resolution = resolved[submission.id]
+        created_at = f"{submission.created_at:%Y-%m-%d %H:%M:%S}"
+        print_line(f"  {submission.ordinal}. {created_at}  {submission.state}  {submission.id}")
+        style = _RESOLUTION_STYLES.get(resolution.kind, "")
+        avatar = f"avatar {submission.avatar_id}: " if submission.avatar_id else ""
+        stdout_console.print(Padding(shown(f"{avatar}{resolution.description}", style), (0, 0, 0, 5)))
+        stdout_console.print(Padding(shown(f"requested by {attempt.requested_by}: {attempt.cause}"), (0, 0, 0, 5)))
