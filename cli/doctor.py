@@ -156,4 +156,4 @@ def _print(results: Sequence[DiagnosticResult]) -> None:
         mark = Text("ok      ", "green") if result.ok else Text("failed  ", "red")
         stdout_console.print(Text.assemble(mark, shown(result.check, "bold")), soft_wrap=True)
         for text in filter(None, (result.detail, result.hint and f"→ {result.hint}")):
-            stdout_console.print(Padding(shown(text), (0, 0, 0, 8)))
+            stdout_console.print(Padding(shown(text), (0, 0, 0, 8), expand=False))

@@ -44,7 +44,7 @@ def print_list_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
         stdout_console.print(Text.assemble(status, created_at, shown(provisioning.name, "bold")), soft_wrap=True)
         print_line(f"  {provisioning.id}  {provisioning.reference}")
         for reason in provisioning.reasons:
-            stdout_console.print(Padding(shown(f"{reason.code}: {reason.message}"), (0, 0, 0, 4)))
+            stdout_console.print(Padding(shown(f"{reason.code}: {reason.message}"), (0, 0, 0, 4), expand=False))
 
 
 def print_list_of_batches(rows: Sequence[Sequence[str]]) -> None:
@@ -53,7 +53,7 @@ def print_list_of_batches(rows: Sequence[Sequence[str]]) -> None:
     for batch_id, started_at, manifest, started_by, counted in rows:
         print_line(f"{batch_id}  {started_at}", style="bold")
         print_line(f"  {manifest}, {started_by}")
-        stdout_console.print(Padding(shown(counted), (0, 0, 0, 2)))
+        stdout_console.print(Padding(shown(counted), (0, 0, 0, 2), expand=False))
 
 
 def print_outcome(provisioning: Provisioning) -> None:
@@ -98,5 +98,7 @@ def print_history(
         print_line(f"  {submission.ordinal}. {created_at}  {submission.state}  {submission.id}")
         style = _RESOLUTION_STYLES.get(resolution.kind, "")
         avatar = f"avatar {submission.avatar_id}: " if submission.avatar_id else ""
-        stdout_console.print(Padding(shown(f"{avatar}{resolution.description}", style), (0, 0, 0, 5)))
-        stdout_console.print(Padding(shown(f"requested by {attempt.requested_by}: {attempt.cause}"), (0, 0, 0, 5)))
+        stdout_console.print(Padding(shown(f"{avatar}{resolution.description}", style), (0, 0, 0, 5), expand=False))
+        stdout_console.print(
+            Padding(shown(f"requested by {attempt.requested_by}: {attempt.cause}"), (0, 0, 0, 5), expand=False)
+        )

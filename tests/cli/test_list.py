@@ -129,7 +129,7 @@ def test_list_with_styles_fits_80_columns() -> None:
 
 
 def test_list_without_match_names_the_filter(capsys: pytest.CaptureFixture[str]) -> None:
-    for options in (["--status", "READY"], ["--name", "Nobody"], ["--after", "day-1"]):
+    for options in (["--status", "READY"], ["--name", "Grace"], ["--after", "day-1"]):
         assert run(["list", *options]) == EXIT_OK
         output = capsys.readouterr()
         assert (output.out, output.err.partition(":")[0]) == ("", "no provisioning matches the options")
