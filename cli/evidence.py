@@ -50,7 +50,7 @@ def _print(document: dict[str, Any]) -> None:
                 for label, value in _facts(record[role.value]):
                     print_line(f"    {label:<{_LABEL_WIDTH}}  {value}")
     if not document["evidence"]:
-        print_status("no submission is recorded yet")
+        print_status("no evidence is recorded: nothing was submitted, or a restore lost it with its submission")
 
 
 def _facts(recording: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,8 @@ from models.recording_identity import identity_digest, shown_form
 class InputEvidence(BaseModel):
     """The facts about a recording at its submission; None if it was not read or its host does not report them.
 
-    `sha256` is the digest of the file, computed for the consent video only. `facts` are those of the media check.
+    `sha256` is the digest of the file, computed for the consent video and the image only. `facts` are those of the
+    media check.
     """
 
     model_config = ConfigDict(frozen=True)

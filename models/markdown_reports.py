@@ -9,6 +9,8 @@ from datetime import datetime
 from models.argil_avatar import Avatar
 from models.attempts import list_attempts
 from models.escaping import inert, markdown, markdown_code, visible
+from models.image_facts import describe_image
+from models.media_rules import MediaRole
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
@@ -43,6 +45,11 @@ def _avatar_details(avatar: Avatar) -> list[str]:
     return lines
 
 
+def _image_row(provisioning: Provisioning) -> list[str]:
+    text = describe_image((provisioning.media_facts or {}).get(MediaRole.IMAGE))
+    return [] if text is None else [f"| Image | {_escape(text)} |"]
+
+
 def describe_provisioning(provisioning: Provisioning) -> str:
     """Return the description of the artifact, which Prefect renders as Markdown on some pages, else as text."""
     return f"{inert(redact(provisioning.name))}: {provisioning.status}"
@@ -64,6 +71,7 @@ def render_provisioning_report(
         f"| Provisioning | `{provisioning.id}` |",
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        *_image_row(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
@@ -118,19 +126,23 @@ def render_fleet_report(
     newest: Mapping[Status, Sequence[Provisioning]],
     now: datetime,
     limits: Sequence[str] = (),
+    account: Sequence[str] = (),
 ) -> str:
-    """Return markdown with the counts per status, the limits and the newest provisionings, without secrets.
+    """Return markdown with counts, limits, the account and the newest provisionings per status, without secrets.
 
     Args:
         counts: The number of provisionings per status.
         newest: The newest provisionings per status; those that need attention and those in flight are listed.
         now: The time of the report, in UTC.
         limits: The pauses and the budget of the day, one line each.
+        account: How the account at Argil differs from the ledger, one line each.
     """
     lines = [f"# Avatars, {now:%Y-%m-%d %H:%M} UTC", "", "| Status | Count | Meaning |", "|---|---|---|"]
     lines += [f"| {status} | {count} | {OUTCOMES[status].description} |" for status, count in counts.items()]
     if limits:
         lines += ["", "## Limits", "", *(f"- {_escape(line)}" for line in limits)]
+    if account:
+        lines += ["", "## Account at Argil", "", *(f"- {_escape(line)}" for line in account)]
     for title, statuses in (("Needs attention", _NEEDS_ATTENTION), ("In flight", _IN_FLIGHT)):
         lines += ["", f"## {title}", ""]
         provisionings = [provisioning for status in statuses for provisioning in newest.get(status, ())]

@@ -7,6 +7,7 @@ from prefect.artifacts import acreate_markdown_artifact
 
 from models.markdown_reports import render_fleet_report
 from models.provisioning import Status
+from services.account_report import describe_account
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 
@@ -21,9 +22,10 @@ async def publish_fleet_report() -> str:
     async with app_context() as context:
         counts = await context.ledger.count_by_status()
         latest = {status: await context.ledger.list_latest(status, MAX_LISTED_PER_STATUS) for status in Status}
-        limits = (await context.limits.read(context.guard)).describe()
+        limits = await context.limits.read(context.guard)
+        account = await describe_account(context, limits)
         now = context.clock.now()
-    markdown = render_fleet_report(counts, latest, now, limits)
+    markdown = render_fleet_report(counts, latest, now, limits.describe(), account)
     summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no avatars yet"
     await acreate_markdown_artifact(key=KEY, markdown=markdown, description=summary)
     return summary

@@ -299,3 +299,11 @@ def test_fleet_report_lists_the_limits_if_there_are_any() -> None:
     fleet = render_fleet_report({}, {}, AT, ["payment: waits", "3 of 5"])
     assert "## Limits\n\n- payment: waits\n- 3 of 5\n" in fleet
     assert "## Limits" not in render_fleet_report({}, {}, AT)
+
+
+def test_report_names_the_image() -> None:
+    facts = {"format": "png", "width": 1920, "height": 1080, "size_bytes": 1_234_567}
+    report = render_provisioning_report(provisioning(media_facts={"image": facts}), [])
+    assert "| Image | PNG, 1920x1080, 1,234,567 bytes |" in report
+    for media in (None, {"image": None}, {"dataset": {"size_bytes": 1}}):
+        assert "| Image |" not in render_provisioning_report(provisioning(media_facts=media), [])
