@@ -20,7 +20,6 @@ PLACEHOLDERS = {
     "--batch": "ID",
     "--extra": "KEY=VALUE",
     "--format": "FORMAT",
-    "--map": "HEADER=COLUMN",
     "--notification-block": "BLOCK",
     "--pool": "NAME",
     "--role": "ROLE",

@@ -106,6 +106,7 @@ COMMANDS = (
         "cli.adopt:adopt",
         OPERATE,
         "Put avatars on record that were made without this service, with one list call; nothing is created.",
+        "[AVATAR_ID]",
     ),
     Command(
         "cancel",
