@@ -58,7 +58,7 @@ def batch(
     results: Path | None = None,
     template: Path | None = None,
     format_name: Annotated[FormatName | None, Parameter(name="--format")] = None,
-    column_map: Annotated[list[str] | None, Parameter(name="--map", negative=())] = None,
+    column_map: Annotated[list[str] | None, Parameter(name="--map", metavar="HEADER=COLUMN", negative=())] = None,
     strict: Annotated[bool, Parameter(negative=())] = False,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
     allow_shared_recordings: Annotated[bool, Parameter(negative=())] = False,

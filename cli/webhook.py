@@ -8,12 +8,10 @@ from typing import Any, TypeVar
 
 from cyclopts import App
 from pydantic_core import to_jsonable_python
-from rich.table import Table
 
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
-from cli.terminal import shown, stdout_console
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock
@@ -68,11 +66,10 @@ def list_webhooks(*, json: JsonFlag = False) -> int:
     if json:
         print_json([_to_json(hook) for hook in webhooks])
         return EXIT_OK
-    table = Table("URL", "Events", "Last delivery (UTC)", "ID")
     for hook in webhooks:
-        last = f"{hook.last_triggered_at:%Y-%m-%d %H:%M:%S}" if hook.last_triggered_at else "never"
-        table.add_row(shown(mask_token(hook.url)), shown(", ".join(hook.events)), last, shown(hook.id))
-    stdout_console.print(table)
+        last = f"{hook.last_triggered_at:%Y-%m-%d %H:%M} UTC" if hook.last_triggered_at else "never"
+        print_line(f"{hook.id}  {', '.join(hook.events)}")
+        print_line(f"  {mask_token(hook.url)}, last delivery: {last}")
     if not any(RECEIVER_PATH in hook.url for hook in webhooks):
         print_status("no receiver is registered: `avatars webhook register --url URL` registers it")
     elif not any(RECEIVER_PATH in hook.url and hook.last_triggered_at for hook in webhooks):

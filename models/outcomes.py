@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.provisioning import Status
+from models.provisioning import Provisioning, Status
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,27 @@ OUTCOMES: dict[Status, Outcome] = {
         "may be charged; or contact Argil's support with the avatar id",
     ),
 }
+
+
+def describe(provisioning: Provisioning) -> str:
+    """Return what its status means for this provisioning: a cancellation says what remains at Argil."""
+    if provisioning.status is Status.CANCELLED and provisioning.reasons:
+        return provisioning.reasons[0].message
+    return OUTCOMES[provisioning.status].description
+
+
+def next_step(provisioning: Provisioning) -> str:
+    """Return the next step for this provisioning, with its id filled in."""
+    if provisioning.erased_at is not None:
+        return "none: its personal data was erased; provision again under a new reference"
+    if provisioning.status is Status.ACCEPTED:
+        step = _BLOCKED if provisioning.reasons else _QUEUED
+        return step.format(id=provisioning.id)
+    return OUTCOMES[provisioning.status].next_step_for(provisioning.id, provisioning.voice_id)
+
+
+_QUEUED = (
+    "wait: the schedule `provision-pending` submits it while `avatars up` or a worker runs; "
+    "`avatars resume {id}` submits it now"
+)
+_BLOCKED = "fix what the reasons name, then run `avatars resume {id}`"
