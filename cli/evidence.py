@@ -25,7 +25,9 @@ def evidence(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int
         async with open_store(Settings.load(), SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
             records = await list_evidence(store.ledger.database, stored.id)
-            return evidence_report(stored, await store.ledger.list_submissions(stored.id), records)
+            releases = await store.quarantine.list_releases([stored.id])
+            submissions = await store.ledger.list_submissions(stored.id)
+            return evidence_report(stored, submissions, records, releases.get(stored.id, ()))
 
     document = asyncio.run(read())
     if json:
@@ -47,5 +49,8 @@ def _print(document: dict[str, Any]) -> None:
             f"  {record['recorded_at']} by {record['actor']}{run}: {record['state']}, avatar {record['avatar_id']}"
         )
         print_line(line)
+    for release in document["releases"]:
+        what = f"{release['recordings']} recordings released from quarantine: {release['reason']}"
+        print_line(f"  {release['released_at']}: {what}")
     if not document["evidence"]:
         print_status("no submission is recorded")

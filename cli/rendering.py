@@ -53,8 +53,13 @@ def print_table_of_batches(rows: Sequence[Sequence[str]]) -> None:
     stdout_console.print(table)
 
 
-def print_outcome(provisioning: Provisioning) -> None:
-    """Print the status of one provisioning, its reasons, and the next step."""
+def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> None:
+    """Print the status of one provisioning, its reasons, and the next step.
+
+    Args:
+        provisioning: The provisioning.
+        is_released: Whether a person released its recordings from quarantine.
+    """
     outcome = OUTCOMES[provisioning.status]
     stdout_console.print(
         Text.assemble(
@@ -66,9 +71,9 @@ def print_outcome(provisioning: Provisioning) -> None:
         print_line(f"  avatar {provisioning.avatar_id}")
     for reason in provisioning.reasons:
         print_line(f"  - {reason.code}: {reason.message}")
-        if reason.hint:
+        if reason.hint and not (is_released and reason.hint == outcome.next_step_for(provisioning.id)):
             print_line(f"    {reason.hint}", style="dim")
-    print_line(f"  next: {outcome.next_step_for(provisioning.id)}")
+    print_line(f"  next: {outcome.next_step_for(provisioning.id, is_released=is_released)}")
 
 
 def print_history(

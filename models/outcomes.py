@@ -22,9 +22,20 @@ class Outcome:
     description: str
     next_step: str
 
-    def next_step_for(self, provisioning_id: str) -> str:
-        """Return the next step with the id filled in, so that its commands can be copied."""
-        return self.next_step.format(id=provisioning_id)
+    def next_step_for(self, provisioning_id: str, *, is_released: bool = False) -> str:
+        """Return the next step with the id filled in, so that its commands can be copied.
+
+        Args:
+            provisioning_id: The id of the provisioning.
+            is_released: Whether a person released its recordings from quarantine.
+        """
+        return (RELEASED_NEXT_STEP if is_released else self.next_step).format(id=provisioning_id)
+
+
+RELEASED_NEXT_STEP = (
+    "the videos were released from quarantine; to submit them again, make a new request with another reference"
+)
+"""The next step of a refused provisioning after the release of its recordings."""
 
 
 OUTCOMES: dict[Status, Outcome] = {
