@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from models.artifact_keys import contains_key_of
 from models.data_subject import DataSubject, Match, TracedRequest, iter_requests
 
 SINGLE_PROVISIONING_FLOWS = frozenset(
@@ -102,8 +103,16 @@ def classify_run(
 
 
 def is_mentioned_in(document: Mapping[str, Any], subject: DataSubject) -> bool:
-    """Return whether a deployment, automation or variable, as JSON, has a URL, an id or a request of a person."""
-    if any(subject.has_url(text) or any(key in text for key in subject.ids) for text in _strings(document)):
+    """Return whether a deployment, automation or variable, as JSON, has a URL, an id or a request of a person.
+
+    The key of an artifact, which an address can contain, counts as an id.
+    """
+    if any(
+        subject.has_url(text)
+        or any(key in text for key in subject.ids)
+        or contains_key_of(text, subject.provisioning_id)
+        for text in _strings(document)
+    ):
         return True
     # Not the document itself: each has a name.
     return any(
