@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.engine.final_state import final_state_for_error
-from flows.engine.run_context import lease_owner_for_run, run_name_for
+from flows.engine.run_context import lease_owner_for_run, name_run_after, run_name_for
 from models.errors import AvatarsError
 from models.escaping import state_message
 from models.redaction import redact
@@ -30,6 +30,7 @@ async def release_recordings(provisioning_id: str, reason: str) -> State:
         async with app_context():
             owner = lease_owner_for_run("release-recordings")
             provisioning, released = await release(provisioning_id, reason, owner)
+            await name_run_after(provisioning, "release")
             await publish_artifact(provisioning.id)
     except AvatarsError as error:
         return final_state_for_error(error)

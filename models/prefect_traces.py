@@ -99,7 +99,9 @@ def classify_run(
     matches = {request.match(recorded) for request in requests}
     if Match.OTHER_PROVISIONING in matches:
         return Relation.OTHER_PROVISIONING
-    return Relation.SAME_NAME if Match.SAME_NAME in matches or subject.is_named(run.name) else Relation.NONE
+    # A batch is named after its manifest, and a manifest may be named after a person.
+    is_named = subject.is_named(run.name) or (run.flow == BATCH_FLOW and subject.is_in_file_name(run.name))
+    return Relation.SAME_NAME if Match.SAME_NAME in matches or is_named else Relation.NONE
 
 
 def is_mentioned_in(document: Mapping[str, Any], subject: DataSubject) -> bool:
