@@ -16,8 +16,10 @@ from cyclopts.validators import Number
 from cli.batch_display import print_result, showing_progress
 from cli.confirmation import confirm, require_confirmed_creates
 from cli.console import print_json, print_status
-from cli.flow_runner import prepared_environment, run_for_error
+from cli.flow_runner import prepared_environment, require_key_source, run_for_error
+from cli.local_uploads import delete_finished, manifest_folder, upload_recordings
 from cli.options import DryRunFlag, IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
+from cli.upload_display import UploadDisplay
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress
 from models.batch_record import BatchSource, manifest_name
@@ -36,6 +38,7 @@ from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
 from services.batch_creates import count_creates
+from services.local_recordings import UPLOAD_URL_HINT, LocalRecordings, refuse_path_of_remote_manifest
 from services.shared_recordings import find_new_shared_recordings
 from services.store import find_ledger_file, open_store
 
@@ -92,9 +95,15 @@ def batch(
         raise InvalidManifest(
             "the batch has no manifest", hint="name a file, or write one with --template FILE.xlsx"
         )
-    options = ManifestOptions(format_name, parse_column_map(column_map or ()), strict=strict)
     path = results or _default_results_path(manifest)
     settings = Settings.load()
+    local = LocalRecordings(settings, UploadDisplay(), folder=manifest_folder(manifest), is_dry_run=dry_run)
+    options = ManifestOptions(
+        format_name,
+        parse_column_map(column_map or ()),
+        strict=strict,
+        resolve_path=refuse_path_of_remote_manifest if "://" in manifest else local.address,
+    )
     _validate_results_path(path, manifest, settings)
     # Report an unreadable manifest before a Prefect server is started.
     loaded = load_manifest(
@@ -110,14 +119,17 @@ def batch(
     if shared and not (allow_shared_recordings or dry_run or confirm(SHARED_QUESTION)):
         raise shared_recordings_error(shared)
     asyncio.run(_require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run))
+    _upload(local, loaded.rows, settings, is_dry_run=dry_run)
     source = BatchSource(loaded.rows, manifest_name(manifest), loaded.sha256, _started_by())
     batches: list[BatchProgress] = []
     with prepared_environment(settings), showing_progress(batches):
         from flows.engine.batch import loaded_source, progress_observer
         from flows.provision_batch import provision_batch
+        from services.recording_checks import local_reports
 
         async def start() -> State:
             progress_observer.set(batches.append)
+            local_reports.set(local.reports if dry_run else {})
             loaded_source.set(source)
             state: State = await provision_batch(
                 manifest=manifest,
@@ -138,9 +150,23 @@ def batch(
         print_result(progress)
     elif error is None:
         print_json(_to_json(progress, loaded, shared))
+    delete_finished(settings)
     if error is not None:
         raise error
     return EXIT_OK if progress.all_ready or (dry_run and progress.all_would_succeed) else EXIT_BATCH_INCOMPLETE
+
+
+def _upload(
+    local: LocalRecordings[UploadDisplay], rows: list[ManifestRow], settings: Settings, *, is_dry_run: bool
+) -> None:
+    if not local.reports:
+        return
+    if not is_dry_run:
+        require_key_source(settings)  # before hours of uploading
+        requests = [row.request for row in rows if row.request is not None]
+        upload_recordings(local, requests, "avatars batch", settings)
+    elif settings.upload_folder is None:
+        print_status(f"! AVATARS_UPLOAD_URL is not set: {UPLOAD_URL_HINT}")
 
 
 def _to_json(progress: BatchProgress, manifest: Manifest, shared: list[SharedRecordingGroup]) -> dict[str, Any]:
@@ -163,7 +189,7 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
 async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
     if not is_confirmed:
         async with open_store(settings, SystemClock()) as store:
-            count = await count_creates(store.ledger, rows)
+            count = await count_creates(store.ledger, store.unknown_avatars, rows)
         require_confirmed_creates(count, settings.avatars_confirm_creates)
 
 

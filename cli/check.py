@@ -1,4 +1,4 @@
-"""`avatars check`: validate one video without recording or submitting anything."""
+"""`avatars check`: validate one recording without recording or submitting anything."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ from cli.console import print_json, print_line
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from media.checker import MediaChecker
+from media.local.checker import check_local_file
+from media.local.files import open_local_file
+from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.image_facts import ImageFacts
+from models.local_paths import file_url_problem, is_local_path
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
-from models.request import validate_recording_url
+from models.recording_addresses import source_problem
+from models.request import validate_recording
 from models.settings import Settings
+from services.object_access import recording_checker
 
 
-def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
-    """Check a video against Argil's rules.
+def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
+    """Check a video or an image against Argil's rules.
 
-    Reads only the index of the file and sends nothing to Argil.
+    Reads only the index of a video, the whole of an image, and sends nothing to Argil.
 
     Args:
-        url: HTTPS URL of the video.
-        role: Which of the two videos of a request it is.
+        address: HTTPS URL of the recording, its URI in an object store, such as s3://BUCKET/KEY, or the path of a
+            local file, which is not uploaded.
+        role: Which recording of a request it is; an image must have an address.
 
     """
-    validate_recording_url(url)
+    if problem := file_url_problem(address):
+        raise InvalidRequest([("recording", problem)], hint="pass the path of the file")
     settings = Settings.load()
-    with MediaChecker(
-        allowed_hosts=settings.avatars_media_allowed_hosts,
-        reference_host=settings.reference_host,
-        policy=settings.media_policy,
-    ) as media:
-        report = asyncio.run(media.check(url, role))
+    if is_local_path(address):
+        report = _check_file(address, role, settings)
+    else:
+        report = _check_address(address, role, settings)
     passed = not report.reasons
     if json:
         document = report.model_dump(mode="json")
@@ -47,10 +54,34 @@ def check(url: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     return EXIT_OK if passed else EXIT_USAGE
 
 
+def _check_file(path: str, role: MediaRole, settings: Settings) -> MediaReport:
+    if role is MediaRole.IMAGE:
+        raise InvalidRequest([("recording", "must be an address: a local image is not checked")], hint="upload it")
+    with open_local_file(path, "recording") as (file, descriptor):
+        return check_local_file(descriptor, file.shown, role, settings.media_policy)
+
+
+def _check_address(address: str, role: MediaRole, settings: Settings) -> MediaReport:
+    validate_recording(address)
+    if problem := source_problem(address, settings.sources):
+        raise InvalidRequest([("recording", problem)], hint="add its bucket or folder to AVATARS_SOURCES")
+    with (
+        MediaChecker(
+            allowed_hosts=settings.avatars_media_allowed_hosts,
+            reference_host=settings.reference_host,
+            policy=settings.media_policy,
+        ) as media,
+        recording_checker(settings, media) as checker,
+    ):
+        return asyncio.run(checker.check(address, role))
+
+
 def _print(report: MediaReport) -> None:
     if report.facts is not None:
-        print_line(_format_facts(report.facts))
-        stdout_console.print(f"read with {report.requests} requests, {report.bytes_fetched:,} bytes", style="dim")
+        facts = report.facts
+        print_line(_format_image(facts) if isinstance(facts, ImageFacts) else _format_facts(facts))
+        requests = f" with {report.requests} requests" if report.requests else ""
+        stdout_console.print(f"read{requests}: {report.bytes_fetched:,} bytes", style="dim")
     table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
         failed = "[red]fail[/]" if row.enforced else "[yellow]warn[/]"
@@ -72,5 +103,17 @@ def _format_facts(facts: MediaFacts) -> str:
         "audio": "yes" if facts.has_audio else "no",
         "audio duration": f"{facts.audio_seconds:.2f} s" if facts.audio_seconds is not None else None,
         "audio bit rate": f"{facts.audio_bit_rate / 1000:.1f} kbit/s" if facts.audio_bit_rate is not None else None,
+    }
+    return ", ".join(f"{label} {value}" for label, value in values.items() if value)
+
+
+def _format_image(facts: ImageFacts) -> str:
+    values = {
+        "size": f"{facts.size_bytes:,} bytes",
+        "format": facts.format.upper(),
+        "resolution": f"{facts.width}x{facts.height}" if facts.width else None,
+        "colors": f"{facts.color}, {facts.bits_per_channel} bits per channel",
+        "EXIF orientation": str(facts.orientation) if facts.orientation > 1 else None,
+        "sha256": facts.sha256,
     }
     return ", ".join(f"{label} {value}" for label, value in values.items() if value)

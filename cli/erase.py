@@ -22,6 +22,7 @@ from models.provisioning import LeaseOwner
 from models.settings import Settings
 from services.erasure import erase_provisioning, find_data_subject
 from services.store import open_store
+from services.uploads import erase_uploads
 
 
 def erase(
@@ -82,9 +83,12 @@ def _search_prefect(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]
 async def _erase(key: str, archives: Sequence[Path]) -> ErasureReport:
     owner = LeaseOwner(actor="erase", id=str(uuid.uuid4()))
     clock = SystemClock()
-    async with open_store(Settings.load(), clock) as store:
+    settings = Settings.load()
+    async with open_store(settings, clock) as store:
         while True:
             try:
-                return await erase_provisioning(store.ledger, clock, key, owner, archives)
+                report = await erase_provisioning(store.ledger, clock, key, owner, archives)
             except StaleVersion:
                 continue  # another process wrote in between: decide again on the current version
+            deleted, remaining = await erase_uploads(key, store.uploads, settings)
+            return report.model_copy(update={"deleted_uploads": deleted, "uploads": remaining})

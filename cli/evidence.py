@@ -53,4 +53,4 @@ def _print(document: dict[str, Any]) -> None:
         what = f"{release['recordings']} recordings released from quarantine: {release['reason']}"
         print_line(f"  {release['released_at']}: {what}")
     if not document["evidence"]:
-        print_status("no submission is recorded")
+        print_status("no evidence is recorded: nothing was submitted, or a restore lost it with its submission")

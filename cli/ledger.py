@@ -11,7 +11,9 @@ from cli.options import JsonFlag, ProvisioningKey
 from cli.rendering import print_history, print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
+from models.image_facts import describe_image
 from models.json_views import provisioning_detail
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Status
 from models.settings import Settings
 from models.submission_resolution import resolve_submissions
@@ -35,6 +37,8 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
             print_json({**provisioning_detail(stored, submissions, events, resolved), "limits": limits.to_json()})
         else:
             print_outcome(stored, is_released=is_released)
+            if image := describe_image((stored.media_facts or {}).get(MediaRole.IMAGE)):
+                print_line(f"  image: {image}")
             if stored.status is Status.ACCEPTED:
                 for line in limits.describe():
                     print_line(f"  limit: {line}")

@@ -47,12 +47,18 @@ COMMANDS = (
         "List batches, newest first, with the statuses of their provisionings.",
     ),
     Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
-    Command("check", "cli.check:check", INSPECT, "Check a video against Argil's rules."),
+    Command("check", "cli.check:check", INSPECT, "Check a video or an image against Argil's rules."),
     Command(
         "evidence",
         "cli.evidence:evidence",
         INSPECT,
         "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
+    ),
+    Command(
+        "account",
+        "cli.account:account",
+        INSPECT,
+        "Compare the avatars of the Argil account with the ledger, with one list call.",
     ),
     Command(
         "doctor",
@@ -83,6 +89,12 @@ COMMANDS = (
         "cli.reopen:retrain",
         OPERATE,
         "Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.",
+    ),
+    Command(
+        "adopt",
+        "cli.adopt:adopt",
+        OPERATE,
+        "Put avatars on record that were made without this service, with one list call; nothing is created.",
     ),
     Command(
         "cancel",

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cli.concurrent_runs import run_each_and_report
 from cli.flow_runner import require_known, run_and_report
 from cli.ledger_actions import run_on_ledger
+from cli.local_uploads import has_local_recordings, upload_fields
 from cli.options import JsonFlag, ProvisioningKey
 from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, select_ids
 from models.exit_codes import EXIT_OK
@@ -18,6 +19,7 @@ from models.outcomes import OUTCOMES
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRYABLE_STATUSES, SCHEDULE_RESUMABLE_STATUSES
 from models.request import parse_reason
+from models.settings import Settings
 from services.reopening import retry as retry_in_ledger
 from services.store import Store
 
@@ -99,13 +101,16 @@ def retrain(
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
-        dataset_video: HTTPS URL of another dataset video, if it was recorded again.
-        consent_video: HTTPS URL of another consent video.
+        dataset_video: Address or path of another dataset video, if it was recorded again.
+        consent_video: Address or path of another consent video.
 
     """
     parse_reason(reason)
     require_known(provisioning)
-    parameters = {"reason": reason, "dataset_video": dataset_video, "consent_video": consent_video}
+    recordings = {"dataset_video": dataset_video, "consent_video": consent_video}
+    if has_local_recordings(recordings):
+        recordings = upload_fields(recordings, "avatars retrain", Settings.load())
+    parameters = {"reason": reason, **recordings}
 
     async def start() -> State:
         return await _start(provisioning, action="retrain", **parameters)

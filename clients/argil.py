@@ -103,14 +103,17 @@ class ArgilClient:
         await self._http.aclose()
 
     async def create_avatar(
-        self, request: CreateRequest, before_each_attempt: Callable[[], Awaitable[None]] | None = None
+        self,
+        request: CreateRequest | Callable[[], Awaitable[CreateRequest]],
+        before_each_attempt: Callable[[], Awaitable[None]] | None = None,
     ) -> Avatar:
         """POST /avatars. Retries only if Argil cannot have created an avatar, bounded by attempts and time.
 
         Args:
-            request: The request body.
-            before_each_attempt: Awaited before each attempt. If it raises, the attempt is not sent and the error
-                propagates.
+            request: The request body; or a function that is awaited before each attempt and returns it, for example
+                with URLs that are signed again.
+            before_each_attempt: Awaited last before each attempt. If one of the two raises, the attempt is not sent
+                and the error propagates.
 
         Raises:
             SubmissionRejected: Argil rejected the request.
@@ -122,11 +125,12 @@ class ArgilClient:
         failures = 0
         while True:
             await self._rate_limiter.acquire()
+            body = await request() if callable(request) else request
             if before_each_attempt is not None:
                 await before_each_attempt()
             try:
-                with protect_urls(request.urls):
-                    return await self._post(request)
+                with protect_urls(body.urls):
+                    return await self._post(body)
             except (ArgilUnreachable, ArgilRateLimited) as error:
                 failures += 1
                 wait = delay_seconds(failures, error.retry_after_seconds)

@@ -22,10 +22,13 @@ from models.escaping import run_name
 from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
+from models.manifest_validation import count_signed
+from models.presigned_urls import SIGNATURE_NOTICE
 from models.redaction import redact
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
+from services.run_log import log_to_run
 from services.shared_recordings import find_new_shared_recordings
 from services.unknown_avatars import report_undecided
 from tasks.read_manifest import read_manifest
@@ -34,8 +37,8 @@ FLOW_NAME = "provision-batch"
 DEFAULT_CONCURRENCY = 20
 EXAMPLE_ROW = {
     "name": "Ada Lovelace",
-    "dataset_video": "https://example.com/ada/dataset.mp4",
-    "consent_video": "https://example.com/ada/consent.mp4",
+    "dataset_video": "s3://recordings/ada/dataset.mp4",
+    "consent_video": "s3://recordings/ada/consent.mp4",
     "reference": "creator-4711",
     "extras": {"team": "berlin"},
 }
@@ -91,8 +94,8 @@ async def provision_batch(
             URL. Leave it empty if you enter rows.
         rows: The rows themselves, instead of a manifest. In the form, click Add item, then choose Use default value
             in the menu of the row: the editor then has the example
-            `[{"name": "Ada Lovelace", "dataset_video": "https://example.com/ada/dataset.mp4",
-            "consent_video": "https://example.com/ada/consent.mp4", "reference": "creator-4711"}]`.
+            `[{"name": "Ada Lovelace", "dataset_video": "s3://recordings/ada/dataset.mp4",
+            "consent_video": "s3://recordings/ada/consent.mp4", "reference": "creator-4711"}]`.
             Prefect limits all parameters together to 512 KiB.
         dry_run: Check everything, including the videos, and send nothing.
         wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
@@ -113,6 +116,8 @@ async def provision_batch(
             column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
             options = ManifestOptions(format, column_map, strict=strict)
             source = await _load_source(manifest, rows, options)
+            if signed_count := count_signed(source.rows):
+                log_to_run("%d of %d rows: %s", signed_count, len(source.rows), SIGNATURE_NOTICE)
             if shared := await find_new_shared_recordings(context.ledger, source.rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):

@@ -20,8 +20,10 @@ from services.housekeeping import keep_house
 from services.idle_runs import deleting_old_runs
 from services.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
+from services.run_log import log_to_run
 from services.ticks import Tick, exclusive_tick
 from services.unknown_avatars import report_undecided
+from services.uploads import delete_finished_uploads
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
@@ -64,6 +66,8 @@ async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> Reco
     resumed, counts_by_status = await advance_orphaned(context, owner, tick)
     resumed += await resume_finished_runs.fn()
     resumed += await keep_house(end_lost_runs, "runs without a process were not ended")
+    if deleted := await delete_finished_uploads(context.uploads, context.settings):
+        log_to_run("%d uploads deleted, which are no longer needed", deleted)
     unknown = await report_undecided(context.unknown_avatars)
     return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown)
 

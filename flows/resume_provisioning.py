@@ -47,8 +47,8 @@ async def resume_provisioning(
             SUBMISSION_FAILED or VANISHED again, which may be charged. After an earlier submission it also takes
             REJECTED, and ACCEPTED with other recordings.
         reason: Who decided and why; stored in the ledger. `retrain` requires it.
-        dataset_video: For `retrain` only: HTTPS URL of another dataset video. Empty to keep the one of the request.
-        consent_video: For `retrain` only: HTTPS URL of another consent video. Empty to keep the one of the request.
+        dataset_video: For `retrain` only: Address of another dataset video. Empty to keep the one of the request.
+        consent_video: For `retrain` only: Address of another consent video. Empty to keep the one of the request.
         wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
             resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
             submission, and `reconcile-avatars` completes the provisioning.

@@ -7,7 +7,7 @@ original one names the creation time of an avatar `createAt`, later pages `creat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -32,6 +32,8 @@ class AvatarStatus(StrEnum):
 
 
 DOCUMENTED_STATUSES = frozenset(AvatarStatus)
+MAX_CREATION_AGE = timedelta(days=3650)
+"""An earlier creation time is not plausible."""
 MAX_STATUS_CHARACTERS = 256
 """A longer text is cut: PostgreSQL would refuse to record it."""
 TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
@@ -199,6 +201,14 @@ class Avatar(BaseModel):
     def is_terminal(self) -> bool:
         """Whether the status is one of Argil's three terminal statuses."""
         return self.status in TERMINAL_STATUSES
+
+    def created_by(self, now: datetime) -> datetime:
+        """Return when Argil created it; `now` if the response has no plausible creation time."""
+        if self.created_at is None:
+            return now
+        is_aware = self.created_at.tzinfo is not None
+        created_at = self.created_at if is_aware else self.created_at.replace(tzinfo=UTC)
+        return created_at if now - MAX_CREATION_AGE <= created_at <= now else now
 
     @property
     def submission_id(self) -> str | None:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from models.store_credentials import CREDENTIAL_VARIABLES
+
 OPERATING_SYSTEM = (
     *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "XDG_*"),
     *("LANG", "LANGUAGE", "LC_*", "TZ", "TZDIR", "TERM", "COLUMNS", "NO_COLOR", "FORCE_COLOR"),
@@ -83,9 +85,10 @@ LEDGER = InheritedVariables((*_EVERY_PROCESS, *POSTGRESQL, "AVATARS_*"), withhel
 WEBHOOK_RECEIVER = InheritedVariables((*_EVERY_PROCESS, *POSTGRESQL, "AVATARS_*"))
 """The webhook receiver, which strangers can reach: the ledger and the webhook token."""
 SERVICE = InheritedVariables(
-    (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, "AVATARS_*", "ARGIL_*"), withheld=PREFECT_SERVER_ONLY
+    (*_EVERY_PROCESS, *PREFECT, *POSTGRESQL, *CREDENTIAL_VARIABLES, "AVATARS_*", "ARGIL_*"),
+    withheld=PREFECT_SERVER_ONLY,
 )
-"""The runner and its flow runs, which call Argil and Prefect and write to the ledger."""
+"""The runner and its flow runs, which call Argil and Prefect, write to the ledger and read recordings in stores."""
 
 
 def _without_empty_entries(search_path: str) -> str:

@@ -28,6 +28,8 @@ class ErasureReport(BaseModel):
         archives: The ledger's messages about archives that still hold messages of its events.
         erased_archives: The archive files that were erased.
         former_contents: Places in the ledger's own files that may still hold former contents.
+        uploads: The uploads of its recordings that remain in the object store.
+        deleted_uploads: Those that were deleted.
         in_prefect: Whether the data in Prefect was to be removed, too.
         prefect_found: What Prefect held before; None if it was not searched.
         prefect_remaining: What Prefect holds now; None if it was not searched.
@@ -42,6 +44,8 @@ class ErasureReport(BaseModel):
     archives: list[str] = []
     erased_archives: list[str] = []
     former_contents: list[str] = []
+    uploads: list[str] = []
+    deleted_uploads: list[str] = []
     in_prefect: bool = False
     prefect_found: PrefectTraces | None = None
     prefect_remaining: PrefectTraces | None = None
@@ -59,6 +63,11 @@ class ErasureReport(BaseModel):
             steps.append(
                 "at Argil: name, recordings, extras and the trained avatar remain; its API cannot delete "
                 f"them. Delete them in Argil's app, or ask its support to delete: {_listed(self.avatar_ids)}"
+            )
+        if self.uploads:
+            steps.append(
+                "in the object store: uploads of its recordings remain. Set AVATARS_UPLOAD_DELETE=true and run "
+                f"`avatars erase {key}` again. One that another avatar needs stays: {_listed(self.uploads)}"
             )
         steps += [f"in the ledger's database: {place}" for place in self.former_contents]
         steps += [f"in Prefect: {step}" for step in self._prefect_steps(f"avatars erase {key} --in-prefect")]

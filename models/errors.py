@@ -7,7 +7,11 @@ AvatarsError
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
 │   │   └── SharedRecordings        several rows share a recording, which was not allowed
 │   ├── ReferenceConflict           the reference belongs to a different request
-│   │   └── ReferenceIsId           the reference is the id of another provisioning
+│   │   ├── ReferenceIsId           the reference is the id of another provisioning
+│   │   └── ReferenceIsAdopted      the reference belongs to an adopted avatar, which has no recordings
+│   ├── AvatarIsOurs                an avatar to adopt was created by a ledger of this service
+│   ├── AvatarOnRecord              an avatar to adopt belongs to another provisioning
+│   ├── AvatarNotListed             the account list does not contain an avatar to adopt
 │   ├── UnknownProvisioning         no provisioning has this id or reference
 │   ├── UnknownBatch                no batch has this id
 │   ├── NotCancellable              the provisioning has reached another terminal state
@@ -23,9 +27,12 @@ AvatarsError
 │   ├── PrefectError                no Prefect API can be reached or started
 │   ├── NetworkUnavailable          this machine resolves no host names; no video can be checked
 │   ├── MediaUnreachable            the media host did not answer; the video was not checked
-│   │   └── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
+│   │   ├── MediaNotInspected       the processes of FFmpeg failed; the video was not checked
+│   │   ├── StoreUnavailable        an object store refuses access, or a URL cannot be signed
+│   │   └── RecordingsChange        a recording changed after each check
 │   ├── SubmissionUnresolved        no lookup tells whether Argil created the avatar of a submission
 │   ├── UnintelligibleResponse      a submission got a response that is not Argil's, and no avatar was found
+│   ├── AvatarTaken                 an avatar that Argil reports is on record for another provisioning
 │   ├── SubmissionBudgetUsed        a submission would exceed AVATARS_SUBMISSION_LIMIT
 │   ├── DayBudgetUsed               a submission would exceed AVATARS_MAX_CREATES_PER_DAY
 │   ├── BatchBudgetUsed             a submission would exceed AVATARS_MAX_CREATES_PER_BATCH
@@ -47,6 +54,7 @@ AvatarsError
 ├── SubmissionOutcomeUnknown        a submission was sent; its outcome is unknown
 ├── PollFailed                      a read failed; this is not a failed training
 ├── MediaRejected                   a recording breaks a rule before it is probed
+├── RecordingChanged                an object in a store changed after it was checked
 └── ConcurrencyError                another lease owner changed the provisioning
     ├── StaleVersion                compare-and-set failed: another owner wrote first
     ├── LeaseUnavailable            another owner holds the lease
@@ -155,6 +163,35 @@ class ReferenceIsId(ReferenceConflict):
     remedy = "use a reference of your own; `avatars resume {id}` continues that provisioning"
 
 
+class ReferenceIsAdopted(ReferenceConflict):
+    """The reference belongs to an avatar that was adopted: it has no recordings to compare a request with."""
+
+    code = "request.reference-is-adopted"
+    problem = "belongs to provisioning {id}, whose avatar was adopted: it was made elsewhere and has no recordings"
+    remedy = (
+        "use the avatar that `avatars show {id}` names and leave this request out, or give the request a reference "
+        "of its own for another avatar"
+    )
+
+
+class AvatarIsOurs(RequestError):
+    """An avatar to adopt carries a submission id in our form: this ledger or another one of the service made it."""
+
+    code = "request.avatar-is-ours"
+
+
+class AvatarOnRecord(RequestError):
+    """An avatar to adopt is on record for a provisioning with another reference."""
+
+    code = "request.avatar-on-record"
+
+
+class AvatarNotListed(RequestError):
+    """The account list does not contain an avatar to adopt, or not with a usable id and a status."""
+
+    code = "request.avatar-not-listed"
+
+
 class UnknownProvisioning(RequestError):
     """No provisioning has this id or reference."""
 
@@ -223,6 +260,18 @@ class MediaNotInspected(MediaUnreachable):
     code = "media.not-inspected"
 
 
+class StoreUnavailable(MediaUnreachable):
+    """An object store gives no access to a recording, or no URL of it can be signed. Nothing was submitted."""
+
+    code = "media.store"
+
+
+class RecordingsChange(MediaUnreachable):
+    """A recording changed after each check, so that it was never submitted."""
+
+    code = "media.changes"
+
+
 class SubmissionUnresolved(OperationalError):
     """No lookup tells whether Argil created the avatar of a submission. It is not submitted again."""
 
@@ -233,6 +282,12 @@ class UnintelligibleResponse(OperationalError):
     """A submission got a response that is not Argil's, and no avatar was found after the grace period."""
 
     code = "argil.unintelligible-response"
+
+
+class AvatarTaken(OperationalError):
+    """An avatar that Argil reports for a provisioning is on record for another one; nothing was written."""
+
+    code = "argil.avatar-taken"
 
 
 class SubmissionBudgetUsed(OperationalError):
@@ -394,6 +449,12 @@ class MediaRejected(AvatarsError):
     def __init__(self, rule: MediaCode, message: str, *, hint: str) -> None:
         super().__init__(message, hint=hint)
         self.rule_code = rule
+
+
+class RecordingChanged(AvatarsError):
+    """An object in a store changed after it was checked. It is checked again before it is submitted."""
+
+    code = "media.changed"
 
 
 class NotCancellable(RequestError):

@@ -21,7 +21,8 @@ from models.release import Release
 class InputEvidence(BaseModel):
     """The facts about a recording at its submission; None if it was not read or its host does not report them.
 
-    `sha256` is the digest of the file, computed for the consent video only. `facts` are those of the media check.
+    `sha256` is the digest of the file, computed for the consent video and the image only. `facts` are those of the
+    media check.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -32,17 +32,19 @@ def render_fleet_report(
     newest: Mapping[Status, Sequence[Provisioning]],
     now: datetime,
     limits: Sequence[str] = (),
+    account: Sequence[str] = (),
     *,
     artifact_ids: Mapping[str, str] | None = None,
     releases: Mapping[str, Sequence[Release]] | None = None,
 ) -> str:
-    """Return markdown with the counts per status, the limits and the newest provisionings, without secrets.
+    """Return markdown with counts, limits, the account and the newest provisionings per status, without secrets.
 
     Args:
         counts: The number of provisionings per status.
         newest: The newest provisionings per status; those that need attention and those in flight are listed.
         now: The time of the report, in UTC.
         limits: The pauses and the budget of the day, one line each.
+        account: How the account at Argil differs from the ledger, one line each.
         artifact_ids: The ids of the artifacts about these provisionings, by the id of the provisioning.
         releases: The releases from quarantine, by the id of the provisioning.
     """
@@ -53,6 +55,8 @@ def render_fleet_report(
         lines += ["No avatars yet. To request one, run the deployment provision-avatar/on-demand."]
     if limits:
         lines += ["", "## Limits", "", *(f"- {markdown(redact(line))}" for line in limits)]
+    if account:
+        lines += ["", "## Account at Argil", "", *(f"- {markdown(redact(line))}" for line in account)]
     attention = [item for status in _NEEDS_ATTENTION for item in newest.get(status, ())]
     in_flight = [item for status in _IN_FLIGHT for item in newest.get(status, ())]
     sections = {

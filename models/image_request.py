@@ -10,7 +10,15 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from models.media_rules import MediaRole
 from models.recording_identity import canonical_form
-from models.request import AvatarName, AvatarRequest, Extras, HttpsUrl, Reference, RequestKind, empty_as_none
+from models.request import (
+    AvatarName,
+    AvatarRequest,
+    Extras,
+    RecordingAddress,
+    Reference,
+    RequestKind,
+    empty_as_none,
+)
 
 MAX_UUID_CHARACTERS = 45
 """Of an id in the longest form that Python reads: a URN."""
@@ -39,16 +47,16 @@ class ImageRequest(AvatarRequest):
 
     name: AvatarName
     image: Annotated[
-        HttpsUrl,
+        RecordingAddress,
         Field(
             title="Image",
             description="HTTPS URL of the picture: PNG, JPEG or WEBP, exactly 16:9 or 9:16, from 1280x720 or "
-            "720x1280 to 3840x2160 or 2160x3840, at most 10 MB. One face from the front, and nobody else.",
+            "720x1280 to 3840x2160 or 2160x3840, at most 10 MB. One face from the front, and no other person.",
             examples=["https://example.com/ada/portrait.png"],
         ),
     ]
     consent_video: Annotated[
-        HttpsUrl | None,
+        RecordingAddress | None,
         BeforeValidator(empty_as_none),
         Field(
             title="Consent video",

@@ -23,7 +23,7 @@ from models.manifest_rows import (
 )
 from models.manifest_table import Table, TableReader
 from models.manifest_text import decode_manifest
-from models.manifest_validation import ManifestRow, row_problem, validate_rows
+from models.manifest_validation import ManifestRow, ResolvePath, row_problem, validate_rows
 from models.manifest_yaml import read_yaml
 
 MAX_FOREIGN_ROWS = 1000
@@ -43,11 +43,13 @@ class ManifestOptions:
         format_name: Its format; None: the name, the content type and the first bytes tell it.
         column_map: Fields of CSV and spreadsheets by the key of their header, as `parse_column_map` returns.
         strict: Whether a surplus column of CSV and spreadsheets is an error.
+        resolve_path: Replaces the paths of local recordings by addresses; None: a path is an invalid address.
     """
 
     format_name: FormatName | None = None
     column_map: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
+    resolve_path: ResolvePath | None = None
 
 
 DEFAULT_OPTIONS = ManifestOptions()
@@ -95,7 +97,7 @@ def parse_manifest(data: bytes, format_name: str, options: ManifestOptions = DEF
     raws = _first_rows(_READERS[format_name](text))
     if any(is_meant_as_manifest(raw.values) for raw in raws):
         columns, raws = _with_cells(raws)
-        return Manifest(validate_rows(raws, "line"), (), columns)
+        return Manifest(validate_rows(raws, "line", options.resolve_path), (), columns)
     if len(raws) > MAX_FOREIGN_ROWS:
         raise InvalidManifest(
             f"none of the {len(raws):,} rows is a row of a manifest",
@@ -125,7 +127,7 @@ def parse_table(table: Table, options: ManifestOptions = DEFAULT_OPTIONS) -> Man
     """
     reader = TableReader(table, options.column_map, strict=options.strict)
     try:
-        rows = validate_rows(_first_rows(reader.rows()), table.unit)
+        rows = validate_rows(_first_rows(reader.rows()), table.unit, options.resolve_path)
     except InvalidManifest as error:
         raise InvalidManifest(error.message, hint="; ".join([error.hint, *table.notices])) from None
     finally:

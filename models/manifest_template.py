@@ -13,17 +13,17 @@ from models.workbook import write_workbook
 
 EXAMPLE = {
     "name": "Ada Lovelace",
-    "dataset_video": "https://example.com/ada/dataset.mp4",
-    "consent_video": "https://example.com/ada/consent.mp4",
+    "dataset_video": "s3://recordings/ada/dataset.mp4",
+    "consent_video": "s3://recordings/ada/consent.mp4",
     "reference": "creator-4711",
     f"{EXTRAS_PREFIX}team": "berlin",
 }
 NOTES = (
     "One row for each avatar. Replace the example, and keep the header line.",
     "name: required, 1 to 256 characters.",
-    "dataset_video: required. HTTPS address of the recording to train: MP4 or MOV, 1 to 5 minutes, 720p to 4K, "
-    "at most 1.5 GB.",
-    "consent_video: required. HTTPS address of the recorded consent of the same person: MP4 or MOV, at most "
+    "dataset_video: required. Address of the recording to train (s3://, gs://, az:// or https://): MP4 or MOV, "
+    "1 to 5 minutes, 720p to 4K, at most 1.5 GB.",
+    "consent_video: required. Address of the recorded consent of the same person: MP4 or MOV, at most "
     "30 seconds and 100 MB.",
     "Write each address out; a word with a link behind it is not read.",
     "reference: optional. Your own key of the person, unique in the list and always the same. "

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from models.argil_avatar import replace_unstorable_characters
 from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.manifest_rows import COLUMNS, RawRow, find_duplicates
+from models.media_rules import MediaRole
 from models.reason import Reason
+from models.recording_identity import is_signed
 from models.redaction import redact
 from models.request import MAX_FIELD_CHARACTERS, AvatarRequest
-from models.request_kinds import parse_fields
+from models.request_kinds import RECORDING_ROLES, parse_fields
 from models.text_normalization import normalize_reference
 
+ResolvePath = Callable[[str, MediaRole, str], str]
+"""Returns the address of a recording: that of a local file, or the text itself if it is an address.
+
+It gets the text, the role and the column, and raises InvalidRequest.
+"""
 MAX_LISTED_LINES = 10
 """The number of other rows with the same reference that a problem lists."""
 DERIVED_REFERENCE_PREFIX = "row-"
@@ -23,7 +31,7 @@ DERIVED_REFERENCE_PREFIX = "row-"
 DERIVED_REFERENCE_DIGITS = 40
 
 _VIDEO_HINT = (
-    "give the https URL of the MP4 or MOV file itself, written out: "
+    "give the https URL of the MP4 or MOV file itself, or its URI such as s3://BUCKET/KEY, written out: "
     "no other text, and not a word with a link behind it"
 )
 _HINTS = {
@@ -57,12 +65,24 @@ def derived_reference(request: AvatarRequest) -> str:
     return f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
 
 
-def validate_rows(raws: list[RawRow], unit: str) -> list[ManifestRow]:
-    """Return the validated rows; empties `raws`, because 100,000 rows in both forms take 100 MB more."""
+def count_signed(rows: Sequence[ManifestRow]) -> int:
+    """Return how many rows have a recording whose URL carries a signature."""
+    requests = (row.request for row in rows if row.request is not None)
+    return sum(any(map(is_signed, request.recordings.values())) for request in requests)
+
+
+def validate_rows(raws: list[RawRow], unit: str, resolve_path: ResolvePath | None = None) -> list[ManifestRow]:
+    """Return the validated rows; empties `raws`, because 100,000 rows in both forms take 100 MB more.
+
+    Args:
+        raws: The rows as they were written.
+        unit: What a row is called in problems.
+        resolve_path: Returns the address of a recording whose path was written; None: paths are invalid.
+    """
     raws.reverse()
     rows: list[ManifestRow] = []
     while raws:
-        rows.append(_validate_row(raws.pop(), unit))
+        rows.append(_validate_row(raws.pop(), unit, resolve_path))
     lines: dict[str, list[int]] = {
         reference: [] for reference in find_duplicates(row.reference for row in rows if row.reference)
     }
@@ -72,7 +92,7 @@ def validate_rows(raws: list[RawRow], unit: str) -> list[ManifestRow]:
     return [_reject_duplicate(row, lines[row.reference], unit) if row.reference in lines else row for row in rows]
 
 
-def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
+def _validate_row(raw: RawRow, unit: str, resolve_path: ResolvePath | None) -> ManifestRow:
     if raw.problems and not raw.values:
         problems = [row_problem(raw, unit, *problem) for problem in raw.problems]
         return ManifestRow(raw.line, "", "", None, problems, raw.cells)
@@ -83,8 +103,10 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
         for column in raw.values
         if column not in COLUMNS
     ]
-    reported_columns = {column.partition(".")[0] for column, _ in found_problems}
     fields = {column: value for column, value in raw.values.items() if column in COLUMNS}
+    if resolve_path is not None:
+        found_problems += _resolve_paths(fields, resolve_path)
+    reported_columns = {column.partition(".")[0] for column, _ in found_problems}
     request = None
     try:
         request = parse_fields(fields)
@@ -103,6 +125,19 @@ def _validate_row(raw: RawRow, unit: str) -> ManifestRow:
     if request.reference is None:
         request = request.model_copy(update={"reference": reference})
     return ManifestRow(raw.line, reference, request.name, request, cells=raw.cells)
+
+
+def _resolve_paths(fields: dict[Any, Any], resolve_path: ResolvePath) -> list[tuple[str, str]]:
+    """Replace the paths among the recordings of a row by addresses, and return the problems of the files."""
+    problems = []
+    for column, role in RECORDING_ROLES.items():
+        if isinstance(text := fields.get(column), str) and text:
+            try:
+                fields[column] = resolve_path(text, role, column)
+            except InvalidRequest as error:
+                remedy = f"; {error.hint}" if error.hint else ""
+                problems += [(field, f"{problem}{remedy}") for field, problem in error.problems]
+    return problems
 
 
 def _written_reference(reference: str) -> str:

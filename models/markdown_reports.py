@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from models.argil_avatar import Avatar
 from models.attempts import list_attempts
 from models.escaping import inert, markdown, markdown_code, markdown_with_code, visible
+from models.image_facts import describe_image
+from models.media_rules import MediaRole
 from models.outcomes import OUTCOMES, further_reasons
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
@@ -56,7 +58,7 @@ def _recordings_section(media_facts: Mapping[str, Any]) -> list[str]:
     lines = [
         f"- {_escape(role.replace('-', ' ').capitalize())}: {_escape(', '.join(facts))}"
         for role, values in media_facts.items()
-        if isinstance(values, Mapping) and (facts := _facts(values))
+        if role != MediaRole.IMAGE and isinstance(values, Mapping) and (facts := _facts(values))
     ]
     return ["## Recordings", "", *lines, ""] if lines else []
 
@@ -71,6 +73,11 @@ def _facts(values: Mapping[str, Any]) -> list[str]:
         f"{width} x {height} pixels" if width and height else None,
     ]
     return [str(fact) for fact in facts if fact]
+
+
+def _image_row(provisioning: Provisioning) -> list[str]:
+    text = describe_image((provisioning.media_facts or {}).get(MediaRole.IMAGE))
+    return [] if text is None else [f"| Image | {_escape(text)} |"]
 
 
 def describe_provisioning(provisioning: Provisioning) -> str:
@@ -104,6 +111,7 @@ def render_provisioning_report(
         f"| Provisioning | {markdown_code(provisioning.id)} |",
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        *_image_row(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]

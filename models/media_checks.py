@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.audio_checks import check_audio, check_audio_length
+from models.image_checks import check_image
+from models.image_facts import ImageFacts
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_report import RuleResult, RuleRow, failure_reasons
@@ -21,12 +23,15 @@ from models.picture_checks import check_codec, check_duration, check_resolution
 from models.reason import Reason
 
 
-def check_rules(facts: MediaFacts, role: MediaRole, policy: MediaPolicy = DEFAULT_MEDIA_POLICY) -> list[RuleResult]:
+def check_rules(
+    facts: MediaFacts | ImageFacts, role: MediaRole, policy: MediaPolicy = DEFAULT_MEDIA_POLICY
+) -> list[RuleResult]:
     """Check the facts against every rule of `role`. Rules about the picture are checked only with a video track."""
-    return [RuleResult.from_row(row, role) for row in _rows(facts, role, policy)]
+    rows = check_image(facts) if isinstance(facts, ImageFacts) else _rows(facts, role, policy)
+    return [RuleResult.from_row(row, role) for row in rows]
 
 
-def violations(facts: MediaFacts, role: MediaRole) -> list[Reason]:
+def violations(facts: MediaFacts | ImageFacts, role: MediaRole) -> list[Reason]:
     """Return a reason for every rule of `role` that the facts break, in the order of the rules."""
     return failure_reasons(check_rules(facts, role), role)
 

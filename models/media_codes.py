@@ -1,6 +1,6 @@
 """The codes of the media rules: why a recording is rejected, or what `avatars check` warns about.
 
-A code appears in reasons as `dataset.<code>` or `consent.<code>`. docs/media.md explains every code.
+Reasons have them as `dataset.<code>`, `consent.<code>` or `image.<code>`. docs/media.md explains every code.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ class MediaCode(StrEnum):
     """A media rule that a recording breaks, or the cause that prevented reading it."""
 
     ADDRESS_NOT_PUBLIC = "address-not-public"
+    ANIMATED = "animated"
     AUDIO_LONGER_THAN_VIDEO = "audio-longer-than-video"
     BAD_SIGNATURE = "bad-signature"
     BAD_URL = "bad-url"
@@ -30,6 +31,7 @@ class MediaCode(StrEnum):
     NO_AUDIO = "no-audio"
     NO_VIDEO_STREAM = "no-video-stream"
     NOT_A_VIDEO = "not-a-video"
+    NOT_AN_IMAGE = "not-an-image"
     NOT_FOUND = "not-found"
     NOT_HTTPS = "not-https"
     QUARANTINED = "quarantined"
@@ -37,11 +39,16 @@ class MediaCode(StrEnum):
     REQUESTER_PAYS = "requester-pays"
     RESOLUTION_TOO_HIGH = "resolution-too-high"
     RESOLUTION_TOO_LOW = "resolution-too-low"
+    ROTATED_BY_EXIF = "rotated-by-exif"
+    SEVERAL_PICTURES = "several-pictures"
     SHARE_PAGE = "share-page"
     SILENT_AUDIO = "silent-audio"
+    SOURCE_NOT_ALLOWED = "source-not-allowed"
     TOO_MANY_REDIRECTS = "too-many-redirects"
+    TRANSPARENT = "transparent"
     TRUNCATED = "truncated"
     UNCOMMON_CODEC = "uncommon-codec"
+    UNCOMMON_ENCODING = "uncommon-encoding"
     UNKNOWN_CODEC = "unknown-codec"
     UNKNOWN_DURATION = "unknown-duration"
     UNKNOWN_HOST = "unknown-host"
@@ -51,4 +58,6 @@ class MediaCode(StrEnum):
     URL_EXPIRES_SOON = "url-expires-soon"
     URL_LIFETIME_TOO_LONG = "url-lifetime-too-long"
     URL_NOT_YET_VALID = "url-not-yet-valid"
+    WRONG_ASPECT_RATIO = "wrong-aspect-ratio"
     WRONG_CONTAINER = "wrong-container"
+    WRONG_FORMAT = "wrong-format"

@@ -1,4 +1,4 @@
-"""The facts about a recording, as the probe reads them from its file."""
+"""The facts about a video, as the probe reads them. Those about an image are in models/image_facts.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Measured = Annotated[float, AfterValidator(lambda value: value if math.isfinite
 
 
 class MediaFacts(BaseModel):
-    """The facts about a recording, parsed from its index. Facts about the picture are None without a video track.
+    """The facts about a video, parsed from its index. Facts about the picture are None without a video track.
 
     Attributes:
         size_bytes: Size of the file.

@@ -8,10 +8,13 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from models.errors import MediaRejected
+from models.image_facts import ImageFacts
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_rules import MediaRole
 from models.reason import Reason
+
+_ARTICLES = {"image": "an", "video": "a"}
 
 
 class RuleRow(NamedTuple):
@@ -57,7 +60,7 @@ class MediaReport(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     role: MediaRole
-    facts: MediaFacts | None
+    facts: MediaFacts | ImageFacts | None
     checks: tuple[RuleResult, ...]
     requests: int | None = None
     bytes_fetched: int | None = None
@@ -77,7 +80,7 @@ def rejected_result(error: MediaRejected, role: MediaRole) -> RuleResult:
     """Return the failed check for a recording that could not be probed."""
     return RuleResult(
         code=f"{role}.{error.rule_code}",
-        expected="a video file that anyone with its URL can download and parse",
+        expected=f"{_ARTICLES[role.medium]} {role.medium} file that anyone with its URL can download and parse",
         actual=error.message,
         passed=False,
         hint=error.hint,
@@ -88,7 +91,7 @@ def failure_reasons(rows: Iterable[RuleResult], role: MediaRole, *, enforced: bo
     """Return a reason for each failed check of the enforced rules, or of the rules that only warn."""
     return [
         Reason(
-            code=row.code, message=f"the {role} video must be {row.expected}; actual: {row.actual}", hint=row.hint
+            code=row.code, message=f"the {role.label} must be {row.expected}; actual: {row.actual}", hint=row.hint
         )
         for row in rows
         if not row.passed and row.enforced is enforced

@@ -1,4 +1,4 @@
-"""Argil's requirements for the two recordings, as tables of limits.
+"""Argil's requirements for the recordings, as tables of limits.
 
 Argil's page gives round numbers ("1 to 5 minutes", "at most 1.5 GB") without a rounding rule. If a number has two
 interpretations, the wider one applies here: a video is rejected only if it breaks the rule in every interpretation.
@@ -43,11 +43,26 @@ SMALLER_FILE_HINT = "export it with a lower bit rate"
 
 
 class MediaRole(StrEnum):
-    """The purpose of a recording."""
+    """The purpose of a recording. A dataset or consent recording is a video."""
 
     DATASET = "dataset"
     CONSENT = "consent"
     IMAGE = "image"
+
+    @property
+    def medium(self) -> str:
+        """The kind of file that the recording is, in words."""
+        return "image" if self is MediaRole.IMAGE else "video"
+
+    @property
+    def label(self) -> str:
+        """The recording in words, as messages name it."""
+        return self.medium if self is MediaRole.IMAGE else f"{self} {self.medium}"
+
+    @property
+    def slug(self) -> str:
+        """The recording in the names of runs."""
+        return self.label.replace(" ", "-")
 
 
 class MediaPolicy(BaseModel):
@@ -73,7 +88,7 @@ def is_measured(seconds: float) -> bool:
 
 
 class MediaRules(BaseModel):
-    """Argil's rules for one role; None if Argil has no such rule. `resolution` is the minimum and the maximum."""
+    """Argil's rules for a video of one role; None without such a rule. `resolution`: minimum and maximum."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,3 +119,6 @@ RULES: Mapping[MediaRole, MediaRules] = MappingProxyType(
         MediaRole.CONSENT: MediaRules(max_bytes=100 * MIB, max_size_text="100 MB", max_seconds=30),
     }
 )
+"""The rules of the videos. Those of images are in models/image_rules.py."""
+
+MAX_IMAGE_BYTES = 10 * MIB

@@ -11,7 +11,7 @@ import re
 from urllib.parse import quote, unquote_to_bytes
 
 URI_SCHEMES = frozenset({"s3", "gs", "az"})
-"""The schemes of object URIs. An Azure URI of ours begins with the account's host: a container name has no dot."""
+"""The schemes of object URIs. A canonical Azure URI begins with the account's host: a container name has no dot."""
 _URI = re.compile(rf"({'|'.join(sorted(URI_SCHEMES))})://([^/]*)/?(.*)", re.IGNORECASE | re.DOTALL)
 _KEY_CHARACTERS = "/!$&'()*+,=:@"
 
@@ -27,7 +27,16 @@ _GCS_HOST = re.compile(
 # The JSON APIs have the whole key in one segment.
 _GCS_API_HOST = re.compile(rf"{_GCS_ENDPOINT}|(?:www|firebasestorage)\.googleapis\.com")
 _GCS_API_PATH = re.compile(r"/(?:(?:download/)?storage/v1(?:beta2)?|v0)/b/(?P<bucket>[^/]+)/o/(?P<key>[^/]+)")
+_AZURE_ENDPOINT = "blob.core.windows.net"
 _AZURE_HOST = re.compile(r"(?P<account>[a-z0-9]{3,24})(?:-secondary)?\.(?:blob|dfs)\.core\.windows\.net")
+
+_azure_account = ""
+
+
+def configure_azure_account(name: str) -> None:
+    """Set the account of the URIs `az://CONTAINER/KEY` for this process (AZURE_STORAGE_ACCOUNT_NAME)."""
+    global _azure_account  # noqa: PLW0603  # a setting of the process, as the secrets in models/redaction.py
+    _azure_account = name.strip().lower()
 
 
 def object_uri(host: str, path: str) -> str | None:
@@ -49,7 +58,7 @@ def object_uri(host: str, path: str) -> str | None:
         container, separator, key = path[1:].partition("/")
         # A blob in the root container has no container in its URL.
         key = f"{_decode(container)}/{_decode(key)}" if separator else f"$root/{_decode(container)}"
-        return _uri("az", f"{match['account']}.blob.core.windows.net", key)
+        return _uri("az", f"{match['account']}.{_AZURE_ENDPOINT}", key)
     return None
 
 
@@ -57,12 +66,14 @@ def canonical_uri(uri: str) -> str | None:
     """Return the canonical form of a URI of an object, None for any other text.
 
     The key is everything after the bucket, also `?`, `#` and dot segments: an object URI has no query. It is
-    percent-encoded as in any URI.
+    percent-encoded as in any URI. `az://CONTAINER/KEY` is a blob of the configured account.
     """
     if not (match := _URI.fullmatch(uri)):
         return None
-    scheme, bucket, key = match.groups()
-    return _uri(scheme.lower(), _decode(bucket), _decode(key))
+    scheme, bucket, key = match[1].lower(), _decode(match[2]), _decode(match[3])
+    if scheme == "az" and _azure_account and "." not in bucket:
+        return _uri(scheme, f"{_azure_account}.{_AZURE_ENDPOINT}", f"{bucket}/{key}")
+    return _uri(scheme, bucket, key)
 
 
 def _bucket_uri(scheme: str, bucket: str | None, path: str) -> str | None:

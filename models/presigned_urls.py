@@ -12,7 +12,7 @@ from models.media_rules import MediaRole
 from models.signature_terms import MAX_LIFETIME_SECONDS, SignatureTerms, parse_terms
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-_EXPIRY_HINT = "sign the URL again for a day or more; Argil downloads the video some time after the submission"
+_EXPIRY_HINT = "sign the URL again for a day or more; Argil downloads the file some time after the submission"
 SIGNATURE_HINTS: Mapping[MediaCode, str] = {
     MediaCode.URL_EXPIRED: "sign the URL again, for at least a day",
     MediaCode.URL_NOT_YET_VALID: "wait until then, or sign the URL again with a start time in the past; "
@@ -22,6 +22,11 @@ SIGNATURE_HINTS: Mapping[MediaCode, str] = {
     "& must not become &amp;",
 }
 """The remedy for each problem of a signature."""
+SIGNATURE_NOTICE = (
+    "a URL of a recording carries a signature, which ends at some time and is stored with the request; a URI "
+    "such as s3://BUCKET/KEY is signed just before it is used (AVATARS_SOURCES)"
+)
+"""Recommends URIs to the caller of a request that is accepted."""
 
 
 class SignatureProblem(NamedTuple):
@@ -110,7 +115,7 @@ def check_expiry(url: str, role: MediaRole, *, now: datetime, min_validity_secon
         role: The role of the recording.
         now: The host's time, or this machine's if the host does not send it.
         min_validity_seconds: A URL that expires within this time causes a warning, because Argil does not document
-            when it downloads a video.
+            when it downloads a file.
 
     Returns:
         A violation if the URL has expired, else a check that only warns. None if the URL states no expiry.

@@ -160,8 +160,23 @@ def _canonical_path(path: str) -> str:
     return "/" + "/".join(quote(unquote_to_bytes(segment), safe=_SEGMENT_CHARACTERS) for segment in segments)
 
 
-def _selecting_parameters(host: str, path: str, query: str) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the parameters that select the file, by name; those of one name keep their order."""
+def is_signed(recording: str) -> bool:
+    """Whether the address of a recording is a URL that carries a signature, which ends at some time."""
+    try:
+        parts = split_url(recording)
+        host, path = _canonical_host(parts.hostname or ""), _without_dot_segments(parts.path)
+    except ValueError:
+        return False
+    if parts.scheme.lower() not in _DEFAULT_PORTS or not parts.query:
+        return False
+    dropped, prefixes, parameters = _signing_parameters(host, path, parts.query)
+    return any(name in dropped or name.startswith(prefixes) for name, _, _ in parameters)
+
+
+def _signing_parameters(
+    host: str, path: str, query: str
+) -> tuple[frozenset[str], tuple[str, ...], list[tuple[str, bytes, bytes]]]:
+    """Return the names and prefixes of the parameters that sign, and all parameters, with their lower-case name."""
     decoded = [
         tuple(unquote_to_bytes(part) for part in item.replace("+", "%20").partition("=")[::2])
         for item in query.split("&")
@@ -171,7 +186,12 @@ def _selecting_parameters(host: str, path: str, query: str) -> Iterator[tuple[by
     values = {lower_name: value.decode("latin-1") for lower_name, _, value in parameters}
     schemes = [scheme for scheme in SIGNATURE_SCHEMES if scheme.applies(host, path, values)]
     dropped = _configured_parameters.union(*(scheme.dropped for scheme in schemes))
-    prefixes = tuple(prefix for scheme in schemes for prefix in scheme.prefixes)
+    return dropped, tuple(prefix for scheme in schemes for prefix in scheme.prefixes), parameters
+
+
+def _selecting_parameters(host: str, path: str, query: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the parameters that select the file, by name; those of one name keep their order."""
+    dropped, prefixes, parameters = _signing_parameters(host, path, query)
     for lower_name, name, value in sorted(parameters, key=lambda parameter: parameter[1]):
         is_dropped = lower_name in dropped or lower_name.startswith(prefixes)
         if not is_dropped and (lasting := _lasting_value(path, value)) is not None:

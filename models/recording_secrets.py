@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
-from models.redaction import redaction_scope, register_secret
+from models.redaction import nested_redaction_scope, redaction_scope, register_secret
 from models.request import AvatarRequest
 from models.secret_search import SecretSearch
 from models.signature_parameters import is_public_parameter, names_recording
@@ -51,6 +51,14 @@ def protect_urls(urls: Iterable[str], shown: Iterable[str] = ()) -> AbstractCont
     urls = list(urls)
     visible = "\n".join([*shown, *(unquote(url.partition("?")[0]) for url in urls)])
     return redaction_scope(SecretSearch(_secrets(urls, visible), visible))
+
+
+def protect_signed_urls(urls: Iterable[str]) -> AbstractContextManager[None]:
+    """Make `redact` replace the secrets of URLs that this process signed, until the block ends.
+
+    Unlike those of `protect_urls`, they are replaced in addition to the secrets of the request.
+    """
+    return nested_redaction_scope(SecretSearch(_secrets(urls, ""), ""))
 
 
 def secrets_of_url(url: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ It takes linear time for any text; tests/test_linear_time.py measures it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
@@ -99,8 +100,8 @@ _URL_MARKS = ("//", "%", "\\", "&")
 _PARAMETER_WORDS = ("sig", "token", "key", "password", "credential", "accessid", "q-ak", "hdn", "tempauth")
 
 _registered_secrets: list[str] = []
-_scope: ContextVar[SecretSearch | None] = ContextVar("redaction_scope", default=None)
-_failed_scopes: dict[int, SecretSearch] = {}
+_scope: ContextVar[tuple[SecretSearch, ...]] = ContextVar("redaction_scope", default=())
+_failed_scopes: dict[int, tuple[SecretSearch, ...]] = {}
 """By the `id` of the exception, which a later exception may reuse; then more is replaced than necessary."""
 
 
@@ -119,15 +120,24 @@ def redaction_scope(search: SecretSearch) -> Iterator[None]:
 
     Within another such block this one has no effect: both are about the same request.
     """
-    if _scope.get() is not None:
+    if _scope.get():
         yield
         return
-    token = _scope.set(search)
+    with nested_redaction_scope(search):
+        yield
+
+
+@contextlib.contextmanager
+def nested_redaction_scope(search: SecretSearch) -> Iterator[None]:
+    """Like `redaction_scope`, but also within another such block, in addition to its secrets."""
+    searches = (*_scope.get(), search)
+    token = _scope.set(searches)
     try:
         yield
     except BaseException as error:
-        _failed_scopes.pop(id(error), None)  # so that the new entry is the newest
-        _failed_scopes[id(error)] = search
+        left = _failed_scopes.pop(id(error), ())  # so that the new entry is the newest
+        # A block within this one has stored its secrets together with those of this block.
+        _failed_scopes[id(error)] = left if any(search is each for each in left) else searches
         if len(_failed_scopes) > MAX_FAILED_SCOPES:
             del _failed_scopes[next(iter(_failed_scopes))]
         raise
@@ -169,14 +179,15 @@ def redact(text: str, *, max_characters: int | None = None) -> str:
         text: Any text.
         max_characters: A longer text is cut first, at the last white space, with what may be half of a secret.
     """
-    return _redact(text, [_process_secrets(), _scope.get()], max_characters)
+    return _redact(text, [_process_secrets(), *_scope.get()], max_characters)
 
 
 def redact_report(text: str, error: BaseException, *, max_characters: int | None = None) -> str:
     """Redact the report of an exception, also if the exception has left the scope whose secrets it contains."""
     left = {each: _failed_scopes[each] for each in _chained_ids(error) if each in _failed_scopes}
     recent = islice(reversed(_failed_scopes.items()), MAX_RECENT_SCOPES)
-    return _redact(text, [_process_secrets(), _scope.get(), *{**left, **dict(recent)}.values()], max_characters)
+    searches = itertools.chain(_scope.get(), *{**left, **dict(recent)}.values())
+    return _redact(text, [_process_secrets(), *searches], max_characters)
 
 
 def _chained_ids(error: BaseException) -> set[int]:
@@ -217,15 +228,14 @@ def _process_secrets() -> SecretSearch:
     return search_for(tuple(_registered_secrets))
 
 
-def _redact(text: str, searches: Iterable[SecretSearch | None], max_characters: int | None = None) -> str:
+def _redact(text: str, searches: Iterable[SecretSearch], max_characters: int | None = None) -> str:
     is_cut = max_characters is not None and len(text) > max_characters
     if max_characters is not None:
         text = cut_at_white_space(text, max_characters)
     text = _strip_queries(text)
     if len(text) >= MIN_SECRET_LENGTH:
         for search in searches:
-            if search is not None:
-                text = search.replace_in(text, is_cut=is_cut)
+            text = search.replace_in(text, is_cut=is_cut)
     return f"{text} {REPLACEMENT}" if is_cut else text
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from enum import StrEnum
 
-from models.provisioning import Status, SubmissionState
+from models.errors import ReferenceConflict, ReferenceIsAdopted
+from models.provisioning import Provisioning, Status, SubmissionState
+from models.request import RequestKind
 
 RESUMABLE_STATUSES = frozenset({Status.TIMED_OUT, Status.CANCELLED, Status.VANISHED})
 """`resume` re-opens them without another submission: where they stopped."""
@@ -83,3 +85,9 @@ def decide_request(
     was_never_accepted = avatar_id is None and set(submission_states) <= {SubmissionState.NOT_CREATED}
     is_replaceable = status in REPLACEABLE_STATUSES and was_never_accepted and not is_erased
     return RequestAction.REPLACE if is_replaceable and not has_called else RequestAction.CONFLICT
+
+
+def reference_conflict(existing: Provisioning) -> ReferenceConflict:
+    """Return the error of another request with the reference of this provisioning."""
+    is_adopted = existing.kind is RequestKind.ADOPTED
+    return (ReferenceIsAdopted if is_adopted else ReferenceConflict)(existing.reference, existing.id)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +22,7 @@ from pydantic import (
 from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.media_rules import MediaRole
+from models.recording_addresses import ADDRESS_PATTERN, validate_address
 from models.recording_identity import MAX_URL_CHARACTERS, canonical_form
 from models.redaction import contains_secret, redact, redact_url
 from models.text_normalization import (
@@ -52,35 +51,6 @@ MAX_REASON_CHARACTERS = 1000
 _URL_FIELDS = {("dataset_video",), ("consent_video",), ("image",)}
 
 
-def _validate_https_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError("must be a valid URL") from error
-    if parts.scheme.lower() != "https" or not url.startswith("https://"):
-        raise ValueError("must begin with https://")
-    if not host:
-        raise ValueError("must name a host")
-    # RFC 3986 lets a program decode the host, which turns h.example%2Fq into h.example/q.
-    if "%" in unicodedata.normalize("NFKC", host):
-        raise ValueError("must not contain % in its host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not contain a user name or password")
-    if " " in url:
-        raise ValueError("must not contain a space: in the name of a file it must be written %20")
-    if any(character.isspace() or not character.isprintable() for character in url):
-        raise ValueError("must not contain white space or control characters")
-    refuse_hidden_characters(url)  # the others are letters or marks by category
-    # A host never receives what follows a #, and programs disagree about a backslash.
-    for character, replacement in (("#", "%23"), ("\\", "%5C")):
-        if character in url:
-            raise ValueError(
-                f"must not contain {character}: in the name of a file it must be written {replacement}"
-            )
-    return url
-
-
 def _if_text(function: Callable[[str], str]) -> BeforeValidator:
     """Apply a function before pydantic checks length and encoding of the text; write it after the `Field`."""
 
@@ -105,10 +75,10 @@ def normalize_extra(text: str) -> str:
     return refuse_hidden_characters(trim(refuse_control_characters(text)))
 
 
-HttpsUrl = Annotated[
+RecordingAddress = Annotated[
     str,
-    Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"format": "uri", "pattern": "^https://"}),
-    AfterValidator(_validate_https_url),
+    Field(max_length=MAX_URL_CHARACTERS, json_schema_extra={"format": "uri", "pattern": ADDRESS_PATTERN}),
+    AfterValidator(validate_address),
 ]
 ExtraKey = Annotated[str, Field(min_length=1, max_length=MAX_EXTRA_CHARACTERS), _if_text(normalize_extra)]
 ExtraText = Annotated[str, Field(max_length=MAX_EXTRA_CHARACTERS), _if_text(normalize_extra)]
@@ -231,21 +201,21 @@ class ProvisioningRequest(AvatarRequest):
 
     name: AvatarName
     dataset_video: Annotated[
-        HttpsUrl,
+        RecordingAddress,
         Field(
             title="Dataset video",
-            description="HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, "
-            "at most 1.5 GB.",
-            examples=["https://example.com/ada/dataset.mp4"],
+            description="Address of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most "
+            "1.5 GB. A URI s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY (recommended), or an HTTPS URL.",
+            examples=["s3://recordings/ada/dataset.mp4"],
         ),
     ]
     consent_video: Annotated[
-        HttpsUrl,
+        RecordingAddress,
         Field(
             title="Consent video",
-            description="HTTPS URL of the recorded consent of the same person: MP4 or MOV, at most "
-            "30 seconds, at most 100 MB.",
-            examples=["https://example.com/ada/consent.mp4"],
+            description="Address of the recorded consent of the same person: MP4 or MOV, at most 30 seconds, at "
+            "most 100 MB. A URI in an object store (recommended), or an HTTPS URL.",
+            examples=["s3://recordings/ada/consent.mp4"],
         ),
     ]
     extras: Extras = {}
@@ -261,17 +231,19 @@ class ProvisioningRequest(AvatarRequest):
         ]
 
 
-def validate_recording_url(url: str) -> None:
-    """Validate the URL of a recording as a request does.
+def validate_recording(address: str) -> None:
+    """Validate the address of a recording as a request does.
 
     Raises:
-        InvalidRequest: The URL is invalid.
+        InvalidRequest: The address is invalid.
     """
     try:
-        _validate_https_url(url)
+        validate_address(address)
     except ValueError as error:
-        problem = _format_problem(str(error), url, redact_url)
-        raise InvalidRequest([("url", problem)], hint="pass the https URL of the video") from None
+        problem = _format_problem(str(error), address, redact_url)
+        raise InvalidRequest(
+            [("recording", problem)], hint="pass the https URL of the video, or its URI in an object store"
+        ) from None
 
 
 def parse_reason(text: str) -> str:

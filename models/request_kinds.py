@@ -9,6 +9,7 @@ from typing import Any
 from models.adopted_request import AdoptedRequest
 from models.errors import InvalidRequest
 from models.image_request import ImageRequest
+from models.media_rules import MediaRole
 from models.request import AvatarRequest, ProvisioningRequest, RequestKind, validate_fields
 
 REQUEST_CLASSES: Mapping[RequestKind, type[AvatarRequest]] = MappingProxyType(
@@ -18,6 +19,11 @@ RECORDING_FIELDS = tuple(
     dict.fromkeys(field for each in REQUEST_CLASSES.values() for field in each.recording_fields.values())
 )
 """The fields of all kinds that hold the address of a recording."""
+
+RECORDING_ROLES: Mapping[str, MediaRole] = MappingProxyType(
+    {field: role for each in REQUEST_CLASSES.values() for role, field in each.recording_fields.items()}
+)
+"""The role of the recording in each of these fields."""
 
 
 def parse_fields(fields: Mapping[str, Any]) -> AvatarRequest:

@@ -26,11 +26,15 @@ from models.authority import parse_authority
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
 from models.media_rules import Enforcement, MediaPolicy
+from models.object_store_uris import configure_azure_account
+from models.recording_addresses import SourcePrefix, parse_sources
 from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host
+from models.signature_terms import MAX_LIFETIME_SECONDS
 from models.spend_limits import SpendLimits
+from models.store_credentials import AZURE_ACCOUNT_VARIABLE, register_store_credentials
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""
@@ -117,6 +121,29 @@ def _validate_parameter_names(names: frozenset[str]) -> frozenset[str]:
     return names
 
 
+def _validate_sources(sources: frozenset[str]) -> frozenset[str]:
+    parse_sources(sources)
+    return sources
+
+
+def _validate_upload_url(url: str | None) -> str | None:
+    if url is not None:
+        SourcePrefix.parse(url)
+    return url
+
+
+def _validate_s3_endpoint(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    _ = parts.port  # raises ValueError for an invalid port
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.username or parts.password:
+        raise ValueError("must be https://HOST or https://HOST:PORT, the address of an S3-compatible store")
+    if parts.query or parts.fragment or any(character.isspace() for character in url):
+        raise ValueError("must not contain a query, a fragment or white space")
+    return f"https://{parts.netloc}"
+
+
 def _validate_manifest_dir(folder: Path | None) -> Path | None:
     if folder is not None and (not folder.is_absolute() or folder.resolve() == Path("/")):
         raise ValueError("must be an absolute path of a folder other than /")
@@ -186,6 +213,15 @@ class Settings(BaseModel):
     avatars_media_url_min_validity_seconds: GraceSeconds = 3600
     avatars_hash_consent_video: bool = True
     avatars_allowed_hosts: Annotated[frozenset[str], AfterValidator(_validate_hosts)] = frozenset()
+    avatars_sources: Annotated[frozenset[str], AfterValidator(_validate_sources)] = frozenset()
+    avatars_s3_endpoint: Annotated[
+        str | None, AfterValidator(_validate_s3_endpoint), BeforeValidator(lambda value: value or None)
+    ] = None
+    avatars_upload_url: Annotated[
+        str | None, AfterValidator(_validate_upload_url), BeforeValidator(lambda value: value or None)
+    ] = None
+    avatars_upload_delete: bool = False
+    avatars_signed_url_seconds: Annotated[float, Field(ge=1, le=MAX_LIFETIME_SECONDS, allow_inf_nan=False)] = 86400
     avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
     avatars_poll_min_seconds: Seconds = 5
     avatars_poll_max_seconds: Seconds = 60
@@ -224,6 +260,14 @@ class Settings(BaseModel):
             return frozenset(item.strip().lower() for item in value.split(",") if item.strip())
         return value
 
+    @field_validator("avatars_sources", mode="before")
+    @classmethod
+    def _split_sources(cls, value: object) -> object:
+        """Parse a comma-separated list; the names of buckets and keys are case-sensitive."""
+        if isinstance(value, str):
+            return frozenset(item.strip() for item in value.split(",") if item.strip())
+        return value
+
     @classmethod
     def load(cls) -> Settings:
         """Load the environment and .env, and apply them to this process.
@@ -255,6 +299,8 @@ class Settings(BaseModel):
                 register_secret(secret.get_secret_value())
         register_password(settings.avatars_database_url.get_secret_value())
         register_credentials(f":{os.environ.get('PGPASSWORD', '')}")
+        register_store_credentials(os.environ)
+        configure_azure_account(os.environ.get(AZURE_ACCOUNT_VARIABLE, ""))
         configure_signature_parameters(settings.avatars_signature_parameters)
         _warn_of_contradictions(sources)
         return settings
@@ -267,6 +313,17 @@ class Settings(BaseModel):
             consent_audio=self.avatars_media_consent_audio,
             url_min_validity_seconds=self.avatars_media_url_min_validity_seconds,
         )
+
+    @property
+    def sources(self) -> frozenset[SourcePrefix]:
+        """The buckets and folders of recordings whose addresses are URIs; that of the uploads is one of them."""
+        upload_url = self.avatars_upload_url
+        return parse_sources(self.avatars_sources if upload_url is None else self.avatars_sources | {upload_url})
+
+    @property
+    def upload_folder(self) -> SourcePrefix | None:
+        """Where commands upload local files; None if they cannot."""
+        return SourcePrefix.parse(self.avatars_upload_url) if self.avatars_upload_url else None
 
     @property
     def spend_limits(self) -> SpendLimits:

@@ -16,12 +16,12 @@ _DATE = r"\d{4}-\d\d-\d\d"
 _HEX_64 = r"[0-9a-f]{64}"
 # An HMAC or a digest in hexadecimal or base64, at least 120 bits.
 _MAC = r"[A-Za-z0-9_+/=-]{20,}"
-RECORDING_EXTENSION = r"\.(?:mp4|m4v|mov|qt)"
+RECORDING_EXTENSION = r"\.(?:mp4|m4v|mov|qt|png|jpe?g|webp)"
 _RECORDING_PATH = re.compile(rf".+{RECORDING_EXTENSION}", re.IGNORECASE | re.DOTALL)
 
 
 def names_recording(path: str) -> bool:
-    """Whether a path ends as the name of an MP4 or MOV file, so that a token beside it only signs."""
+    """Whether a path ends as the name of a video or an image, so that a token beside it only signs."""
     return _RECORDING_PATH.fullmatch(path) is not None
 
 

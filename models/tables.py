@@ -78,6 +78,7 @@ IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
 """Matches provisionings in flight. SQLite uses a partial index only if the query repeats this text."""
 TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
 HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
+HAS_AVATAR_CLAUSE = text("avatar_id IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.
 AutoIncrementId = BigInteger().with_variant(Integer(), "sqlite")
@@ -106,7 +107,7 @@ provisioning_table = Table(
     Column("request", JSON, nullable=False),
     Column("request_fingerprint", String(64), nullable=False),
     Column("status", CodeType, nullable=False),
-    Column("avatar_id", Text256, index=True),
+    Column("avatar_id", Text256, index=True, unique=True),
     Column("raw_status", Text256),
     Column("reasons", RedactedJson, nullable=False),
     Column("retrain_count", Integer, nullable=False),
@@ -292,6 +293,31 @@ unknown_avatar_table = Table(
     Column("ignored_by", Text256),
 )
 """An avatar at Argil whose submission this ledger does not know, and who decided to ignore it and when."""
+
+upload_table = Table(
+    "uploads",
+    METADATA,
+    Column("uri", Text, primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("actor", Text256, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+)
+"""A file that a command uploaded to AVATARS_UPLOAD_URL, recorded before it is sent; see store/uploads.py.
+
+`used_at` is when a command last needed it, `completed_at` when the object was complete.
+"""
+
+upload_use_table = Table(
+    "upload_uses",
+    METADATA,
+    Column("uri", Text, ForeignKey("uploads.uri", ondelete="CASCADE"), primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), primary_key=True, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+"""A provisioning that names an upload, or named it before its request was replaced."""
 
 event_table = Table(
     "events",

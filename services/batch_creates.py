@@ -6,18 +6,28 @@ from collections.abc import Sequence
 
 from models.manifest_validation import ManifestRow
 from models.reopening import REPLACEABLE_STATUSES
+from models.submission_ids import request_tag, tag_of
+from models.unknown_avatars import MAX_UNDECIDED
 from store.ledger_reader import LedgerReader
+from store.unknown_avatars import UnknownAvatarRepository
 
 
-async def count_creates(ledger: LedgerReader, rows: Sequence[ManifestRow]) -> int:
+async def count_creates(
+    ledger: LedgerReader, unknown_avatars: UnknownAvatarRepository, rows: Sequence[ManifestRow]
+) -> int:
     """Return how many rows may be submitted: those that are new, and those that were never sent.
 
-    The other rows attach to a provisioning that was submitted, or are invalid.
+    The other rows attach to a provisioning that was submitted, continue with the avatar of a submission that the
+    ledger lost, or are invalid.
 
     Raises:
         DatabaseError: The ledger cannot be read.
 
     """
-    references = [row.reference for row in rows if row.request is not None]
-    statuses = await ledger.find_statuses(references)
-    return sum(statuses.get(reference) in {None, *REPLACEABLE_STATUSES} for reference in references)
+    requests = {row.reference: row.request for row in rows if row.request is not None}
+    statuses = await ledger.find_statuses(list(requests))
+    creates = [key for key in requests if statuses.get(key) in {None, *REPLACEABLE_STATUSES}]
+    lost = {tag_of(avatar.submission_id) for avatar in await unknown_avatars.list_undecided(MAX_UNDECIDED)}
+    if not lost:
+        return len(creates)
+    return sum(request_tag(key, requests[key].fingerprint) not in lost for key in creates)

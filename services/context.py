@@ -13,6 +13,9 @@ from clients.rate_limiter import SharedRateLimit
 from clients.shared_list import SharedList
 from clients.training_monitor import TrainingMonitor
 from media.checker import MediaChecker
+from media.recording_checker import RecordingChecker
+from media.stores.object_reader import ObjectReader
+from media.stores.signing import UrlSigner
 from models.clock import Clock, SystemClock
 from models.lease_duration import LEASE_DURATION
 from models.limits import SubmissionGuard, digest_api_key
@@ -22,6 +25,7 @@ from services.api_key import resolve_api_key
 from services.empty_lists import EmptyListCheck
 from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
+from services.object_access import object_access
 from services.outage_log import OutageLog
 from services.request_pause import LedgerRequestPause
 from services.store import open_store
@@ -36,6 +40,7 @@ from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.tick_leases import TickLeaseRepository
 from store.unknown_avatars import UnknownAvatarRepository
+from store.uploads import UploadRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -57,12 +62,20 @@ class AppContext:
     batches: BatchRepository
     tick_leases: TickLeaseRepository
     unknown_avatars: UnknownAvatarRepository
+    uploads: UploadRepository
     account_comparison: AccountComparison
     argil: ArgilClient
     training_monitor: TrainingMonitor
     shared_list: SharedList
     media_checker: MediaChecker
+    url_signer: UrlSigner
+    object_reader: ObjectReader
     outage_log: OutageLog
+
+    @property
+    def recording_checker(self) -> RecordingChecker:
+        """Checks the recording at any address."""
+        return RecordingChecker(self.media_checker, self.url_signer, self.object_reader)
 
     @property
     def lease_duration(self) -> timedelta:
@@ -74,6 +87,12 @@ class AppContext:
 async def _closing(media_checker: MediaChecker) -> AsyncIterator[MediaChecker]:
     with media_checker:
         yield media_checker
+
+
+@contextlib.asynccontextmanager
+async def _object_access(settings: Settings) -> AsyncIterator[tuple[UrlSigner, ObjectReader]]:
+    with object_access(settings) as access:
+        yield access
 
 
 @contextlib.asynccontextmanager
@@ -131,6 +150,7 @@ async def build_context(
                     clock=clock,
                 )
             ) as media_checker,
+            _object_access(settings) as (url_signer, object_reader),
         ):
             yield AppContext(
                 settings=settings,
@@ -147,6 +167,7 @@ async def build_context(
                 batches=store.batches,
                 tick_leases=store.tick_leases,
                 unknown_avatars=store.unknown_avatars,
+                uploads=store.uploads,
                 account_comparison=account_comparison,
                 argil=argil,
                 training_monitor=TrainingMonitor(
@@ -160,6 +181,8 @@ async def build_context(
                 ),
                 shared_list=SharedList(argil, clock),
                 media_checker=media_checker,
+                url_signer=url_signer,
+                object_reader=object_reader,
                 outage_log=outage_log,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 
 from clients.training_status import fetch_avatars
 from models.argil_avatar import Avatar, AvatarStatus
-from models.errors import ConcurrencyError
+from models.errors import AvatarTaken, ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
 from services.absences import record_polls
@@ -18,6 +19,7 @@ from services.context import AppContext, app_context
 from services.duplicates import report_duplicate
 from services.ledger_pass import PageReader, Stage, iter_stages
 from services.live_owners import LiveOwners
+from services.lost_submissions import recover_listed
 from services.refused_avatars import quarantine_submission
 from services.run_log import log_to_run
 from services.submissions import adopt_avatars
@@ -62,6 +64,7 @@ async def find_orphaned(owner: LeaseOwner, tick: Tick | None = None) -> AsyncIte
         if not reading.outage:
             listed = reading.account.avatars if reading.account is not None else []
             listed_avatars = {avatar.id: avatar for avatar in listed}
+            await recover_listed(context, listed_avatars, owner)
             await reconcile_account(context, list(listed_avatars.values()), owner)
             stages = _build_stages(context, owner, _Listing(listed_avatars, reading.complete_at), tick)
             async for page in iter_stages(context, stages, tick):
@@ -158,6 +161,8 @@ async def _reconcile_provisioning(
         log_to_run(
             "provisioning %s changed while it was reconciled: left to the next scheduled run", provisioning.id
         )
+    except AvatarTaken as error:
+        log_to_run("provisioning %s was not reconciled: %s", provisioning.id, error.message, level=logging.ERROR)
 
 
 def _is_result(avatar: Avatar, provisioning: Provisioning) -> bool:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
-from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable
+from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable, StoreUnavailable
 from models.media_codes import MediaCode
+from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.reason import Reason
 
-QUARANTINED_SUFFIX = f".{MediaCode.QUARANTINED}"
+local_reports: ContextVar[Mapping[tuple[str, MediaRole], MediaReport]] = ContextVar(
+    "local_reports", default=MappingProxyType({})
+)
+"""The checks of local recordings in a dry run, by the address that they would be uploaded to."""
+ALWAYS_BLOCKING = (f".{MediaCode.QUARANTINED}", f".{MediaCode.SOURCE_NOT_ALLOWED}")
+"""The ends of the codes that stop a request at every level of AVATARS_MEDIA_CHECK."""
 
 
 class RecordingCheckResult(BaseModel):
@@ -38,16 +46,25 @@ class RecordingCheckResult(BaseModel):
 def quarantine_reason(role: MediaRole, provisioning_id: str) -> Reason:
     """Return why a recording is in quarantine: it belongs to this provisioning."""
     return Reason(
-        code=f"{role}{QUARANTINED_SUFFIX}",
-        message=f"the {role} video belongs to provisioning {provisioning_id}, which Argil's moderation refused",
-        hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases both videos",
+        code=f"{role}.{MediaCode.QUARANTINED}",
+        message=f"the {role.label} belongs to provisioning {provisioning_id}, which Argil's moderation refused",
+        hint=f"have a person review it; `avatars release {provisioning_id} --reason ...` releases its recordings",
+    )
+
+
+def source_reason(role: MediaRole, address: str, problem: str) -> Reason:
+    """Return why AVATARS_SOURCES does not allow the address of a recording."""
+    return Reason(
+        code=f"{role}.{MediaCode.SOURCE_NOT_ALLOWED}",
+        message=f"the {role} recording {problem}; it is {address}",
+        hint="check the address for typos, or add its bucket or folder to AVATARS_SOURCES where the runs execute",
     )
 
 
 def blocking_reasons(checks: Sequence[RecordingCheckResult], level: str) -> list[Reason]:
-    """Return the reasons that stop a request at a level of AVATARS_MEDIA_CHECK; a quarantine always does."""
+    """Return the reasons that stop a request at a level of AVATARS_MEDIA_CHECK; see ALWAYS_BLOCKING."""
     reasons = [reason for check in checks for reason in check.reasons]
-    return reasons if level == "strict" else [r for r in reasons if r.code.endswith(QUARANTINED_SUFFIX)]
+    return reasons if level == "strict" else [r for r in reasons if r.code.endswith(ALWAYS_BLOCKING)]
 
 
 def inconclusive_error(checks: Sequence[RecordingCheckResult]) -> MediaUnreachable | NetworkUnavailable | None:
@@ -58,6 +75,9 @@ def inconclusive_error(checks: Sequence[RecordingCheckResult]) -> MediaUnreachab
     for reason in reasons:
         if reason.code == NetworkUnavailable.code:
             return NetworkUnavailable(reason.message, hint=reason.hint)
-    is_inspection = all(reason.code == MediaNotInspected.code for reason in reasons)
-    error = MediaNotInspected if is_inspection else MediaUnreachable
+    if any(reason.code == StoreUnavailable.code for reason in reasons):
+        error: type[MediaUnreachable] = StoreUnavailable
+    else:
+        is_inspection = all(reason.code == MediaNotInspected.code for reason in reasons)
+        error = MediaNotInspected if is_inspection else MediaUnreachable
     return error("; ".join(reason.message for reason in reasons), hint=reasons[0].hint)

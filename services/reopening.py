@@ -17,7 +17,7 @@ from models.reopening import (
     SCHEDULE_RESUMABLE_STATUSES,
     CallerAction,
 )
-from models.request import AvatarRequest, parse_reason
+from models.request import AvatarRequest, RequestKind, parse_reason
 from services.recording_checks import quarantine_reason
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
@@ -116,13 +116,15 @@ async def retry(
 
     Raises:
         InvalidRequest: The reason breaks a rule.
-        NotReopenable: It has another terminal status.
+        NotReopenable: It has another terminal status, or its avatar was adopted.
         ProvisioningErased: It was erased.
         StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be read or written.
 
     """
     message = _message("retried", reason)
+    if provisioning.kind is RequestKind.ADOPTED:
+        require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
     if not provisioning.status.is_terminal:
         await ledger.record_call(provisioning.id, owner, CallerAction.RETRY)
         return provisioning
@@ -141,6 +143,12 @@ def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], 
     """Raise ProvisioningErased or NotReopenable unless the action re-opens a provisioning like this one."""
     if provisioning.erased_at is not None:
         raise ProvisioningErased(provisioning.id)
+    if provisioning.kind is RequestKind.ADOPTED:
+        raise NotReopenable(
+            f"provisioning {provisioning.id} has an adopted avatar, which was made elsewhere: it has no recordings "
+            f"that `{action}` could submit",
+            hint="make another request with its recordings and a reference of its own",
+        )
     if provisioning.status not in statuses:
         raise NotReopenable(
             f"provisioning {provisioning.id} is {provisioning.status}: `{action}` re-opens only "

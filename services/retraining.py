@@ -31,13 +31,13 @@ async def retrain(
         provisioning: The provisioning as it was read.
         owner: The caller.
         reason: Who decided and why; its event stores it.
-        dataset_video: The URL of another dataset video; empty to keep the one of the request.
-        consent_video: The URL of another consent video; empty to keep it.
+        dataset_video: The address of another dataset video; empty to keep the one of the request.
+        consent_video: The address of another consent video; empty to keep it.
 
     Raises:
         NotReopenable: Its status is none of `retrainable_statuses`.
         ProvisioningErased: It was erased.
-        InvalidRequest: The reason or a URL breaks a rule.
+        InvalidRequest: The reason or an address breaks a rule.
         SubmissionLimitReached: AVATARS_SUBMISSION_LIMIT is used up; nothing was changed.
         ArgilUnreachable: The earlier avatars could not be read; nothing was changed.
         SubmissionUnresolved: An earlier submission may have an avatar; nothing was changed.

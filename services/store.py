@@ -24,6 +24,7 @@ from store.quarantine import QuarantineRepository
 from store.suspended_runs import SuspendedRunRepository
 from store.tick_leases import TickLeaseRepository
 from store.unknown_avatars import UnknownAvatarRepository
+from store.uploads import UploadRepository
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 
@@ -41,6 +42,7 @@ class Store:
     batches: BatchRepository
     tick_leases: TickLeaseRepository
     unknown_avatars: UnknownAvatarRepository
+    uploads: UploadRepository
 
 
 def find_ledger_file(settings: Settings) -> Path | None:
@@ -66,6 +68,7 @@ async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
             batches=BatchRepository(database, clock),
             tick_leases=TickLeaseRepository(database, clock),
             unknown_avatars=UnknownAvatarRepository(database, clock),
+            uploads=UploadRepository(database, clock),
         )
     finally:
         await database.close()

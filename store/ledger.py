@@ -3,17 +3,20 @@
 Each write is one transaction: a compare-and-set on `version`, the change, and the event that records it. A
 writer that has read an older version changes nothing.
 
-One module per job: ledger_reader (queries), requests and their replacement, transitions, submissions, reopenings,
-and absences (avatars that are not found).
+One module per job: ledger_reader (queries), requests and their replacement, transitions, submissions, recoveries
+(submissions that the ledger lost), adoptions (avatars made elsewhere), reopenings, and absences (avatars that are
+not found).
 """
 
 from __future__ import annotations
 
 from store.absences import AbsenceWriter
+from store.adoptions import AdoptionWriter
+from store.recoveries import RecoveryWriter
 from store.reopenings import ReopeningWriter
 from store.requests import RequestWriter
 from store.submissions import SubmissionWriter
 
 
-class Ledger(RequestWriter, SubmissionWriter, ReopeningWriter, AbsenceWriter):
+class Ledger(RequestWriter, SubmissionWriter, RecoveryWriter, AdoptionWriter, ReopeningWriter, AbsenceWriter):
     """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""

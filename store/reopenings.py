@@ -18,6 +18,7 @@ from store.requests import request_columns
 from store.statements import BY_ID, HAS_CALLED
 from store.submission_states import set_state
 from store.transitions import ProvisioningChanges, TransitionWriter
+from store.uploads import link_uploads
 
 
 class EarlierAvatar(NamedTuple):
@@ -127,6 +128,9 @@ class ReopeningWriter(TransitionWriter):
                 submission_id=None if earlier is None else earlier.submission.id,
                 **changes,
             )
+            if request is not None:
+                now = self._clock.now()
+                link_uploads(connection, provisioning.id, request, now, is_sqlite=self.database.is_sqlite)
             if earlier is not None and earlier.submission.avatar_id is None:
                 resolution = {
                     "submission_id": earlier.submission.id,

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from models.errors import ReferenceConflict, ReferenceIsId, StaleVersion
+from models.errors import ReferenceIsId, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, parse_provisioning_id
-from models.reopening import REPLACED, CallerAction, RequestAction, decide_request
+from models.reopening import REPLACED, CallerAction, RequestAction, decide_request, reference_conflict
 from models.request import AvatarRequest
 from models.tables import provisioning_table
 from store import mappers
@@ -27,6 +27,7 @@ from store.statements import (
     TAKE_FOR_BATCH,
 )
 from store.transitions import RequestColumns, TransitionWriter
+from store.uploads import link_uploads
 from store.upsert import insert_or_ignore
 
 
@@ -75,8 +76,9 @@ class RequestWriter(TransitionWriter):
             if inserted is None:
                 existing = connection.execute(BY_REFERENCE, {"reference_": reference}).one()
                 return _take(connection, self._attach(connection, existing, request, owner), owner), False
-            _refuse_id(connection, reference)
-            _insert_extras(connection, provisioning_id, now, request.extras)
+            refuse_id(connection, reference)
+            insert_extras(connection, provisioning_id, now, request.extras)
+            link_uploads(connection, provisioning_id, request, now, is_sqlite=self.database.is_sqlite)
             self._record_call(connection, provisioning_id, owner, CallerAction.REQUEST)
             self._append_event(
                 connection, provisioning_id, None, Status.ACCEPTED, owner, "the request was recorded"
@@ -111,11 +113,12 @@ class RequestWriter(TransitionWriter):
             case RequestAction.ATTACH:
                 return existing
             case RequestAction.RENEW:
+                link_uploads(connection, existing.id, request, self._clock.now(), is_sqlite=self.database.is_sqlite)
                 return _renew_urls(connection, existing, request)
             case RequestAction.REPLACE:
                 return self._replace(connection, existing, request, owner)
             case RequestAction.CONFLICT:
-                raise ReferenceConflict(existing.reference, existing.id)
+                raise reference_conflict(existing)
 
     def _replace(
         self, connection: Connection, existing: Provisioning, request: AvatarRequest, owner: LeaseOwner
@@ -133,7 +136,8 @@ class RequestWriter(TransitionWriter):
             **request_columns(request),
         )
         connection.execute(DELETE_EXTRAS, {"id_": existing.id})
-        _insert_extras(connection, existing.id, existing.created_at, request.extras)
+        insert_extras(connection, existing.id, existing.created_at, request.extras)
+        link_uploads(connection, existing.id, request, self._clock.now(), is_sqlite=self.database.is_sqlite)
         return replaced
 
 
@@ -152,9 +156,10 @@ def request_columns(request: AvatarRequest) -> RequestColumns:
     }
 
 
-def _insert_extras(
+def insert_extras(
     connection: Connection, provisioning_id: str, created_at: datetime, extras: Mapping[str, str]
 ) -> None:
+    """Insert the extras of a request for queries."""
     rows = [
         {"provisioning_id": provisioning_id, "key": key, "value": value, "created_at": created_at}
         for key, value in extras.items()
@@ -174,7 +179,8 @@ def _take(connection: Connection, provisioning: Provisioning, owner: LeaseOwner)
     return replace(provisioning, batch_id=owner.batch_id) if taken.rowcount else provisioning
 
 
-def _refuse_id(connection: Connection, reference: str) -> None:
+def refuse_id(connection: Connection, reference: str) -> None:
+    """Raise ReferenceIsId if the reference is the id of a provisioning in any form of a UUID."""
     same_id = parse_provisioning_id(reference)
     if same_id is not None and connection.execute(BY_ID, {"id_": same_id}).first() is not None:
         raise ReferenceIsId(reference, same_id)

@@ -12,6 +12,7 @@ from models.tables import batch_table, caller_table, event_table, extra_table, p
 
 BY_ID = select(provisioning_table).where(provisioning_table.c.id == bindparam("id_"))
 BY_REFERENCE = select(provisioning_table).where(provisioning_table.c.reference == bindparam("reference_"))
+ID_BY_AVATAR = select(provisioning_table.c.id).where(provisioning_table.c.avatar_id == bindparam("avatar_id_"))
 RENEW_URLS = (
     update(provisioning_table)
     .where(

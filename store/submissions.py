@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any, Unpack, cast
 
@@ -12,6 +11,7 @@ from models.limits import PauseCause, SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.redaction import redact, redact_json
+from models.submission_ids import new_submission_id
 from models.tables import duplicate_table, provisioning_table
 from store import mappers
 from store.batches import require_running_batch
@@ -42,7 +42,7 @@ class SubmissionWriter(TransitionWriter):
             SubmissionPaused: A pause stands, and this is not the submission that may end it; nothing was written.
             BatchCancelled: A person cancelled the batch of this owner; nothing was written.
         """
-        submission_id = str(uuid.uuid4())
+        submission_id = new_submission_id(provisioning.reference, provisioning.request_fingerprint)
         now = self._clock.now()
         values = {
             "id": submission_id,

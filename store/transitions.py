@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import Connection
 
-from models.errors import InvalidTransition, ProvisioningErased, StaleVersion
+from models.errors import AvatarTaken, InvalidTransition, ProvisioningErased, StaleVersion
 from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.redaction import redact, redact_json, redact_stored
@@ -16,7 +16,7 @@ from models.reopening import CallerAction
 from models.tables import caller_table
 from store import mappers
 from store.ledger_reader import LedgerReader
-from store.statements import COMPARE_AND_SET, INSERT_EVENT
+from store.statements import COMPARE_AND_SET, ID_BY_AVATAR, INSERT_EVENT
 from store.upsert import insert_or_ignore
 
 MAX_TEXT = 256
@@ -142,7 +142,9 @@ class TransitionWriter(LedgerReader):
         if reasons is not None:
             values["reasons"] = [reason.model_dump() for reason in reasons]
         if raw_status is not None:
-            raw_status = values["raw_status"] = _sanitize_status(raw_status)
+            raw_status = values["raw_status"] = sanitize_status(raw_status)
+        if changes.get("avatar_id") is not None:
+            _refuse_taken_avatar(connection, provisioning.id, changes["avatar_id"])
         changed = _compare_and_set(connection, provisioning, values)
         self._append_event(
             connection, provisioning.id, provisioning.status, status, owner, message, raw_status, submission_id
@@ -197,6 +199,17 @@ def redact_changes(changes: ProvisioningChanges) -> ProvisioningChanges:
     return {**changes, "avatar_snapshot": redact_json(changes["avatar_snapshot"])}
 
 
+def _refuse_taken_avatar(connection: Connection, provisioning_id: str, avatar_id: str | None) -> None:
+    """Raise AvatarTaken if another provisioning has this avatar, for example because it was adopted."""
+    taken_by = connection.execute(ID_BY_AVATAR, {"avatar_id_": avatar_id}).scalar_one_or_none()
+    if taken_by not in {None, provisioning_id}:
+        raise AvatarTaken(
+            f"avatar {avatar_id} is on record for provisioning {taken_by}, and for one only",
+            hint=f"compare both with `avatars show {taken_by}` and `avatars show {provisioning_id}`; nothing is "
+            "submitted again for this one",
+        )
+
+
 def _compare_and_set(connection: Connection, provisioning: Provisioning, values: dict[str, Any]) -> Provisioning:
     row = connection.execute(COMPARE_AND_SET, values).one_or_none()
     if row is None:
@@ -204,7 +217,7 @@ def _compare_and_set(connection: Connection, provisioning: Provisioning, values:
     return mappers.to_provisioning(row)
 
 
-def _sanitize_status(text: str) -> str:
+def sanitize_status(text: str) -> str:
     """Return an external status in storable form: redacted, without NUL or lone surrogates, truncated."""
     stored: str = redact_stored(text)
     return stored.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()[:MAX_TEXT]

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, delete, func, select, update
 
 from models.account_list import AccountList
 from models.clock import Clock
+from models.submission_ids import tag_suffix
 from models.tables import submission_table, unknown_avatar_table
 from models.unknown_avatars import UnknownAvatar, index_by_submission_id, read_unknown_avatar
 from store.database import Database
@@ -82,6 +83,13 @@ class UnknownAvatarRepository:
         query = select(_TABLE).where(_IS_UNDECIDED).order_by(_TABLE.c.first_seen_at, _TABLE.c.submission_id)
         return await self._database.read(
             lambda connection: [_to_unknown_avatar(row) for row in connection.execute(query.limit(limit))]
+        )
+
+    async def list_undecided_of(self, tag: str) -> list[UnknownAvatar]:
+        """Return the undecided avatars whose submission id has this tag (models/submission_ids.py)."""
+        query = select(_TABLE).where(_IS_UNDECIDED, _TABLE.c.submission_id.endswith(tag_suffix(tag)))
+        return await self._database.read(
+            lambda connection: [_to_unknown_avatar(row) for row in connection.execute(query)]
         )
 
     async def count_undecided(self) -> int:

@@ -6,7 +6,9 @@ import logging
 
 from prefect import task
 
+from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning
+from models.recording_identity import is_signed
 from models.request import RECOMMENDED_MAX_EXTRAS, AvatarRequest
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
@@ -18,6 +20,7 @@ from services.run_log import log_to_run
 async def get_or_create_provisioning(request: AvatarRequest, reference: str, owner: LeaseOwner) -> Provisioning:
     """Return the provisioning of this reference, created in ACCEPTED if there is none.
 
+    Logs a notice if a recording's URL carries a signature, and one if there are more extras than Argil recommends.
     A REJECTED one with the same request is re-opened, once per run, unless its recordings are in quarantine now.
 
     Raises:
@@ -29,7 +32,9 @@ async def get_or_create_provisioning(request: AvatarRequest, reference: str, own
         provisioning, is_new = await open_request(context.ledger, context.quarantine, request, reference, owner)
     if not is_new:
         log_to_run("attached to provisioning %s, which is %s", provisioning.id, provisioning.status)
-    elif len(request.extras) >= RECOMMENDED_MAX_EXTRAS:
+    if any(map(is_signed, request.recordings.values())):
+        log_to_run("%s", SIGNATURE_NOTICE)
+    if is_new and len(request.extras) >= RECOMMENDED_MAX_EXTRAS:
         log_to_run(
             "Argil's documentation recommends at most %d extras, including the submission id",
             RECOMMENDED_MAX_EXTRAS,

@@ -8,6 +8,7 @@ from prefect.client.orchestration import get_client
 from models.artifact_keys import FLEET_KEY
 from models.fleet_report import render_fleet_report
 from models.provisioning import Status
+from services.account_report import describe_account
 from services.avatar_artifacts import add_artifact, find_artifact_ids
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
@@ -22,12 +23,15 @@ async def publish_fleet_report() -> str:
     async with app_context() as context:
         counts = await context.ledger.count_by_status()
         latest = {status: await context.ledger.list_latest(status, MAX_LISTED_PER_STATUS) for status in Status}
-        limits = (await context.limits.read(context.guard)).describe()
+        limits = await context.limits.read(context.guard)
+        account = await describe_account(context, limits)
         now = context.clock.now()
         releases = await context.quarantine.list_releases([refused.id for refused in latest[Status.REFUSED]])
     listed = [provisioning for status in Status for provisioning in latest[status] if status is not Status.READY]
     artifact_ids = await find_artifact_ids(listed)
-    markdown = render_fleet_report(counts, latest, now, limits, artifact_ids=artifact_ids, releases=releases)
+    markdown = render_fleet_report(
+        counts, latest, now, limits.describe(), account, artifact_ids=artifact_ids, releases=releases
+    )
     summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no avatars yet"
     async with get_client() as client:
         await add_artifact(client, FLEET_KEY, markdown, summary)

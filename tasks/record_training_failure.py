@@ -6,6 +6,7 @@ from prefect import task
 
 from models.argil_avatar import AvatarStatus
 from models.provisioning import LeaseOwner, Provisioning, Status
+from models.request import RequestKind
 from services.context import app_context
 from services.outcomes import transition_to_terminal
 from services.prefect_options import TASK_OPTIONS
@@ -28,7 +29,8 @@ async def record_training_failure(provisioning_id: str, owner: LeaseOwner) -> Pr
         provisioning = await context.ledger.get(provisioning_id)
         if provisioning.status is not Status.TRAINING or provisioning.raw_status != AvatarStatus.TRAINING_FAILED:
             return provisioning
-        limit = context.settings.avatars_retrain_limit
+        # An adopted avatar has no recordings that could be submitted.
+        limit = 0 if provisioning.kind is RequestKind.ADOPTED else context.settings.avatars_retrain_limit
         if provisioning.retrain_count >= limit:
             return await transition_to_terminal(context, provisioning, owner, Status.TRAINING_FAILED)
         return await context.ledger.transition(

@@ -6,20 +6,25 @@ import logging
 
 from prefect import task
 
+from models.argil_avatar import CreateRequest
 from models.errors import (
     ArgilPaymentRequired,
     ArgilUnavailable,
+    NetworkUnavailable,
+    RecordingChanged,
+    StoreUnavailable,
     SubmissionBudgetUsed,
     SubmissionOutcomeUnknown,
     SubmissionRejected,
 )
 from models.limits import PauseCause
-from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
 from services.admission import wait_out_rate_pause
-from services.context import app_context
+from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
+from services.recording_links import RecordingLinks
 from services.run_log import log_to_run
 from services.submissions import build_create_request, limit_problem, record_created_avatar
 
@@ -32,8 +37,8 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
     accept it.
 
     Returns:
-        The provisioning in TRAINING, in SUBMISSION_FAILED, or in SUBMITTING if it is unknown whether Argil created
-        the avatar.
+        The provisioning in TRAINING, in SUBMISSION_FAILED, in SUBMITTING if it is unknown whether Argil created
+        the avatar, or in ACCEPTED if a recording changed after it was checked.
 
     Raises:
         ArgilUnavailable: Argil created nothing; the provisioning is ACCEPTED again, with the reason.
@@ -41,68 +46,95 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
         DayBudgetUsed: AVATARS_MAX_CREATES_PER_DAY is used up.
         BatchBudgetUsed: AVATARS_MAX_CREATES_PER_BATCH is used up.
         SubmissionPaused: A pause stands.
+        StoreUnavailable: A store gives no access to a recording, or no URL can be signed. Argil created nothing.
+        NetworkUnavailable: This machine resolves no host names, and a recording is in a store.
         LeaseLost: The owner's lease was lost before an attempt.
         StaleVersion: Another owner changed the provisioning before the POST, or before its result was recorded. In
             the second case the submission stays PENDING and is resolved later.
         DatabaseError: The ledger cannot be written.
 
     """
-    with protect_request(provisioning.request):
-        return await _submit(provisioning, owner)
-
-
-async def _submit(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
     async with app_context() as context:
-        ledger = context.ledger
-        if problem := await limit_problem(context, provisioning):
-            raise SubmissionBudgetUsed(
-                f"nothing more is submitted: {problem}",
-                hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
-            )
-        current, submission = await wait_out_rate_pause(
-            context,
-            lambda: ledger.begin_submission(provisioning, owner, "a submission was recorded", context.guard),
+        with protect_request(provisioning.request), RecordingLinks(context, provisioning) as links:
+            return await _submit(context, provisioning, owner, links)
+
+
+async def _submit(
+    context: AppContext, provisioning: Provisioning, owner: LeaseOwner, links: RecordingLinks
+) -> Provisioning:
+    if problem := await limit_problem(context, provisioning):
+        raise SubmissionBudgetUsed(
+            f"nothing more is submitted: {problem}",
+            hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
         )
 
-        async def renew_lease() -> None:
-            await context.leases.renew(current.id, owner, context.lease_duration, version=current.version)
-
-        try:
-            avatar = await context.argil.create_avatar(
-                build_create_request(current.request, submission.id, current.request.recordings),
-                before_each_attempt=renew_lease,
-            )
-        except SubmissionRejected as error:
-            return await ledger.resolve_submission(
-                current,
-                owner,
-                error.message,
-                submission,
-                SubmissionState.NOT_CREATED,
-                new_status=Status.SUBMISSION_FAILED,
-                http_status=error.status,
-                response=error.body,
-                reasons=[Reason.from_error(error)],
-            )
-        except ArgilUnavailable as error:
-            await ledger.resolve_submission(
-                current,
-                owner,
-                error.message,
-                submission,
-                SubmissionState.NOT_CREATED,
-                new_status=Status.ACCEPTED,
-                reasons=[Reason.from_error(error)],
-                pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
-            )
-            raise
-        except SubmissionOutcomeUnknown as error:
-            log_to_run(
-                "%s: the avatar is looked up before anything is sent again", error.message, level=logging.WARNING
-            )
-            return await ledger.resolve_submission(
-                current, owner, error.message, submission, SubmissionState.UNKNOWN, response=error.response
-            )
-        return await record_created_avatar(
-            context, current, owner, submission, avatar, f"Argil created avatar {avatar.id}"
+    async def begin() -> tuple[Provisioning, Submission]:
+        await links.renew()
+        return await context.ledger.begin_submission(
+            provisioning, owner, "a submission was recorded", context.guard
         )
+
+    try:
+        current, submission = await wait_out_rate_pause(context, begin)
+    except RecordingChanged as error:
+        return await context.ledger.transition(provisioning, owner, f"{error.message}; it is checked again")
+    return await _send(context, current, submission, owner, links)
+
+
+async def _send(
+    context: AppContext, current: Provisioning, submission: Submission, owner: LeaseOwner, links: RecordingLinks
+) -> Provisioning:
+    ledger = context.ledger
+
+    async def renew_lease() -> None:
+        await context.leases.renew(current.id, owner, context.lease_duration, version=current.version)
+
+    async def build_request() -> CreateRequest:
+        return build_create_request(current.request, submission.id, await links.take())
+
+    try:
+        avatar = await context.argil.create_avatar(build_request, before_each_attempt=renew_lease)
+    except SubmissionRejected as error:
+        return await ledger.resolve_submission(
+            current,
+            owner,
+            error.message,
+            submission,
+            SubmissionState.NOT_CREATED,
+            new_status=Status.SUBMISSION_FAILED,
+            http_status=error.status,
+            response=error.body,
+            reasons=[Reason.from_error(error)],
+        )
+    except RecordingChanged as error:
+        return await ledger.resolve_submission(
+            current,
+            owner,
+            f"{error.message}; it is checked again",
+            submission,
+            SubmissionState.NOT_CREATED,
+            new_status=Status.ACCEPTED,
+            reasons=[],
+        )
+    except (ArgilUnavailable, StoreUnavailable, NetworkUnavailable) as error:
+        await ledger.resolve_submission(
+            current,
+            owner,
+            error.message,
+            submission,
+            SubmissionState.NOT_CREATED,
+            new_status=Status.ACCEPTED,
+            reasons=[Reason.from_error(error)],
+            pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
+        )
+        raise
+    except SubmissionOutcomeUnknown as error:
+        log_to_run(
+            "%s: the avatar is looked up before anything is sent again", error.message, level=logging.WARNING
+        )
+        return await ledger.resolve_submission(
+            current, owner, error.message, submission, SubmissionState.UNKNOWN, response=error.response
+        )
+    return await record_created_avatar(
+        context, current, owner, submission, avatar, f"Argil created avatar {avatar.id}"
+    )

@@ -17,6 +17,7 @@ from tests.stack import PrefectApi
 def work_pool(api: PrefectApi) -> Iterator[str]:
     """Create a work pool and register every deployment twice; the second time changes nothing."""
     from deployments.catalog import CATALOG
+    from services.global_rate_limit import LIMIT_NAME
 
     name = f"pool-{uuid.uuid4().hex[:8]}"
     assert api.call("POST", "/work_pools/", {"name": name, "type": "process"}).status_code == 201
@@ -27,6 +28,8 @@ def work_pool(api: PrefectApi) -> Iterator[str]:
     yield name
     for deployment in deployments:
         assert api.call("DELETE", f"/deployments/{deployment['id']}").status_code == 204
+    # `avatars deploy` created it with the rate of this test; it would slow down the other tests of this server.
+    assert api.call("DELETE", f"/v2/concurrency_limits/{LIMIT_NAME}").status_code == 204
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from media.checker import MediaChecker
 from models.errors import MediaUnreachable
+from models.image_facts import ImageFacts
 from models.media_checks import check_rules
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
@@ -41,6 +42,7 @@ TRAINING_SECONDS = 100.0
 GRACE_SECONDS = 1.0
 TIMEOUT_SECONDS = 200.0
 LEASE_SECONDS = 30.0
+VALID_IMAGE = ImageFacts(size_bytes=2_000_000, format="png", width=1920, height=1080, sha256="e" * 64)
 VALID_FACTS = MediaFacts(
     size_bytes=1000,
     container="mp4",
@@ -106,21 +108,27 @@ class SimulatorGateway:
         await app(scope, receive, send)
 
 
+def _valid_facts(role: MediaRole) -> MediaFacts | ImageFacts:
+    etag = f'"{role}"'
+    if role is MediaRole.IMAGE:
+        return VALID_IMAGE.model_copy(update={"etag": etag})
+    seconds = 61.0 if role is MediaRole.DATASET else 20.0
+    return VALID_FACTS.model_copy(update={"duration_seconds": seconds, "etag": etag})
+
+
 class FakeMedia:
     """Replaces MediaChecker: returns what a test put into `results`, by default a valid recording."""
 
     def __init__(self) -> None:
-        self.results: dict[MediaRole, MediaFacts | MediaReport | MediaUnreachable] = {}
+        self.results: dict[MediaRole, MediaFacts | ImageFacts | MediaReport | MediaUnreachable] = {}
         self.checked: list[tuple[str, MediaRole]] = []
 
     async def check(self, url: str, role: MediaRole) -> MediaReport:
         self.checked.append((url, role))
-        result = self.results.get(role) or VALID_FACTS.model_copy(
-            update={"duration_seconds": 61.0 if role is MediaRole.DATASET else 20.0, "etag": f'"{role}"'}
-        )
+        result = self.results.get(role) or _valid_facts(role)
         if isinstance(result, MediaUnreachable):
             raise result
-        if isinstance(result, MediaFacts):
+        if isinstance(result, MediaFacts | ImageFacts):
             return MediaReport(role=role, facts=result, checks=tuple(check_rules(result, role)))
         return result
 

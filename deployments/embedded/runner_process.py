@@ -102,17 +102,16 @@ async def _serve() -> None:
 
 
 async def publish_first_report() -> None:
-    """Publish the fleet report, so that its page exists before its schedule; a failure is logged.
-
-    Raises:
-        DatabaseError: The ledger cannot be read.
-    """
+    """Publish the fleet report, so that its page exists before its schedule; a failure is logged."""
 
     async def publish() -> int:
         await publish_fleet_report.fn()
         return 1
 
-    await keep_house(publish, "the fleet report was not published at the start")
+    try:
+        await keep_house(publish, "the fleet report was not published at the start")
+    except AvatarsError as error:  # its schedule tries again
+        logger.warning("the fleet report was not published at the start: %s", error.message)
 
 
 async def _run_until_signal(runner: Runner) -> None:

@@ -21,6 +21,7 @@ from models.batch_record import BatchSource
 from models.errors import (
     ArgilRateLimited,
     ArgilUnreachable,
+    AvatarTaken,
     BatchBudgetUsed,
     BatchCancelled,
     DayBudgetUsed,
@@ -32,6 +33,7 @@ from models.errors import (
     SubmissionBudgetUsed,
     SubmissionUnresolved,
     UnintelligibleResponse,
+    UnknownAvatars,
     UnknownProvisioning,
 )
 from models.manifest_validation import ManifestRow
@@ -41,6 +43,7 @@ from models.recording_secrets import protect_request
 from models.request import AvatarRequest
 from models.shared_recordings import ContentIndex
 from services.context import AppContext
+from services.lost_submissions import recover_rows
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run, warnings_only
 from tasks.get_or_create_provisioning import get_or_create_provisioning
@@ -50,6 +53,7 @@ ROWS_PER_TASK_RUN = 200
 """Rows per task run."""
 _ERRORS_OF_ONE_ROW = (
     ArgilRateLimited,
+    AvatarTaken,
     MediaUnreachable,
     RatePaused,
     SubmissionBudgetUsed,
@@ -107,6 +111,8 @@ class BatchRun:
         """The operational error that stopped the batch; no further row starts."""
         self.budget_error: OperationalError | None = None
         """The budget that rows wait for; they are recorded, but nothing is checked or submitted for them."""
+        self._recovery_lock = asyncio.Lock()
+        self._has_recovered = False
         self.is_cancelled = False
         """Whether a person cancelled the batch: the ledger refuses each further row."""
 
@@ -120,6 +126,13 @@ class BatchRun:
             await _gather_all(chunks)
         finally:
             self.progress.ended_at = self.context.clock.monotonic()
+
+    async def recover(self) -> None:
+        """Recover the lost submissions of all rows, once: their avatars would stop the other rows."""
+        async with self._recovery_lock:
+            if not self._has_recovered:
+                await recover_rows(self.context, self.rows, self.owner)
+                self._has_recovered = True
 
 
 @task(task_run_name="rows-{first}-to-{last}", **TASK_OPTIONS)
@@ -192,6 +205,7 @@ class _RowExecution(InlineExecution):
     async def _provision(self, request: AvatarRequest) -> None:
         batch = self._batch
         progress = batch.progress
+        has_recovered = False
         while True:
             try:
                 provisioning = await get_or_create_provisioning.fn(request, request.reference or "", batch.owner)
@@ -201,6 +215,11 @@ class _RowExecution(InlineExecution):
             except ReferenceConflict as error:
                 row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
                 return progress.update_row(self._number, row, finished=True)
+            except UnknownAvatars:
+                if has_recovered:
+                    raise
+                await batch.recover()
+                has_recovered = True
             except BatchCancelled as error:
                 return await self._record_cancelled(error)
             except _OUTAGES as error:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Collection
 
 from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
-from models.errors import NetworkUnavailable, ReferenceConflict, ReferenceIsId, UnknownProvisioning
+from models.errors import NetworkUnavailable, ReferenceIsId, UnknownProvisioning
 from models.provisioning import Provisioning, Status, SubmissionState
 from models.reason import Reason
-from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request
+from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request, reference_conflict
 from models.request import AvatarRequest
 from services.context import AppContext
 from services.recording_checks import blocking_reasons, inconclusive_error
@@ -62,7 +62,7 @@ def _preview_recorded(
         is_erased=provisioning.erased_at is not None,
     )
     if action is RequestAction.CONFLICT:
-        return row.with_status(INVALID, [Reason.from_error(ReferenceConflict(row.reference, provisioning.id))])
+        return row.with_status(INVALID, [Reason.from_error(reference_conflict(provisioning))])
     is_erased = provisioning.erased_at is not None
     if action is RequestAction.REPLACE or (provisioning.status in RETRYABLE_STATUSES and not is_erased):
         return None

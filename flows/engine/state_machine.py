@@ -9,12 +9,21 @@ from flows.engine.execution import TASK_RUN_EXECUTION, ExecutionStrategy
 from flows.refused import refused
 from flows.training_failed import training_failed
 from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
-from models.errors import AvatarsError, DatabaseError, LeaseLost, OperationalError, StaleVersion
+from models.errors import (
+    AvatarsError,
+    DatabaseError,
+    LeaseLost,
+    OperationalError,
+    RecordingsChange,
+    StaleVersion,
+    UnknownAvatars,
+)
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
 from services.context import app_context
 from services.events import emit_outcome_event
+from services.lost_submissions import recover_submission_of
 from services.run_log import log_to_run
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
@@ -28,6 +37,8 @@ from tasks.record_outcome import record_outcome
 from tasks.resolve_submission import resolve_submission
 from tasks.submit_avatar import submit_avatar
 
+MAX_CHECKS = 3
+"""How often the recordings of one provisioning are checked in a row because they change."""
 _STATUSES_EMITTED_BY_BRANCH = {Status.TRAINING_FAILED, Status.REFUSED}
 """Statuses whose event is emitted by the branch flow that records them."""
 
@@ -154,14 +165,28 @@ async def _check_and_submit(
             return provisioning
     await execution.as_callable(check_limits)(provisioning, owner)
     async with app_context() as context:  # before the media check, which would be in vain
-        await context.account_comparison.require_known_past(context.argil)
+        try:
+            await context.account_comparison.require_known_past(context.argil)
+        except UnknownAvatars:
+            recovered = await recover_submission_of(context, provisioning, owner)
+            if recovered.status is not Status.TRAINING:
+                raise
+            await return_probe(context, provisioning, owner)  # nothing was sent now
+            return recovered
     check = execution.as_callable(check_recording)
-    checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
-    checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
-    if checked.status.is_terminal:
-        return checked
-    execution.on_checked(checked)
-    return await execution.as_callable(submit_avatar)(checked, owner)
+    for _ in range(MAX_CHECKS):
+        checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
+        checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
+        if checked.status.is_terminal:
+            return checked
+        execution.on_checked(checked)
+        provisioning = await execution.as_callable(submit_avatar)(checked, owner)
+        if provisioning.status is not Status.ACCEPTED:  # a recording changed after it was checked
+            return provisioning
+    raise RecordingsChange(
+        f"the recordings of provisioning {provisioning.id} changed after each of {MAX_CHECKS} checks",
+        hint=f"wait until nothing writes them any more, then run `avatars resume {provisioning.id}`",
+    )
 
 
 async def _await_and_record_training(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from media.ffmpeg.inspection import AvailableBytes, Inspect, Inspection, InspectionFailed, Range, merge_ranges
+from media.ffmpeg.inspection import Inspect, Inspection
 from media.mp4.boxes import Box, iter_boxes, unreadable_error
 from media.mp4.fragment_tables import MAX_TABLE_BYTES
+from media.processes.available_bytes import AvailableBytes, InspectionFailed, Range, merge_ranges
 from media.remote.remote_file import READ_AHEAD_BYTES, RemoteFile
 from models.errors import MediaNotInspected
 

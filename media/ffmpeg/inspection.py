@@ -5,25 +5,11 @@ Only standard types, so that a child process starts quickly and its answers are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-Range = tuple[int, int]
-"""The start and the end of a run of bytes."""
-
-
-@dataclass(frozen=True)
-class AvailableBytes:
-    """The bytes of a recording that were fetched; reads end where they end.
-
-    Attributes:
-        size: The size in bytes of the file that FFmpeg sees. Blocks behind it serve only to decode a frame.
-        blocks: Offset and bytes of each run, in order and disjoint.
-    """
-
-    size: int
-    blocks: tuple[tuple[int, bytes], ...]
+from media.processes.available_bytes import AvailableBytes
 
 
 class FirstFrame(StrEnum):
@@ -113,18 +99,3 @@ Inspect = Callable[[AvailableBytes, int | None], Inspection]
 
 None: of the only video stream, if there is exactly one.
 """
-
-
-class InspectionFailed(Exception):
-    """No child process could inspect the recording; the message says why."""
-
-
-def merge_ranges(ranges: Iterable[Range]) -> list[Range]:
-    """Return the same bytes as ordered ranges that neither overlap nor touch, without empty ones."""
-    merged: list[Range] = []
-    for start, end in sorted(ranges):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        elif start < end:
-            merged.append((start, end))
-    return merged

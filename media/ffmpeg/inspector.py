@@ -20,7 +20,8 @@ from av.stream import Disposition
 
 from media.ffmpeg.ffmpeg_functions import color_transfer_name, limit_ffmpeg_allocations
 from media.ffmpeg.frame_start import end_last_nal_unit
-from media.ffmpeg.inspection import AudioStream, AvailableBytes, FirstFrame, IndexEntry, Inspection, VideoStream
+from media.ffmpeg.inspection import AudioStream, FirstFrame, IndexEntry, Inspection, VideoStream
+from media.processes.available_bytes import AvailableBytes
 
 if TYPE_CHECKING:
     from av.codec.context import CodecContext

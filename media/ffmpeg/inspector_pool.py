@@ -1,4 +1,4 @@
-"""Child processes that inspect recordings, so that no recording can freeze, crash or fill this process.
+"""The child processes that run FFmpeg.
 
 docs/adr/0014-ffmpeg-processes.md tells why.
 """
@@ -6,39 +6,21 @@ docs/adr/0014-ffmpeg-processes.md tells why.
 from __future__ import annotations
 
 import atexit
-import contextlib
 import functools
-import os
-import threading
-import time
-import weakref
-from typing import Self
 
-from media.ffmpeg.inspection import AvailableBytes, Inspection, InspectionFailed
-from media.ffmpeg.inspector_child import InspectorChild
-from media.ffmpeg.inspector_messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits, Job, encode_job
+from pydantic import TypeAdapter
 
-MAX_CHILDREN = 4
-"""Reading an index takes a few milliseconds, its download longer: the 8 concurrent checks can take turns."""
-JOBS_PER_CHILD = 500
-"""Bounds what FFmpeg may leak. A start takes about 0.15 s of CPU."""
-IDLE_SECONDS = 10.0
-"""An idle child process takes 40 to 65 MB, and a process may wait hours for trainings."""
-ATTEMPTS = 2
-"""A child process can fail for a reason outside the recording, for example if the system lacks memory."""
+from media.ffmpeg.inspection import Inspection
+from media.processes.available_bytes import AvailableBytes
+from media.processes.child import Program
+from media.processes.messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits, Job
+from media.processes.pool import IDLE_SECONDS, JOBS_PER_CHILD, ChildPool
+
+FFMPEG = Program("media.ffmpeg.inspector_process", "FFmpeg", TypeAdapter(Inspection))
 
 
-class InspectorPool:
-    """A thread-safe pool of child processes, started when needed. Close it, or use it as a context manager.
-
-    Idle child processes end after a while. All end with this process, however it ends.
-
-    Args:
-        limits: The limits of each job.
-        size: The maximum number of child processes.
-        jobs_per_child: The number of jobs after which one is replaced.
-        idle_seconds: The time until an idle one is ended.
-    """
+class InspectorPool(ChildPool[Inspection]):
+    """A pool of child processes that inspect videos; see ChildPool."""
 
     def __init__(
         self,
@@ -48,22 +30,7 @@ class InspectorPool:
         jobs_per_child: int = JOBS_PER_CHILD,
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
-        self._limits = limits
-        self._size = size or min(os.cpu_count() or 1, MAX_CHILDREN)
-        self._jobs_per_child = jobs_per_child
-        self._idle_seconds = idle_seconds
-        self._start_empty()
-        reference = weakref.WeakMethod(self._abandon)
-        os.register_at_fork(after_in_child=lambda: (abandon := reference()) and abandon())
-
-    def _start_empty(self) -> None:
-        self._is_closed = False
-        # A fork copies locks in the state in which other threads hold them.
-        self._slots = threading.BoundedSemaphore(self._size)
-        self._lock: threading.Lock = threading.Lock()
-        self._idle: list[InspectorChild] = []
-        self._idle_timer: threading.Timer | None = None
-        self._children: set[InspectorChild] = set()
+        super().__init__(FFMPEG, limits=limits, size=size, jobs_per_child=jobs_per_child, idle_seconds=idle_seconds)
 
     def inspect(self, available: AvailableBytes, stream: int | None = None) -> Inspection:
         """Inspect the bytes in a child process, and once more in a new one if it fails. Blocks.
@@ -75,106 +42,7 @@ class InspectorPool:
         Raises:
             InspectionFailed: If both child processes ended or exceeded a limit.
         """
-        job = encode_job(Job(available, stream))
-        with self._slots:
-            for number in range(ATTEMPTS - 1):
-                with contextlib.suppress(InspectionFailed):
-                    return self._run(job, is_retry=number > 0)
-            try:
-                return self._run(job, is_retry=True)
-            except InspectionFailed as error:
-                raise InspectionFailed(f"{error}, in {ATTEMPTS} attempts") from error
-
-    def close(self) -> None:
-        """End all child processes. Jobs that still run fail."""
-        with self._lock:
-            self._is_closed = True
-            idle = list(self._idle)
-            self._idle.clear()
-            busy = self._children.difference(idle)
-            if self._idle_timer is not None:
-                self._idle_timer.cancel()
-        for child in idle:
-            self._end(child)
-        for child in busy:
-            child.kill()  # its thread closes the pipes
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _run(self, job: list[bytes], *, is_retry: bool) -> Inspection:
-        child = self._take(must_be_new=is_retry)
-        try:
-            inspection = child.run(job)
-        except BaseException:
-            self._end(child)
-            raise
-        self._give_back(child)
-        return inspection
-
-    def _take(self, *, must_be_new: bool) -> InspectorChild:
-        """Return an idle child process that is alive, or a new one. A retry ends the idle ones, too."""
-        while True:
-            with self._lock:
-                if not self._idle:
-                    break
-                child = self._idle.pop()
-            if child.is_alive and not must_be_new:
-                return child
-            self._end(child)
-        # Only a failed start, or the end of the pool, comes between: `_slots` limits their number.
-        child = InspectorChild(self._limits)
-        with self._lock:
-            self._children.add(child)
-            is_closed = self._is_closed
-        if is_closed:
-            self._end(child)
-            raise InspectionFailed("the pool of FFmpeg's processes is closed")
-        return child
-
-    def _give_back(self, child: InspectorChild) -> None:
-        with self._lock:
-            is_kept = not self._is_closed and child.jobs < self._jobs_per_child
-            if is_kept:
-                child.idle_since = time.monotonic()
-                self._idle.append(child)
-                self._schedule_idle_check()
-        if not is_kept:
-            self._end(child)
-
-    def _schedule_idle_check(self) -> None:
-        """Start the only timer, unless it runs: a timer per job would cost more than the job. Call it locked."""
-        if self._idle_timer is None and self._idle:
-            oldest = min(child.idle_since for child in self._idle)
-            delay = max(oldest + self._idle_seconds - time.monotonic(), 0)
-            self._idle_timer = threading.Timer(delay, self._end_idle)
-            self._idle_timer.daemon = True  # it does not delay the end of this process
-            self._idle_timer.start()
-
-    def _end_idle(self) -> None:
-        expired = time.monotonic() - self._idle_seconds
-        with self._lock:
-            ended = [child for child in self._idle if child.idle_since <= expired]
-            self._idle = [child for child in self._idle if child.idle_since > expired]
-            self._idle_timer = None
-            if not self._is_closed:
-                self._schedule_idle_check()
-        for child in ended:
-            self._end(child)
-
-    def _end(self, child: InspectorChild) -> None:
-        child.end()
-        with self._lock:
-            self._children.discard(child)
-
-    def _abandon(self) -> None:
-        """In a fork of this process: give up the child processes, which belong to the parent."""
-        for child in self._children:
-            child.abandon()
-        self._start_empty()
+        return self.run(Job(available, stream))
 
 
 @functools.cache

@@ -22,7 +22,7 @@ _MAX_UNKNOWN_BOXES = 4
 _BOX_HEADER_BYTES = 8
 _SEGMENT_BOXES = {b"styp", b"sidx", b"moof"}
 # Brands of files whose main content is a picture, also those that have it as a movie of frames.
-_PICTURES = {
+PICTURE_BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), picture("HEIC")),
     **dict.fromkeys((b"mif1", b"mif2", b"miaf", b"msf1"), picture("HEIF")),
     **dict.fromkeys((b"avif", b"avis", b"avio"), picture("AVIF")),
@@ -83,7 +83,7 @@ def _begins_with_boxes(head: bytes) -> bool:
 
 def require_video_brand(major: bytes) -> None:
     """Raise MediaRejected if a file declares by its major brand that it is a picture, or encrypted."""
-    kind = _PICTURES.get(major) or _ENCRYPTED.get(major)
+    kind = PICTURE_BRANDS.get(major) or _ENCRYPTED.get(major)
     if kind is not None:
         raise _rejection(kind)
 
@@ -96,7 +96,7 @@ def missing_index_error(brands: Sequence[bytes], boxes: Collection[bytes]) -> Me
         boxes: The kinds of its boxes.
     """
     for brand in brands:
-        if kind := _PICTURES.get(brand):
+        if kind := PICTURE_BRANDS.get(brand):
             return _rejection(kind)
     if not _SEGMENT_BOXES.isdisjoint(boxes):
         return MediaRejected(

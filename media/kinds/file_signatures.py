@@ -10,16 +10,25 @@ EXPORT_HINT = "export it as MP4 (H.264)"
 
 
 class FileKind(NamedTuple):
-    """What a file is: the code of its rejection, a name that continues "the file is", and the remedy."""
+    """What a file is that is not an MP4 or MOV video.
+
+    Attributes:
+        code: The code of its rejection as a video.
+        name: A name that continues "the file is".
+        hint: The remedy if a video is expected.
+        is_picture: Whether it is a still picture.
+    """
 
     code: MediaCode
     name: str
     hint: str
+    is_picture: bool = False
 
 
 def picture(name: str) -> FileKind:
     """Return the kind of a still picture."""
-    return FileKind(MediaCode.NOT_A_VIDEO, f"a picture ({name})", "use the URL of the video, not of a picture")
+    hint = "use the URL of the video, not of a picture"
+    return FileKind(MediaCode.NOT_A_VIDEO, f"a picture ({name})", hint, is_picture=True)
 
 
 def document(name: str) -> FileKind:

@@ -56,6 +56,7 @@ _PREFIXES = (
     ("-----begin age encrypted file", encrypted("age")),
     ("u2fsdgvkx1", encrypted("OpenSSL")),
     ("data:video/", _BASE64),
+    ("data:image/", FileKind(MediaCode.NOT_A_VIDEO, "an image as base64 text", "use the URL of the video itself")),
     ("{\\rtf", document("an RTF document")),
     ("%!ps", document("a PostScript document")),
     ("{", _JSON),

@@ -22,7 +22,7 @@ def unreachable_error(redacted_url: str, cause: str) -> MediaUnreachable:
     """Return the error for a host that gives no usable response."""
     return MediaUnreachable(
         f"{redacted_url}: {cause}",
-        hint="check this machine's network and the video's host, then run `avatars resume ID`",
+        hint="check this machine's network and the host of the file, then run `avatars resume ID`",
     )
 
 

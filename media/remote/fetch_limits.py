@@ -96,6 +96,6 @@ class FetchBudget:
 def _budget_error(url: str, budget: str) -> MediaRejected:
     return MediaRejected(
         MediaCode.READ_BUDGET_EXCEEDED,
-        f"the index of {url} cannot be read within {budget}",
+        f"{url} cannot be read within {budget}",
         hint="move the index to the front, without loss: ffmpeg -i IN -c copy -movflags +faststart OUT.mp4",
     )

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from sqlalchemy import Index
 
-from models.tables import HAS_BATCH_CLAUSE, IN_FLIGHT_CLAUSE, METADATA, TIMED_OUT_CLAUSE, provisioning_table
+from models.tables import (
+    HAS_AVATAR_CLAUSE,
+    HAS_BATCH_CLAUSE,
+    IN_FLIGHT_CLAUSE,
+    METADATA,
+    TIMED_OUT_CLAUSE,
+    provisioning_table,
+    submission_table,
+)
 
 Index(
     "ix_provisionings_in_flight_flow_run_id",
@@ -33,6 +41,12 @@ Index(
     provisioning_table.c.id,
     sqlite_where=HAS_BATCH_CLAUSE,
     postgresql_where=HAS_BATCH_CLAUSE,
+)
+Index(
+    "ix_submissions_avatar_id",
+    submission_table.c.avatar_id,
+    sqlite_where=HAS_AVATAR_CLAUSE,
+    postgresql_where=HAS_AVATAR_CLAUSE,
 )
 
 SCHEMA = METADATA

@@ -16,7 +16,7 @@ from models.tables import counter_table, submission_table
 from simulator.account import SimulatedAccount as Account
 from store.ledger_reader import LedgerReader
 
-MAX_PROVISIONINGS = 1000
+MAX_PROVISIONINGS = 10_000
 
 WITH_AVATAR = {Status.READY, Status.TRAINING_FAILED, Status.REFUSED, Status.TIMED_OUT, Status.VANISHED}
 

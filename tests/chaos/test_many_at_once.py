@@ -20,7 +20,7 @@ from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from services.context import app_context
 from tests.chaos.fakes import EXPIRED, ExpiringMediaChecker
-from tests.chaos.invariants import check_invariants
+from tests.chaos.invariants import MAX_PROVISIONINGS, check_invariants
 from tests.chaos.simulation import SIGNED, Job, Simulation, make_request, sign
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
@@ -84,7 +84,7 @@ def run_history(ledger: Path, history: Callable[[Simulation], Awaitable[None]], 
 
 
 async def read_all(simulation: Simulation) -> dict[str, Provisioning]:
-    return {item.reference: item for item in await simulation.reader.list_latest(None, 1000)}
+    return {item.reference: item for item in await simulation.reader.list_latest(None, MAX_PROVISIONINGS)}
 
 
 async def statuses(simulation: Simulation) -> Counter[Status]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import uuid
 from pathlib import Path
@@ -13,6 +14,7 @@ from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator
 from store.migrate import HEAD_REVISION
 from tests.cli_process import CompletedCommand, avatars, provision_args, start
+from tests.media.image_files import encode
 
 pytestmark = pytest.mark.system
 
@@ -223,6 +225,21 @@ def test_check_reports_broken_rules(videos: MediaHost) -> None:
     assert ran.code == 2
     assert "fail" in ran.out
     assert "at most 30 seconds" in ran.out
+
+
+@pytest.mark.usefixtures("simulated")
+def test_check_of_an_image_names_the_crop(videos: MediaHost, sample_folder: Path) -> None:
+    data = encode("JPEG", 1920, 1104)
+    (sample_folder / "portrait.jpg").write_bytes(data)
+    url = f"{videos.url('portrait.jpg')}?sig=canary-signature"
+    ran = avatars("check", url, "--role", "image", "--json")
+    assert ran.code == 2
+    assert [reason["code"] for reason in ran.document["reasons"]] == ["image.wrong-aspect-ratio"]
+    assert ran.document["reasons"][0]["hint"].startswith("crop it to 1920x1080 (remove 12 rows at the top")
+    assert ran.document["facts"]["sha256"] == hashlib.sha256(data).hexdigest()
+    text = avatars("check", url, "--role", "image").out
+    for fact in ("format JPEG", "resolution 1920x1104", f"{len(data):,} bytes", "fail", "remove 12 rows"):
+        assert fact in text
 
 
 def test_check_does_not_connect_to_private_address(videos: MediaHost, clean_environment: Path) -> None:

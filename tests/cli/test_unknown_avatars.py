@@ -30,18 +30,20 @@ def test_new_ledger_is_reported_once_on_stderr(tmp_path: Path) -> None:
 def test_deleted_ledger_stops_until_a_person_decides(
     simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
 ) -> None:
-    manifest = tmp_path / "creators.csv"
-    with manifest.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", "dataset_video", "consent_video"])
-        writer.writerows([name, videos.url("dataset.mp4"), videos.url("consent.mp4")] for name in ("Ada", "Grace"))
-    batch = ("batch", "--allow-shared-recordings", str(manifest))
-    assert avatars(*batch).code == 0
+    def batch(*names: str) -> tuple[str, ...]:
+        manifest = tmp_path / f"{'-'.join(names)}.csv"
+        with manifest.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", "dataset_video", "consent_video"])
+            writer.writerows([name, videos.url("dataset.mp4"), videos.url("consent.mp4")] for name in names)
+        return ("batch", "--allow-shared-recordings", str(manifest))
+
+    assert avatars(*batch("Ada", "Grace")).code == 0
     for suffix in ("", "-wal", "-shm"):
         (tmp_path / f"ledger.db{suffix}").unlink(missing_ok=True)
     names = {avatar["id"]: avatar["name"] for avatar in simulated.account.avatars}
 
-    again = avatars(*batch, "--json")
+    again = avatars(*batch("Hedy", "Mary"), "--json")
     assert (again.code, again.document["error"]["code"]) == (3, "account.unknown-avatars")
     assert CREATED in again.err
     assert all(avatar_id in again.err for avatar_id in names)
@@ -59,7 +61,25 @@ def test_deleted_ledger_stops_until_a_person_decides(
     ignoring = avatars(*provision_args(videos, "Joan"), "--reference", "joan", "--ignore-unknown")
     assert ignoring.code == 0, ignoring.err
     assert len(simulated.account.posts) == 3
-    assert avatars(*batch).code == 0
+    assert avatars(*batch("Hedy", "Mary")).code == 0
     [check] = [item for item in avatars("doctor", "--json").document if item["check"] == "Avatars at Argil"]
     assert check["ok"]
     assert "2 unknown to this ledger are ignored, last decided by " in check["detail"]
+
+
+@pytest.mark.system
+@pytest.mark.prefect
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("prefect_api_url")
+def test_same_manifest_recovers_a_deleted_ledger(
+    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path
+) -> None:
+    arguments = provision_args(videos, "Ada")
+    first = avatars(*arguments, "--reference", "ada", "--json")
+    assert first.code == 0
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"ledger.db{suffix}").unlink(missing_ok=True)
+    again = avatars(*arguments, "--reference", "ada", "--json")
+    assert again.code == 0, again.err
+    assert again.document["avatar_id"] == first.document["avatar_id"]
+    assert len(simulated.account.posts) == 1

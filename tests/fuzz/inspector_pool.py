@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from media.ffmpeg.inspector_messages import DEFAULT_INSPECTION_LIMITS
 from media.ffmpeg.inspector_pool import InspectorPool
+from media.processes.messages import DEFAULT_INSPECTION_LIMITS
 from tests.fuzz.facts import assert_plausible
 from tests.fuzz.media import File, ProbeCase, check_probe, prepare, probe_cases, probe_through
 from tests.fuzz.samples import samples

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from models.recording_identity import canonical_form, shown_form
-from models.request import ProvisioningRequest, parse_request, validate_recording_url
+from models.request import ProvisioningRequest, parse_request, validate_recording
 from tests.fuzz.target import FuzzTarget, expect_own_errors, secret_urls
 
 any_text = st.text(max_size=20) | st.text(st.characters(), max_size=20) | secret_urls() | st.just("a" * 300)
@@ -45,7 +45,7 @@ def _check(fields: dict[Any, Any]) -> None:
         request.model_dump_json().encode()
     for value in fields.values():
         if isinstance(value, str):
-            expect_own_errors(lambda url=value: validate_recording_url(url))  # type: ignore[misc]  # mypy infers no lambda with a default
+            expect_own_errors(lambda url=value: validate_recording(url))  # type: ignore[misc]  # mypy infers no lambda with a default
 
 
 TARGET = FuzzTarget("requests", rows, _check)

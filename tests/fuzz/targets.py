@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.fuzz import argil_responses, hosts, inspector_pool, manifests, media, requests, spreadsheets, urls
+from tests.fuzz import (
+    argil_responses,
+    hosts,
+    images,
+    inspector_pool,
+    manifests,
+    media,
+    requests,
+    spreadsheets,
+    urls,
+)
 from tests.fuzz.target import FuzzTarget
 
 TARGET_WEIGHTS: dict[str, tuple[FuzzTarget, int]] = {
@@ -15,7 +25,9 @@ TARGET_WEIGHTS: dict[str, tuple[FuzzTarget, int]] = {
         (argil_responses.DELIVERIES, 10),
         (urls.TARGET, 10),
         (media.BOXES, 10),
-        (media.PROBE, 20),
+        (media.PROBE, 15),
+        (images.IMAGES, 4),
+        (images.IMAGE_POOL, 1),
         (inspector_pool.POOL, 5),
         (hosts.HOSTS, 5),
         (hosts.RANGES, 10),

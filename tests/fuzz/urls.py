@@ -18,7 +18,7 @@ from models.media_rules import MediaRole
 from models.presigned_urls import check_expiry, find_problem
 from models.recording_identity import RecordingIdentity
 from models.redaction import redact, redact_url
-from models.request import validate_recording_url
+from models.request import validate_recording
 from models.signature_terms import parse_terms
 from models.webhook import mask_token, receiver_url
 from tests.fakes import FakeClock
@@ -83,7 +83,7 @@ def _check(url: str) -> None:
     expect_own_errors(lambda: format_of_name(split_location(url).path_or_url))
     expect_own_errors(lambda: FileHost(url, _NO_TRANSPORT, FetchLimits(), FakeClock(), lambda _: None))
     try:
-        validate_recording_url(url)
+        validate_recording(url)
     except InvalidRequest as error:
         assert_no_secrets([str(error)])
     else:

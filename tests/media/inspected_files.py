@@ -11,7 +11,7 @@ from fractions import Fraction
 import av
 from av.video.stream import VideoStream
 
-from media.ffmpeg.inspection import AvailableBytes
+from media.processes.available_bytes import AvailableBytes
 from tests.media.sample_files import encode_video, overwrite, replace_box
 
 STBL = "moov.trak.mdia.minf.stbl"

@@ -12,6 +12,7 @@ from media.probe import ProbeResult, probe
 from media.remote.remote_file import SAMPLE_BYTES, RemoteFile
 from media.remote.ssrf_guard import PublicOnlyTransport
 from media.remote.streamed_download import MAX_SAMPLE_DOWNLOAD_BYTES
+from models.media_facts import MediaFacts
 from models.media_rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample
@@ -46,7 +47,7 @@ def test_every_copy_has_one_sample(
 def test_sample_takes_no_request_after_the_whole_digest(
     media_host: MediaHost, transport: PublicOnlyTransport, samples: Path
 ) -> None:
-    def requests_of(*, with_sha256: bool) -> ProbeResult:
+    def requests_of(*, with_sha256: bool) -> ProbeResult[MediaFacts]:
         url = media_host.url(ensure_sample("dataset-index-first.mp4", samples).name)
         return probe(url, CONSENT, transport=transport, with_sha256=with_sha256)
 

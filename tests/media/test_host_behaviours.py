@@ -17,6 +17,7 @@ from media.checker import MediaChecker
 from media.manifest_loader import download_manifest
 from media.remote.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from models.errors import MediaUnreachable
+from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MIB, MediaRole
 from simulator.host_behaviour import HostBehaviour
@@ -74,7 +75,7 @@ def codes(report: MediaReport) -> list[str]:
 def assert_read_completely(report: MediaReport, data: bytes) -> None:
     """Check that the facts and both digests are those of the file."""
     assert codes(report) == []
-    assert report.facts is not None
+    assert isinstance(report.facts, MediaFacts)
     sample = hashlib.sha256(b"%d\n" % len(data) + data[: 64 * KIB] + data[-64 * KIB :]).hexdigest()
     assert report.facts.size_bytes == len(data)
     assert report.facts.duration_seconds == 12

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from media.ffmpeg.inspection import AvailableBytes, FirstFrame, Inspection, VideoStream, merge_ranges
+from media.ffmpeg.inspection import FirstFrame, Inspection, VideoStream
 from media.ffmpeg.inspector import SparseFile, _decode, inspect
-from media.ffmpeg.inspector_messages import (
+from media.processes.available_bytes import AvailableBytes, merge_ranges
+from media.processes.messages import (
     LENGTH,
     MAX_ANSWER_BYTES,
     Job,

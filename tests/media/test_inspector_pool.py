@@ -11,13 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from media.ffmpeg.inspection import FirstFrame, InspectionFailed
-from media.ffmpeg.inspector_child import InspectorChild
-from media.ffmpeg.inspector_messages import InspectionLimits, Job, encode_job
-from media.ffmpeg.inspector_pool import InspectorPool
+from media.ffmpeg.inspection import FirstFrame
+from media.ffmpeg.inspector_pool import FFMPEG, InspectorPool
+from media.processes.available_bytes import InspectionFailed
+from media.processes.child import InspectorChild
+from media.processes.messages import InspectionLimits, Job, encode_job
+from media.processes.pool import ChildPool
 from tests.media.inspected_files import av1, encode, heavy_index, whole
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +34,7 @@ def pool() -> Iterator[InspectorPool]:
         yield running
 
 
-def children(pool: InspectorPool) -> list[int]:
+def children(pool: ChildPool[Any]) -> list[int]:
     return sorted(child.pid for child in pool._children)
 
 
@@ -56,7 +59,7 @@ def run_script(body: str, **popen: object) -> subprocess.Popen[str]:
     script = (
         "import os, signal, sys\n"
         "from media.ffmpeg.inspector_pool import InspectorPool, inspect_in_child, _shared_pool\n"
-        "from media.ffmpeg.inspector_messages import InspectionLimits\n"
+        "from media.processes.messages import InspectionLimits\n"
         "from tests.media.inspected_files import encode, heavy_index, whole\n"
         "SMALL = whole(encode('libx264'))\n"
         "def pids(pool): return ' '.join(str(child.pid) for child in pool._children)\n"
@@ -186,7 +189,7 @@ def test_one_bad_recording_of_twenty_fails_alone() -> None:
 
 
 def test_stopped_child_is_killed_by_its_parent() -> None:
-    child = InspectorChild(InspectionLimits(backstop_seconds=0.5))
+    child = InspectorChild(FFMPEG, InspectionLimits(backstop_seconds=0.5))
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(InspectionFailed, match=r"within 0\.5 s"):
         child.run(encode_job(Job(SMALL, None)))

@@ -23,14 +23,15 @@ from media.facts.recording_facts import MAX_FIRST_FRAME_BYTES
 from media.ffmpeg.ffmpeg_functions import MAX_ALLOCATION_BYTES
 from media.ffmpeg.inspection import Inspect
 from media.ffmpeg.inspector import inspect
-from media.ffmpeg.inspector_messages import InspectionLimits
 from media.ffmpeg.inspector_pool import InspectorPool, inspect_in_child
 from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
 from media.mp4.index import read_index
 from media.probe import ProbeResult, probe
+from media.processes.messages import InspectionLimits
 from media.remote.ssrf_guard import PublicOnlyTransport
 from models.errors import MediaNotInspected, MediaRejected
+from models.media_facts import MediaFacts
 from models.media_rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import HUGE_BYTES, SAMPLES, ensure_sample, make_video
@@ -68,7 +69,9 @@ class FileTransport(httpx.BaseTransport):
         return httpx.Response(206, headers={"content-range": content_range}, content=iter([body]))
 
 
-def probe_bytes(data: bytes, role: MediaRole = DATASET, *, inspect: Inspect = inspect_in_child) -> ProbeResult:
+def probe_bytes(
+    data: bytes, role: MediaRole = DATASET, *, inspect: Inspect = inspect_in_child
+) -> ProbeResult[MediaFacts]:
     """Probe the file; with `media.ffmpeg.inspector.inspect`, FFmpeg's cost is that of this process."""
     transport = FileTransport(data)
     return probe("https://videos.test/v.mp4", role, transport=transport, inspect=inspect, sleep=lambda _: None)

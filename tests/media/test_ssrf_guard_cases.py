@@ -15,7 +15,7 @@ from media.checker import MediaChecker
 from media.remote.ssrf_guard import PublicOnlyBackend
 from models.errors import InvalidRequest, MediaRejected
 from models.media_rules import MediaRole
-from models.request import validate_recording_url
+from models.request import validate_recording
 from simulator.media_host import MediaHost
 
 REJECTION_CODES = {"address-not-public", "bad-url", "not-https", "unknown-host"}
@@ -159,7 +159,7 @@ async def test_no_local_port_is_connected(port: str, checker: MediaChecker, list
 @pytest.mark.parametrize("host", [host for host in HOSTS if "@" in host])
 def test_url_with_user_name_is_an_invalid_request(host: str) -> None:
     with pytest.raises(InvalidRequest) as invalid:
-        validate_recording_url(f"https://{host}/v.mp4")
+        validate_recording(f"https://{host}/v.mp4")
     assert "user:password" not in str(invalid.value)
 
 

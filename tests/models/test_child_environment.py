@@ -32,7 +32,7 @@ EVERYWHERE = (
     *("HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOGNAME", "USER"),
 )
 NOWHERE = (
-    *("SECRET_OF_OTHERS", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"),
+    *("SECRET_OF_OTHERS", "GITHUB_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AZURE_OPENAI_API_KEY", "GOOGLE_API_KEY"),
     *("OPENAI_API_KEY", "SLACK_URL", "SSH_AUTH_SOCK", "MY_PREFECT_API_KEY", "XARGIL_API_KEY"),
     *("PGP_PASSPHRASE", "PGPASSPHRASE", "PGADMIN_DEFAULT_PASSWORD", "PGBACKREST_REPO1_S3_KEY_SECRET"),
     *("PYTHONANYWHERE_API_TOKEN", "PYTHON_KEYRING_BACKEND", "PYTHON_PACKAGE_TOKEN"),
@@ -58,6 +58,9 @@ def test_every_process_gets_the_system_variables(kind: InheritedVariables) -> No
     [
         ("ARGIL_API_KEY", {"service"}),
         ("ARGIL_API_URL", {"service"}),
+        ("AWS_SECRET_ACCESS_KEY", {"service"}),
+        ("GOOGLE_APPLICATION_CREDENTIALS", {"service"}),
+        ("AZURE_STORAGE_ACCOUNT_KEY", {"service"}),
         ("argil_api_key", {"service"}),
         ("prefect_server_api_auth_string", {"server", "prefect-settings"}),
         ("AVATARS_DATABASE_URL", {"ledger", "service"}),

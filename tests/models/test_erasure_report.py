@@ -67,6 +67,7 @@ def test_events_have_the_date_on_which_they_are_deleted() -> None:
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
+        ({"uploads": ["s3://b/5.mp4"]}, "uploads of its recordings remain"),
         ({"former_contents": ["ledger.db-wal"]}, "in the ledger's database: ledger.db-wal"),
         ({"archives": ["moved to the archive old.jsonl"]}, "--archive FILE` for: moved to the archive old.jsonl"),
         ({"prefect_files": ["server.log"]}, "in Prefect's database: server.log"),

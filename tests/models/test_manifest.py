@@ -74,7 +74,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "no url": (
         {"consent_video": f"h/c.mp4?s={CANARY}"},
         "row.consent_video",
-        "begin with https://; it is 'h/c.mp4?…'",
+        "begin with https://, s3://, gs:// or az://; it is 'h/c.mp4?…'",
     ),
     "userinfo": ({"dataset_video": f"https://u:{CANARY}@h/d"}, "row.dataset_video", "user name or password"),
     "space in a URL": ({"consent_video": "https://h/c d"}, "row.consent_video", "must not contain a space"),

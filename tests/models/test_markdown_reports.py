@@ -357,3 +357,11 @@ def test_fleet_report_links_to_artifact_and_run() -> None:
     assert "|" not in fleet
     unlinked = render_fleet_report({}, {Status.REFUSED: [provisioning(Status.REFUSED, flow_run_id="a)b")]}, AT)
     assert "](" not in unlinked
+
+
+def test_report_names_the_image() -> None:
+    facts = {"format": "png", "width": 1920, "height": 1080, "size_bytes": 1_234_567}
+    report = render_provisioning_report(provisioning(media_facts={"image": facts}), [])
+    assert "| Image | PNG, 1920x1080, 1,234,567 bytes |" in report
+    for media in (None, {"image": None}, {"dataset": {"size_bytes": 1}}):
+        assert "| Image |" not in render_provisioning_report(provisioning(media_facts=media), [])

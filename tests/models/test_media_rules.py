@@ -140,7 +140,7 @@ def test_media_report_round_trips_through_json() -> None:
 NO_DURATIONS = [0.0, -0.0, 0.004, -5.0, math.nan, math.inf, -math.inf, None]
 
 
-@pytest.mark.parametrize("role", MediaRole)
+@pytest.mark.parametrize("role", RULES)
 @pytest.mark.parametrize("seconds", NO_DURATIONS)
 def test_duration_that_is_not_measured_never_passes(seconds: float | None, role: MediaRole) -> None:
     assert codes(role, duration_seconds=seconds) == [f"{role}.unknown-duration"]
@@ -241,7 +241,7 @@ def test_unusual_resolution_names_both_readings(width: int, height: int, message
     assert hint in warning.hint
 
 
-@pytest.mark.parametrize("role", MediaRole)
+@pytest.mark.parametrize("role", RULES)
 @pytest.mark.parametrize(
     ("codec", "pixel_format", "transfer", "is_common"),
     [
@@ -326,7 +326,7 @@ def test_audio_over_the_limit_names_the_limit() -> None:
     assert "limit" not in within.message
 
 
-@pytest.mark.parametrize("role", MediaRole)
+@pytest.mark.parametrize("role", RULES)
 @pytest.mark.parametrize(
     ("bit_rate", "is_silent"),
     [(0.0, True), (256.0, True), (2290.0, True), (3011.0, True), (3629.0, False), (8187.0, False), (None, False)],

@@ -448,3 +448,11 @@ def test_docs_list_every_store_that_signs() -> None:
     )
     listed = [row.split(" | ")[0].strip("| ") for row in section.splitlines()[2:]]
     assert listed == list(dict.fromkeys(scheme.store for scheme in SIGNATURE_SCHEMES))
+
+
+@pytest.mark.parametrize("name", ["ada.png", "ada.jpg", "ada.JPEG", "ada.webp"])
+def test_signed_urls_of_an_image_have_one_identity(name: str) -> None:
+    first, second = (
+        f"https://cdn.example/{name}?token={letter * 30}&expires=170000000{digit}" for letter, digit in ("a1", "b2")
+    )
+    assert canonical_form(first) == canonical_form(second) == canonical_form(f"https://cdn.example/{name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from models import redaction
 from models.redaction import (
     MAX_RECENT_SCOPES,
+    nested_redaction_scope,
     redact,
     redact_json,
     redact_report,
@@ -257,3 +259,24 @@ def test_secret_that_contains_another_secret_is_redacted_whole(monkeypatch: pyte
 def test_redact_json_redacts_keys_and_values() -> None:
     document = {"a": ["https://a/?c=canary", 1, None], "https://b/?c=canary": {"c": "sig=canary"}}
     assert redact_json(document) == {"a": ["https://a/?…", 1, None], "https://b/?…": {"c": "sig=…"}}
+
+
+def test_nested_scope_adds_its_secrets() -> None:
+    outer, inner = SecretSearch(["canary-outer-secret"], ""), SecretSearch(["canary-inner-secret"], "")
+    text = "canary-outer-secret canary-inner-secret"
+    with redaction_scope(outer):
+        with nested_redaction_scope(inner):
+            assert "canary" not in redact(text)
+        assert redact(text).endswith("canary-inner-secret")
+
+
+def test_report_outlives_both_scopes() -> None:
+    text = "canary-outer-secret canary-inner-secret"
+    error = ValueError(text)
+    with (
+        contextlib.suppress(ValueError),
+        redaction_scope(SecretSearch(["canary-outer-secret"], "")),
+        nested_redaction_scope(SecretSearch(["canary-inner-secret"], "")),
+    ):
+        raise error
+    assert "canary" not in redact_report(text, error)

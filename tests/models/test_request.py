@@ -15,7 +15,7 @@ from models.request import (
     ProvisioningRequest,
     parse_reason,
     parse_request,
-    validate_recording_url,
+    validate_recording,
 )
 from tests.hostile_texts import CONTROL_TEXTS
 
@@ -79,12 +79,12 @@ def test_https_url_is_accepted_unchanged(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "rule"),
     [
-        ("http://videos.example/a.mp4", "must begin with https://"),
-        ("ftp://videos.example/a.mp4", "must begin with https://"),
-        ("HTTPS://videos.example/a.mp4", "must begin with https://"),
-        ("videos.example/a.mp4", "must begin with https://"),
-        (" https://videos.example/a.mp4", "must begin with https://"),
-        ("", "must begin with https://"),
+        ("http://videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
+        ("ftp://videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
+        ("HTTPS://videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
+        ("videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
+        (" https://videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
+        ("", "must begin with https://, s3://, gs:// or az://"),
         ("https:///a.mp4", "must name a host"),
         ("https://:443/a.mp4", "must name a host"),
         ("https://[::1/a.mp4", "must be a valid URL"),
@@ -207,12 +207,12 @@ def test_problems_never_show_url_query_or_password(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request({**FIELDS, "dataset_video": url})
     with pytest.raises(InvalidRequest) as caught_alone:
-        validate_recording_url(url)
+        validate_recording(url)
     with pytest.raises(ValidationError) as caught_by_pydantic:
         ProvisioningRequest(**{**FIELDS, "dataset_video": url})
     for error in (caught.value, caught_alone.value, caught_by_pydantic.value):
         assert "canary" not in f"{error} {error!r}"
-    assert [field for field, _ in caught_alone.value.problems] == ["url"]
+    assert [field for field, _ in caught_alone.value.problems] == ["recording"]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_url_in_another_field_is_redacted(changes: dict[str, Any]) -> None:
 
 
 def test_recording_url_is_validated_as_in_a_request() -> None:
-    validate_recording_url("https://videos.example/a.mp4?x=1")
+    validate_recording("https://videos.example/a.mp4?x=1")
 
 
 @pytest.mark.parametrize(
@@ -300,8 +300,8 @@ def test_ui_form_describes_every_field() -> None:
     ("field", "rules"),
     [
         ("name", {"minLength": 1, "maxLength": 256}),
-        ("dataset_video", {"format": "uri", "pattern": "^https://", "maxLength": 8192}),
-        ("consent_video", {"format": "uri", "pattern": "^https://", "maxLength": 8192}),
+        ("dataset_video", {"format": "uri", "pattern": "^(https|s3|gs|az)://", "maxLength": 8192}),
+        ("consent_video", {"format": "uri", "pattern": "^(https|s3|gs|az)://", "maxLength": 8192}),
         ("extras", {"maxProperties": 9, "propertyNames": {"minLength": 1, "maxLength": 256}}),
     ],
 )

@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "ARGIL_API_URL": "https://api.argil.ai/v1",
     "AVATARS_MEDIA_CHECK": "strict",
     "AVATARS_MEDIA_ALLOWED_HOSTS": frozenset(),
+    "AVATARS_UPLOAD_URL": None,
+    "AVATARS_UPLOAD_DELETE": False,
     "AVATARS_POLL_MIN_SECONDS": 5,
     "AVATARS_POLL_MAX_SECONDS": 60,
     "AVATARS_TRAINING_TIMEOUT_SECONDS": 21600,

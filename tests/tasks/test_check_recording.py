@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from models.errors import MediaRejected, MediaUnreachable
+from models.image_facts import ImageFacts
+from models.image_request import ImageRequest
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport, rejected_result
@@ -14,10 +16,10 @@ from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from tasks.check_recording import check_recording
-from tests.provisioning_harness import VALID_FACTS, FakeMedia, ProvisioningHarness
+from tests.provisioning_harness import VALID_FACTS, VALID_IMAGE, FakeMedia, ProvisioningHarness
 
 SAMPLE = "a" * 64
-DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
+DATASET, CONSENT, IMAGE = MediaRole.DATASET, MediaRole.CONSENT, MediaRole.IMAGE
 BAD_FACTS = VALID_FACTS.model_copy(
     update={"container": "webm", "width": 640, "height": 360, "duration_seconds": 40.0}
 )
@@ -186,3 +188,40 @@ async def test_check_does_not_change_the_ledger(harness: ProvisioningHarness) ->
     await check_recording.fn(accepted, DATASET)
     assert await harness.reload(accepted) == accepted
     assert accepted.status is Status.ACCEPTED
+
+
+async def accepted_image(harness: ProvisioningHarness, reference: str, image: str) -> Provisioning:
+    """Return a leased provisioning of an image request."""
+    request = ImageRequest(name="Ada", image=image, consent_video="https://videos.example/c.mp4")
+    opened, _ = await harness.context.ledger.get_or_create(request, reference, harness.owner)
+    return await harness.context.leases.acquire(opened.id, harness.owner, harness.context.lease_duration)
+
+
+@pytest.mark.parametrize("changes", MODES)
+async def test_image_is_checked_by_its_own_rules(harness: ProvisioningHarness, media: FakeMedia) -> None:
+    accepted = await accepted_image(harness, "ada", "https://images.example/ada.png")
+    result = await check_recording.fn(accepted, IMAGE)
+    assert (result.role, result.reasons) == (IMAGE, [])
+    assert media.checked == [("https://images.example/ada.png", IMAGE)]
+    assert result.facts is not None
+    assert ImageFacts.model_validate(result.facts).sha256 == VALID_IMAGE.sha256
+    media.results = {IMAGE: VALID_IMAGE.model_copy(update={"height": 1081, "is_transparent": True})}
+    broken = await check_recording.fn(accepted, IMAGE)
+    assert codes(broken.reasons) == ["image.wrong-aspect-ratio"]
+    assert codes(broken.warnings) == ["image.transparent"]
+
+
+@pytest.mark.parametrize("changes", MODES)
+async def test_copy_of_a_refused_image_is_rejected_by_its_digest(
+    harness: ProvisioningHarness, media: FakeMedia
+) -> None:
+    refused_image = await accepted_image(harness, "refused", "https://images.example/old.png")
+    facts = {"image": VALID_IMAGE.model_dump(mode="json")}
+    checked = await harness.context.ledger.transition(refused_image, harness.owner, "checked", media_facts=facts)
+    await harness.context.quarantine.add(checked)
+    copy = await accepted_image(harness, "copy", "https://other.example/copy.jpg")
+    [reason] = (await check_recording.fn(copy, IMAGE)).reasons
+    assert reason.code == "image.quarantined"
+    assert reason.message.startswith("the image belongs to provisioning")
+    media.results = {IMAGE: VALID_IMAGE.model_copy(update={"sha256": "f" * 64})}
+    assert (await check_recording.fn(copy, IMAGE)).reasons == []

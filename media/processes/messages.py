@@ -1,7 +1,7 @@
 """The messages between the pool and a child process, and the limits of one job.
 
 A job is the length of a JSON header (4 bytes), the header, and the blocks of bytes. An answer is the
-length of a JSON document (4 bytes) and the document, an Inspection.
+length of a JSON document (4 bytes) and the document, for example an Inspection.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from typing import Protocol
 
-from media.ffmpeg.inspection import AvailableBytes, Inspection
+from media.processes.available_bytes import AvailableBytes
 
 LENGTH = struct.Struct(">I")
 MAX_ANSWER_BYTES = 64 * 1024
@@ -25,7 +25,8 @@ class InspectionLimits:
     """The limits of one job. The child process applies all but the last to itself, so that they outlive its parent.
 
     Attributes:
-        cpu_seconds: A file of 15 KB whose 24 tracks claim a million frames each takes 6 seconds; an 8K picture 0.3.
+        cpu_seconds: A video of 15 KB whose 24 tracks claim a million frames each takes 6 seconds; a frame of 8K
+            takes 0.3.
         wall_seconds: The same on a busy machine.
         memory_bytes: Address space: 125 MB for Python and FFmpeg, 100 MB for the bytes fetched, 90 MB for
             an 8K picture, and the rest for the tables of the index, up to 36 MiB each.
@@ -44,10 +45,10 @@ DEFAULT_INSPECTION_LIMITS = InspectionLimits()
 
 @dataclass(frozen=True)
 class Job:
-    """The bytes to inspect, and the index of the video stream to decode (None: the only one)."""
+    """The bytes to inspect; of a video also the index of the stream to decode (None: the only one)."""
 
     available: AvailableBytes
-    stream: int | None
+    stream: int | None = None
 
 
 class Readable(Protocol):
@@ -82,9 +83,9 @@ def read_job(pipe: Readable) -> Job | None:
     return Job(AvailableBytes(header["size"], tuple(blocks)), header["stream"])
 
 
-def encode_answer(inspection: Inspection) -> bytes:
-    """Return the message with an inspection."""
-    document = json.dumps(inspection, default=vars).encode()
+def encode_answer(answer: object) -> bytes:
+    """Return the message with an answer, a dataclass."""
+    document = json.dumps(answer, default=vars).encode()
     return LENGTH.pack(len(document)) + document
 
 

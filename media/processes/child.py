@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from media.ffmpeg.inspection import Inspection, InspectionFailed
-from media.ffmpeg.inspector_messages import OUT_OF_MEMORY_EXIT_CODE, InspectionLimits, read_answer
+from media.processes.available_bytes import InspectionFailed
+from media.processes.messages import OUT_OF_MEMORY_EXIT_CODE, InspectionLimits, read_answer
 from models.child_environment import INSPECTOR, python_command
 from models.media_rules import MIB
 
@@ -25,10 +26,25 @@ EXIT_SECONDS = 5.0
 _MEMORY_REUSE = {"MALLOC_MMAP_THRESHOLD_": str(32 * MIB), "MALLOC_TRIM_THRESHOLD_": str(32 * MIB)}
 """Settings of glibc: it keeps freed memory for the next job. Mapping each picture again takes half of the time."""
 
-_INSPECTION = TypeAdapter(Inspection)
+Answer = TypeVar("Answer")
 
 
-class InspectorChild:
+@dataclass(frozen=True)
+class Program(Generic[Answer]):
+    """What a child process runs.
+
+    Attributes:
+        module: The module whose main loop answers jobs; see media/processes/loop.py.
+        library: The library that reads the bytes, as messages name it.
+        answer: Validates the answers.
+    """
+
+    module: str
+    library: str
+    answer: TypeAdapter[Answer]
+
+
+class InspectorChild(Generic[Answer]):
     """A child process. One thread at a time may use it; any thread may kill it.
 
     `jobs` counts its jobs; the pool sets `idle_since`, in seconds of the monotonic clock.
@@ -37,14 +53,15 @@ class InspectorChild:
         InspectionFailed: On creation, if the system starts no process.
     """
 
-    def __init__(self, limits: InspectionLimits) -> None:
+    def __init__(self, program: Program[Answer], limits: InspectionLimits) -> None:
         self.jobs = 0
+        self._program = program
         self._limits = limits
         self.idle_since = 0.0
         arguments = (str(limits.cpu_seconds), str(limits.wall_seconds), str(limits.memory_bytes))
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                python_command("media.ffmpeg.inspector_process", *arguments),
+                python_command(program.module, *arguments),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -54,7 +71,7 @@ class InspectorChild:
                 start_new_session=True,  # Ctrl-C reaches only the parent
             )
         except OSError as error:
-            raise InspectionFailed(f"FFmpeg's process cannot be started: {error.strerror}") from error
+            raise InspectionFailed(f"{program.library}'s process cannot be started: {error.strerror}") from error
         self._stdin = cast("IO[bytes]", self._process.stdin)
         self._stdout = cast("IO[bytes]", self._process.stdout)
         # A write ends if the process does not read; reads wait for data before.
@@ -70,7 +87,7 @@ class InspectorChild:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    def run(self, job: list[bytes]) -> Inspection:
+    def run(self, job: list[bytes]) -> Answer:
         """Send the parts of a job, and return the answer.
 
         Raises:
@@ -85,16 +102,17 @@ class InspectorChild:
             answer = read_answer(_WaitingReader(self._stdout, deadline))
         except TimeoutError:
             self.kill()
-            raise InspectionFailed(f"FFmpeg did not read it within {self._limits.backstop_seconds:g} s") from None
+            library, seconds = self._program.library, self._limits.backstop_seconds
+            raise InspectionFailed(f"{library} did not read it within {seconds:g} s") from None
         if answer is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(EXIT_SECONDS)
             self.kill()
             raise InspectionFailed(self._cause_of_end())
         try:
-            return _INSPECTION.validate_json(answer)
+            return self._program.answer.validate_json(answer)
         except ValidationError:
-            raise InspectionFailed("FFmpeg's process gave an invalid answer") from None
+            raise InspectionFailed(f"{self._program.library}'s process gave an invalid answer") from None
 
     def kill(self) -> None:
         """End the process, and wait for its end. It has no state to save."""
@@ -113,18 +131,18 @@ class InspectorChild:
         self._process.returncode = 0  # it is not a child of this process, which cannot wait for it
 
     def _cause_of_end(self) -> str:
-        limits, code = self._limits, self._process.returncode
+        limits, code, library = self._limits, self._process.returncode, self._program.library
         limit = {
             -signal.SIGPROF: f"{limits.cpu_seconds:g} s of CPU time",
             -signal.SIGALRM: f"{limits.wall_seconds:g} s",
             OUT_OF_MEMORY_EXIT_CODE: f"{limits.memory_bytes // MIB:,} MiB of memory",
         }.get(code)
         if limit is not None:
-            return f"FFmpeg did not read it within {limit}"
+            return f"{library} did not read it within {limit}"
         return (
-            f"FFmpeg's process was ended by {_signal_name(-code)}"
+            f"{library}'s process was ended by {_signal_name(-code)}"
             if code < 0
-            else f"FFmpeg's process ended ({code})"
+            else f"{library}'s process ended ({code})"
         )
 
 

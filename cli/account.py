@@ -1,0 +1,79 @@
+"""`avatars account`: the differences between the account at Argil and the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from cli.argil_account import open_account
+from cli.console import print_json, print_line, print_status
+from cli.flow_runner import load_api_key
+from cli.options import JsonFlag
+from models.account_report import AccountAvatar, AccountReport, LedgerAvatar
+from models.exit_codes import EXIT_OK
+from models.settings import Settings
+from models.unknown_avatars import REMEDY
+from services.account_report import compare_account
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 10_000
+
+
+def account(
+    *,
+    limit: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_LIMIT))] = DEFAULT_LIMIT,
+    json: JsonFlag = False,
+) -> int:
+    """Compare the avatars of the Argil account with the ledger, with one list call.
+
+    A difference is not an error: the exit code is 0.
+
+    Args:
+        limit: How many differences of each kind are named; the counts include all.
+
+    """
+    settings = Settings.load()
+    key = load_api_key(settings)
+
+    async def read() -> AccountReport:
+        async with open_account(settings, key) as (store, argil):
+            listed = await argil.list_account()
+            await store.unknown_avatars.compare(listed)
+            return await compare_account(store.ledger, listed, limit)
+
+    report = asyncio.run(read())
+    if json:
+        print_json(report.to_json())
+    else:
+        _print(report)
+    return EXIT_OK
+
+
+def _print(report: AccountReport) -> None:
+    for line in report.describe():
+        print_line(line)
+    for name, differences in report.kinds.items():
+        for item in differences.first:
+            print_line(f"  {name}: {_describe(item)}")
+        if (more := differences.count - len(differences.first)) > 0:
+            print_line(f"  {name}: {more:,} more")
+    if report.ours.count > report.ignored_count:
+        print_status(REMEDY)
+    if report.others.count:
+        print_status("`avatars adopt AVATAR_ID --reference R` puts an avatar that was made elsewhere on record")
+    if report.missing.count:
+        print_status("the list may omit an avatar for minutes: `avatars reconcile` polls each by its id")
+
+
+def _describe(item: AccountAvatar | LedgerAvatar) -> str:
+    if isinstance(item, LedgerAvatar):
+        return f"{item.avatar_id}  {item.status}  {item.provisioning_id}  {item.reference}"
+    parts = [item.avatar_id, item.status, item.name or "(no name)"]
+    if item.submission_id is not None:
+        parts.append(f"submission {item.submission_id}")
+    if item.provisioning_id is not None:
+        parts.append(f"of provisioning {item.provisioning_id}")
+    return "  ".join([*parts, *(["ignored"] if item.is_ignored else [])])

@@ -1,0 +1,61 @@
+"""`avatars account`: one list call, one JSON document, bounded output."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+
+from clients.argil import ArgilClient
+from models.argil_avatar import CreateAvatarRequest, RecordingSource
+from models.clock import SystemClock
+from simulator.server import ArgilSimulator
+from tests.cli_process import avatars
+
+VIDEO = RecordingSource(url="https://videos.example/a.mp4")
+
+
+def create(argil: ArgilSimulator, extras: list[dict[str, str]], name: str = "Mary") -> None:
+    """Create avatars at the simulator, as another program would."""
+
+    async def send() -> None:
+        async with ArgilClient(
+            argil.api_url, argil.api_key, clock=SystemClock(), requests_per_second=1e6
+        ) as client:
+            for pairs in extras:
+                await client.create_avatar(
+                    CreateAvatarRequest(name=name, dataset_video=VIDEO, consent_video=VIDEO, extras=pairs)
+                )
+
+    asyncio.run(send())
+
+
+def test_differences_are_counted_and_named(simulated: ArgilSimulator) -> None:
+    create(simulated, [{}] * 30 + [{"submission_id": str(uuid.uuid4())}])
+    document = avatars("account", "--json").document
+    assert (document["avatars"], document["has_drift"]) == (31, True)
+    assert (document["counts"]["others_unknown"], len(document["others_unknown"])) == (30, 20)
+    assert document["counts"]["ours_unknown"] == 1
+    assert simulated.account.count("GET /avatars") == 1
+
+    text = avatars("account", "--limit", "2")
+    assert (text.code, text.out.splitlines()[0]) == (0, "31 avatars in the account at Argil")
+    assert "others_unknown: 28 more" in text.out
+    assert "avatars adopt" in text.err
+
+
+def test_account_that_cannot_be_listed_is_an_operational_error(
+    simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert simulated.account.avatars == []
+    monkeypatch.setenv("ARGIL_API_URL", "http://127.0.0.1:1/v1")
+    failed = avatars("account", "--json")
+    assert (failed.code, failed.document["error"]["code"]) == (3, "argil.unreachable")
+
+
+def test_rejected_key_is_an_operational_error(simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert simulated.account.avatars == []
+    monkeypatch.setenv("ARGIL_API_KEY", "wrong")
+    failed = avatars("account", "--json")
+    assert (failed.code, failed.document["error"]["code"]) == (3, "argil.unauthorized")

@@ -1,0 +1,48 @@
+"""`avatars check` reads an object by its URI, and refuses a URI that AVATARS_SOURCES does not list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.check import check
+from models.errors import InvalidRequest, StoreUnavailable
+from models.media_rules import MediaRole
+from simulator.media_host import MediaHost
+from tests.s3_recordings import BUCKET, DATASET, s3, session_s3  # noqa: F401  # fixtures
+from tests.s3_server import S3Server
+
+
+def test_object_is_checked_by_its_uri(
+    s3: S3Server,  # noqa: F811
+    videos: MediaHost,
+    sample_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    s3.put(BUCKET, "people/ada/dataset.mp4", sample_folder / "dataset.mp4")
+    monkeypatch.setenv("AVATARS_SOURCES", f"s3://{BUCKET}")
+    assert check(DATASET, role=MediaRole.DATASET) == 0
+    assert "X-Amz-" not in "".join(capsys.readouterr())
+    assert check(f"s3://{BUCKET}/no.mp4", role=MediaRole.DATASET, json=True) == 2
+    document = capsys.readouterr().out
+    assert [reason["code"] for reason in json.loads(document)["reasons"]] == ["dataset.not-found"]
+    assert "X-Amz-" not in document
+
+
+def test_object_of_another_source_is_not_read(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("AVATARS_SOURCES", f"s3://{BUCKET}/people")
+    for address in (f"s3://{BUCKET}/people-2/a.mp4", "s3://other/people/a.mp4", f"s3://{BUCKET}/people/../a.mp4"):
+        with pytest.raises(InvalidRequest) as raised:
+            check(address, role=MediaRole.DATASET)
+        assert "AVATARS_SOURCES" in raised.value.message or "segment . or .." in raised.value.message
+    assert s3.requests == []
+
+
+def test_store_without_permission_is_operational(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setenv("AVATARS_SOURCES", f"s3://{BUCKET}")
+    s3.denied.add(BUCKET)
+    with pytest.raises(StoreUnavailable, match="may not read the object"):
+        check(DATASET, role=MediaRole.DATASET)
