@@ -24,6 +24,7 @@ MAX_LISTED_REASONS = 50
 """Reasons of a provisioning in its report."""
 MAX_LINK_CHARACTERS = 2000
 
+_MEGABYTE = 1_000_000
 _LINK = re.compile(r"https://[^\s<>|]+")
 
 
@@ -67,12 +68,16 @@ def _facts(values: Mapping[str, Any]) -> list[str]:
     size, seconds = values.get("size_bytes"), values.get("duration_seconds")
     width, height = values.get("width"), values.get("height")
     facts = [
-        f"{size / 1_000_000:,.1f} MB" if isinstance(size, int) else None,
+        _size(size) if isinstance(size, int) else None,
         f"{seconds:,.1f} s" if isinstance(seconds, int | float) else None,
         values.get("video_codec"),
         f"{width} x {height} pixels" if width and height else None,
     ]
     return [str(fact) for fact in facts if fact]
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / _MEGABYTE:,.1f} MB" if size_bytes >= _MEGABYTE else f"{size_bytes / 1000:,.1f} kB"
 
 
 def _image_row(provisioning: Provisioning) -> list[str]:

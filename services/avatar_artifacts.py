@@ -47,9 +47,11 @@ async def put_artifact(provisioning: Provisioning, markdown: str, description: s
         for artifact in found:
             if artifact is not current:
                 await remove_artifact(client, artifact.id)
-        if current is not None and (current.data, current.description) != (markdown, description):
-            current = await change_artifact(client, current.id, {"data": markdown, "description": description})
         if current is None:
+            await add_artifact(client, key, markdown, description)
+        elif (current.data, current.description) != (markdown, description) and not await change_artifact(
+            client, current.id, {"data": markdown, "description": description}
+        ):  # it was deleted since
             await add_artifact(client, key, markdown, description)
 
 
@@ -88,17 +90,18 @@ async def find_artifact_ids(provisionings: Sequence[Provisioning]) -> Mapping[st
     return ids
 
 
-async def change_artifact(client: PrefectClient, artifact_id: UUID, changes: Mapping[str, Any]) -> object | None:
-    """Change an artifact without an event; return None if it does not exist. Raises httpx.HTTPError."""
+async def change_artifact(client: PrefectClient, artifact_id: UUID, changes: Mapping[str, Any]) -> bool:
+    """Change an artifact without an event; return whether it exists. Raises httpx.HTTPError."""
     path = {"id": str(artifact_id)}
     try:
-        return await client.request("PATCH", "/artifacts/{id}", path_params=path, json=dict(changes))
+        await client.request("PATCH", "/artifacts/{id}", path_params=path, json=dict(changes))
     except ObjectNotFound:
-        return None
+        return False
     except httpx.HTTPStatusError as error:
         if error.response.status_code == httpx.codes.NOT_FOUND:
-            return None
+            return False
         raise
+    return True
 
 
 async def remove_artifact(client: PrefectClient, artifact_id: UUID) -> None:

@@ -68,10 +68,6 @@ class Ui:
 
         wait_for(fill_editor, f"the editor of {label}")
 
-    def choose_type(self, label: str, name: str) -> None:
-        """Choose the type of an optional field, which is None until then."""
-        self.field(label).get_by_role("tab", name=name, exact=True).click()
-
     def submit(self) -> None:
         self.page.get_by_role("button", name="Submit").click()
 
@@ -236,7 +232,7 @@ def test_ready_run_shows_its_facts_in_the_artifact(up: RunningStack, ui: Ui, run
     avatar = up.avatars("show", runs["Ada"])
     ui.open_artifact_of_run(f"avatar-ada-lovelace-{avatar['id'][:8]}")
     ui.expect_texts(
-        "Ada Lovelace: READY", avatar["avatar_id"], "1920 x 1080 pixels", "What to do next", "Argil reports IDLE"
+        "Ada Lovelace: READY", avatar["avatar_id"], "1280 x 720 pixels", "What to do next", "Argil reports IDLE"
     )
     ui.expect_nothing_off_screen()
     ui.screenshot("artifact-ready", height=605, part=ARTIFACT)
