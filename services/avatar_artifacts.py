@@ -47,11 +47,11 @@ async def put_artifact(provisioning: Provisioning, markdown: str, description: s
         for artifact in found:
             if artifact is not current:
                 await remove_artifact(client, artifact.id)
-        if current is None:
-            await add_artifact(client, key, markdown, description)
-        elif (current.data, current.description) != (markdown, description) and not await change_artifact(
-            client, current.id, {"data": markdown, "description": description}
-        ):  # it was deleted since
+        is_current = current is not None and (
+            (current.data, current.description) == (markdown, description)
+            or await change_artifact(client, current.id, {"data": markdown, "description": description})
+        )
+        if not is_current:  # or it was deleted since
             await add_artifact(client, key, markdown, description)
 
 
