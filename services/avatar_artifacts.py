@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.utilities.context import get_task_and_flow_run_ids
 
 from models.artifact_keys import AVATAR_KEY_PREFIX, ID_CHARACTERS, avatar_key, is_key_of
@@ -97,8 +97,8 @@ async def change_artifact(client: PrefectClient, artifact_id: UUID, changes: Map
         await client.request("PATCH", "/artifacts/{id}", path_params=path, json=dict(changes))
     except ObjectNotFound:
         return False
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code == httpx.codes.NOT_FOUND:
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == HTTPStatus.NOT_FOUND:
             return False
         raise
     return True
