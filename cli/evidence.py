@@ -27,7 +27,9 @@ def evidence(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int
         async with open_store(Settings.load(), SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
             records = await list_evidence(store.ledger.database, stored.id)
-            return evidence_report(stored, await store.ledger.list_submissions(stored.id), records)
+            releases = await store.quarantine.list_releases([stored.id])
+            submissions = await store.ledger.list_submissions(stored.id)
+            return evidence_report(stored, submissions, records, releases.get(stored.id, ()))
 
     document = asyncio.run(read())
     if json:
@@ -49,6 +51,9 @@ def _print(document: dict[str, Any]) -> None:
                 print_line(f"  {role.value}")
                 for label, value in _facts(record[role.value]):
                     print_line(f"    {label:<{_LABEL_WIDTH}}  {value}")
+    for release in document["releases"]:
+        what = f"{release['recordings']} recordings released from quarantine: {release['reason']}"
+        print_line(f"  {release['released_at']}: {what}")
     if not document["evidence"]:
         print_status("no evidence is recorded: nothing was submitted, or a restore lost it with its submission")
 

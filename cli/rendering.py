@@ -56,9 +56,15 @@ def print_list_of_batches(rows: Sequence[Sequence[str]]) -> None:
         stdout_console.print(Padding(shown(counted), (0, 0, 0, 2), expand=False))
 
 
-def print_outcome(provisioning: Provisioning) -> None:
-    """Print the status of one provisioning, its reasons, and the next step, each fact once."""
-    description, step = describe(provisioning), next_step(provisioning)
+def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> None:
+    """Print the status of one provisioning, its reasons, and the next step, each fact once.
+
+    Args:
+        provisioning: The provisioning.
+        is_released: Whether a person released its recordings from quarantine.
+
+    """
+    description, step = describe(provisioning), next_step(provisioning, is_released=is_released)
     heading = Text.assemble(styled(provisioning.status), " ", shown(provisioning.name, "bold"), ": ")
     stdout_console.print(heading.append_text(shown(description)), soft_wrap=not stdout_console.is_terminal)
     print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}, kind {provisioning.kind}")

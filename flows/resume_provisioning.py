@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.engine.final_state import final_state_for_error
-from flows.engine.run_context import lease_owner_for_run, run_name_for
+from flows.engine.run_context import lease_owner_for_run, name_run_after, run_name_for
 from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
 from models.errors import AvatarsError, InvalidRequest
@@ -62,6 +62,7 @@ async def resume_provisioning(
     try:
         async with app_context():
             provisioning = await find_provisioning(provisioning_id)
+            await name_run_after(provisioning, action)
             if not await was_resumed():  # an outcome recorded during the suspension is reported, not re-opened
                 with protect_urls(given) if given else contextlib.nullcontext():
                     provisioning = await _reopen(provisioning, owner, action, reason, recordings)

@@ -91,6 +91,8 @@ async def _run_leased(
         provisioning = leased
         was_terminal = provisioning.status.is_terminal
         execution.on_status_change(provisioning)
+        if not was_terminal:
+            await execution.publish_start(provisioning)
         with protect_request(provisioning.request):  # another run may have replaced it since it was read
             while not provisioning.status.is_terminal:
                 previous_status = provisioning.status
@@ -99,6 +101,8 @@ async def _run_leased(
                     # Without the name: an erasure cannot change the log of a run that advances several avatars.
                     log_to_run("provisioning %s is %s", provisioning.id, provisioning.status)
                     execution.on_status_change(provisioning)
+                    if not provisioning.status.is_terminal:
+                        await execution.publish_progress(provisioning)
                     if timeout_seconds == 0 and _has_just_started(provisioning):
                         return provisioning  # Argil has just created the avatar: a poll would find nothing new
                 elif provisioning.status is Status.TRAINING:
@@ -140,6 +144,8 @@ async def _step(
             raise StaleVersion(
                 f"provisioning {blocked.id} is {blocked.status} since another owner changed it"
             ) from error
+        if blocked.reasons != provisioning.reasons:
+            await execution.publish_progress(blocked)
         raise
 
 
