@@ -115,7 +115,13 @@ COMMANDS = (
         "Cancel provisionings; a training that has started at Argil continues.",
         "[ID...]",
     ),
-    Command("voice", "cli.voice:voice", OPERATE, "Record the voice of an avatar that is READY."),
+    Command(
+        "voice",
+        "cli.voice:voice",
+        OPERATE,
+        "Record the voice of an avatar that is READY.",
+        arguments="ID [VOICE_ID]",
+    ),
     Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
     Command(
         "erase",

@@ -38,7 +38,7 @@ def bug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         raise KeyError("https://a.example/b?sig=canary")
 
     if request.param == "in the flow":
-        monkeypatch.setattr("flows.provision_avatar.lease_owner_for_run", fail_immediately)
+        monkeypatch.setattr("flows.engine.single_request.lease_owner_for_run", fail_immediately)
     else:
         monkeypatch.setattr("media.checker.MediaChecker.check", fail)
     kind: str = request.param

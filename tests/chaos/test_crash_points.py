@@ -195,7 +195,7 @@ def run_with_crashes(
                 if statuses == [scenario.expected_status] or Status.ACCEPTED not in statuses:
                     break
                 crashed = (await simulation.finish(work)).is_dead  # the operator retries the ACCEPTED request
-                if crashed and recover is not None:
+                if recover is not None and (crashed or clock_step is not None):  # the step may be in the retry
                     await recover(simulation, work)
             return RunRecord(
                 simulation.scheduler.points,

@@ -236,7 +236,8 @@ CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
 
 
 def test_create_table_covers_every_scenario() -> None:
-    assert set(SCENARIOS) <= set(CREATES)
+    # The faults of voices concern what follows a training.
+    assert {name for name in SCENARIOS if not name.startswith("voice-")} <= set(CREATES)
 
 
 @pytest.mark.parametrize("scenario", CREATES)

@@ -59,7 +59,9 @@ def test_name_of_a_run_tells_its_action(given: dict[str, str], verb: str, monkey
 def test_form_of_resume_describes_every_parameter() -> None:
     schema = parameter_schema(resume_provisioning.fn).model_dump()
     properties = schema["properties"]
-    assert list(properties) == ["provisioning_id", "action", "reason", "dataset_video", "consent_video", "wait"]
+    assert list(properties) == [
+        *("provisioning_id", "action", "reason", "dataset_video", "consent_video", "image", "wait")
+    ]
     assert all(field["type"] == "string" and field["description"] for field in properties.values())
     assert properties["action"]["enum"] == ["resume", "retry", "retrain"]
     assert schema["required"] == ["provisioning_id"]

@@ -18,7 +18,7 @@ from models.markdown_reports import (
     describe_provisioning,
     render_provisioning_report,
 )
-from models.outcomes import OUTCOMES
+from models.outcomes import OUTCOMES, next_step
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission, SubmissionState, VoiceSource
 from models.reason import Reason
 from models.release import Release
@@ -105,12 +105,13 @@ def test_report_shows_the_voice_of_a_ready_avatar(changes: dict[str, Any], row: 
 
 @pytest.mark.parametrize("status", Status)
 def test_report_explains_each_status_and_next_step(status: Status) -> None:
-    report = render_provisioning_report(provisioning(status), [])
+    shown = provisioning(status)
+    report = render_provisioning_report(shown, [])
     outcome = OUTCOMES[status]
     assert report.startswith(f"# Ada: {status}\n")
     assert outcome.description[1:] in report
     steps = report.split("## What to do next\n\n")[1].split("\n\n## Timeline")[0]
-    assert steps.splitlines()[0] == f"- {markdown_with_code(outcome.next_step_for('p-1'))}"
+    assert steps.splitlines()[0] == f"- {markdown_with_code(next_step(shown))}"
     assert ("- In Prefect: " in steps) == (status is not Status.READY)
     assert "{id}" not in report
 

@@ -41,8 +41,12 @@ async def test_process_without_a_run_is_never_superseded(harness: ProvisioningHa
 @pytest.mark.parametrize(
     ("module", "first_step", "arguments"),
     [
-        ("flows.provision_avatar", "get_or_create_provisioning", {}),
-        ("flows.resume_provisioning", "find_provisioning", {"provisioning_id": "ada-1"}),
+        ("flows.provision_avatar", "flows.engine.single_request.get_or_create_provisioning", {}),
+        (
+            "flows.resume_provisioning",
+            "flows.resume_provisioning.find_provisioning",
+            {"provisioning_id": "ada-1"},
+        ),
     ],
 )
 async def test_flow_that_was_superseded_reports_no_error(
@@ -55,10 +59,9 @@ async def test_flow_that_was_superseded_reports_no_error(
     async def fail(*_: object) -> None:
         raise ArgilUnauthorized("the key was revoked")
 
-    flow_module = importlib.import_module(module)
-    flow = getattr(flow_module, module.rpartition(".")[2]).fn
+    flow = getattr(importlib.import_module(module), module.rpartition(".")[2]).fn
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "run-1")
-    monkeypatch.setattr(flow_module, first_step, fail)
+    monkeypatch.setattr(first_step, fail)
     parameters = arguments or {"request": harness.request}
     assert (await flow(**parameters)).name == "ArgilUnauthorized"
     await ProvisioningHarness(harness.context, NEW, harness.request).accepted()

@@ -150,6 +150,12 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "QuarantineRepository.find_provisioning_for": lambda ledger, _: QuarantineRepository(
         ledger.database, FakeClock()
     ).find_provisioning_for(RecordingIdentity.from_facts("https://a.example/a", CONTENT_FACTS)),
+    "QuarantineRepository.list_releases": lambda ledger, _: QuarantineRepository(
+        ledger.database, FakeClock()
+    ).list_releases(["p-1", "p-2"]),
+    "WebhookDeliveryRepository.find_avatar_id": lambda ledger, _: WebhookDeliveryRepository(
+        ledger.database, FakeClock()
+    ).find_avatar_id("s-1"),
     "SuspendedRunRepository.exists": lambda ledger, _: SuspendedRunRepository(ledger.database, FakeClock()).exists(
         "run-1"
     ),

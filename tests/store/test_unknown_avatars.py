@@ -157,7 +157,7 @@ async def test_avatar_no_longer_counts_once_its_submission_is_known(
     await repository.compare(account(item(str(submission_id))))
     ledger = Ledger(database, clock)
     opened, _ = await ledger.get_or_create(provisioning_request, "ada", owner)
-    monkeypatch.setattr("store.submissions.uuid.uuid4", lambda: submission_id)
+    monkeypatch.setattr("store.submissions.new_submission_id", lambda *_: str(submission_id))
     await ledger.begin_submission(opened, owner, "sending")
     await next_process.compare(account(headers=PAGED))
     assert await repository.count_undecided() == 0
