@@ -32,7 +32,7 @@ from models.manifest import Manifest, ManifestOptions
 from models.manifest_columns import parse_column_map
 from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
-from models.manifest_validation import ManifestRow
+from models.manifest_validation import ManifestRow, reject_without_consent
 from models.private_files import replace_file, replacement_problem, trial_problem
 from models.regular_files import find_same_file
 from models.settings import Settings
@@ -58,7 +58,7 @@ def batch(
     results: Path | None = None,
     template: Path | None = None,
     format_name: Annotated[FormatName | None, Parameter(name="--format")] = None,
-    column_map: Annotated[list[str] | None, Parameter(name="--map", negative=())] = None,
+    column_map: Annotated[list[str] | None, Parameter(name="--map", metavar="HEADER=COLUMN", negative=())] = None,
     strict: Annotated[bool, Parameter(negative=())] = False,
     concurrency: Annotated[int, Parameter(validator=Number(gte=1, lte=1000))] = 20,
     allow_shared_recordings: Annotated[bool, Parameter(negative=())] = False,
@@ -189,8 +189,9 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
 async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
     if not is_confirmed:
         async with open_store(settings, SystemClock()) as store:
-            count = await count_creates(store.ledger, store.unknown_avatars, rows)
-        require_confirmed_creates(count, settings.avatars_confirm_creates)
+            wanted = reject_without_consent(rows, settings.avatars_image_consent)
+            counts = await count_creates(store.ledger, store.unknown_avatars, wanted)
+        require_confirmed_creates(counts, settings.avatars_confirm_creates)
 
 
 def _started_by() -> str:

@@ -96,9 +96,16 @@ def _style_status(status: str) -> Text:
 
 def table_of_rows(rows: Sequence[RowResult]) -> Table:
     """Return a table of rows with their reasons and remedies, as text without control characters."""
-    table = Table("Line", "Status", "Name", "Reasons", show_lines=True)
+    table = Table("Line", show_lines=True)
+    table.add_column("Status", no_wrap=True)  # the other columns wrap on a narrow terminal
+    table.add_column("Name")
+    table.add_column("Reasons")
     for row in rows:
-        lines = (line for reason in row.reasons for line in (reason.message, reason.hint and f"→ {reason.hint}"))
+        lines = (
+            line
+            for reason in row.reasons  # the first column has the line
+            for line in (reason.message.removeprefix(f"line {row.line}, "), reason.hint and f"→ {reason.hint}")
+        )
         reasons = shown_lines(filter(None, lines))
         table.add_row(str(row.line), _style_status(row.status), shown(row.name), reasons)
     return table

@@ -23,6 +23,7 @@ from services.store import open_store
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1000
+START = "no batches yet: `avatars batch MANIFEST` starts one"
 ROWS = "(rows)"
 """Shown for a batch whose rows were passed as a list."""
 
@@ -49,7 +50,7 @@ def batches(
     if json:
         print_json([batch_summary(*item) for item in page])
     else:
-        _print(page)
+        _print(page, START if after is None else "no further batches")
     if len(listed) > limit:
         command = ["avatars", "batches", "--limit", str(limit), "--after", page[-1][0].id]
         print_status(f"next page: {shlex.join(command)}")
@@ -64,15 +65,15 @@ async def _list(limit: int, after: str | None) -> list[ListedBatch]:
     return [(batch, counts[batch.id]) for batch in page]
 
 
-def _print(page: Sequence[ListedBatch]) -> None:
-    """Print a table on a terminal, otherwise one line per batch."""
+def _print(page: Sequence[ListedBatch], nothing: str) -> None:
+    """Print three lines per batch on a terminal, otherwise one; `nothing` if there is none."""
     rows = [_cells(batch, counts) for batch, counts in page]
     if not rows:
-        print_status("no batches yet: `avatars batch MANIFEST` starts one")
+        print_status(nothing)
     elif has_styles(sys.stdout):
-        from cli.rendering import print_table_of_batches  # imports Rich
+        from cli.rendering import print_list_of_batches  # imports Rich
 
-        print_table_of_batches(rows)
+        print_list_of_batches(rows)
     else:
         for cells in rows:
             print_line("  ".join(cells))

@@ -42,7 +42,6 @@ def cancel(
         cancel_one,
         is_one=selection.names_one,
         as_json=json,
-        on_printed=lambda cancelled: print_status(cancelled.reasons[0].message),
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from cli.console import print_json, print_line
 from cli.options import JsonFlag
@@ -82,12 +83,12 @@ def _print(report: MediaReport) -> None:
         print_line(_format_image(facts) if isinstance(facts, ImageFacts) else _format_facts(facts))
         requests = f" with {report.requests} requests" if report.requests else ""
         stdout_console.print(f"read{requests}: {report.bytes_fetched:,} bytes", style="dim")
-    table = Table("", "Expected", "Actual", "What to do", show_lines=True)
     for row in report.checks:
-        failed = "[red]fail[/]" if row.enforced else "[yellow]warn[/]"
-        mark = "[green]pass[/]" if row.passed else failed
-        table.add_row(mark, shown(row.expected), shown(row.actual), "" if row.passed else shown(row.hint))
-    stdout_console.print(table)
+        failed = Text("fail  ", "red") if row.enforced else Text("warn  ", "yellow")
+        mark = Text("pass  ", "green") if row.passed else failed
+        stdout_console.print(mark.append_text(shown(row.expected, "default")))
+        for text in filter(None, (row.actual, "" if row.passed else f"→ {row.hint}")):
+            stdout_console.print(Padding(shown(text), (0, 0, 0, 6), expand=False))
 
 
 def _format_facts(facts: MediaFacts) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 from cli.terminal import stderr_console
 from models.errors import UnconfirmedBatch
+from models.image_request import describe_credits
+from models.request import RequestKind
 
 
 def confirm(question: str) -> bool:
@@ -16,17 +19,20 @@ def confirm(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
-def require_confirmed_creates(count: int, limit: int) -> None:
+def require_confirmed_creates(counts: Counter[RequestKind], limit: int) -> None:
     """Ask before a batch that creates more avatars than AVATARS_CONFIRM_CREATES.
 
     Args:
-        count: The avatars that the batch would create.
+        counts: The avatars of each kind that the batch would create.
         limit: AVATARS_CONFIRM_CREATES.
 
     Raises:
         UnconfirmedBatch: No person confirmed it.
     """
+    count, images = counts.total(), counts[RequestKind.IMAGE]
     text = f"the batch would create {count:,} avatars, more than AVATARS_CONFIRM_CREATES={limit}"
+    if images:
+        text = f"{text}; {describe_credits(images)}"
     if count > limit and not confirm(f"! {text}, and each one is charged. Create them?"):
         raise UnconfirmedBatch(
             f"{text}; nothing was sent", hint="check it with `--dry-run`, then confirm it with `--yes`"

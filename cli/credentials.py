@@ -9,7 +9,9 @@ import sys
 from pydantic import SecretStr, ValidationError
 
 from cli.console import print_status
-from models.errors import SettingsError
+from clients.argil import ArgilClient
+from models.clock import SystemClock
+from models.errors import ArgilUnauthorized, AvatarsError, SettingsError
 from models.exit_codes import EXIT_OK
 from models.redaction import redact_url, register_secret
 from models.settings import Settings
@@ -19,7 +21,7 @@ def credentials() -> int:
     """Store the API key in the Prefect block that AVATARS_CREDENTIALS_BLOCK names.
 
     Prompts for the key, or reads it from standard input, and replaces a stored key. The key cannot be
-    an option, because other users of the machine can read command lines.
+    an option, because other users of the machine can read command lines. A key that Argil rejects is not stored.
     """
     block_reference = Settings.load().avatars_credentials_block
     from deployments.embedded.prefect_session import ensure_prefect_api
@@ -40,7 +42,27 @@ def credentials() -> int:
         [problem] = error.errors(include_input=False, include_url=False)
         rule = problem["msg"].removeprefix("Value error, ")
         raise SettingsError(f"the API key {rule}", hint="enter it again") from None
+    tried = asyncio.run(_try_key(key))
     with ensure_prefect_api(print_status) as url:
         asyncio.run(block.asave(name, overwrite=True))
-    print_status(f"stored as the block {block_reference!r} at {redact_url(url)}")
+    print_status(f"stored as the block {block_reference!r} at {redact_url(url)}; {tried}")
     return EXIT_OK
+
+
+async def _try_key(key: str) -> str:
+    """Return that Argil accepts the key, or why it could not be tried. Raises ArgilUnauthorized."""
+    settings = Settings.load()
+    try:
+        async with ArgilClient(
+            settings.argil_api_url,
+            key,
+            clock=SystemClock(),
+            requests_per_second=settings.avatars_requests_per_second,
+        ) as argil:
+            await argil.check_access()
+    except ArgilUnauthorized as error:
+        error.hint = "nothing was stored: check the key in your Argil account, then enter it again"
+        raise
+    except AvatarsError as error:
+        return f"the key was not tried: {error.message}"
+    return f"Argil at {settings.argil_api_url} accepts the key"

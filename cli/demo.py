@@ -19,7 +19,7 @@ from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
-from models.outcomes import OUTCOMES
+from models.outcomes import next_step
 from models.provisioning import Provisioning, Status
 from models.request import SUBMISSION_ID_EXTRA, ProvisioningRequest, parse_request
 from models.settings import HOME, Settings
@@ -148,7 +148,7 @@ def _print(provisionings: list[Provisioning], avatar_counts: list[int]) -> list[
     failures = []
     for case, provisioning, count in zip(CASES, provisionings, avatar_counts, strict=True):
         reasons = [f"{reason.code}: {reason.message}" for reason in provisioning.reasons]
-        text = shown_lines([*reasons, f"→ {OUTCOMES[provisioning.status].next_step_for(provisioning.id)}"])
+        text = shown_lines([*reasons, f"→ {next_step(provisioning)}"])
         table.add_row(shown(case.name), styled(provisioning.status), str(count), text)
         if (provisioning.status, count) != (case.expected, case.avatars):
             failures.append(f"{case.name}: {provisioning.status} with {count} avatars")

@@ -9,12 +9,19 @@ from models.errors import AvatarsError
 
 @dataclass(frozen=True)
 class DiagnosticResult:
-    """Result of one check; `hint` says how to fix a failed one."""
+    """Result of one check; `hint` says how to fix a failed one. One that is ok with a hint is a warning."""
 
     check: str
     ok: bool
     detail: str
     hint: str = ""
+
+    @property
+    def state(self) -> str:
+        """Return `ok`, `warning` or `failed`."""
+        if not self.ok:
+            return "failed"
+        return "warning" if self.hint else "ok"
 
     @classmethod
     def from_error(cls, check: str, error: AvatarsError) -> DiagnosticResult:

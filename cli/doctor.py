@@ -7,11 +7,12 @@ import json as json_module
 import os
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from urllib.parse import urlsplit
 
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from cli.account_diagnostics import check_account
 from cli.console import print_json
@@ -20,6 +21,7 @@ from cli.flow_runner import load_api_key
 from cli.ledger_diagnostics import LEDGER_CHECK, check_ledger
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
+from cli.webhook_diagnostics import check_webhooks
 from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
 from models.child_environment import PREFECT_SETTINGS, python_command
@@ -28,7 +30,10 @@ from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
+from models.video_create import VIDEO_CREATE_NOTICE
 
+_STATE_STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
+_STATE_WIDTH = 9
 TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
 """The settings whose source is reported: they decide where the key and the personal data go."""
 
@@ -52,7 +57,14 @@ async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
         return DiagnosticResult(
             check, ok=False, detail=detail, hint="synchronize the clock: leases and deadlines depend on it"
         )
-    return DiagnosticResult(check, ok=True, detail="reachable, accepts the key")
+    return DiagnosticResult(check, ok=True, detail=f"reachable, accepts the key {_key_source(settings)}")
+
+
+def _key_source(settings: Settings) -> str:
+    """Return where the API key comes from; the block is used only if no ARGIL_API_KEY is set."""
+    if settings.argil_api_key is None:
+        return f"of the Prefect block {settings.avatars_credentials_block}"
+    return f"from {read_setting_sources().find('ARGIL_API_KEY')}"
 
 
 def _check_host_names(settings: Settings) -> DiagnosticResult:
@@ -72,6 +84,12 @@ def _check_host_names(settings: Settings) -> DiagnosticResult:
             "machine without DNS set AVATARS_MEDIA_CHECK=off",
         )
     return DiagnosticResult(check, ok=True, detail=f"{host} has an address")
+
+
+def _check_video_create() -> DiagnosticResult:
+    """Warn that Argil will remove the create with videos; a pause of it is a failure of the check of the limits."""
+    hint = "plan images for new avatars: `avatars provision --image`, or the column `image` of a manifest"
+    return DiagnosticResult("Video create", ok=True, detail=VIDEO_CREATE_NOTICE, hint=hint)
 
 
 def _check_certificates() -> DiagnosticResult:
@@ -112,6 +130,9 @@ async def _run_diagnostics(settings: Settings, key: str | DiagnosticResult) -> A
     yield await asyncio.to_thread(_check_host_names, settings)
     argil = key if isinstance(key, DiagnosticResult) else await _check_argil(settings, key)
     yield argil
+    if argil.ok and isinstance(key, str):
+        yield await check_webhooks(settings, key)
+    yield _check_video_create()
     has_ledger = True
     async for result in check_ledger(settings):
         has_ledger = has_ledger and (result.check != LEDGER_CHECK or result.ok)
@@ -138,9 +159,14 @@ def doctor(*, json: JsonFlag = False) -> int:
     if json:
         print_json([asdict(result) for result in results])
     else:
-        table = Table("", "Check", "Result", "What to do", show_lines=True)
-        for result in results:
-            mark = "[green]ok[/]" if result.ok else "[red]failed[/]"
-            table.add_row(mark, shown(result.check), shown(result.detail), shown(result.hint))
-        stdout_console.print(table)
+        _print(results)
     return EXIT_OK if all(result.ok for result in results) else EXIT_OPERATIONAL_ERROR
+
+
+def _print(results: Sequence[DiagnosticResult]) -> None:
+    """Print each check with its result below it, and how to fix a failed one."""
+    for result in results:
+        mark = Text(f"{result.state:<{_STATE_WIDTH}}", _STATE_STYLES[result.state])
+        stdout_console.print(Text.assemble(mark, shown(result.check, "bold")), soft_wrap=True)
+        for text in filter(None, (result.detail, result.hint and f"→ {result.hint}")):
+            stdout_console.print(Padding(shown(text), (0, 0, 0, _STATE_WIDTH), expand=False))

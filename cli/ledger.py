@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 
 from cli.console import print_json, print_line, print_status
@@ -13,7 +14,7 @@ from models.exit_codes import EXIT_OK
 from models.image_facts import describe_image
 from models.json_views import provisioning_detail
 from models.media_rules import MediaRole
-from models.provisioning import Status
+from models.provisioning import LeaseOwner, Status
 from models.settings import Settings
 from models.submission_resolution import resolve_submissions
 from services.limit_report import read_limits
@@ -27,6 +28,7 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
         settings = Settings.load()
         async with open_store(settings, SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
+            is_released = bool(await store.quarantine.list_releases([stored.id]))
             limits = await read_limits(store, settings, stored.batch_id)
             events = await store.ledger.list_events(stored.id)
             submissions = await store.ledger.list_submissions(stored.id)
@@ -34,7 +36,7 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
         if json:
             print_json({**provisioning_detail(stored, submissions, events, resolved), "limits": limits.to_json()})
         else:
-            print_outcome(stored)
+            print_outcome(stored, is_released=is_released)
             if image := describe_image((stored.media_facts or {}).get(MediaRole.IMAGE)):
                 print_line(f"  image: {image}")
             if stored.status is Status.ACCEPTED:
@@ -57,7 +59,8 @@ def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
     async def write() -> Sequence[str]:
         async with open_store(Settings.load(), SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
-            return await store.quarantine.release(stored.id, reason)
+            owner = LeaseOwner(actor="release", id=str(uuid.uuid4()))
+            return await store.quarantine.release(stored, reason, owner)
 
     released = asyncio.run(write())
     for identity in released:

@@ -29,7 +29,6 @@ def run_on_ledger(
     is_one: bool,
     as_json: bool,
     exit_code: Callable[[Provisioning], int] = lambda _: EXIT_OK,
-    on_printed: Callable[[Provisioning], None] = lambda _: None,
 ) -> int:
     """Apply the action to each provisioning and print the results; return the exit code.
 
@@ -41,7 +40,6 @@ def run_on_ledger(
         is_one: Whether the command names one provisioning: its error is raised, and JSON is one object.
         as_json: Print JSON instead of text.
         exit_code: The exit code of one provisioning after the change; `exit_code_of_several` combines them.
-        on_printed: Called after a provisioning was printed as text.
 
     Raises:
         AvatarsError: The only provisioning cannot be changed, or the ledger cannot be opened.
@@ -63,7 +61,6 @@ def run_on_ledger(
         codes.append(exit_code(result[0]))
         if not as_json:
             print_outcome(result[0])
-            on_printed(result[0])
     return codes[0] if is_one else exit_code_of_several(codes)
 
 

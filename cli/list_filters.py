@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cli.options import parse_extras
+from cli.options import StatusNames, parse_extras
 from models.argil_avatar import replace_unstorable_characters
 from models.errors import InvalidRequest, UnknownBatch
-from models.provisioning import Status, parse_provisioning_id
+from models.provisioning import parse_provisioning_id
 from models.request import normalize_extra
 from models.text_normalization import normalize_name, normalize_reference
 from store.latest_page import LatestPage
@@ -23,7 +23,7 @@ from store.latest_page import LatestPage
 class ListFilters:
     """The options that select provisionings; all of them apply."""
 
-    status: Annotated[list[Status] | None, Parameter(negative=())] = None
+    status: StatusNames = None
     """Only provisionings with this status; can be repeated."""
 
     batch: str | None = None

@@ -23,6 +23,10 @@ from services.listing import list_latest_page
 
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 10_000
+START = (
+    "no provisionings yet: `avatars provision --help` explains the first one, `avatars demo` shows every outcome"
+)
+NO_MATCH = "no provisioning matches the options: `avatars list` without options lists all"
 _STATUS_WIDTH = max(map(len, Status))
 
 
@@ -53,7 +57,8 @@ def list_provisionings(
     elif csv:
         print_csv([PROVISIONING_COLUMNS, *(provisioning_cells(provisioning) for provisioning, _ in page)])
     else:
-        _print_provisionings([provisioning for provisioning, _ in page])
+        nothing = START if after is None and filters == ListFilters() else NO_MATCH
+        _print_provisionings([provisioning for provisioning, _ in page], nothing)
     if len(listed) > limit:
         flags = ["--csv"] if csv else []
         command = [*filters.arguments(), *flags, "--limit", str(limit), "--after", page[-1][0].id]
@@ -61,14 +66,16 @@ def list_provisionings(
     return EXIT_OK
 
 
-def _print_provisionings(provisionings: Sequence[Provisioning]) -> None:
-    """Print a table on a terminal; otherwise one line per provisioning, and one per reason below it."""
-    if has_styles(sys.stdout):
-        from cli.rendering import print_table_of_provisionings  # imports Rich
+def _print_provisionings(provisionings: Sequence[Provisioning], nothing: str) -> None:
+    """Print two lines each and their reasons on a terminal, otherwise one line each; `nothing` for no row."""
+    if not provisionings:
+        print_status(nothing)
+    elif has_styles(sys.stdout):
+        from cli.rendering import print_list_of_provisionings  # imports Rich
 
-        print_table_of_provisionings(provisionings)
-        return
-    for provisioning in provisionings:
-        print_line(f"{provisioning.status:<{_STATUS_WIDTH}}  {provisioning.id}  {provisioning.name}")
-        for reason in provisioning.reasons:
-            print_line(f"  {reason.code}: {reason.message}")
+        print_list_of_provisionings(provisionings)
+    else:
+        for provisioning in provisionings:
+            created_at = f"{provisioning.created_at:%Y-%m-%dT%H:%M:%SZ}"
+            cells = (f"{provisioning.status:<{_STATUS_WIDTH}}", provisioning.id, created_at, provisioning.reference)
+            print_line("  ".join((*cells, provisioning.name)))

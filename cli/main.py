@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import re
+from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, CycloptsPanel, Group
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from cli.console import configure_streams, print_error, print_json, print_status
 from cli.exit_codes import exit_code_for
+from cli.help_format import CommandHelp, shown_default
 from models.error_view import error_view
 from models.errors import AvatarsError, InvalidArguments
-from models.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
+from models.exit_codes import EXIT_INTERRUPTED
 
 PROVISION, INSPECT, OPERATE, SET_UP, OPTIONS = map(
     Group.create_ordered, ("Provision", "Inspect", "Operate", "Set up", "Options")
 )
+_OVERVIEW_FLAGS = ("--help", "-h", "--version")
+_JSON_FLAG = re.compile(r"--json(=(true|yes|y|t|1))?", re.IGNORECASE)
 
 
 class Command(NamedTuple):
-    """One row of the command table; `summary` is the first line of the command's docstring."""
+    """One row of the command table.
+
+    `summary` is the first line of the command's docstring. `arguments` are shown in the usage of a command whose
+    positional arguments are optional, because another option can replace them.
+    """
 
     name: str
     import_path: str
     group: Group
     summary: str
+    arguments: str = ""
 
 
 # Commands are imported when they are invoked: Prefect's import alone takes over a second of CPU time.
 # The overview of `avatars --help` imports none of them, so it needs the summaries here; a test compares them.
 COMMANDS = (
     Command("provision", "cli.provision:provision", PROVISION, "Provision one avatar and wait for its outcome."),
-    Command("batch", "cli.batch:batch", PROVISION, "Provision every row of a manifest."),
+    Command("batch", "cli.batch:batch", PROVISION, "Provision every row of a manifest.", "[MANIFEST]"),
     Command(
         "enqueue",
         "cli.provision:enqueue",
@@ -52,7 +61,7 @@ COMMANDS = (
         "evidence",
         "cli.evidence:evidence",
         INSPECT,
-        "Print the evidence of each submission: time, actor, and digests and facts of both videos.",
+        "Print the evidence of each submission: time, actor, and digests and facts of its recordings.",
     ),
     Command(
         "account",
@@ -77,12 +86,14 @@ COMMANDS = (
         "cli.reopen:resume",
         OPERATE,
         "Resume provisionings from their recorded status and wait for their outcome.",
+        "[ID...]",
     ),
     Command(
         "retry",
         "cli.reopen:retry",
         OPERATE,
         "Check and submit rejected provisionings again and wait for their outcome.",
+        "[ID...]",
     ),
     Command(
         "retrain",
@@ -95,13 +106,16 @@ COMMANDS = (
         "cli.adopt:adopt",
         OPERATE,
         "Put avatars on record that were made without this service, with one list call; nothing is created.",
+        "[AVATAR_ID]",
     ),
     Command(
         "cancel",
         "cli.cancel:cancel",
         OPERATE,
         "Cancel provisionings; a training that has started at Argil continues.",
+        "[ID...]",
     ),
+    Command("voice", "cli.voice:voice", OPERATE, "Record the voice of an avatar that is READY."),
     Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
     Command(
         "erase",
@@ -152,12 +166,6 @@ def _version() -> str:
     return importlib.metadata.version("avatar-provisioner")
 
 
-def _format_usage_error(error: CycloptsError) -> Any:
-    from cli.terminal import shown  # imports Rich
-
-    return CycloptsPanel(shown(str(error)))  # the message repeats the arguments
-
-
 def build_app(invoked: str | None = None) -> App:
     """Return the command line application.
 
@@ -173,25 +181,38 @@ def build_app(invoked: str | None = None) -> App:
         help_format="plaintext",  # rendering Markdown would take a tenth of a second
         result_action="return_value",
         suppress_keyboard_interrupt=False,  # `run` prints how to resume
-        error_formatter=_format_usage_error,
+        help_formatter=CommandHelp(),
+        default_parameter=Parameter(negative=(), show_default=shown_default),
     )
     for flag in ("--help", "--version"):
         app[flag].group = (OPTIONS,)
-    for position, (name, import_path, group, summary) in enumerate(COMMANDS):
+    for position, (name, import_path, group, summary, arguments) in enumerate(COMMANDS):
         app.command(
             import_path,
             name=name,
             group=group,
             sort_key=position,
             help=None if name == invoked else summary,
+            **({"usage": f"avatars {name} [OPTIONS] {arguments}"} if arguments else {}),
         )
     return app
 
 
-def _report_error(error: AvatarsError, *, as_json: bool) -> None:
-    if as_json:
-        print_json(error_view(error))
-    print_error(error)
+def _wants_json(args: list[str]) -> bool:
+    return any(_JSON_FLAG.fullmatch(arg) for arg in args)
+
+
+def _unknown_command(name: str) -> InvalidArguments:
+    from difflib import get_close_matches  # a hundredth of the CPU time of `avatars list`
+
+    names = {command.name: command.name for command in COMMANDS} | {"help": "--help", "version": "--version"}
+    close = get_close_matches(name.lstrip("-"), names, n=1)
+    question = f"did you mean `avatars {names[close[0]]}`? " if close else ""
+    return InvalidArguments(f"no command is named {name!r}", hint=f"{question}`avatars --help` lists the commands")
+
+
+def _usage_error(error: CycloptsError, args: list[str]) -> InvalidArguments:
+    return InvalidArguments(str(error), hint=f"`avatars {args[0]} --help` explains the command")
 
 
 def run(args: list[str]) -> int:
@@ -199,13 +220,14 @@ def run(args: list[str]) -> int:
     configure_streams()
     app = build_app(invoked=args[0] if args else None)
     try:
-        code: object = app(args, exit_on_error=False, print_error=True)
-    except CycloptsError as error:  # cyclopts has printed it to stderr
-        if "--json" in args:
-            print_json(error_view(InvalidArguments(str(error), hint="see the options with --help")))
-        return EXIT_USAGE
-    except AvatarsError as error:
-        _report_error(error, as_json="--json" in args)
+        if args and args[0] not in {*_OVERVIEW_FLAGS, *(command.name for command in COMMANDS)}:
+            raise _unknown_command(args[0])  # the message of cyclopts would import every command
+        code: object = app(args, exit_on_error=False, print_error=False)
+    except (CycloptsError, AvatarsError) as raised:
+        error = raised if isinstance(raised, AvatarsError) else _usage_error(raised, args)
+        if _wants_json(args):
+            print_json(error_view(error))
+        print_error(error)
         return exit_code_for(error)
     except KeyboardInterrupt:
         print_status("interrupted; recorded progress is kept: see `avatars list`, then `avatars resume ID`")

@@ -7,14 +7,28 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from models.errors import InvalidRequest
+from models.provisioning import Status
+
+MAX_TRAINING_SECONDS = 86_400
+
+
+def normalize_status(name: str) -> str:
+    """Return the name of a status as it is shown everywhere, for example TRAINING_FAILED for training-failed."""
+    return name.strip().upper().replace("-", "_")
+
 
 JsonFlag = Annotated[
     bool, Parameter(negative=(), help="Print one JSON document to stdout; everything else goes to stderr.")
 ]
 DryRunFlag = Annotated[bool, Parameter(negative=())]
-ProvisioningKey = Annotated[str, Parameter(help="Id or reference of the provisioning.")]
+ProvisioningKey = Annotated[str, Parameter(name="ID", help="Id or reference of the provisioning.")]
+StatusNames = Annotated[list[Status] | None, Parameter(name="--status", name_transform=normalize_status)]
+"""Statuses as they are shown; `ready` and `training-failed` are read, too."""
+Port = Annotated[int, Parameter(validator=Number(gte=0, lte=65_535))]
+TrainingSeconds = Annotated[float, Parameter(validator=Number(gte=0, lte=MAX_TRAINING_SECONDS))]
 IgnoreUnknownFlag = Annotated[
     bool,
     Parameter(

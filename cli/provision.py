@@ -16,11 +16,13 @@ from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse
 from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
+from models.image_request import ImageRequest, require_consent
 from models.json_views import provisioning_summary
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning, Submission
 from models.recording_identity import is_signed
-from models.request import ProvisioningRequest, parse_request
+from models.request import AvatarRequest
+from models.request_kinds import parse_fields
 from models.settings import Settings
 from services.reopening import open_request
 from services.store import open_store
@@ -37,12 +39,21 @@ class RequestOptions:
     name: str
     """Name of the avatar at Argil, 1 to 256 characters."""
 
-    dataset_video: str
+    dataset_video: str | None = None
     """Path, or s3, gs or az URI, or HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at
     most 1.5 GB."""
 
-    consent_video: str
+    image: str | None = None
+    """The same of an image instead: PNG, JPEG or WEBP, 16:9 or 9:16, 1280x720 to 3840x2160, at most 10 MB."""
+
+    consent_video: str | None = None
     """The same of the person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
+
+    voice_id: str | None = None
+    """The id of a voice at Argil for an avatar from an image; without it, Argil designs one from the image."""
+
+    voice_sample: str | None = None
+    """HTTPS URL of a recording of the voice, from which Argil clones a voice for an avatar from an image."""
 
     extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
@@ -50,21 +61,25 @@ class RequestOptions:
     reference: str | None = None
     """Your own key for this avatar. The same reference never creates a second avatar."""
 
-    def to_request(self, command: str) -> ProvisioningRequest:
+    def to_request(self, command: str) -> AvatarRequest:
         """Return the validated request after its local recordings were uploaded; raises InvalidRequest."""
-        fields = {
+        given = {
             "name": self.name,
             "dataset_video": self.dataset_video,
+            "image": self.image,
             "consent_video": self.consent_video,
+            "voice_id": self.voice_id,
+            "voice_sample": self.voice_sample,
             "extras": parse_extras(self.extra),
             "reference": self.reference,
         }
+        fields = {name: value for name, value in given.items() if value is not None}
         if not has_local_recordings(fields):
-            return parse_request(fields)
+            return parse_fields(fields)
         settings = Settings.load()
         if command == "provision":
             require_key_source(settings)  # before hours of uploading
-        return parse_and_upload(fields, parse_request, f"avatars {command}", settings)
+        return parse_and_upload(fields, parse_fields, f"avatars {command}", settings)
 
 
 def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = False, json: JsonFlag = False) -> int:
@@ -73,9 +88,15 @@ def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = Fa
     request = options.to_request("provision")
 
     async def start() -> State:
-        from flows.provision_avatar import provision_avatar
+        state: State
+        if isinstance(request, ImageRequest):
+            from flows.provision_image_avatar import provision_image_avatar
 
-        state: State = await provision_avatar(request, wait="block", return_state=True)
+            state = await provision_image_avatar(request, wait="block", return_state=True)
+        else:
+            from flows.provision_avatar import provision_avatar
+
+            state = await provision_avatar(request, wait="block", return_state=True)
         return state
 
     code = run_and_report(start, key=request.reference, title=f"provisioning {request.name}", as_json=json)
@@ -88,7 +109,9 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
     request = options.to_request("enqueue")
 
     async def record() -> tuple[Provisioning, list[Submission]]:
-        async with open_store(Settings.load(), SystemClock()) as store:
+        settings = Settings.load()
+        require_consent(request, settings.avatars_image_consent)
+        async with open_store(settings, SystemClock()) as store:
             owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
             provisioning, _ = await open_request(
                 store.ledger, store.quarantine, request, request.reference or str(uuid.uuid4()), owner

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from cli.console import print_line
-from cli.terminal import shown, shown_lines, stdout_console
+from cli.terminal import shown, stdout_console
 from models.attempts import list_attempts
-from models.outcomes import OUTCOMES
+from models.outcomes import OUTCOMES, describe, next_step
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.submission_resolution import Resolution, ResolvedSubmission
 
@@ -24,6 +25,7 @@ _STYLES = {
     Status.REFUSED: "red",
     Status.VANISHED: "red",
 }
+STATUS_WIDTH = max(map(len, Status))
 _RESOLUTION_STYLES = {Resolution.LOST: "yellow", Resolution.UNKNOWN: "yellow", Resolution.DUPLICATE: "red"}
 
 
@@ -32,43 +34,53 @@ def styled(status: Status) -> Text:
     return Text(status, _STYLES.get(status, "cyan"))
 
 
-def print_table_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
-    """Print one table row per provisioning."""
-    table = Table("Status", "Name", "Reasons", show_lines=True)
-    table.add_column("ID", no_wrap=True)  # people copy it
+def print_list_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
+    """Print two lines per provisioning, which fit 80 columns, and its reasons below them; nothing is cut."""
+    stdout_console.print(f"{'STATUS':<{STATUS_WIDTH}}  CREATED (UTC)     NAME\n  ID, REFERENCE", style="dim")
     for provisioning in provisionings:
-        reasons = shown_lines(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
-        table.add_row(styled(provisioning.status), shown(provisioning.name), reasons, provisioning.id)
-    stdout_console.print(table)
+        status = styled(provisioning.status)
+        status.pad_right(STATUS_WIDTH - len(provisioning.status))
+        created_at = f"  {provisioning.created_at:%Y-%m-%d %H:%M}  "
+        stdout_console.print(Text.assemble(status, created_at, shown(provisioning.name, "bold")), soft_wrap=True)
+        print_line(f"  {provisioning.id}  {provisioning.reference}")
+        for reason in provisioning.reasons:
+            stdout_console.print(Padding(shown(f"{reason.code}: {reason.message}"), (0, 0, 0, 4), expand=False))
 
 
-def print_table_of_batches(rows: Sequence[Sequence[str]]) -> None:
-    """Print one table row per batch: id, start, manifest, caller and counts."""
-    table = Table(show_lines=True)
-    table.add_column("ID", no_wrap=True)  # people copy it
-    for title in ("Started (UTC)", "Manifest", "Started by", "Rows"):
-        table.add_column(title)
-    for cells in rows:
-        table.add_row(*map(shown, cells))
-    stdout_console.print(table)
+def print_list_of_batches(rows: Sequence[Sequence[str]]) -> None:
+    """Print two lines per batch, from its id, start, manifest, caller and counts, and the counts below them."""
+    stdout_console.print("ID, STARTED (UTC)\n  MANIFEST, STARTED BY\n  ROWS", style="dim")
+    for batch_id, started_at, manifest, started_by, counted in rows:
+        print_line(f"{batch_id}  {started_at}", style="bold")
+        print_line(f"  {manifest}, {started_by}")
+        stdout_console.print(Padding(shown(counted), (0, 0, 0, 2), expand=False))
 
 
-def print_outcome(provisioning: Provisioning) -> None:
-    """Print the status of one provisioning, its reasons, and the next step."""
-    outcome = OUTCOMES[provisioning.status]
-    stdout_console.print(
-        Text.assemble(
-            styled(provisioning.status), " ", shown(provisioning.name, "bold"), f": {outcome.description}"
-        )
-    )
-    print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}")
+def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> None:
+    """Print the status of one provisioning, its reasons, and the next step, each fact once.
+
+    Args:
+        provisioning: The provisioning.
+        is_released: Whether a person released its recordings from quarantine.
+
+    """
+    description, step = describe(provisioning), next_step(provisioning, is_released=is_released)
+    heading = Text.assemble(styled(provisioning.status), " ", shown(provisioning.name, "bold"), ": ")
+    stdout_console.print(heading.append_text(shown(description)), soft_wrap=not stdout_console.is_terminal)
+    print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}, kind {provisioning.kind}")
     if provisioning.avatar_id:
         print_line(f"  avatar {provisioning.avatar_id}")
+    if provisioning.voice_id:
+        print_line(f"  voice {provisioning.voice_id} ({provisioning.voice_source})")
+    elif provisioning.status is Status.READY:
+        print_line("  voice: not known")
+    outcome = OUTCOMES[provisioning.status]
     for reason in provisioning.reasons:
-        print_line(f"  - {reason.code}: {reason.message}")
-        if reason.hint:
+        if reason.message not in (description, outcome.description):
+            print_line(f"  - {reason.code}: {reason.message}")
+        if reason.hint and reason.hint not in (step, outcome.next_step_for(provisioning.id)):
             print_line(f"    {reason.hint}", style="dim")
-    print_line(f"  next: {outcome.next_step_for(provisioning.id)}")
+    print_line(f"  next: {step}")
 
 
 def print_history(
@@ -77,25 +89,26 @@ def print_history(
     resolved: Mapping[str, ResolvedSubmission],
 ) -> None:
     """Print the events of a provisioning, and of each submission who asked for it, why, and its resolution."""
-    table = Table("Time (UTC)", "Status", "Actor", "Message", title="History", title_justify="left")
+    table = Table(title="History", title_justify="left")
+    for column in ("Time (UTC)", "Status"):
+        table.add_column(column, no_wrap=True)  # the other columns wrap on a narrow terminal
+    table.add_column("Actor")
+    table.add_column("Message")
     for event in events:
         table.add_row(
             f"{event.occurred_at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, shown(event.message)
         )
     stdout_console.print(table)
     if submissions:
-        table = Table("#", "Time (UTC)", "Requested by", "Cause", title="Attempts", title_justify="left")
-        for attempt in list_attempts(submissions, events):
-            created_at = f"{attempt.submission.created_at:%Y-%m-%d %H:%M:%S}"
-            ordinal = str(attempt.submission.ordinal)
-            table.add_row(ordinal, created_at, shown(attempt.requested_by), shown(attempt.cause))
-        stdout_console.print(table)
-        table = Table("#", "State", "Resolution", title="Submissions", title_justify="left")
-        for column in ("Avatar", "Submission"):
-            table.add_column(column, overflow="fold")  # people copy them
-        for submission in submissions:
-            resolution = resolved[submission.id]
-            description = shown(resolution.description, _RESOLUTION_STYLES.get(resolution.kind, ""))
-            avatar_id = shown(submission.avatar_id or "")
-            table.add_row(str(submission.ordinal), submission.state, description, avatar_id, submission.id)
-        stdout_console.print(table)
+        stdout_console.print("\nSubmissions", style="italic")
+    for attempt in list_attempts(submissions, events):
+        submission = attempt.submission
+        resolution = resolved[submission.id]
+        created_at = f"{submission.created_at:%Y-%m-%d %H:%M:%S}"
+        print_line(f"  {submission.ordinal}. {created_at}  {submission.state}  {submission.id}")
+        style = _RESOLUTION_STYLES.get(resolution.kind, "")
+        avatar = f"avatar {submission.avatar_id}: " if submission.avatar_id else ""
+        stdout_console.print(Padding(shown(f"{avatar}{resolution.description}", style), (0, 0, 0, 5), expand=False))
+        stdout_console.print(
+            Padding(shown(f"requested by {attempt.requested_by}: {attempt.cause}"), (0, 0, 0, 5), expand=False)
+        )

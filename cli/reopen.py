@@ -91,6 +91,7 @@ def retrain(
     reason: str,
     dataset_video: str = "",
     consent_video: str = "",
+    image: str = "",
     json: JsonFlag = False,
 ) -> int:
     """Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.
@@ -103,11 +104,12 @@ def retrain(
         reason: Who decided and why; it is recorded in the ledger.
         dataset_video: Address or path of another dataset video, if it was recorded again.
         consent_video: Address or path of another consent video.
+        image: Address or path of another image, for an image request.
 
     """
     parse_reason(reason)
     require_known(provisioning)
-    recordings = {"dataset_video": dataset_video, "consent_video": consent_video}
+    recordings = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
     if has_local_recordings(recordings):
         recordings = upload_fields(recordings, "avatars retrain", Settings.load())
     parameters = {"reason": reason, **recordings}

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cli.options import normalize_status
 from models.clock import SystemClock
 from models.errors import InvalidRequest
 from models.provisioning import Status
@@ -17,12 +18,12 @@ from store.latest_page import LatestPage
 
 PAGE_SIZE = 500
 
-ProvisioningKeys = Annotated[str, Parameter(help="Ids or references of the provisionings.")]
+ProvisioningKeys = Annotated[str, Parameter(name="ID", help="Ids or references of the provisionings.")]
 StatusOption = Annotated[
     list[Status] | None,
     Parameter(
         name="--status",
-        negative=(),
+        name_transform=normalize_status,
         help="Also all provisionings with this status, with --batch only those of the batch; can be repeated.",
     ),
 ]

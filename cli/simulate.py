@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from cli.console import print_line, print_status
+from cli.options import TrainingSeconds
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from cli.terminal import stdout_console
 from models.errors import SettingsError
@@ -16,9 +21,11 @@ from simulator.sample_videos import SAMPLES, ensure_sample
 from simulator.scenarios import SCENARIOS
 
 DEFAULT_PORT = 8900
+SimulatorPort = Annotated[int, Parameter(validator=Number(gte=0, lte=65_534))]
+"""The video host uses the next port."""
 
 
-def simulate(*, port: int = DEFAULT_PORT, training_seconds: float = 10.0) -> int:
+def simulate(*, port: SimulatorPort = DEFAULT_PORT, training_seconds: TrainingSeconds = 10.0) -> int:
     """Run the simulated Argil API and a host of sample videos until Ctrl-C.
 
     The output is a shell script: to use the simulator in another shell, save it in a file and run `. FILE` there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.console import print_line, print_status
-from cli.simulated_environment import simulated_environment
+from cli.options import Port, TrainingSeconds
+from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
+from models.private_files import replace_file
 from models.redaction import redact_url
 from models.settings import Settings
 from models.webhook import RECEIVER_PATH
@@ -27,13 +30,14 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 4200
 HEALTH_CHECK_SECONDS = 1.0
+SETTINGS_SCRIPT = "settings.sh"
 
 
 def up(
     *,
     simulate: bool = False,
-    port: int = DEFAULT_PORT,
-    training_seconds: float = 30.0,
+    port: Port = DEFAULT_PORT,
+    training_seconds: TrainingSeconds = 30.0,
     data_dir: Path | None = None,
 ) -> int:
     """Run the whole service on this machine until Ctrl-C, SIGTERM or a closed terminal.
@@ -51,7 +55,7 @@ def up(
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, lambda *_: stop_requested.set())
     with contextlib.ExitStack() as stack:
-        videos = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else []
+        simulated = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else None
         settings = Settings.load()
         from deployments.embedded.stack import embedded_stack
 
@@ -62,7 +66,10 @@ def up(
             register = ("cli", "webhook", "register", "--url", running.receiver.url)
             if code := _run_module(SERVICE, *register):
                 return code
-        _print_addresses(running, settings, videos)
+        _print_addresses(running, settings)
+        if simulated:
+            _print_simulator(simulated, redact_url(running.api_url))
+        print_status("ready; press Ctrl-C to stop")
         while not stop_requested.wait(HEALTH_CHECK_SECONDS):
             running.check_processes()
         print_status("stopping")
@@ -70,8 +77,8 @@ def up(
 
 
 @contextlib.contextmanager
-def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterator[list[str]]:
-    """Run the simulator, point this process and its children to it, and yield the URLs of two sample videos.
+def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterator[SimulatedEnvironment]:
+    """Run the simulator with sample videos, and point this process and its children to it.
 
     A configured ledger, Prefect API or webhook token is not used. The simulator does not have the avatars of that
     ledger, so reconciliation would set them to VANISHED.
@@ -81,7 +88,7 @@ def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterat
         os.environ["AVATARS_WEBHOOK_TOKEN"] = secrets.token_urlsafe()
         if code := _run_module(TOOL, "simulator.sample_videos", str(simulated.videos)):
             raise AvatarsError(f"cannot create the sample videos (exit code {code})", hint="see the output above")
-        yield [simulated.media.url(name) for name in ("dataset.mp4", "consent.mp4")]
+        yield simulated
 
 
 def _run_module(inherited: InheritedVariables, *args: str) -> int:
@@ -97,7 +104,7 @@ def _run_module(inherited: InheritedVariables, *args: str) -> int:
     ).returncode
 
 
-def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[str]) -> None:
+def _print_addresses(running: EmbeddedStack, settings: Settings) -> None:
     api = redact_url(running.api_url)
     lines = {"Prefect UI": api.removesuffix("/api"), "Prefect API": api, "Argil": settings.argil_api_url}
     lines["ledger"] = redact_url(settings.avatars_database_url.get_secret_value())
@@ -105,6 +112,16 @@ def _print_addresses(running: EmbeddedStack, settings: Settings, videos: list[st
         lines["webhooks"] = f"{running.receiver.url}{RECEIVER_PATH}…"
     for label, value in lines.items():
         print_line(f"{label:14}{value}")
-    for video in videos:
-        print_line(f"{'sample video':14}{video}")
-    print_status("ready; press Ctrl-C to stop")
+
+
+def _print_simulator(simulated: SimulatedEnvironment, api_url: str) -> None:
+    """Print the sample videos, the faults, and a script that connects another shell to this service."""
+    for name in ("dataset.mp4", "consent.mp4"):
+        print_line(f"{'sample video':14}{simulated.media.url(name)}")
+    script = simulated.data / SETTINGS_SCRIPT
+    settings = {**simulated.settings(keeps_behaviour=True), "PREFECT_API_URL": api_url}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
+    replace_file(script, "".join(lines).encode())
+    print_line(f"{'other shell':14}. {shlex.quote(str(script))}")
+    print_line(f"{'faults':14}--extra simulator=NAME with, for example, fail, refuse, never, invalid or vanish;")
+    print_line(f"{'':14}`avatars simulate` lists all")

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cyclopts import App
-from rich.table import Table
+from pydantic_core import to_jsonable_python
 
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
-from cli.terminal import shown, stdout_console
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
-from models.webhook import SUBSCRIBED_EVENTS, mask_token, receiver_url
+from models.webhook import RECEIVER_PATH, SUBSCRIBED_EVENTS, Webhook, mask_token, receiver_url
 
 T = TypeVar("T")
 
@@ -65,13 +64,26 @@ def list_webhooks(*, json: JsonFlag = False) -> int:
     """List the webhooks of the Argil account."""
     webhooks = _call_argil(lambda argil: argil.list_webhooks(), Settings.load())
     if json:
-        print_json([{"id": hook.id, "url": mask_token(hook.url), "events": list(hook.events)} for hook in webhooks])
+        print_json([_to_json(hook) for hook in webhooks])
         return EXIT_OK
-    table = Table("URL", "Events", "ID")
     for hook in webhooks:
-        table.add_row(shown(mask_token(hook.url)), shown(", ".join(hook.events)), shown(hook.id))
-    stdout_console.print(table)
+        last = f"{hook.last_triggered_at:%Y-%m-%d %H:%M} UTC" if hook.last_triggered_at else "never"
+        print_line(f"{hook.id}  {', '.join(hook.events)}")
+        print_line(f"  {mask_token(hook.url)}, last delivery: {last}")
+    if not any(RECEIVER_PATH in hook.url for hook in webhooks):
+        print_status("no receiver is registered: `avatars webhook register --url URL` registers it")
+    elif not any(RECEIVER_PATH in hook.url and hook.last_triggered_at for hook in webhooks):
+        print_status("Argil reports no delivery so far: check the proxy in front of the receiver")
     return EXIT_OK
+
+
+def _to_json(hook: Webhook) -> dict[str, Any]:
+    return {
+        "id": hook.id,
+        "url": mask_token(hook.url),
+        "events": list(hook.events),
+        "last_triggered_at": to_jsonable_python(hook.last_triggered_at),
+    }
 
 
 @webhook.command

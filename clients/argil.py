@@ -1,4 +1,4 @@
-"""Client of the Argil API: avatars and webhooks. clients/argil_errors.py maps responses to errors."""
+"""Client of the Argil API: avatars, voices and webhooks. clients/argil_errors.py maps responses to errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -17,7 +17,7 @@ from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
-from models.argil_avatar import Avatar, AvatarList, CreateRequest
+from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest, CreateRequest
 from models.argil_response import ArgilResponse
 from models.certificates import require_usable_certificates
 from models.clock import Clock
@@ -27,7 +27,10 @@ from models.request import SUBMISSION_ID_EXTRA
 from models.response_meaning import Operation, SentRequest
 from models.retry import delay_seconds, parse_http_date
 from models.user_agent import USER_AGENT
+from models.voice import Voice, VoiceList
 from models.webhook import Webhook
+
+Created = TypeVar("Created")
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 REQUEST_TIMEOUT_SECONDS = 60.0
@@ -121,22 +124,44 @@ class ArgilClient:
             SubmissionOutcomeUnknown: An avatar may have been created. Look it up; never call this method again for
                 the same submission.
         """
-        deadline = self._clock.monotonic() + CREATE_RETRY_BUDGET_SECONDS
-        failures = 0
-        while True:
-            await self._rate_limiter.acquire()
+
+        async def attempt() -> Avatar:
             body = await request() if callable(request) else request
             if before_each_attempt is not None:
                 await before_each_attempt()
-            try:
-                with protect_urls(body.urls):
-                    return await self._post(body)
-            except (ArgilUnreachable, ArgilRateLimited) as error:
-                failures += 1
-                wait = delay_seconds(failures, error.retry_after_seconds)
-                if failures == MAX_CREATE_ATTEMPTS or self._clock.monotonic() + wait > deadline:
-                    raise
-                await self._clock.sleep(wait)
+            with protect_urls(body.urls, secrets=body.secrets):
+                return await self._post(body)
+
+        return await self._with_create_retries(attempt)
+
+    async def create_voice(
+        self,
+        name: str,
+        audio_url: str | Callable[[], Awaitable[str]],
+        before_each_attempt: Callable[[], Awaitable[None]] | None = None,
+    ) -> Voice:
+        """POST /voices: clone a voice. Retries only if Argil cannot have cloned one, as `create_avatar` does.
+
+        Args:
+            name: The name of the voice, by which it is looked up.
+            audio_url: The HTTPS URL of the sample; or a function that returns it, awaited before each attempt.
+            before_each_attempt: Awaited last before each attempt. If one of the two raises, the attempt is not sent
+                and the error propagates.
+
+        Raises:
+            SubmissionRejected: Argil rejected the sample or the name.
+            ArgilUnavailable: No voice was cloned.
+            SubmissionOutcomeUnknown: A voice may have been cloned. Look it up by its name.
+        """
+
+        async def attempt() -> Voice:
+            url = await audio_url() if callable(audio_url) else audio_url
+            if before_each_attempt is not None:
+                await before_each_attempt()
+            with protect_urls([url]):
+                return await self._post_voice(name, url)
+
+        return await self._with_create_retries(attempt)
 
     async def get_avatar(self, avatar_id: str, submission_id: str | None = None) -> Avatar:
         """GET /avatars/{id}.
@@ -179,6 +204,26 @@ class ArgilClient:
         if self._on_list is not None:
             await self._on_list(self, account)
         return account
+
+    async def get_voice(self, voice_id: str) -> Voice | None:
+        """GET /voices/{id}: the voice, or None if Argil itself answers 404.
+
+        Raises:
+            ArgilUnauthorized: Argil rejects the API key.
+            PollFailed: Any other response that is not this voice, or a transport failure.
+        """
+        return self._error_mapper.read_voice(voice_id, await self._get(f"/voices/{quote(voice_id, safe='')}"))
+
+    async def list_voices(self) -> VoiceList:
+        """GET /voices: the voices that the account can use, without items that are not voices.
+
+        Raises:
+            ArgilUnauthorized: Argil rejects the API key.
+            PollFailed: Any other response that is not a list (also a 404), or a transport failure.
+        """
+        response = await self._get("/voices", is_list=True)
+        self._error_mapper.raise_unless_list(response)
+        return VoiceList(response)
 
     async def check_access(self) -> float | None:
         """Request an avatar that cannot exist, to check that Argil responds and accepts the API key.
@@ -236,20 +281,47 @@ class ArgilClient:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 response = await self._send("POST", "/avatars", json=request.to_json())
         key = request.extras.get(SUBMISSION_ID_EXTRA)
-        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name)
+        is_video = isinstance(request, CreateAvatarRequest)
+        sent = SentRequest(Operation.CREATE, submission_id=key, name=request.name, is_video=is_video)
         return self._error_mapper.created_avatar(sent, response)
 
-    async def _get(self, path: str) -> ArgilResponse:
+    async def _with_create_retries(self, attempt: Callable[[], Awaitable[Created]]) -> Created:
+        deadline = self._clock.monotonic() + CREATE_RETRY_BUDGET_SECONDS
+        failures = 0
+        while True:
+            await self._rate_limiter.acquire()
+            try:
+                return await attempt()
+            except (ArgilUnreachable, ArgilRateLimited) as error:
+                failures += 1
+                wait = delay_seconds(failures, error.retry_after_seconds)
+                if failures == MAX_CREATE_ATTEMPTS or self._clock.monotonic() + wait > deadline:
+                    raise
+                await self._clock.sleep(wait)
+
+    async def _post_voice(self, name: str, audio_url: str) -> Voice:
+        with self._error_mapper.translating_create_errors():
+            async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
+                response = await self._send("POST", "/voices", json={"name": name, "audioUrl": audio_url})
+        return self._error_mapper.created_voice(name, response)
+
+    async def _get(self, path: str, *, is_list: bool = False) -> ArgilResponse:
         await self._rate_limiter.acquire()
         with self._error_mapper.translating_read_errors():
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
-                return await self._send("GET", path, headers=FRESH)
+                return await self._send("GET", path, headers=FRESH, is_list=is_list)
 
     async def _send(
-        self, method: str, path: str, *, json: object = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        headers: Mapping[str, str] | None = None,
+        is_list: bool = False,
     ) -> ArgilResponse:
         async with self._http.stream(method, path, json=json, headers=headers) as response:
-            return await self._read(response)
+            return await self._read(response, is_list=is_list)
 
     async def _read(self, response: httpx.Response, *, is_list: bool = False) -> ArgilResponse:
         """Read a response; a 429 with Retry-After pauses all requests, because the limit applies to the account."""

@@ -22,6 +22,7 @@ from models.errors import (
     ArgilUnauthorized,
     ArgilUnavailable,
     ArgilUnreachable,
+    ArgilVideoCreateRemoved,
     AvatarNotFound,
     OperationalError,
     PollFailed,
@@ -33,6 +34,8 @@ from models.redaction import redact
 from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
 from models.retry import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from models.secret_search import search_for
+from models.video_create import VIDEO_CREATE_REMEDY
+from models.voice import Voice
 
 MAX_MESSAGE_CHARACTERS = 500
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"
@@ -114,6 +117,28 @@ class ResponseErrorMapper:
             response={"meaning": meaning, "status": response.status, **body},
         )
 
+    def created_voice(self, name: str, response: ArgilResponse) -> Voice:
+        """Return the voice that POST /voices cloned under this name.
+
+        Raises:
+            ArgilUnavailable: No voice was cloned, for a reason outside the request.
+            SubmissionRejected: Argil rejected the sample or the name.
+            SubmissionOutcomeUnknown: A voice may have been cloned.
+        """
+        voice = Voice.parse(response.json)
+        if response.is_success and not response.is_argil_error and voice is not None and voice.name == name:
+            return voice
+        meaning = meaning_of(SentRequest(Operation.CREATE, name=name), response)
+        if meaning is Meaning.REJECTED:
+            body = self._error_body(response)
+            message = f"Argil rejected the voice sample with {response.status}: {body['message']}"
+            raise SubmissionRejected(message, status=response.status, body=body)
+        if (error := self._unavailable(meaning, response)) is not None:
+            raise error
+        raise SubmissionOutcomeUnknown(
+            f"the outcome of the request to clone a voice is unknown: {self._described(response)}"
+        )
+
     def polled_avatar(self, sent: SentRequest, response: ArgilResponse) -> Avatar:
         """Return the avatar of a GET by id. Raises AvatarNotFound, ArgilUnauthorized or PollFailed."""
         meaning = meaning_of(sent, response)
@@ -128,6 +153,16 @@ class ResponseErrorMapper:
         meaning = meaning_of(SentRequest(Operation.LIST), response)
         if meaning is not Meaning.AVATAR_LIST:
             raise self._failed_read(meaning, response, "a JSON list")
+
+    def read_voice(self, voice_id: str, response: ArgilResponse) -> Voice | None:
+        """Return the voice of a GET by id, None for Argil's own 404. Raises ArgilUnauthorized or PollFailed."""
+        if response.status == HTTPStatus.NOT_FOUND and response.is_argil_error:
+            return None
+        voice = Voice.parse(response.json) if response.status == HTTPStatus.OK else None
+        if voice is not None and voice.id == voice_id and not response.is_argil_error:
+            return voice
+        meaning = meaning_of(SentRequest(Operation.GET), response)
+        raise self._failed_read(meaning, response, "the voice with this id")
 
     def raise_unless_absent_or_success(self, response: ArgilResponse) -> None:
         """Raise if the response to a GET of an unknown id shows that the API is unusable.
@@ -170,32 +205,38 @@ class ResponseErrorMapper:
     def _unavailable(self, meaning: Meaning, response: ArgilResponse) -> ArgilUnavailable | None:
         """Return the error for a meaning that says that nothing was done, None for any other meaning."""
         status, words = response.status, self._error_body(response)["message"]
+        error: ArgilUnavailable | None
         match meaning:
             case Meaning.UNAUTHORIZED:
-                return ArgilUnauthorized(
+                error = ArgilUnauthorized(
                     f"Argil rejects the API key ({status}: {words})",
                     hint="check ARGIL_API_KEY and ARGIL_API_URL with `avatars doctor`, then `avatars resume ID`",
                 )
             case Meaning.PAYMENT_REQUIRED:
-                return ArgilPaymentRequired(
+                error = ArgilPaymentRequired(
                     f"Argil asks for payment (402: {words})",
                     hint="top up the Argil account; every 15 minutes provision-pending or `avatars resume ID` "
                     "tries one submission, and the others follow",
                 )
             case Meaning.RATE_LIMITED:
-                return ArgilRateLimited(
+                error = ArgilRateLimited(
                     f"Argil is busy ({status})",
                     hint="wait, lower AVATARS_REQUESTS_PER_SECOND, then `avatars resume ID`",
                     retry_after_seconds=self.retry_after(response),
                 )
+            case Meaning.VIDEO_CREATE_REMOVED:
+                error = ArgilVideoCreateRemoved(
+                    f"Argil creates no avatars from videos ({status}: {words})", hint=VIDEO_CREATE_REMEDY
+                )
             case Meaning.NO_SUCH_PATH:
-                return self._path_not_found(response)
+                error = self._path_not_found(response)
             case Meaning.REDIRECTED:
-                return ArgilUnavailable(
+                error = ArgilUnavailable(
                     f"ARGIL_API_URL redirects elsewhere ({status})", hint="correct ARGIL_API_URL"
                 )
             case _:
-                return None
+                error = None
+        return error
 
     def _path_not_found(self, response: ArgilResponse) -> ArgilPathNotFound:
         return ArgilPathNotFound(

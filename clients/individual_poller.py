@@ -26,7 +26,7 @@ class IndividualPoller:
         self._argil = argil
         self._clock = clock
 
-    def seconds_until_next_poll(self, interval: float) -> float:
+    def seconds_until_next_poll(self, interval: float, min_interval_seconds: float) -> float:  # noqa: ARG002  # PollStrategy's signature
         """Return the interval with jitter, so that subscriptions do not poll in lockstep."""
         return interval * self._clock.jitter()
 

@@ -36,7 +36,8 @@ COALESCE_SECONDS = 0.05
 class ListPoller:
     """Polls the account's avatar list once per tick and dispatches changes to all waiting subscriptions.
 
-    One task serves all waiting subscriptions. The tick interval is that of the youngest training.
+    One task serves all waiting subscriptions. The tick interval is the shortest of its kinds of
+    trainings, each that of the youngest one.
     """
 
     sees_new_avatars = False
@@ -79,9 +80,9 @@ class ListPoller:
         self._last_poll_at = -math.inf
         self._retry_after_until = -math.inf
 
-    def seconds_until_next_poll(self, interval: float) -> float:
+    def seconds_until_next_poll(self, interval: float, min_interval_seconds: float) -> float:
         """Return the seconds until a tick, at most half an interval."""
-        return seconds_until_next_tick(self._clock.monotonic() + self._phase, interval, self._min_interval_seconds)
+        return seconds_until_next_tick(self._clock.monotonic() + self._phase, interval, min_interval_seconds)
 
     async def wait_for_update(self, subscription: Subscription, delay_seconds: float) -> PollUpdate | PollSignal:
         """Wait until a list call returns a status that differs from the last known one, or until a GET is due.
@@ -121,13 +122,22 @@ class ListPoller:
             self._poll_task = None
 
     async def _sleep_until_tick(self) -> None:
-        youngest = max(subscription.started_at for subscription in self._waiters)
+        youngest: dict[float, float] = {}
+        for subscription in self._waiters:
+            minimum, started_at = subscription.min_interval_seconds, subscription.started_at
+            if started_at > youngest.get(minimum, -math.inf):
+                youngest[minimum] = started_at
         first_deadline = min(subscription.deadline for subscription in self._waiters)
         now = self._clock.monotonic()
-        interval = poll_interval(now - youngest, self._min_interval_seconds, self._max_interval_seconds)
-        tick_in = min(self.seconds_until_next_poll(interval), first_deadline - now)
+        next_ticks = (
+            self.seconds_until_next_poll(
+                poll_interval(now - started_at, minimum, self._max_interval_seconds), minimum
+            )
+            for minimum, started_at in youngest.items()
+        )
+        tick_in = min(*next_ticks, first_deadline - now)
         self._next_poll_at = min(self._next_poll_at, now + tick_in)
-        min_tick_seconds = self._min_interval_seconds / TICKS_PER_INTERVAL
+        min_tick_seconds = min(youngest) / TICKS_PER_INTERVAL
         earliest_call_at = self._last_poll_at + min_tick_seconds * MIN_CALL_SPACING_RATIO
         while True:
             due = max(self._next_poll_at, earliest_call_at, self._retry_after_until)

@@ -74,8 +74,8 @@ class PollStrategy(Protocol):
     sees_new_avatars: bool
     """False if a response can omit an avatar that was just created."""
 
-    def seconds_until_next_poll(self, interval: float) -> float:
-        """Return the seconds until the next poll, at most `interval`."""
+    def seconds_until_next_poll(self, interval: float, min_interval_seconds: float) -> float:
+        """Return the seconds until the next poll, at most `interval`, given the minimum interval of its kind."""
 
     async def wait_for_update(self, subscription: Subscription, delay_seconds: float) -> PollUpdate | PollSignal:
         """Wait up to `delay_seconds` for an update.
@@ -108,7 +108,8 @@ class TrainingMonitor:
         Args:
             argil: The account's client.
             clock: Its monotonic clock measures intervals, deadlines and 404s.
-            min_interval_seconds: Poll interval of a training that just started; the minimum.
+            min_interval_seconds: Poll interval of a training that just started; the minimum, unless a caller of
+                `wait_until_terminal` passes another one.
             max_interval_seconds: Maximum poll interval; the interval is a tenth of the training's age.
             not_found_grace_seconds: If Argil answers 404 for this long, the result is NOT_FOUND.
             wakeups: Each wake-up polls the avatar individually and early. It has no other effect.
@@ -153,6 +154,7 @@ class TrainingMonitor:
         on_change: Callable[[Avatar], Awaitable[None]],
         submission_id: str | None = None,
         *,
+        min_interval_seconds: float | None = None,
         not_found_since: datetime | None = None,
         on_absence: AbsenceObserver = _ignore_absence,
     ) -> MonitorResult:
@@ -168,6 +170,7 @@ class TrainingMonitor:
             deadline: Monitoring ends with the first poll at or after this time.
             on_change: Awaited with each response whose status differs from the previous one. Its errors propagate.
             submission_id: The avatar's correlation key, if known. A response with another key is a failed poll.
+            min_interval_seconds: The minimum poll interval of this training; None: that of the monitor.
             not_found_since: Since when Argil has answered 404, if an earlier process stored it. A time ahead of the
                 clock does not count.
             on_absence: Stores it. Its errors propagate.
@@ -183,7 +186,12 @@ class TrainingMonitor:
 
         absent_since = None if not_found_since is None or not_found_since > now else to_monotonic(not_found_since)
         subscription = Subscription(
-            avatar_id, to_monotonic(training_started_at), to_monotonic(deadline), submission_id, absent_since
+            avatar_id,
+            to_monotonic(training_started_at),
+            to_monotonic(deadline),
+            self._min_interval_seconds if min_interval_seconds is None else min_interval_seconds,
+            submission_id,
+            absent_since,
         )
         try:
             async with self._wakeups.subscribe(avatar_id, subscription.request_poll):
@@ -253,12 +261,13 @@ class TrainingMonitor:
         remaining = subscription.deadline - now
         strategy = self._select_strategy()
         update: PollUpdate | PollSignal = POLL_INDIVIDUALLY
-        is_new_avatar = 0 <= age < self._min_interval_seconds
+        minimum = subscription.min_interval_seconds
+        is_new_avatar = 0 <= age < minimum
         if is_first and (strategy.sees_new_avatars or not is_new_avatar):
             update = await strategy.wait_for_update(subscription, 0.0)
         else:
-            interval = poll_interval(age, self._min_interval_seconds, self._max_interval_seconds)
-            delay = min(strategy.seconds_until_next_poll(interval), remaining)
+            interval = poll_interval(age, minimum, self._max_interval_seconds)
+            delay = min(strategy.seconds_until_next_poll(interval, minimum), remaining)
             if retry_after := min(subscription.retry_after_seconds, remaining):
                 await self._clock.sleep(retry_after)  # not interruptible: Retry-After applies to wake-ups too
             if delay > retry_after:

@@ -58,6 +58,7 @@ class Subscription:
         "_future",
         "avatar_id",
         "deadline",
+        "min_interval_seconds",
         "not_found_since",
         "poll_due_at",
         "retry_after_seconds",
@@ -73,6 +74,7 @@ class Subscription:
         avatar_id: str,
         started_at: float,
         deadline: float,
+        min_interval_seconds: float,
         submission_id: str | None = None,
         not_found_since: float | None = None,
     ) -> None:
@@ -83,6 +85,8 @@ class Subscription:
         """Monotonic time at which the training started."""
         self.deadline = deadline
         """Monotonic time, so that a step of the wall clock neither extends nor ends the wait."""
+        self.min_interval_seconds = min_interval_seconds
+        """The poll interval of a training of its kind that has just started."""
         self.status: str | None = None
         self.not_found_since = not_found_since
         """Monotonic time of the first 404, possibly to an earlier process; None while Argil returns the avatar."""

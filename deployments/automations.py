@@ -18,6 +18,7 @@ from prefect.settings import get_current_settings
 from deployments.catalog import CATALOG
 from deployments.notifications import NOTIFICATION_TEMPLATES, NotificationTemplate
 from flows.provision_avatar import provision_avatar
+from flows.provision_image_avatar import provision_image_avatar
 from flows.refused import refused
 from flows.resume_provisioning import resume_provisioning
 from flows.training_failed import training_failed
@@ -32,7 +33,7 @@ PREFECT_HEARTBEAT_SECONDS = 180
 """Used if the heartbeat frequency is not set."""
 MANAGED_FIELDS = {"description", "trigger", "actions"}
 """The fields that `apply` compares and updates. Pausing and tagging an automation is left to its users."""
-SUSPENDABLE_FLOWS = {provision_avatar.name, resume_provisioning.name}
+SUSPENDABLE_FLOWS = {provision_avatar.name, provision_image_avatar.name, resume_provisioning.name}
 """Flows whose runs can suspend themselves."""
 LIST_BLOCKS_HINT = "run `prefect block ls` to list all blocks"
 

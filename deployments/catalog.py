@@ -16,6 +16,7 @@ from prefect.types.entrypoint import EntrypointType
 from flows.fleet_report import fleet_report
 from flows.provision_avatar import provision_avatar
 from flows.provision_batch import ONE_SOURCE, provision_batch
+from flows.provision_image_avatar import provision_image_avatar
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from flows.release_recordings import release_recordings
@@ -73,17 +74,22 @@ CATALOG: Sequence[DeploymentSpec] = (
     DeploymentSpec(
         provision_avatar,
         "Creates one avatar from two video URLs and records the outcome. The run's final state is named after "
-        "the outcome; its artifact `avatar-<provisioning id>` shows the reasons and the next step.",
+        "the outcome; its artifact, for example avatar-ada-lovelace-1c9771a1, shows the reasons and the next step.",
+    ),
+    DeploymentSpec(
+        provision_image_avatar,
+        "Creates one avatar from the URL of an image, for which Argil charges 2 credits, and records the outcome. "
+        "Argil trains it in seconds. States and artifacts are those of provision-avatar.",
     ),
     DeploymentSpec(
         provision_batch,
         "Provisions every row of a manifest (Excel, OpenDocument, CSV, Google Sheets, JSONL or YAML), thousands in "
-        "one run. Running the same manifest again continues it; the artifact `batch-<run id>` lists every row.",
+        "one run. Running the same manifest again continues it; the artifact batch-RUN-ID lists every row.",
     ),
     DeploymentSpec(
         resume_provisioning,
         "Continues one provisioning, given its id or reference: after an operational error was fixed, after a "
-        "timeout, or to start one that was queued with `avatars enqueue`.",
+        "timeout, or to start one that was queued with avatars enqueue.",
     ),
     DeploymentSpec(release_recordings, "Releases the quarantined videos of a refused avatar after a review."),
     DeploymentSpec(

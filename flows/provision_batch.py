@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from flows.engine.batch import BatchRun, loaded_source, progress_observer
 from flows.engine.batch_artifacts import publish_shared_recordings, publishing_progress
@@ -18,11 +19,14 @@ from flows.engine.suspension import watch_timeout
 from models.batch import INVALID
 from models.batch_record import BatchSource, manifest_name, rows_sha256
 from models.errors import AvatarsError, InvalidManifest
+from models.escaping import run_name
+from models.image_request import ImageConsent
 from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
-from models.manifest_validation import count_signed
+from models.manifest_validation import count_signed, reject_without_consent
 from models.presigned_urls import SIGNATURE_NOTICE
+from models.redaction import redact
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
@@ -40,6 +44,10 @@ EXAMPLE_ROW = {
     "reference": "creator-4711",
     "extras": {"team": "berlin"},
 }
+ExampleRow = Annotated[
+    Any, WithJsonSchema({"type": "object", "default": EXAMPLE_ROW, "description": "One request."})
+]
+"""A row of any content, since an invalid one does not stop the others. The form offers the example."""
 ONE_SOURCE = {
     "if": {"not": {"properties": {"manifest": {"type": "string"}}, "required": ["manifest"]}},
     "then": {"properties": {"rows": {"type": "array"}}, "required": ["rows"]},
@@ -51,10 +59,19 @@ Prefect checks the defaults of a deployment without `required`; both may then be
 """
 
 
-@flow(name=FLOW_NAME, **FLOW_OPTIONS)
+def _name_run() -> str:
+    """Return the name of the run: that of the manifest without a query, or the number of rows."""
+    parameters = flow_run.parameters
+    manifest, rows = parameters.get("manifest"), parameters.get("rows")
+    if isinstance(manifest, str) and manifest:
+        return run_name(redact(manifest_name(manifest)))
+    return f"{len(rows) if isinstance(rows, list) else 0} rows"
+
+
+@flow(name=FLOW_NAME, flow_run_name=_name_run, **FLOW_OPTIONS)
 async def provision_batch(
     manifest: Annotated[str | None, Field(examples=["https://example.com/creators.xlsx"])] = None,
-    rows: Annotated[list[Any] | None, Field(examples=[[EXAMPLE_ROW]])] = None,
+    rows: Annotated[list[ExampleRow] | None, Field(examples=[[EXAMPLE_ROW]])] = None,
     *,
     dry_run: bool = False,
     wait: Literal["block", "none"] = "block",
@@ -77,7 +94,8 @@ async def provision_batch(
             Sheets that anyone with the link can open, or a path below AVATARS_MANIFEST_DIR on the machine that runs
             the flow. `#SHEET` after .xlsx or .ods names a sheet. An `s3://` URI is not read: use a presigned HTTPS
             URL. Leave it empty if you enter rows.
-        rows: The rows themselves, instead of a manifest, for example
+        rows: The rows themselves, instead of a manifest. In the form, click Add item, then choose Use default value
+            in the menu of the row: the editor then has the example
             `[{"name": "Ada Lovelace", "dataset_video": "s3://recordings/ada/dataset.mp4",
             "consent_video": "s3://recordings/ada/consent.mp4", "reference": "creator-4711"}]`.
             Prefect limits all parameters together to 512 KiB.
@@ -99,9 +117,9 @@ async def provision_batch(
             # The context comes first: a derived reference depends on AVATARS_SIGNATURE_PARAMETERS.
             column_map = parse_column_map(f"{header}={column}" for header, column in (columns or {}).items())
             options = ManifestOptions(format, column_map, strict=strict)
-            source = await _load_source(manifest, rows, options)
-            if signed_count := count_signed(source.rows):
-                log_to_run("%d of %d rows: %s", signed_count, len(source.rows), SIGNATURE_NOTICE)
+            source = _checked_source(
+                await _load_source(manifest, rows, options), context.settings.avatars_image_consent
+            )
             if shared := await find_new_shared_recordings(context.ledger, source.rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):
@@ -125,13 +143,22 @@ async def provision_batch(
                 refreshing_limits(batch.progress, context, owner.batch_id),
             ):
                 await batch.run()
+                if not dry_run:
+                    await batch.find_voices()
             if not dry_run:
                 await context.batches.end(owner, invalid_count=batch.progress.counts[INVALID])
     except AvatarsError as error:
         return final_state_for_error(error)
-    if (stopped_by := batch.abort_error or batch.budget_error) is not None:
+    if (stopped_by := batch.abort_error or batch.waiting_error) is not None:
         return final_state_for_error(stopped_by)
     return final_state_for_batch(batch.progress, dry_run=dry_run)
+
+
+def _checked_source(source: BatchSource, consent: ImageConsent) -> BatchSource:
+    """Return the source with the problems of its image rows, and log how many of its rows have signed URLs."""
+    if signed_count := count_signed(source.rows):
+        log_to_run("%d of %d rows: %s", signed_count, len(source.rows), SIGNATURE_NOTICE)
+    return replace(source, rows=reject_without_consent(source.rows, consent))
 
 
 async def _load_source(manifest: str | None, rows: list[Any] | None, options: ManifestOptions) -> BatchSource:

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from flows.engine.final_state import final_state_for_error, final_state_for_tick
 from flows.engine.pool import acquire_each, run_many
 from flows.engine.run_context import lease_owner_for_run
+from flows.engine.voice_announcement import announce_voices
 from models.errors import AvatarsError, TickRunning
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
@@ -24,6 +25,7 @@ from services.run_log import log_to_run
 from services.ticks import Tick, exclusive_tick
 from services.unknown_avatars import report_undecided
 from services.uploads import delete_finished_uploads
+from tasks.find_voices import find_voices
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs
 from tasks.resume_suspended_runs import resume_suspended_runs
@@ -68,8 +70,11 @@ async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> Reco
     resumed += await keep_house(end_lost_runs, "runs without a process were not ended")
     if deleted := await delete_finished_uploads(context.uploads, context.settings):
         log_to_run("%d uploads deleted, which are no longer needed", deleted)
+    voices = await announce_voices(await find_voices.fn(owner))
     unknown = await report_undecided(context.unknown_avatars)
-    return ReconcileResult(resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown)
+    return ReconcileResult(
+        resumed, counts_by_status.total(), cancelled, dict(counts_by_status), tick.note, unknown, voices
+    )
 
 
 async def advance_orphaned(context: AppContext, owner: LeaseOwner, tick: Tick) -> tuple[int, Counter[str]]:

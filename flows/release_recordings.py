@@ -7,18 +7,19 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.engine.final_state import final_state_for_error
-from flows.engine.run_context import run_name_for
+from flows.engine.run_context import lease_owner_for_run, name_run_after, run_name_for
 from models.errors import AvatarsError
 from models.escaping import state_message
 from models.redaction import redact
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
+from tasks.publish_artifact import publish_artifact
 from tasks.release_recordings import release_recordings as release
 
 
 @flow(name="release-recordings", flow_run_name=run_name_for("release"), **FLOW_OPTIONS)
 async def release_recordings(provisioning_id: str, reason: str) -> State:
-    """Release both videos of a refused avatar from quarantine. Nothing is submitted.
+    """Release the recordings of a refused avatar from quarantine. Nothing is submitted.
 
     Args:
         provisioning_id: Id or reference of the refused provisioning.
@@ -27,7 +28,10 @@ async def release_recordings(provisioning_id: str, reason: str) -> State:
     """
     try:
         async with app_context():
-            released = await release(provisioning_id, reason)
+            owner = lease_owner_for_run("release-recordings")
+            provisioning, released = await release(provisioning_id, reason, owner)
+            await name_run_after(provisioning, "release")
+            await publish_artifact(provisioning.id)
     except AvatarsError as error:
         return final_state_for_error(error)
     return Completed(message=state_message(f"{released} videos released: {redact(reason)}"))

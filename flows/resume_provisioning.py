@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.engine.final_state import final_state_for_error
-from flows.engine.run_context import lease_owner_for_run, run_name_for
+from flows.engine.run_context import lease_owner_for_run, name_run_after, run_name_for
 from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
 from models.errors import AvatarsError, InvalidRequest
@@ -34,6 +34,7 @@ async def resume_provisioning(
     reason: str = "",
     dataset_video: str = "",
     consent_video: str = "",
+    image: str = "",
     wait: WaitMode = "suspend",
 ) -> State:
     """Continue a provisioning from its current status. A terminal one is re-opened first, if the action allows it.
@@ -49,17 +50,19 @@ async def resume_provisioning(
         reason: Who decided and why; stored in the ledger. `retrain` requires it.
         dataset_video: For `retrain` only: Address of another dataset video. Empty to keep the one of the request.
         consent_video: For `retrain` only: Address of another consent video. Empty to keep the one of the request.
+        image: For `retrain` of an image request only: Address of another image. Empty to keep its image.
         wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
             resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
             submission, and `reconcile-avatars` completes the provisioning.
 
     """
     owner = lease_owner_for_run("resume-provisioning")
-    recordings = {"dataset_video": dataset_video, "consent_video": consent_video}
+    recordings = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
     given = [url for url in recordings.values() if url]
     try:
         async with app_context():
             provisioning = await find_provisioning(provisioning_id)
+            await name_run_after(provisioning, action)
             if not await was_resumed():  # an outcome recorded during the suspension is reported, not re-opened
                 with protect_urls(given) if given else contextlib.nullcontext():
                     provisioning = await _reopen(provisioning, owner, action, reason, recordings)

@@ -16,7 +16,7 @@ from media.ffmpeg.inspection import Inspect
 from media.ffmpeg.inspector_pool import inspect_in_child
 from media.images.image_pool import inspect_image_in_child
 from media.images.inspection import InspectImage
-from media.probe import ProbeResult, probe, probe_image
+from media.probe import ProbeResult, probe, probe_audio, probe_image
 from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.remote.name_resolution import NameResolution, Resolver
 from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
@@ -82,6 +82,7 @@ class MediaChecker:
         self._sha256_of = sha256_of
         self._clock = clock
         self._probe_video = partial(probe, inspect=inspect, limits=limits, clock=clock, sleep=sleep)
+        self._probe_audio = partial(probe_audio, limits=limits, clock=clock, sleep=sleep)
         self._probe_image = partial(probe_image, inspect=inspect_image, limits=limits, clock=clock, sleep=sleep)
         self._executor = ThreadPoolExecutor(MAX_CONCURRENT_CHECKS, thread_name_prefix="media-check")
 
@@ -123,6 +124,8 @@ class MediaChecker:
     def _probe(
         self, url: str, role: MediaRole, transport: PublicOnlyTransport
     ) -> ProbeResult[MediaFacts] | ProbeResult[ImageFacts]:
+        if role is MediaRole.VOICE_SAMPLE:
+            return self._probe_audio(url, transport=transport)
         if role is MediaRole.IMAGE:
             return self._probe_image(url, transport=transport)
         return self._probe_video(url, role, transport=transport, with_sha256=role in self._sha256_of)

@@ -10,6 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import httpx
 
+from media.facts.audio_facts import read_audio_facts
 from media.facts.image_facts import read_image_facts
 from media.facts.recording_facts import read_facts
 from media.ffmpeg.inspection import Inspect
@@ -26,6 +27,7 @@ from models.image_rules import SMALLER_IMAGE_HINT
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_rules import MAX_IMAGE_BYTES, RULES, MediaRole
+from models.voice_sample_checks import MAX_SAMPLE_BYTES
 
 Facts = TypeVar("Facts", MediaFacts, ImageFacts)
 
@@ -33,6 +35,7 @@ Facts = TypeVar("Facts", MediaFacts, ImageFacts)
 _SHARE_PAGE_CODES = {
     MediaCode.NOT_A_VIDEO,
     MediaCode.NOT_AN_IMAGE,
+    MediaCode.NOT_AUDIO,
     MediaCode.WRONG_CONTAINER,
     MediaCode.COMPRESSED_TRANSFER,
     MediaCode.FORBIDDEN,
@@ -123,6 +126,29 @@ def probe_image(
         ) as file,
     ):
         return _read(file, lambda file: read_image_facts(file, inspect))
+
+
+def probe_audio(
+    url: str,
+    *,
+    transport: httpx.BaseTransport,
+    limits: FetchLimits = DEFAULT_LIMITS,
+    clock: Clock = SYSTEM_CLOCK,
+    sleep: Callable[[float], None] = time.sleep,
+) -> ProbeResult[MediaFacts]:
+    """Read the facts about a voice sample from its first bytes; as `probe`, without FFmpeg.
+
+    Raises:
+        MediaRejected: If the file is not an audio file.
+        MediaUnreachable: If the host gives no usable response.
+    """
+    with (
+        _share_pages_named(url),
+        RemoteFile(
+            url, transport=transport, download_limit_bytes=MAX_SAMPLE_BYTES, limits=limits, clock=clock, sleep=sleep
+        ) as file,
+    ):
+        return _read(file, read_audio_facts)
 
 
 def _read(file: RemoteFile, read: Callable[[RemoteFile], Facts]) -> ProbeResult[Facts]:

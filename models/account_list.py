@@ -56,7 +56,7 @@ class AccountList:
     def __init__(self, response: ArgilResponse) -> None:
         """Read a response that holds a list (Meaning.AVATAR_LIST)."""
         self.items = list_items(response.json) or []
-        self.incomplete_because = _incomplete_because(response)
+        self.incomplete_because = incomplete_because(response)
         """Empty for a plain array without paging. services/empty_lists.py adds a reason."""
 
     @property
@@ -114,7 +114,8 @@ def _may_be(item: dict[str, object], sought: SoughtAvatar) -> bool:
     return created_at > sought.submitted_at - CREATION_TIME_TOLERANCE
 
 
-def _incomplete_because(response: ArgilResponse) -> str:
+def incomplete_because(response: ArgilResponse) -> str:
+    """Return why a response with a list may not hold all items; empty for a plain array without paging."""
     if response.status != HTTPStatus.OK:
         return f"the list came with status {response.status}"
     if not isinstance(response.json, list):

@@ -6,17 +6,19 @@ original one names the creation time of an avatar `createAt`, later pages `creat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeGuard
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from models.json_body import limit_depth, parse_json_or_none
-from models.redaction import redact_stored
+from models.redaction import redact, redact_stored
 from models.request import SUBMISSION_ID_EXTRA
 
+_PRINTABLE_ASCII = re.compile(r"[!-~]{1,256}")
 UNKNOWN_STATUS = "UNKNOWN"
 """Recorded for a created avatar whose response names no status."""
 
@@ -62,6 +64,11 @@ class CreateAvatarRequest(BaseModel):
         """The URLs in the body, which may contain signatures."""
         return self.dataset_video.url, self.consent_video.url
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Other secrets in the body: none."""
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON body."""
         return self.model_dump(by_alias=True)
@@ -84,6 +91,11 @@ class CreateImageAvatarRequest(BaseModel):
         """The URLs in the body, which may contain signatures."""
         return (self.dataset_image.url,)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The part of the callback URL that authenticates a delivery."""
+        return (self.callback_url.rpartition(".")[2],) if self.callback_url else ()
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON body."""
         return self.model_dump(by_alias=True, exclude_none=True)
@@ -97,6 +109,12 @@ def _or_none_unless(kind: type) -> BeforeValidator:
     """Parse a value of another type as absent: only `id` and `status` are required in a response."""
     # Not isinstance: True is an int, but not a number of pixels.
     return BeforeValidator(lambda value: value if type(value) is kind else None)
+
+
+def parse_time(value: object) -> datetime | None:
+    """Return a time of Argil's, in UTC if it names no zone; None if it is not a time."""
+    time = _parse_datetime(value)
+    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
 
 
 def _parse_datetime(value: object) -> datetime | None:
@@ -134,6 +152,13 @@ def validate_storable_id(text: str) -> str:
     if text != replace_unstorable_characters(text):
         raise ValueError("it must not hold NUL or lone surrogates")
     return text
+
+
+def is_plain_id(value: object) -> TypeGuard[str]:
+    """Whether a value from outside can be an id: printable ASCII without secrets, at most 256 characters."""
+    if not isinstance(value, str) or not _PRINTABLE_ASCII.fullmatch(value):
+        return False
+    return redact(value) == value  # the ledger compares ids, so it cannot store another text
 
 
 ArgilId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(validate_storable_id)]

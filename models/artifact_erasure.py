@@ -1,31 +1,34 @@
-"""Replaces a person's rows in artifacts that list several people: the tables of a batch and of the fleet report."""
+"""Replaces a person's rows in artifacts that list several people: the tables of a batch, and the fleet report."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from models.artifact_keys import AVATAR_KEY_PREFIX, is_key_of
 from models.data_subject import DataSubject
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import inert, markdown
+from models.fleet_report import ERASED_ITEM, is_item_of
 
 _KEPT_COLUMNS = frozenset({"line", "status", "count"})
 """Columns that say nothing about a person."""
 _FLEET_COLUMNS = 5
 _FLEET_NAME = 1
-"""Number of columns of the fleet report's lists, and the position of the name."""
+"""Number of columns of the tables in a fleet report of an earlier version, and the position of the name."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-AVATAR_KEY_PREFIX = "avatar-"
-FLEET_KEY = "avatar-fleet"
 _OUR_KEY_PREFIXES = (AVATAR_KEY_PREFIX, "batch-", "shared-recordings-")
 
 
 def is_own_artifact(key: str | None, data: Any, subject: DataSubject) -> bool:
     """Return whether an artifact is the report on this provisioning, in any version."""
-    if key is None or key == FLEET_KEY or not key.startswith(AVATAR_KEY_PREFIX):
+    if key is None or not is_key_of(key, subject.provisioning_id):
         return False
-    return key == f"{AVATAR_KEY_PREFIX}{subject.provisioning_id}" or f"`{subject.provisioning_id}`" in str(data)
+    # The text tells it from one whose id begins alike. An interrupted erasure left the placeholder.
+    text = str(data)
+    return key.endswith(subject.provisioning_id) or subject.provisioning_id in text or text == ERASED_PLACEHOLDER
 
 
 def is_our_artifact(key: str | None) -> bool:
@@ -50,7 +53,8 @@ def erase_in_artifact(data: Any, subject: DataSubject) -> Any:
         return json.dumps(erased) if isinstance(data, str) else erased
     if not isinstance(data, str):
         return data
-    return "\n".join(_erase_line(line, subject) for line in data.split("\n"))
+    lines = [_erase_line(line, subject) for line in data.split("\n")]
+    return "\n".join(_erase_items(lines, subject))
 
 
 def is_mentioned_in_artifact(data: Any, subject: DataSubject) -> bool:
@@ -95,6 +99,21 @@ def _is_own_row(row: dict[Any, Any], subject: DataSubject) -> bool:
         return False  # the reasons of another provisioning may name the same recording, or this provisioning
     texts = [value for value in row.values() if isinstance(value, str)]
     return any(text in subject.own_ids or subject.has_url(text) for text in texts)
+
+
+def _erase_items(lines: Sequence[str], subject: DataSubject) -> Iterator[str]:
+    """Yield the lines with each item of the fleet report's lists that is about this provisioning replaced.
+
+    The first line of an item has the id of its provisioning and is not indented, as FLEET_ITEM in
+    models/fleet_report.py. Text from outside cannot have that form: its brackets and dashes are escaped.
+    """
+    is_own = False
+    for line in lines:
+        if not line.startswith("  "):
+            is_own = is_item_of(line, subject.provisioning_id)
+            yield ERASED_ITEM if is_own else line
+        elif not is_own:
+            yield line
 
 
 def _erase_line(line: str, subject: DataSubject) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from models.image_request import describe_credits
 from models.manifest_validation import ManifestRow
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
+from models.request import RequestKind
 
 PENDING = "NOT_STARTED"
 """The row has not been started yet."""
@@ -32,12 +34,12 @@ _STATE_NAMES = {
     CHECK_INCONCLUSIVE: "CheckInconclusive",
 }
 _NON_FAILURE_STATES = {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
-_FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "reasons")
+_FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons")
 
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """The result of one row so far. `id` and `avatar_id` are None without a provisioning or an avatar."""
+    """The result of one row so far. The ids are None if they are not known."""
 
     line: int
     reference: str
@@ -45,6 +47,7 @@ class RowResult:
     status: str
     id: str | None = None
     avatar_id: str | None = None
+    voice_id: str | None = None
     reasons: Sequence[Reason] = ()
 
     @classmethod
@@ -60,6 +63,7 @@ class RowResult:
             status=provisioning.status.value,
             id=provisioning.id,
             avatar_id=provisioning.avatar_id,
+            voice_id=provisioning.voice_id,
             reasons=provisioning.reasons,
         )
 
@@ -109,6 +113,11 @@ class BatchProgress:
             batch_id: The id of the batch in the ledger; None for a dry run, which is not on record.
         """
         self.rows = [RowResult.initial(row) for row in rows]
+        self._images = [
+            number
+            for number, row in enumerate(rows)
+            if row.request is not None and row.request.kind is RequestKind.IMAGE
+        ]
         self.counts = Counter(row.status for row in self.rows)
         self.started_at = started_at
         self.finished = self.counts[INVALID]
@@ -167,7 +176,14 @@ class BatchProgress:
     def result_text(self, now: float) -> str:
         """Return the counts of a batch that has ended, with its time and rate."""
         rows = f"{self.total} rows checked, nothing was sent" if self.is_dry_run else f"{self.total} rows"
-        return f"{rows}: {self.summary}; {self._pace(now)}"
+        return f"{rows}: {self.summary}{self._credits}; {self._pace(now)}"
+
+    @property
+    def _credits(self) -> str:
+        """What the avatars from images cost, or would cost after a dry run; empty without one."""
+        rows = [self.rows[number] for number in self._images]
+        count = sum(row.status == WOULD_CREATE if self.is_dry_run else row.avatar_id is not None for row in rows)
+        return f"; {describe_credits(count)}" if count else ""
 
     @property
     def verb(self) -> str:

@@ -76,11 +76,10 @@ def _rows(progress: BatchProgress, manifest: Manifest) -> Iterator[list[str]]:
 
 def _result_cells(result: RowResult) -> list[str]:
     reasons = shorten(visible(result.reasons_text), MAX_REASONS_CHARACTERS)
-    voice_id = ""  # the ledger stores no voices yet
-    return [result.status, result.avatar_id or "", voice_id, reasons, _next_step(result)]
+    return [result.status, result.avatar_id or "", result.voice_id or "", reasons, _next_step(result)]
 
 
 def _next_step(result: RowResult) -> str:
     if (step := _NEXT_STEPS.get(result.status)) is not None:
         return step
-    return OUTCOMES[Status(result.status)].next_step_for(result.id or "ID")
+    return OUTCOMES[Status(result.status)].next_step_for(result.id or "ID", result.voice_id)

@@ -24,6 +24,8 @@ class ErasureReport(BaseModel):
 
     Attributes:
         avatar_ids: The avatars at Argil.
+        voice_ids: Their voices at Argil. The ledger does not have them any more.
+        voice_clone_ids: The intents to clone a voice whose outcome is unknown.
         flow_run_ids: The Prefect runs that the ledger records.
         archives: The ledger's messages about archives that still hold messages of its events.
         erased_archives: The archive files that were erased.
@@ -40,6 +42,8 @@ class ErasureReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     avatar_ids: list[str]
+    voice_ids: list[str] = []
+    voice_clone_ids: list[str] = []
     flow_run_ids: list[str]
     archives: list[str] = []
     erased_archives: list[str] = []
@@ -68,6 +72,16 @@ class ErasureReport(BaseModel):
             steps.append(
                 "in the object store: uploads of its recordings remain. Set AVATARS_UPLOAD_DELETE=true and run "
                 f"`avatars erase {key}` again. One that another avatar needs stays: {_listed(self.uploads)}"
+            )
+        if self.voice_ids:
+            steps.append(
+                "at Argil: the voice remains. Delete it in Argil's app, or ask its support to delete: "
+                f"{_listed(self.voice_ids)}"
+            )
+        if self.voice_clone_ids:
+            steps.append(
+                "at Argil: a voice whose name ends in one of these ids may exist. Delete it in Argil's app: "
+                f"{_listed(self.voice_clone_ids)}"
             )
         steps += [f"in the ledger's database: {place}" for place in self.former_contents]
         steps += [f"in Prefect: {step}" for step in self._prefect_steps(f"avatars erase {key} --in-prefect")]

@@ -18,6 +18,9 @@ AvatarsError
 │   ├── NotReopenable               the command does not re-open a provisioning in this status
 │   ├── SubmissionLimitReached      a retrain would exceed AVATARS_SUBMISSION_LIMIT
 │   ├── UnconfirmedBatch            a batch would create more than AVATARS_CONFIRM_CREATES avatars
+│   ├── NotReady                    only a READY avatar has a voice
+│   ├── VoiceRefused                the voice cannot be that of this avatar
+│   │   └── VoiceTaken              another provisioning has this voice
 │   ├── NotTerminal                 the provisioning cannot be erased before it is terminal
 │   └── ProvisioningErased          the personal data was erased; it cannot be resumed
 ├── OperationalError                fixed outside the request, then resumed; exit code 3
@@ -44,6 +47,7 @@ AvatarsError
 │   ├── AvatarsMissing              Argil answers 404 for avatars, which does not prove that they are gone
 │   └── ArgilUnavailable            Argil did not accept the request; nothing was created
 │       ├── ArgilUnreachable        the connection failed
+│       ├── ArgilVideoCreateRemoved  Argil's JSON says that it creates no avatars from videos
 │       ├── ArgilPathNotFound       404, 405 or 410: ARGIL_API_URL is not the address of the API
 │       ├── ArgilUnauthorized       401 or 403
 │       ├── ArgilPaymentRequired    402
@@ -382,6 +386,12 @@ class ArgilUnauthorized(ArgilUnavailable):
     code = "argil.unauthorized"
 
 
+class ArgilVideoCreateRemoved(ArgilUnavailable):
+    """Argil no longer creates avatars from videos (400, 404, 410 or 422 that says so); image requests go on."""
+
+    code = "argil.video-create-removed"
+
+
 class ArgilPaymentRequired(ArgilUnavailable):
     """The Argil account has no credit or no valid payment method (402)."""
 
@@ -479,6 +489,33 @@ class UnconfirmedBatch(RequestError):
     """A batch would create more than AVATARS_CONFIRM_CREATES avatars, and no person confirmed it."""
 
     code = "request.unconfirmed-batch"
+
+
+class NotReady(RequestError):
+    """The avatar is not READY, so it has no voice."""
+
+    code = "request.not-ready"
+
+
+class VoiceRefused(RequestError):
+    """The voice cannot be recorded as that of this avatar; nothing was changed."""
+
+    code = "request.voice"
+
+
+class VoiceTaken(VoiceRefused):
+    """Another provisioning has this voice; `provisioning_id` is its id, None if it was recorded just now."""
+
+    code = "request.voice-taken"
+
+    def __init__(self, voice_id: str, provisioning_id: str | None = None) -> None:
+        owner = f"provisioning {provisioning_id}" if provisioning_id else "another provisioning"
+        super().__init__(
+            f"voice {voice_id} belongs to {owner}: a voice belongs to one avatar",
+            hint=f"if it is wrong there, `avatars voice {provisioning_id or 'ID'} --remove` removes it",
+        )
+        self.voice_id = voice_id
+        self.provisioning_id = provisioning_id
 
 
 class NotTerminal(RequestError):

@@ -4,7 +4,7 @@
 |---|---|
 | one line: log record, event, state message, run name | `visible`, `short_line`, `state_message`, `run_name` |
 | several lines: traceback, terminal as a whole | `visible_lines` |
-| Markdown of an artifact | `markdown`, `markdown_code` |
+| Markdown of an artifact | `markdown`, `markdown_code`; `markdown_with_code` for texts of ours with commands |
 | text whose renderer is unknown: notification, description and table of an artifact | `inert` |
 | cell of a spreadsheet | `spreadsheet_cell`; `own_cell` for one that is read again |
 | JSON document | `json_document` |
@@ -99,6 +99,20 @@ def markdown(text: str) -> str:
 def markdown_code(text: str) -> str:
     """Return an id as a code span, without characters that end it or its table cell: Argil chooses avatar ids."""
     return f"`{short_line(_CODE_SPAN_BREAKERS.sub('·', text), MAX_CELL_CHARACTERS)}`"
+
+
+def markdown_with_code(text: str) -> str:
+    """Return a text of ours like `markdown`, whose commands in backticks become code that can be copied.
+
+    A renderer shows a code span as it is written. A backtick without a second one is left out.
+    """
+    parts = short_line(" ".join(text.split()), MAX_CELL_CHARACTERS).split("`")
+    return "".join(
+        f"`{part.replace('|', '·')}`"
+        if position % 2 and position < len(parts) - 1 and part.strip()
+        else _MARKDOWN.sub(r"\\\1", part)
+        for position, part in enumerate(parts)
+    )
 
 
 def inert(text: str) -> str:

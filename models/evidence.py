@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Submission
 from models.recording_identity import identity_digest, shown_form
+from models.release import Release
 
 
 class InputEvidence(BaseModel):
@@ -60,7 +61,10 @@ class Evidence(BaseModel):
 
 
 def evidence_report(
-    provisioning: Provisioning, submissions: Sequence[Submission], evidence: Sequence[Evidence]
+    provisioning: Provisioning,
+    submissions: Sequence[Submission],
+    evidence: Sequence[Evidence],
+    releases: Sequence[Release] = (),
 ) -> dict[str, Any]:
     """Return the evidence of a provisioning as JSON-compatible values.
 
@@ -86,4 +90,5 @@ def evidence_report(
         "avatar_id": provisioning.avatar_id,
         "erased_at": erased_at.isoformat() if erased_at else None,
         "evidence": records,
+        "releases": [release.model_dump(mode="json") for release in releases],
     }

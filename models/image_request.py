@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import uuid
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from models.errors import InvalidRequest
 from models.media_rules import MediaRole
 from models.recording_identity import canonical_form
 from models.request import (
@@ -20,6 +21,14 @@ from models.request import (
     empty_as_none,
 )
 
+ImageConsent = Literal["required", "optional"]
+"""Of AVATARS_IMAGE_CONSENT: whether an image request needs a consent video, which Argil does not ask for."""
+CONSENT_RULE = (
+    "is missing: an image request needs the recorded consent of the person, as long as AVATARS_IMAGE_CONSENT is "
+    "`required`"
+)
+CREDITS_PER_IMAGE = 2
+"""What Argil charges for the create of one avatar from an image. The price of the video create is not published."""
 MAX_UUID_CHARACTERS = 45
 """Of an id in the longest form that Python reads: a URN."""
 
@@ -43,7 +52,9 @@ class ImageRequest(AvatarRequest):
     )
 
     kind = RequestKind.IMAGE
-    recording_fields = MappingProxyType({MediaRole.IMAGE: "image", MediaRole.CONSENT: "consent_video"})
+    recording_fields = MappingProxyType(
+        {MediaRole.IMAGE: "image", MediaRole.CONSENT: "consent_video", MediaRole.VOICE_SAMPLE: "voice_sample"}
+    )
 
     name: AvatarName
     image: Annotated[
@@ -75,12 +86,35 @@ class ImageRequest(AvatarRequest):
             examples=["3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"],
         ),
     ] = None
+    voice_sample: Annotated[
+        RecordingAddress | None,
+        BeforeValidator(empty_as_none),
+        Field(
+            title="Voice sample",
+            description="HTTPS URL of a recording of the person's voice, from which Argil clones a voice first: "
+            "20 seconds to 5 minutes without silence and noise. It requires a consent video. Leave it empty if you "
+            "name a voice.",
+            examples=["https://example.com/ada/voice.mp3"],
+        ),
+    ] = None
     extras: Extras = Field(default_factory=dict)
     reference: Reference = None
 
+    @model_validator(mode="after")
+    def _check_voice(self) -> Self:
+        if self.voice_sample is None:
+            return self
+        if self.voice_id is not None:
+            raise ValueError("voice_sample: must not be given with voice_id: a voice is cloned or it exists")
+        if self.consent_video is None:
+            raise ValueError("consent_video: is required with voice_sample, whatever AVATARS_IMAGE_CONSENT is")
+        return self
+
     @property
     def _identity(self) -> list[Any]:
+        sample = [] if self.voice_sample is None else [canonical_form(self.voice_sample)]
         return [
+            *sample,
             self.kind,
             self.name,
             canonical_form(self.image),
@@ -88,3 +122,22 @@ class ImageRequest(AvatarRequest):
             self.voice_id,
             sorted(self.extras.items()),
         ]
+
+
+def describe_credits(count: int) -> str:
+    """Return what the creates of some avatars from images cost, for people."""
+    return f"{count:,} from images for {CREDITS_PER_IMAGE * count:,} credits ({CREDITS_PER_IMAGE} each)"
+
+
+def lacks_consent(request: AvatarRequest, consent: ImageConsent) -> bool:
+    """Return whether an image request breaks the rule of AVATARS_IMAGE_CONSENT."""
+    return consent == "required" and isinstance(request, ImageRequest) and request.consent_video is None
+
+
+def require_consent(request: AvatarRequest, consent: ImageConsent) -> None:
+    """Raise InvalidRequest if an image request has no consent video and AVATARS_IMAGE_CONSENT requires one."""
+    if lacks_consent(request, consent):
+        raise InvalidRequest(
+            [("consent_video", CONSENT_RULE)],
+            hint="give the https URL of the consent video, or set AVATARS_IMAGE_CONSENT=optional",
+        )

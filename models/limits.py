@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from models.clock import MAX_CLOCK_DIFFERENCE
 from models.errors import (
+    ArgilPaymentRequired,
+    ArgilVideoCreateRemoved,
+    AvatarsError,
     BatchBudgetUsed,
     DayBudgetUsed,
     PaymentPaused,
@@ -22,7 +25,9 @@ from models.errors import (
     SubmissionPaused,
     VideoCreatePaused,
 )
+from models.request import RequestKind
 from models.spend_limits import SpendLimits
+from models.video_create import VIDEO_CREATE_REMEDY
 
 MAX_PAUSE = timedelta(minutes=15)
 """The longest pause: a longer Retry-After is cut, and a probe follows so long after the previous submission."""
@@ -38,6 +43,10 @@ class PauseCause(StrEnum):
     VIDEO_CREATE = "video-create"
     """Argil no longer creates avatars from videos: none is submitted until a probe succeeds."""
 
+    def applies_to(self, kind: RequestKind) -> bool:
+        """Return whether requests of this kind pause. The others go on."""
+        return self is not PauseCause.VIDEO_CREATE or kind is RequestKind.VIDEO
+
     @property
     def is_probed(self) -> bool:
         """Whether a submission ends the pause. The others end by themselves."""
@@ -50,9 +59,18 @@ _ERRORS: dict[PauseCause, tuple[type[SubmissionPaused], str, str]] = {
     PauseCause.VIDEO_CREATE: (
         VideoCreatePaused,
         "Argil no longer creates avatars from videos",
-        "ask Argil's support which requests it accepts",
+        VIDEO_CREATE_REMEDY,
     ),
 }
+
+
+def pause_after(error: AvatarsError) -> PauseCause | None:
+    """Return the pause that an error of a submission causes, None if it causes none."""
+    causes: dict[type[AvatarsError], PauseCause] = {
+        ArgilPaymentRequired: PauseCause.PAYMENT,
+        ArgilVideoCreateRemoved: PauseCause.VIDEO_CREATE,
+    }
+    return causes.get(type(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +114,7 @@ class Pause:
         text = f"{self.cause}: {_ERRORS[self.cause][1]} at {self.started_at:%Y-%m-%d %H:%M:%S} UTC; "
         if self.cause.is_probed:
             moment = f"after {self.until:%Y-%m-%d %H:%M:%S} UTC" if self.stands(now) else "now"
-            return f"{text}the next submission is tried {moment}, and its success ends the pause"
+            return f"{text}the next submission is tried {moment}, and its success ends the pause; {self.remedy}"
         return f"{text}every request waits until {self.until:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -113,6 +131,10 @@ class LimitState:
     batch_id: str | None = None
     created_in_batch: int = 0
     """The submissions of the batch, counted as those of the day."""
+
+    def of_kind(self, kind: RequestKind) -> LimitState:
+        """Return the state without the pauses that do not apply to requests of this kind."""
+        return replace(self, pauses=tuple(pause for pause in self.pauses if pause.cause.applies_to(kind)))
 
     def require(self, *, reserved_by: Collection[str] = ()) -> None:
         """Raise the operational error that prevents a submission now, if there is one.

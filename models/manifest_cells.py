@@ -11,7 +11,7 @@ from models.text_normalization import MAX_NORMALIZED_CHARACTERS, strip_invisible
 
 IDENTITY_COLUMNS = ("name", "reference")
 """Columns that tell avatars apart: another text in them is another avatar."""
-VIDEO_COLUMNS = ("dataset_video", "consent_video")
+RECORDING_COLUMNS = ("dataset_video", "consent_video", "image")
 # 12 E5 is a reference: only an exponent with a sign can follow a space. U+066B is the decimal separator in Arabic.
 _SCIENTIFIC_NOTATION = re.compile(
     r"[+\-\u2212]?(?:\d+(?:[.,\u066b]\d*)?|[.,\u066b]\d+)(?:\s?E[+\-\u2212]|E)\d+", re.IGNORECASE

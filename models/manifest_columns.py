@@ -11,7 +11,16 @@ from models.errors import InvalidManifest
 from models.escaping import shorten
 from models.manifest_cells import clean_cell, column_letter
 from models.manifest_headers import MAX_HEADER_CHARACTERS, NAME_PART_KEYS, RANKS, header_key, meaning_of
-from models.manifest_rows import COLUMNS, EXTRAS_COLUMN, REQUIRED_COLUMNS, find_duplicates, is_meant_as_manifest
+from models.manifest_rows import (
+    COLUMNS,
+    EXTRAS_COLUMN,
+    HEADER_COLUMNS,
+    IMAGE_COLUMN,
+    REQUIRED_COLUMNS,
+    find_duplicates,
+    is_meant_as_manifest,
+    required_columns,
+)
 from models.redaction import redact
 from models.text_normalization import trim
 
@@ -85,7 +94,7 @@ def parse_column_map(pairs: Iterable[str]) -> dict[str, str]:
 def count_required(header: Sequence[str], column_map: Mapping[str, str]) -> int:
     """Return how many required fields a line names as a header would; 2 or more tell that it is the header line."""
     fields = {column_map.get(header_key(cell)) or (meaning_of(cell) or ("", 0))[0] for cell in header[:MAX_COLUMNS]}
-    return len(fields.intersection(REQUIRED_COLUMNS))
+    return len(fields.intersection(HEADER_COLUMNS))
 
 
 def map_columns(
@@ -135,7 +144,7 @@ class _Header:
         close = self._close_fields(surplus, fields)
         is_quotable = is_meant_as_manifest([*fields.values(), *close.values()])
         shown = {index: self._show(index, is_quotable=is_quotable) for index in range(len(self._cells))}
-        for field in REQUIRED_COLUMNS:
+        for field in required_columns(fields.values()):
             if field not in fields.values():
                 similar = [shown[index] for index, meant in close.items() if meant == field]
                 self._problems.append(
@@ -173,6 +182,8 @@ class _Header:
                 ranked.setdefault(meant[0], []).append((meant[1], index))
         for field, candidates in ranked.items():
             best = min(candidates)[0]
+            if field == IMAGE_COLUMN and best and "dataset_video" in {*mapped, *ranked}:
+                continue  # a list of videos may have photos, too: beside videos, only `image` itself means an image
             fields |= {index: field for rank, index in candidates if rank == best}
         return fields
 
@@ -231,5 +242,6 @@ def list_some(texts: Sequence[str]) -> str:
 
 _HEADER_HINT = (
     f"begin with a header line: {','.join(REQUIRED_COLUMNS)}, and optionally reference, {EXTRAS_PREFIX}KEY; "
+    f"a row with {IMAGE_COLUMN} instead of dataset_video is made from an image; "
     'name another header with --map "HEADER=COLUMN", or with the parameter `columns` of a run'
 )

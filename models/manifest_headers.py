@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from string import digits
 
-from models.manifest_cells import VIDEO_COLUMNS
+from models.manifest_cells import RECORDING_COLUMNS
 from models.manifest_rows import COLUMNS
 
 MAX_HEADER_CHARACTERS = 1000
@@ -36,6 +36,13 @@ SYNONYMS: Mapping[str, tuple[tuple[str, ...], ...]] = {
             *("Zustimmung", "Zustimmungsvideo", "consentement", "vidéo de consentement"),
             *("consentimiento", "vídeo de consentimiento", "consentimento", "vídeo de consentimento"),
             *("consenso", "video consenso", "video di consenso"),
+        ),
+    ),
+    "image": (
+        ("avatar image", "image file", "portrait", "portrait image", "headshot", "avatar picture", "avatar photo"),
+        (
+            *("picture", "photo", "Bild", "Foto", "Porträt", "Avatarbild", "image de l'avatar"),
+            *("imagen", "retrato", "imagem", "immagine", "ritratto"),
         ),
     ),
     "reference": (
@@ -82,7 +89,7 @@ def _synonym_ranks() -> dict[str, tuple[str, int]]:
     for field, groups in SYNONYMS.items():
         for rank, group in enumerate(groups, 1):
             ranks |= {header_key(synonym): (field, rank) for synonym in group}
-    for field in VIDEO_COLUMNS:
+    for field in RECORDING_COLUMNS:
         for key, (meant, rank) in list(ranks.items()):
             if meant == field:
                 ranks |= {f"{key}{suffix}": (field, max(rank, 1)) for suffix in _LINK_SUFFIXES}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_ROWS = 100_000
 SPLIT_HINT = "split it into several manifests"
 REQUIRED_COLUMNS = ("name", "dataset_video", "consent_video")
+"""The columns of a list of videos; `required_columns` has those of a list of images."""
+IMAGE_COLUMN = "image"
+HEADER_COLUMNS = (*REQUIRED_COLUMNS, IMAGE_COLUMN)
+"""Two of them tell that a line is a header, or that a file is meant as a manifest."""
 EXTRAS_COLUMN = "extras"
-COLUMNS = (*REQUIRED_COLUMNS, EXTRAS_COLUMN, "reference")
+COLUMNS = (*HEADER_COLUMNS, "voice_id", "voice_sample", EXTRAS_COLUMN, "reference")
 _MIN_COLUMNS_TO_QUOTE = 2
 """Required columns that a file has at least if it is meant as a manifest: all, or all but a misspelt one."""
 Name = TypeVar("Name", bound=Hashable)
@@ -40,7 +44,16 @@ def is_meant_as_manifest(columns: Iterable[object]) -> bool:
 
     Another file is perhaps not a manifest but has secrets, and everyone who can read the run can read its errors.
     """
-    return len(set(REQUIRED_COLUMNS).intersection(columns)) >= _MIN_COLUMNS_TO_QUOTE
+    return len(set(HEADER_COLUMNS).intersection(columns)) >= _MIN_COLUMNS_TO_QUOTE
+
+
+def required_columns(columns: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that a table must have, given those that it has.
+
+    Without dataset videos, a table with images needs only names: AVATARS_IMAGE_CONSENT decides about the consent.
+    """
+    has_images_only = IMAGE_COLUMN in columns and "dataset_video" not in columns
+    return ("name",) if has_images_only else REQUIRED_COLUMNS
 
 
 def find_duplicates(names: Iterable[Name]) -> list[Name]:

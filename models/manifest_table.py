@@ -13,18 +13,18 @@ from typing import Literal
 
 from models.errors import InvalidManifest
 from models.escaping import unmark_cell
-from models.manifest_cells import VIDEO_COLUMNS, TableRow, clean_cell, column_letter
+from models.manifest_cells import RECORDING_COLUMNS, TableRow, clean_cell, column_letter
 from models.manifest_columns import ColumnMapping, count_required, list_some, map_columns
 from models.manifest_headers import header_key, is_known_header, is_total_label
 from models.manifest_notices import Places
-from models.manifest_rows import REQUIRED_COLUMNS, RawRow
+from models.manifest_rows import HEADER_COLUMNS, RawRow
 from models.manifest_values import read_values
 
 HEADER_SEARCH_ROWS = 50
 """Rows in which the header line is looked for; above it, sheets have titles and notes."""
 _MIN_HEADER_COLUMNS = 2
 """Required columns that a header line names at least: all, or all but a misspelt one."""
-_ROW_COLUMNS = (*REQUIRED_COLUMNS, "reference")
+_ROW_COLUMNS = (*HEADER_COLUMNS, "reference")
 """A row without any of them is blank: a sheet may fill its other columns down to the end."""
 _END = TableRow(0, [])
 _OTHER_TABLE_RULE = (
@@ -206,7 +206,7 @@ class TableReader:
         if not any(cells[index] for index, name in mapping.fields.items() if name in _ROW_COLUMNS):
             return self._skipped
         if row.is_title and any(
-            name in VIDEO_COLUMNS and index in row.doubts for index, name in mapping.fields.items()
+            name in RECORDING_COLUMNS and index in row.doubts for index, name in mapping.fields.items()
         ):
             return self._titles
         return self._totals if _is_total(cells) else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.argil_avatar import replace_unstorable_characters
 from models.errors import InvalidRequest
 from models.escaping import shorten
+from models.image_request import CONSENT_RULE, ImageConsent, lacks_consent
 from models.manifest_rows import COLUMNS, RawRow, find_duplicates
 from models.media_rules import MediaRole
 from models.reason import Reason
@@ -38,6 +39,8 @@ _HINTS = {
     "name": "give the avatar a name of 1 to 256 characters, as text",
     "dataset_video": _VIDEO_HINT,
     "consent_video": _VIDEO_HINT,
+    "image": "give the https URL of the PNG, JPEG or WEBP file itself, and no dataset_video in the same row",
+    "voice_id": "give the id of a voice at Argil, or leave it out",
     "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",
     "reference": "give a key of at most 256 characters (in a spreadsheet, format the column as text), or omit it",
     "row": "fix the syntax of the row; docs/batch.md shows each format",
@@ -138,6 +141,24 @@ def _resolve_paths(fields: dict[Any, Any], resolve_path: ResolvePath) -> list[tu
                 remedy = f"; {error.hint}" if error.hint else ""
                 problems += [(field, f"{problem}{remedy}") for field, problem in error.problems]
     return problems
+
+
+def reject_without_consent(rows: Sequence[ManifestRow], consent: ImageConsent) -> list[ManifestRow]:
+    """Return the rows; an image row that breaks the rule of AVATARS_IMAGE_CONSENT has a problem and no request."""
+    return [
+        replace(row, request=None, problems=[*row.problems, _consent_problem(row)])
+        if row.request is not None and lacks_consent(row.request, consent)
+        else row
+        for row in rows
+    ]
+
+
+def _consent_problem(row: ManifestRow) -> Reason:
+    return Reason(
+        code="row.consent_video",
+        message=f"line {row.line}, consent_video: {CONSENT_RULE}",
+        hint=_HINTS["consent_video"],
+    )
 
 
 def _written_reference(reference: str) -> str:

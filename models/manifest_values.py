@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from models.manifest_cells import IDENTITY_COLUMNS, VIDEO_COLUMNS, TableRow, lost_value_rule, lower_scheme
+from models.manifest_cells import IDENTITY_COLUMNS, RECORDING_COLUMNS, TableRow, lost_value_rule, lower_scheme
 from models.manifest_columns import EXTRAS_PREFIX, ColumnMapping
 from models.manifest_json import parse_json
 from models.manifest_rows import EXTRAS_COLUMN, REQUIRED_COLUMNS
@@ -38,7 +38,7 @@ def read_values(
         elif name == EXTRAS_COLUMN:
             values[EXTRAS_COLUMN] = _parse_json_object(cell, problems) if cell else {}
         elif cell or name in REQUIRED_COLUMNS:
-            values[name] = lower_scheme(cell) if name in VIDEO_COLUMNS else cell
+            values[name] = lower_scheme(cell) if name in RECORDING_COLUMNS else cell
     if repeated := sorted(pairs.keys() & values.get(EXTRAS_COLUMN, {}).keys()):
         problems.append((EXTRAS_COLUMN, f"repeats {', '.join(map(redact, repeated))}, which has its own column"))
     values[EXTRAS_COLUMN] = {**values.get(EXTRAS_COLUMN, {}), **pairs}

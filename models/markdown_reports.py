@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
 
 from models.argil_avatar import Avatar
 from models.attempts import list_attempts
-from models.escaping import inert, markdown, markdown_code, visible
+from models.escaping import inert, markdown, markdown_code, markdown_with_code, visible
 from models.image_facts import describe_image
+from models.image_request import CREDITS_PER_IMAGE
 from models.media_rules import MediaRole
-from models.outcomes import OUTCOMES
+from models.outcomes import OUTCOMES, further_reasons, next_step
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
+from models.release import Release
+from models.request import RequestKind
 
 MAX_LISTED_EVENTS = 200
 """The newest events of a provisioning in its report; `avatars show` lists all."""
@@ -21,6 +26,7 @@ MAX_LISTED_REASONS = 50
 """Reasons of a provisioning in its report."""
 MAX_LINK_CHARACTERS = 2000
 
+_MEGABYTE = 1_000_000
 _LINK = re.compile(r"https://[^\s<>|]+")
 
 
@@ -41,8 +47,45 @@ def _avatar_details(avatar: Avatar) -> list[str]:
     }
     lines = [f"| {label} | {_escape(value)} |" for label, value in facts.items() if value]
     images = {"Thumbnail": avatar.thumbnail_url, "Cover": avatar.cover_image_url}
-    lines += [f"| {label} | <{redact_url(url)}> |" for label, url in images.items() if url and _is_link(url)]
+    # The host is the text of the link: an address of Argil's has hundreds of characters and no place to break.
+    lines += [
+        f"| {label} | [{_escape(urlsplit(url).netloc)}](<{redact_url(url)}>) |"
+        for label, url in images.items()
+        if url and _is_link(url)
+    ]
     return lines
+
+
+def _voice_details(provisioning: Provisioning) -> list[str]:
+    if provisioning.voice_id is not None:
+        return [f"| Voice at Argil | {markdown_code(provisioning.voice_id)} ({provisioning.voice_source}) |"]
+    return ["| Voice at Argil | not known |"] if provisioning.status is Status.READY else []
+
+
+def _recordings_section(media_facts: Mapping[str, Any]) -> list[str]:
+    """Return the list of the recordings with what the media check read from each; nothing without a check."""
+    lines = [
+        f"- {_escape(role.replace('-', ' ').capitalize())}: {_escape(', '.join(facts))}"
+        for role, values in media_facts.items()
+        if role != MediaRole.IMAGE and isinstance(values, Mapping) and (facts := _facts(values))
+    ]
+    return ["## Recordings", "", *lines, ""] if lines else []
+
+
+def _facts(values: Mapping[str, Any]) -> list[str]:
+    size, seconds = values.get("size_bytes"), values.get("duration_seconds")
+    width, height = values.get("width"), values.get("height")
+    facts = [
+        _size(size) if isinstance(size, int) else None,
+        f"{seconds:,.1f} s" if isinstance(seconds, int | float) else None,
+        values.get("video_codec"),
+        f"{width} x {height} pixels" if width and height else None,
+    ]
+    return [str(fact) for fact in facts if fact]
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / _MEGABYTE:,.1f} MB" if size_bytes >= _MEGABYTE else f"{size_bytes / 1000:,.1f} kB"
 
 
 def _image_row(provisioning: Provisioning) -> list[str]:
@@ -56,9 +99,19 @@ def describe_provisioning(provisioning: Provisioning) -> str:
 
 
 def render_provisioning_report(
-    provisioning: Provisioning, events: Sequence[ProvisioningEvent], submissions: Sequence[Submission] = ()
+    provisioning: Provisioning,
+    events: Sequence[ProvisioningEvent],
+    submissions: Sequence[Submission] = (),
+    releases: Sequence[Release] = (),
 ) -> str:
-    """Return markdown with the status, facts, reasons, next step, attempts and timeline (UTC), without secrets."""
+    """Return markdown with the status, facts, reasons, next step, attempts and timeline, without secrets.
+
+    Args:
+        provisioning: The provisioning.
+        events: Its events, oldest first.
+        submissions: Its submissions, oldest first.
+        releases: The releases of its recordings from quarantine; empty while one is in quarantine.
+    """
     outcome = OUTCOMES[provisioning.status]
     avatar = Avatar.parse(provisioning.avatar_snapshot) if provisioning.avatar_snapshot else None
     lines = [
@@ -68,99 +121,65 @@ def render_provisioning_report(
         "",
         "| | |",
         "|---|---|",
-        f"| Provisioning | `{provisioning.id}` |",
+        f"| Provisioning | {markdown_code(provisioning.id)} |",
         f"| Reference | {_escape(provisioning.reference)} |",
         f"| Avatar at Argil | {markdown_code(provisioning.avatar_id) if provisioning.avatar_id else 'none'} |",
+        *_image_details(provisioning),
         *_image_row(provisioning),
+        *_voice_details(provisioning),
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
-    if provisioning.reasons:
+    if reasons := further_reasons(provisioning):
         lines += ["## Reasons", ""]
         lines += [
-            f"- **{reason.code}**: {_escape(reason.message)}. {_escape(reason.hint)}"
-            for reason in provisioning.reasons[:MAX_LISTED_REASONS]
+            f"- **{reason.code}**: {_escape(reason.message)}. {markdown_with_code(redact(reason.hint))}".rstrip()
+            for reason in reasons[:MAX_LISTED_REASONS]
         ]
         lines.append("")
-    lines += ["## What to do next", "", outcome.next_step_for(provisioning.id), ""]
+    lines += ["## What to do next", ""]
+    lines.append(f"- {markdown_with_code(next_step(provisioning, is_released=bool(releases)))}")
+    if not releases and (step := outcome.deployment_step_for(provisioning.id)):
+        lines.append(f"- In Prefect: {markdown_with_code(step)}")
+    lines.append("")
+    lines += [
+        f"Released from quarantine at {_time(release.released_at)}: {_escape(release.reason)}\n"
+        for release in releases
+    ]
+    lines += _recordings_section(provisioning.media_facts or {})
     lines += _attempts_section(submissions, events)
     omitted = len(events) - MAX_LISTED_EVENTS
     note = [f"The first {omitted:,} events are omitted.", ""] if omitted > 0 else []
-    lines += ["## Timeline", "", *note, "| Time | Status | By | Message |", "|---|---|---|---|"]
+    lines += ["## Timeline", "", *note]
     lines += [
-        f"| {event.occurred_at:%Y-%m-%d %H:%M:%S} | {event.to_status} | {_escape(event.actor)} "
-        f"| {_escape(event.message)} |"
+        f"- {_time(event.occurred_at)}, **{event.to_status}** by {_escape(event.actor)}: {_escape(event.message)}"
         for event in events[-MAX_LISTED_EVENTS:]
     ]
     return "\n".join(lines)
 
 
+def _image_details(provisioning: Provisioning) -> list[str]:
+    """Return the row of an avatar from an image; nothing for one from videos."""
+    if provisioning.kind is not RequestKind.IMAGE:
+        return []
+    return [f"| Made from | an image; {CREDITS_PER_IMAGE} credits per submission that Argil accepts |"]
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def _attempts_section(submissions: Sequence[Submission], events: Sequence[ProvisioningEvent]) -> list[str]:
-    """Return the table of the submissions with who asked for each and why; nothing if there is none."""
+    """Return the list of the submissions with who asked for each and why; nothing if there is none."""
     if not submissions:
         return []
-    lines = ["## Attempts", "", "| # | Time | Requested by | Cause | State | Avatar |", "|---|---|---|---|---|---|"]
+    lines = ["## Attempts", ""]
     for attempt in list_attempts(submissions, events)[-MAX_LISTED_EVENTS:]:
         submission = attempt.submission
         avatar = markdown_code(submission.avatar_id) if submission.avatar_id else "none"
+        asked = f" by {_escape(attempt.requested_by)}: {_escape(attempt.cause)}" if attempt.requested_by else ""
         lines.append(
-            f"| {submission.ordinal} | {submission.created_at:%Y-%m-%d %H:%M:%S} | {_escape(attempt.requested_by)} "
-            f"| {_escape(attempt.cause)} | {submission.state} | {avatar} |"
+            f"- Attempt {submission.ordinal} at {_time(submission.created_at)}{asked}. "
+            f"{submission.state}, avatar {avatar}"
         )
     return [*lines, ""]
-
-
-_NEEDS_ATTENTION = (
-    Status.REFUSED,
-    Status.TRAINING_FAILED,
-    Status.SUBMISSION_FAILED,
-    Status.TIMED_OUT,
-    Status.VANISHED,
-    Status.REJECTED,
-)
-_IN_FLIGHT = (Status.TRAINING, Status.SUBMITTING, Status.ACCEPTED)
-
-
-def render_fleet_report(
-    counts: Mapping[Status, int],
-    newest: Mapping[Status, Sequence[Provisioning]],
-    now: datetime,
-    limits: Sequence[str] = (),
-    account: Sequence[str] = (),
-) -> str:
-    """Return markdown with counts, limits, the account and the newest provisionings per status, without secrets.
-
-    Args:
-        counts: The number of provisionings per status.
-        newest: The newest provisionings per status; those that need attention and those in flight are listed.
-        now: The time of the report, in UTC.
-        limits: The pauses and the budget of the day, one line each.
-        account: How the account at Argil differs from the ledger, one line each.
-    """
-    lines = [f"# Avatars, {now:%Y-%m-%d %H:%M} UTC", "", "| Status | Count | Meaning |", "|---|---|---|"]
-    lines += [f"| {status} | {count} | {OUTCOMES[status].description} |" for status, count in counts.items()]
-    if limits:
-        lines += ["", "## Limits", "", *(f"- {_escape(line)}" for line in limits)]
-    if account:
-        lines += ["", "## Account at Argil", "", *(f"- {_escape(line)}" for line in account)]
-    for title, statuses in (("Needs attention", _NEEDS_ATTENTION), ("In flight", _IN_FLIGHT)):
-        lines += ["", f"## {title}", ""]
-        provisionings = [provisioning for status in statuses for provisioning in newest.get(status, ())]
-        if not provisionings:
-            lines.append("None.")
-            continue
-        lines += ["| Status | Name | Since (UTC) | Reasons | What to do |", "|---|---|---|---|---|"]
-        lines += [_table_row(provisioning) for provisioning in provisionings]
-    return "\n".join(lines)
-
-
-def _table_row(provisioning: Provisioning) -> str:
-    reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
-    cells = (
-        provisioning.status,
-        _escape(provisioning.name),
-        f"{provisioning.updated_at:%Y-%m-%d %H:%M}",
-        _escape(reasons),
-        OUTCOMES[provisioning.status].next_step_for(provisioning.id),
-    )
-    return f"| {' | '.join(cells)} |"

@@ -21,13 +21,17 @@ from models.media_rules import (
 )
 from models.picture_checks import check_codec, check_duration, check_resolution
 from models.reason import Reason
+from models.voice_sample_checks import check_voice_sample
 
 
 def check_rules(
     facts: MediaFacts | ImageFacts, role: MediaRole, policy: MediaPolicy = DEFAULT_MEDIA_POLICY
 ) -> list[RuleResult]:
     """Check the facts against every rule of `role`. Rules about the picture are checked only with a video track."""
-    rows = check_image(facts) if isinstance(facts, ImageFacts) else _rows(facts, role, policy)
+    if isinstance(facts, ImageFacts):
+        rows = check_image(facts)
+    else:
+        rows = check_voice_sample(facts) if role is MediaRole.VOICE_SAMPLE else _rows(facts, role, policy)
     return [RuleResult.from_row(row, role) for row in rows]
 
 

@@ -31,6 +31,7 @@ class MediaCode(StrEnum):
     NO_AUDIO = "no-audio"
     NO_VIDEO_STREAM = "no-video-stream"
     NOT_A_VIDEO = "not-a-video"
+    NOT_AUDIO = "not-audio"
     NOT_AN_IMAGE = "not-an-image"
     NOT_FOUND = "not-found"
     NOT_HTTPS = "not-https"

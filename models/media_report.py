@@ -14,7 +14,7 @@ from models.media_facts import MediaFacts
 from models.media_rules import MediaRole
 from models.reason import Reason
 
-_ARTICLES = {"image": "an", "video": "a"}
+_ARTICLES = {"audio": "an", "image": "an", "video": "a"}
 
 
 class RuleRow(NamedTuple):

@@ -43,21 +43,28 @@ SMALLER_FILE_HINT = "export it with a lower bit rate"
 
 
 class MediaRole(StrEnum):
-    """The purpose of a recording. A dataset or consent recording is a video."""
+    """The purpose of a recording. A dataset or consent recording is a video, a voice sample is audio."""
 
     DATASET = "dataset"
     CONSENT = "consent"
     IMAGE = "image"
+    VOICE_SAMPLE = "voice-sample"
 
     @property
     def medium(self) -> str:
         """The kind of file that the recording is, in words."""
-        return "image" if self is MediaRole.IMAGE else "video"
+        return {MediaRole.IMAGE: "image", MediaRole.VOICE_SAMPLE: "audio"}.get(self, "video")
 
     @property
     def label(self) -> str:
         """The recording in words, as messages name it."""
-        return self.medium if self is MediaRole.IMAGE else f"{self} {self.medium}"
+        own = {MediaRole.IMAGE: "image", MediaRole.VOICE_SAMPLE: "voice sample"}
+        return own.get(self, f"{self} {self.medium}")
+
+    @property
+    def column(self) -> str:
+        """The column of the evidence about the recording."""
+        return self.replace("-", "_")
 
     @property
     def slug(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.provisioning import Status
+from models.provisioning import Provisioning, Status
+from models.reason import Reason
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Outcome:
     """How one status is presented outside the ledger.
 
     `state_name` is the name of the final state of the Prefect run. `event` is the Prefect event that is emitted
-    when the status is reached, or None. `next_step` contains the placeholder `{id}`.
+    when the status is reached, or None. `next_step` contains the placeholder `{id}`. `deployment_step` is the
+    same for a person who uses Prefect's UI instead of the command line, or empty.
     """
 
     exit_code: int
@@ -21,10 +23,31 @@ class Outcome:
     event: str | None
     description: str
     next_step: str
+    deployment_step: str = ""
+    next_step_with_voice: str = ""
+    """Replaces `next_step` if the voice of the avatar is known, unless it is empty."""
 
-    def next_step_for(self, provisioning_id: str) -> str:
-        """Return the next step with the id filled in, so that its commands can be copied."""
-        return self.next_step.format(id=provisioning_id)
+    def next_step_for(self, provisioning_id: str, voice_id: str | None = None, *, is_released: bool = False) -> str:
+        """Return the next step with the id filled in, so that its commands can be copied.
+
+        Args:
+            provisioning_id: The id of the provisioning.
+            voice_id: The id of its voice, if that is known.
+            is_released: Whether a person released its recordings from quarantine.
+        """
+        with_voice = self.next_step_with_voice if voice_id else ""
+        step = RELEASED_NEXT_STEP if is_released else with_voice or self.next_step
+        return step.format(id=provisioning_id)
+
+    def deployment_step_for(self, provisioning_id: str) -> str:
+        """Return the next step in Prefect's UI with the id filled in, or an empty text."""
+        return self.deployment_step.format(id=provisioning_id)
+
+
+RELEASED_NEXT_STEP = (
+    "the videos were released from quarantine; to submit them again, make a new request with another reference"
+)
+"""The next step of a refused provisioning after the release of its recordings."""
 
 
 OUTCOMES: dict[Status, Outcome] = {
@@ -34,6 +57,8 @@ OUTCOMES: dict[Status, Outcome] = {
         None,
         "recorded; as far as is known, no avatar exists at Argil",
         "fix what the reasons name, if any, then run `avatars resume {id}`",
+        "run the deployment resume-provisioning/on-demand with the id {id}; "
+        "provision-pending/scheduled does it by itself if nothing blocks it",
     ),
     Status.SUBMITTING: Outcome(
         EXIT_OK,
@@ -41,12 +66,24 @@ OUTCOMES: dict[Status, Outcome] = {
         None,
         "a submission was recorded and may be in progress",
         "run `avatars resume {id}`; it looks the submission up at Argil before it sends anything again",
+        "wait; reconcile-avatars/scheduled looks the submission up each minute",
     ),
     Status.TRAINING: Outcome(
-        EXIT_OK, "Training", None, "Argil is training the avatar", "wait; `avatars resume {id}` polls it again"
+        EXIT_OK,
+        "Training",
+        None,
+        "Argil is training the avatar",
+        "wait; `avatars resume {id}` polls it again",
+        "wait; reconcile-avatars/scheduled records the outcome",
     ),
     Status.READY: Outcome(
-        EXIT_OK, "Ready", "avatar.ready", "the avatar can be used", "use the avatar id with Argil's video API"
+        EXIT_OK,
+        "Ready",
+        "avatar.ready",
+        "the avatar can be used",
+        "use the avatar id and a voice id with Argil's video API; the voice is looked up for a day, and "
+        "`avatars voice {id} VOICE_ID` records it",
+        next_step_with_voice="use the avatar id and the voice id with Argil's video API",
     ),
     Status.REJECTED: Outcome(
         EXIT_USAGE,
@@ -54,6 +91,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "avatar.rejected",
         "the request breaks the rules listed; it was not sent and not paid",
         "fix what the reasons name, then make the same request again or run `avatars retry {id}`; both are free",
+        "run the deployment resume-provisioning/on-demand with the id {id} and the action retry",
     ),
     Status.SUBMISSION_FAILED: Outcome(
         4,
@@ -62,6 +100,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "Argil rejected the create request; no avatar was created",
         "read Argil's response in the reasons, then `avatars retrain {id} --reason ...` submits it again, with "
         "other videos if given",
+        "run the deployment resume-provisioning/on-demand with the id {id}, the action retrain and a reason",
     ),
     Status.TRAINING_FAILED: Outcome(
         10,
@@ -70,6 +109,8 @@ OUTCOMES: dict[Status, Outcome] = {
         "Argil could not train the avatar; it gives no reason",
         "check light, sound and framing of the dataset video; `avatars retrain {id} --reason ... --dataset-video "
         "URL` submits another one and may be charged; or contact Argil's support with the avatar id",
+        "run the deployment resume-provisioning/on-demand with the id {id}, the action retrain, a "
+        "reason and another dataset video",
     ),
     Status.REFUSED: Outcome(
         11,
@@ -78,6 +119,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "Argil's moderation refused the avatar; it gives no reason. Both videos are quarantined",
         "check that the consent was given by the person in the dataset video; "
         "`avatars release {id} --reason ...` lifts the quarantine",
+        "run the deployment release-recordings/on-demand with the id {id} and a reason",
     ),
     Status.TIMED_OUT: Outcome(
         12,
@@ -85,6 +127,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "avatar.timed-out",
         "the training did not finish before its deadline; it may still finish at Argil",
         "`avatars resume {id}` polls it again; raise AVATARS_TRAINING_TIMEOUT_SECONDS to wait longer",
+        "run the deployment resume-provisioning/on-demand with the id {id}",
     ),
     Status.CANCELLED: Outcome(
         13,
@@ -93,6 +136,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "cancelled by a user; an avatar already created keeps training, because Argil's API cannot cancel "
         "a training",
         "`avatars resume {id}` continues it",
+        "run the deployment resume-provisioning/on-demand with the id {id}",
     ),
     Status.VANISHED: Outcome(
         14,
@@ -101,5 +145,39 @@ OUTCOMES: dict[Status, Outcome] = {
         "Argil no longer has the avatar",
         "`avatars resume {id}` polls it again; `avatars retrain {id} --reason ...` creates another avatar, which "
         "may be charged; or contact Argil's support with the avatar id",
+        "run the deployment resume-provisioning/on-demand with the id {id}, and for another avatar "
+        "with the action retrain and a reason",
     ),
 }
+
+
+def describe(provisioning: Provisioning) -> str:
+    """Return what its status means for this provisioning: a cancellation says what remains at Argil."""
+    if provisioning.status is Status.CANCELLED and provisioning.reasons:
+        return provisioning.reasons[0].message
+    return OUTCOMES[provisioning.status].description
+
+
+def next_step(provisioning: Provisioning, *, is_released: bool = False) -> str:
+    """Return the next step for this provisioning, with its id filled in."""
+    if provisioning.erased_at is not None:
+        return "none: its personal data was erased; provision again under a new reference"
+    if provisioning.status is Status.ACCEPTED:
+        step = _BLOCKED if provisioning.reasons else _QUEUED
+        return step.format(id=provisioning.id)
+    return OUTCOMES[provisioning.status].next_step_for(
+        provisioning.id, provisioning.voice_id, is_released=is_released
+    )
+
+
+_QUEUED = (
+    "wait: the schedule `provision-pending` submits it while `avatars up` or a worker runs; "
+    "`avatars resume {id}` submits it now"
+)
+_BLOCKED = "fix what the reasons name, then run `avatars resume {id}`"
+
+
+def further_reasons(provisioning: Provisioning) -> list[Reason]:
+    """Return the reasons that say more than the description of the status."""
+    description = OUTCOMES[provisioning.status].description
+    return [reason for reason in provisioning.reasons if reason.message != description]

@@ -10,10 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from models.artifact_keys import contains_key_of
 from models.data_subject import DataSubject, Match, TracedRequest, iter_requests
 
 SINGLE_PROVISIONING_FLOWS = frozenset(
-    {"provision-avatar", "resume-provisioning", "release-recordings", "training-failed", "refused"}
+    {
+        *("provision-avatar", "provision-image-avatar", "resume-provisioning"),
+        *("release-recordings", "training-failed", "refused"),
+    }
 )
 """Flows whose runs are about one provisioning, or name several by their ids only."""
 BATCH_FLOW = "provision-batch"
@@ -98,12 +102,22 @@ def classify_run(
     matches = {request.match(recorded) for request in requests}
     if Match.OTHER_PROVISIONING in matches:
         return Relation.OTHER_PROVISIONING
-    return Relation.SAME_NAME if Match.SAME_NAME in matches or subject.is_named(run.name) else Relation.NONE
+    # A batch is named after its manifest, and a manifest may be named after a person.
+    is_named = subject.is_named(run.name) or (run.flow == BATCH_FLOW and subject.is_in_file_name(run.name))
+    return Relation.SAME_NAME if Match.SAME_NAME in matches or is_named else Relation.NONE
 
 
 def is_mentioned_in(document: Mapping[str, Any], subject: DataSubject) -> bool:
-    """Return whether a deployment, automation or variable, as JSON, has a URL, an id or a request of a person."""
-    if any(subject.has_url(text) or any(key in text for key in subject.ids) for text in _strings(document)):
+    """Return whether a deployment, automation or variable, as JSON, has a URL, an id or a request of a person.
+
+    The key of an artifact, which an address can contain, counts as an id.
+    """
+    if any(
+        subject.has_url(text)
+        or any(key in text for key in subject.ids)
+        or contains_key_of(text, subject.provisioning_id)
+        for text in _strings(document)
+    ):
         return True
     # Not the document itself: each has a name.
     return any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -99,6 +100,17 @@ class SubmissionState(StrEnum):
     """Not found by lookups during the grace period; presumed not created."""
 
 
+class VoiceSource(StrEnum):
+    """How the voice of an avatar became known."""
+
+    WEBHOOK = "webhook"
+    """A webhook delivery named it."""
+    MATCHED = "matched"
+    """It is the only voice of the avatar's name that was created during the training."""
+    GIVEN = "given"
+    """A person named it."""
+
+
 UNRESOLVED = frozenset({SubmissionState.PENDING, SubmissionState.UNKNOWN})
 """The states of a submission whose avatar, if one exists, must still be looked up."""
 
@@ -153,6 +165,12 @@ class Submission(BaseModel):
     response: dict[str, Any] | None
     created_at: datetime
     state_changed_at: datetime
+
+
+def submission_of_avatar(provisioning: Provisioning, submissions: Sequence[Submission]) -> Submission | None:
+    """Return the submission that created the avatar; None without one, for example of an adopted avatar."""
+    own = [submission for submission in submissions if submission.avatar_id == provisioning.avatar_id]
+    return own[-1] if own and provisioning.avatar_id else None
 
 
 class DuplicateAvatar(BaseModel):
@@ -219,6 +237,11 @@ class Provisioning:
     """The id of the lease owner, also after its lease expired; None after a release."""
     not_found_since: datetime | None = None
     """Since when Argil answers 404 for its avatar; None after an answer with the avatar (models/vanished.py)."""
+    voice_id: str | None = None
+    """The id of the avatar's voice at Argil; None if it is not known."""
+    voice_source: VoiceSource | None = None
+    voice_due_at: datetime | None = None
+    """When reconcile-avatars looks for the voice or, if there is one, announces it; None if it does neither."""
     batch_id: str | None = None
     """The id of the batch that took it last (models/batch_record.py); None if no batch ever did."""
     erased_at: datetime | None = None

@@ -23,11 +23,13 @@ class ReconcileResult:
     """Why this run did less than usual; empty if it went through the whole ledger."""
     unknown_avatars: int = 0
     """Avatars at Argil that the ledger does not know and about which no person has decided."""
+    voices: int = 0
+    """Voices that were found later than READY."""
 
     @property
     def has_changes(self) -> bool:
         """Whether this run changed anything."""
-        return bool(self.resumed or self.advanced or self.cancelled)
+        return bool(self.resumed or self.advanced or self.cancelled or self.voices)
 
     @property
     def summary(self) -> str:
@@ -35,9 +37,10 @@ class ReconcileResult:
         unknown = f"; {self.unknown_avatars} unknown avatars" if self.unknown_avatars else ""
         if self.note and not self.has_changes:
             return f"{self.note}{unknown}"
+        voices = f"; {self.voices} voices found" if self.voices else ""
         counts = (
             f"{self.resumed} runs resumed; {self.advanced} orphaned provisionings advanced; "
-            f"{self.cancelled} cancelled{format_counts(self.by_status)}{unknown}"
+            f"{self.cancelled} cancelled{format_counts(self.by_status)}{voices}{unknown}"
         )
         return f"{counts}; {self.note}" if self.note else counts
 

@@ -41,16 +41,19 @@ def protect_request(request: AvatarRequest) -> AbstractContextManager[None]:
     return protect_urls(request.recordings.values(), shown)
 
 
-def protect_urls(urls: Iterable[str], shown: Iterable[str] = ()) -> AbstractContextManager[None]:
+def protect_urls(
+    urls: Iterable[str], shown: Iterable[str] = (), *, secrets: Iterable[str] = ()
+) -> AbstractContextManager[None]:
     """Make `redact` replace the secrets of these URLs, until the block ends.
 
     Args:
         urls: URLs, or other text.
         shown: Texts that are shown anyway; what they contain is not a secret.
+        secrets: Other texts that are secrets.
     """
     urls = list(urls)
     visible = "\n".join([*shown, *(unquote(url.partition("?")[0]) for url in urls)])
-    return redaction_scope(SecretSearch(_secrets(urls, visible), visible))
+    return redaction_scope(SecretSearch([*_secrets(urls, visible), *secrets], visible))
 
 
 def protect_signed_urls(urls: Iterable[str]) -> AbstractContextManager[None]:

@@ -48,7 +48,7 @@ MAX_FIELD_CHARACTERS = 300
 MAX_REASON_CHARACTERS = 1000
 """Of a person's reason for a decision."""
 # Values of these fields are redacted as URLs even if malformed: "example.com/a.mp4?sig=1" has a signature too.
-_URL_FIELDS = {("dataset_video",), ("consent_video",), ("image",)}
+_URL_FIELDS = {("dataset_video",), ("consent_video",), ("image",), ("voice_sample",)}
 
 
 def _if_text(function: Callable[[str], str]) -> BeforeValidator:

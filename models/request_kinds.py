@@ -15,6 +15,8 @@ from models.request import AvatarRequest, ProvisioningRequest, RequestKind, vali
 REQUEST_CLASSES: Mapping[RequestKind, type[AvatarRequest]] = MappingProxyType(
     {request_class.kind: request_class for request_class in (ProvisioningRequest, ImageRequest, AdoptedRequest)}
 )
+SUBMITTED_KINDS = (RequestKind.VIDEO, RequestKind.IMAGE)
+"""The kinds that are submitted to Argil."""
 RECORDING_FIELDS = tuple(
     dict.fromkeys(field for each in REQUEST_CLASSES.values() for field in each.recording_fields.values())
 )

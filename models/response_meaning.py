@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from models.argil_avatar import DOCUMENTED_STATUSES, UNKNOWN_STATUS
 from models.argil_response import ArgilResponse
+from models.video_create import says_video_create_is_removed
 
 
 class Operation(StrEnum):
@@ -40,6 +41,8 @@ class Meaning(StrEnum):
     """Argil asks for payment; nothing was done."""
     RATE_LIMITED = "rate-limited"
     """Argil limits the requests; nothing was done."""
+    VIDEO_CREATE_REMOVED = "video-create-removed"
+    """Argil creates no avatars from videos any more; nothing was done."""
     NO_SUCH_PATH = "no-such-path"
     """ARGIL_API_URL is not the address of Argil's API; nothing was done."""
     REDIRECTED = "redirected"
@@ -67,6 +70,8 @@ class SentRequest:
     submission_id: str | None = None
     """The correlation key: the one that is submitted, or the recorded one of a GET; None if there is none."""
     name: str | None = None
+    is_video: bool = False
+    """Whether it is a create request with videos."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,15 @@ _OPERATIONAL_ERROR = Body(
     "JSON error without an id, with code 401, 402, 403 or 429",
     lambda sent, response: _is_error_without_id(sent, response) and response.error_code in _OPERATIONAL_CODES,
 )
+_VIDEO_CREATE_REMOVED = Body(
+    "to a request with videos: JSON error without an id that names `datasetImage`, demands `type` IMAGE, or "
+    "says that it is deprecated or removed",
+    lambda sent, response: (
+        sent.is_video
+        and _is_error_without_id(sent, response)
+        and says_video_create_is_removed(response.fields["message"], name=sent.name)
+    ),
+)
 _ERROR_WITHOUT_ID = Body("JSON error without an id, with another code than 2xx", _is_error_without_id)
 _OWN_KEY = Body("our submission id, without a usable id", _has_own_key)
 _OWN_KEY_AND_ID = Body(
@@ -164,6 +178,7 @@ RULES = (
     Rule(_CREATE, "2xx", _OPERATIONAL_ERROR, Meaning.UNINTELLIGIBLE),
     Rule(_CREATE, "2xx", _ERROR_WITHOUT_ID, Meaning.REJECTED_IF_ABSENT),
     Rule(_CREATE, "2xx", _OWN_KEY, Meaning.CREATED_WITHOUT_ID),
+    Rule(_CREATE, "400, 404, 410, 422", _VIDEO_CREATE_REMOVED, Meaning.VIDEO_CREATE_REMOVED),
     Rule(_CREATE, "404, 405, 410", _ANY, Meaning.NO_SUCH_PATH),
     Rule(_CREATE, "any", _OWN_KEY_AND_ID, Meaning.CREATED_WITHOUT_ID),
     Rule(_CREATE, "400, 413, 422", _ERROR, Meaning.REJECTED),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-FLOWS_WITH_ONE_PROVISIONING = ("provision-avatar", "resume-provisioning")
+FLOWS_WITH_ONE_PROVISIONING = ("provision-avatar", "provision-image-avatar", "resume-provisioning")
 """Flows whose runs advance one provisioning: such a run has no other work once its provisioning is advanced."""
 NO_DEPLOYMENT = "it has no deployment"
 DEPLOYMENT_DELETED = "its deployment was deleted"

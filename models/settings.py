@@ -25,6 +25,7 @@ from pydantic import (
 from models.authority import parse_authority
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
+from models.image_request import ImageConsent
 from models.media_rules import Enforcement, MediaPolicy
 from models.object_store_uris import configure_azure_account
 from models.recording_addresses import SourcePrefix, parse_sources
@@ -32,6 +33,7 @@ from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host
+from models.request import RequestKind
 from models.signature_terms import MAX_LIFETIME_SECONDS
 from models.spend_limits import SpendLimits
 from models.store_credentials import AZURE_ACCOUNT_VARIABLE, register_store_credentials
@@ -85,6 +87,14 @@ def _validate_webhook_token(token: SecretStr | None) -> SecretStr | None:
     if text and not re.fullmatch(r"[A-Za-z0-9_-]{16,256}", text):
         raise ValueError("must be 16 to 256 letters, digits, - or _")
     return token if text else None
+
+
+def _validate_webhook_url(url: str | None) -> str | None:
+    if url and not re.fullmatch(
+        r"https://[A-Za-z0-9.\-]+(?::\d{1,5})?(?:/[A-Za-z0-9._~/\-]*)?", url[:MAX_WEBHOOK_URL]
+    ):
+        raise ValueError("must be a URL like https://avatars.example.com, without a query")
+    return url.rstrip("/") if url else None
 
 
 def _validate_block_reference(reference: str) -> str:
@@ -159,6 +169,7 @@ def _validate_hosts(hosts: frozenset[str]) -> frozenset[str]:
     return hosts
 
 
+MAX_WEBHOOK_URL = 200
 MAX_SECONDS = 100 * 365 * 86400
 """A hundred years, so that adding it to a date does not overflow."""
 
@@ -212,6 +223,7 @@ class Settings(BaseModel):
     avatars_media_consent_audio: Enforcement = "strict"
     avatars_media_url_min_validity_seconds: GraceSeconds = 3600
     avatars_hash_consent_video: bool = True
+    avatars_image_consent: ImageConsent = "required"
     avatars_allowed_hosts: Annotated[frozenset[str], AfterValidator(_validate_hosts)] = frozenset()
     avatars_sources: Annotated[frozenset[str], AfterValidator(_validate_sources)] = frozenset()
     avatars_s3_endpoint: Annotated[
@@ -224,6 +236,7 @@ class Settings(BaseModel):
     avatars_signed_url_seconds: Annotated[float, Field(ge=1, le=MAX_LIFETIME_SECONDS, allow_inf_nan=False)] = 86400
     avatars_signature_parameters: Annotated[frozenset[str], AfterValidator(_validate_parameter_names)] = frozenset()
     avatars_poll_min_seconds: Seconds = 5
+    avatars_poll_min_image_seconds: Seconds = 2
     avatars_poll_max_seconds: Seconds = 60
     avatars_training_timeout_seconds: Seconds = 21600
     avatars_watch_before_suspend_seconds: GraceSeconds = 60
@@ -243,6 +256,7 @@ class Settings(BaseModel):
     avatars_webhook_port: Annotated[int, Field(ge=0, le=65535)] = 4201
     avatars_requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5
     avatars_webhook_token: Annotated[SecretStr | None, AfterValidator(_validate_webhook_token)] = None
+    avatars_webhook_url: Annotated[str | None, AfterValidator(_validate_webhook_url)] = None
 
     def __init__(self, **values: Any) -> None:
         """Validate the settings; a value that is given replaces that of the environment."""
@@ -290,8 +304,13 @@ class Settings(BaseModel):
                 name = str(problem["loc"][0]).upper()
                 problems.append(f"{name}: {problem['msg']} (set by {sources.find(name) or 'default'})")
             raise _settings_error(problems) from None
-        if settings.avatars_poll_max_seconds < settings.avatars_poll_min_seconds:
-            problems.append("AVATARS_POLL_MAX_SECONDS: must not be less than AVATARS_POLL_MIN_SECONDS")
+        for minimum in ("AVATARS_POLL_MIN_SECONDS", "AVATARS_POLL_MIN_IMAGE_SECONDS"):
+            if settings.avatars_poll_max_seconds < getattr(settings, minimum.lower()):
+                problems.append(f"AVATARS_POLL_MAX_SECONDS: must not be less than {minimum}")
+        if settings.avatars_webhook_url and settings.avatars_webhook_token is None:
+            problems.append(
+                "AVATARS_WEBHOOK_URL: also requires AVATARS_WEBHOOK_TOKEN, which its paths are derived from"
+            )
         if problems:
             raise _settings_error(problems)
         for secret in (settings.argil_api_key, settings.avatars_webhook_token):
@@ -313,6 +332,10 @@ class Settings(BaseModel):
             consent_audio=self.avatars_media_consent_audio,
             url_min_validity_seconds=self.avatars_media_url_min_validity_seconds,
         )
+
+    def min_poll_seconds(self, kind: RequestKind) -> float:
+        """Return the minimum poll interval: Argil trains an avatar from an image in seconds."""
+        return self.avatars_poll_min_image_seconds if kind is RequestKind.IMAGE else self.avatars_poll_min_seconds
 
     @property
     def sources(self) -> frozenset[SourcePrefix]:

@@ -14,7 +14,7 @@ from models.settings import LEDGER_NAME, Settings, sqlite_url
 
 BEHAVIOUR_SETTINGS = (
     *("AVATARS_*_SECONDS", "AVATARS_*_PER_SECOND", "AVATARS_*_LIMIT", "AVATARS_HASH_CONSENT_VIDEO"),
-    *("AVATARS_MEDIA_CHECK", "AVATARS_MEDIA_*_AUDIO", "AVATARS_SIGNATURE_PARAMETERS"),
+    *("AVATARS_MEDIA_CHECK", "AVATARS_MEDIA_*_AUDIO", "AVATARS_SIGNATURE_PARAMETERS", "AVATARS_IMAGE_CONSENT"),
     *("AVATARS_MAX_CREATES_PER_*", "AVATARS_CONFIRM_CREATES"),
 )
 """Settings that name nothing outside of the process. `avatars up --simulate` keeps their configured values."""

@@ -79,6 +79,9 @@ IN_FLIGHT_CLAUSE = text("status IN ('ACCEPTED', 'SUBMITTING', 'TRAINING')")
 TIMED_OUT_CLAUSE = text("status = 'TIMED_OUT'")
 HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
 HAS_AVATAR_CLAUSE = text("avatar_id IS NOT NULL")
+HAS_VOICE_CLAUSE = text("voice_id IS NOT NULL")
+OPEN_CLONE_CLAUSE = text("state IN ('PENDING', 'UNKNOWN', 'CREATED')")
+VOICE_DUE_CLAUSE = text("voice_due_at IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.
 AutoIncrementId = BigInteger().with_variant(Integer(), "sqlite")
@@ -125,6 +128,9 @@ provisioning_table = Table(
     Column("name", Text256),
     Column("batch_id", IdType),
     Column("kind", CodeType, nullable=False, server_default="video"),
+    Column("voice_id", Text256),
+    Column("voice_source", CodeType),
+    Column("voice_due_at", UtcDateTime),
     Index("ix_provisionings_status_created_at_id", "status", "created_at", "id"),
     Index("ix_provisionings_name_status_created_at_id", "name", "status", "created_at", "id"),
 )
@@ -200,6 +206,7 @@ evidence_table = Table(
     Column("consent", RedactedJson, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
     Column("image", RedactedJson),
+    Column("voice_sample", RedactedJson),
 )
 """The evidence for one submission: a column for each role of a recording, JSON null or NULL without one.
 
@@ -281,6 +288,20 @@ tick_lease_table = Table(
     Column("position", Text256),
 )
 """The exclusive right to run one schedule on this ledger; `owner_id` is NULL after a release."""
+
+voice_clone_table = Table(
+    "voice_clones",
+    METADATA,
+    Column("id", IdType, primary_key=True),
+    Column("provisioning_id", IdType, ForeignKey("provisionings.id"), index=True, nullable=False),
+    Column("sample_sha256", String(64), nullable=False),
+    Column("name", RedactedText),
+    Column("state", CodeType, nullable=False),
+    Column("voice_id", Text256),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state_changed_at", UtcDateTime, nullable=False),
+)
+"""One POST /voices, committed before it is sent; see models/voice_clone.py."""
 
 unknown_avatar_table = Table(
     "unknown_avatars",
@@ -367,5 +388,6 @@ webhook_delivery_table = Table(
     Column("avatar_id", Text256, index=True, nullable=False),
     Column("body", RedactedText, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
+    Column("voice_id", Text256),
 )
 """A webhook delivery, which triggers an early poll. The newest row is kept, so that ids only increase."""

@@ -27,10 +27,11 @@ async def require_admission(context: AppContext, provisioning: Provisioning, own
         DatabaseError: The ledger cannot be read or written.
 
     """
-    state = await context.limits.read(context.guard, provisioning.batch_id)
+    state = (await context.limits.read(context.guard, provisioning.batch_id)).of_kind(provisioning.kind)
     state.require(reserved_by={provisioning.id, owner.id})
     if state.pauses:
-        await context.limits.reserve_probe(context.guard, provisioning.id, {provisioning.id, owner.id})
+        reserved_by = {provisioning.id, owner.id}
+        await context.limits.reserve_probe(context.guard, provisioning.id, provisioning.kind, reserved_by)
 
 
 async def return_probe(context: AppContext, provisioning: Provisioning, owner: LeaseOwner) -> None:

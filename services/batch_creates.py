@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from models.manifest_validation import ManifestRow
 from models.reopening import REPLACEABLE_STATUSES
+from models.request import RequestKind
 from models.submission_ids import request_tag, tag_of
 from models.unknown_avatars import MAX_UNDECIDED
 from store.ledger_reader import LedgerReader
@@ -14,8 +16,8 @@ from store.unknown_avatars import UnknownAvatarRepository
 
 async def count_creates(
     ledger: LedgerReader, unknown_avatars: UnknownAvatarRepository, rows: Sequence[ManifestRow]
-) -> int:
-    """Return how many rows may be submitted: those that are new, and those that were never sent.
+) -> Counter[RequestKind]:
+    """Return how many rows of each kind may be submitted: those that are new, and those that were never sent.
 
     The other rows attach to a provisioning that was submitted, continue with the avatar of a submission that the
     ledger lost, or are invalid.
@@ -28,6 +30,4 @@ async def count_creates(
     statuses = await ledger.find_statuses(list(requests))
     creates = [key for key in requests if statuses.get(key) in {None, *REPLACEABLE_STATUSES}]
     lost = {tag_of(avatar.submission_id) for avatar in await unknown_avatars.list_undecided(MAX_UNDECIDED)}
-    if not lost:
-        return len(creates)
-    return sum(request_tag(key, requests[key].fingerprint) not in lost for key in creates)
+    return Counter(requests[key].kind for key in creates if request_tag(key, requests[key].fingerprint) not in lost)

@@ -24,13 +24,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from pydantic import ValidationError
 
 from models.clock import SystemClock
-from models.errors import UnknownProvisioning
+from models.errors import InvalidRequest, UnknownProvisioning
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning
-from models.request import ProvisioningRequest
+from models.request_kinds import parse_fields
 from models.run_ownership import FLOWS_WITH_ONE_PROVISIONING
 from services.context import AppContext, app_context
 from services.outcome_states import final_state_for
@@ -114,13 +113,13 @@ async def _find_provisioning(context: AppContext, run: FlowRun) -> Provisioning 
         return await context.ledger.get(_key(run.parameters) or str(run.id))
     except (
         UnknownProvisioning,
-        ValidationError,
+        InvalidRequest,
     ):  # it crashed before it recorded anything, or has other parameters
         return None
 
 
 def _key(parameters: dict[str, Any]) -> str | None:
-    if "request" in parameters:
-        return ProvisioningRequest.model_validate(parameters["request"]).reference
+    if isinstance(request := parameters.get("request"), dict):
+        return parse_fields(request).reference
     key = parameters.get("provisioning_id")
     return key if isinstance(key, str) else None

@@ -11,6 +11,7 @@ from models.escaping import MAX_EVENT_CHARACTERS, short_line
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning
 from models.redaction import redact
+from models.voice import VOICE_EVENT
 
 RESOURCE_PREFIX = "avatars.provisioning"
 """The resource of each event is this prefix, a dot and the provisioning's id."""
@@ -33,6 +34,11 @@ def emit_duplicate_event(provisioning: Provisioning, duplicate_avatar_id: str) -
     _emit(DUPLICATE_EVENT, provisioning, {"duplicate_avatar_id": duplicate_avatar_id})
 
 
+def emit_voice_event(provisioning: Provisioning) -> None:
+    """Emit the event for a voice that was found later than READY."""
+    _emit(VOICE_EVENT, provisioning, {"voice_source": provisioning.voice_source})
+
+
 def emit_argil_event(event: str, payload: dict[str, Any]) -> None:
     """Emit an event about Argil as a whole."""
     if PREFECT_API_URL.value() is not None:  # otherwise Prefect would start a server to receive the event
@@ -52,6 +58,7 @@ def event_content(provisioning: Provisioning, payload: dict[str, Any]) -> dict[s
                 "provisioning_id": provisioning.id,
                 "reference": provisioning.reference,
                 "avatar_id": provisioning.avatar_id,
+                "voice_id": provisioning.voice_id,
                 **payload,
             },
         }

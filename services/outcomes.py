@@ -30,6 +30,7 @@ async def transition_to_terminal(
             reasons=[],
             raw_status=provisioning.raw_status,
             avatar_snapshot=provisioning.avatar_snapshot,
+            voice_due_at=context.clock.now(),
         )
     reason = Reason(
         code=outcome.event or status, message=outcome.description, hint=outcome.next_step_for(provisioning.id)

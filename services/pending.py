@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection
 from datetime import timedelta
 
 from models.errors import DayBudgetUsed, SubmissionPaused
 from models.provisioning import LeaseOwner, Provisioning
+from models.request import RequestKind
+from models.request_kinds import SUBMITTED_KINDS
 from services.argil_outages import OutageCheck
 from services.context import AppContext
 from services.ticks import Tick
@@ -19,6 +23,7 @@ class PendingProvisionings:
 
     None is taken while a pause stands, the day has no budget, or unknown avatars wait for a person: neither are
     recordings checked in vain then, nor events appended. If a pause waits for a probe, one provisioning is taken.
+    A pause of video requests leaves image requests alone.
     """
 
     def __init__(self, context: AppContext, owner: LeaseOwner, tick: Tick) -> None:
@@ -42,22 +47,38 @@ class PendingProvisionings:
             ArgilPathNotFound: ARGIL_API_URL is not the address of the API.
             DatabaseError: The ledger cannot be read or written.
         """
-        context = self._context
         if self._is_over or self._tick.is_over or await self._has_undecided():
             return None
-        limits = await context.limits.read(context.guard)
+        unpaused, probing = await self._admissible_kinds()
+        for kind in probing:
+            if (provisioning := await self._acquire_probe(kind)) is not None:
+                return provisioning
+        return await self._acquire(unpaused) if unpaused else None
+
+    async def _admissible_kinds(self) -> tuple[list[RequestKind], list[RequestKind]]:
+        """Return the kinds that may be submitted, and those of which one submission may end a pause."""
+        limits = await self._context.limits.read(self._context.guard)
+        unpaused: list[RequestKind] = []
+        probing: list[RequestKind] = []
+        for kind in SUBMITTED_KINDS:
+            state = limits.of_kind(kind)
+            with contextlib.suppress(SubmissionPaused, DayBudgetUsed):
+                state.require()
+                (probing if state.pauses else unpaused).append(kind)
+        return unpaused, probing
+
+    async def _acquire_probe(self, kind: RequestKind) -> Provisioning | None:
+        """Return a pending provisioning of this kind as the probe of each pause; None if another one is."""
+        limits, provisioning = self._context.limits, None
         try:
-            limits.require()
-            if limits.pauses:
-                await context.limits.reserve_probe(context.guard, self._owner.id)
-        except (SubmissionPaused, DayBudgetUsed):
+            await limits.reserve_probe(self._context.guard, self._owner.id, kind)
+        except SubmissionPaused:
             return None
-        provisioning = None
         try:
-            provisioning = await self._acquire(is_probe=bool(limits.pauses))
+            provisioning = await self._acquire([kind], is_probe=True)
         finally:
-            if provisioning is None and limits.pauses:
-                await context.limits.return_probe({self._owner.id})
+            if provisioning is None:
+                await limits.return_probe({self._owner.id})
         return provisioning
 
     async def _has_undecided(self) -> bool:
@@ -69,13 +90,14 @@ class PendingProvisionings:
             self._tick.note = f"nothing is submitted, because {count:,} avatars at Argil are unknown"
         return bool(count)
 
-    async def _acquire(self, *, is_probe: bool) -> Provisioning | None:
+    async def _acquire(self, kinds: Collection[RequestKind], *, is_probe: bool = False) -> Provisioning | None:
         context = self._context
         provisioning = await context.leases.acquire_next_pending(
             self._owner,
             context.lease_duration,
             started_at=self._started_at,
             blocked_before=context.clock.now() - RETRY_BLOCKED_AFTER,
+            kinds=kinds,
             is_probe=is_probe,
         )
         if provisioning is None:

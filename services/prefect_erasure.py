@@ -7,8 +7,8 @@ emptied first. They are changed without the method of Prefect's client, which wo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -20,6 +20,7 @@ from models.clock import Clock
 from models.data_subject import DataSubject, erase_requests
 from models.erasure import ERASED_PLACEHOLDER
 from models.prefect_traces import FINAL_STATE_TYPES, PrefectTraces, Relation, own_requests, trace_requests
+from services.avatar_artifacts import change_artifact, remove_artifact
 from services.prefect_search import PAGE_SIZE, PrefectSearch, recorded_references, to_record
 from store.ledger import Ledger
 
@@ -86,24 +87,16 @@ class _PrefectErasure:
 
     async def erase_artifacts(self, own: Sequence[str], shared: Sequence[str]) -> None:
         """Empty and delete the person's own artifacts, and replace their rows in shared ones."""
+        changes = {"data": ERASED_PLACEHOLDER, "description": ERASED_PLACEHOLDER}
+        for artifact_id in own:  # all of them first: deleting one of a key emits an event with the data of another
+            await change_artifact(self._client, UUID(artifact_id), changes)
         for artifact_id in own:
-            await self._change_artifact(
-                artifact_id, {"data": ERASED_PLACEHOLDER, "description": ERASED_PLACEHOLDER}
-            )
-        for artifact_id in own:
-            with contextlib.suppress(ObjectNotFound):  # as above
-                await self._client.delete_artifact(UUID(artifact_id))
+            await remove_artifact(self._client, UUID(artifact_id))
         for ids in _pages(shared):
             wanted = ArtifactFilter(id=ArtifactFilterId(any_=[UUID(artifact_id) for artifact_id in ids]))
             for artifact in await self._client.read_artifacts(artifact_filter=wanted, limit=PAGE_SIZE):
                 data = erase_in_artifact(artifact.data, self._subject)
-                await self._change_artifact(str(artifact.id), {"data": data})
-
-    async def _change_artifact(self, artifact_id: str, changes: Mapping[str, Any]) -> None:
-        with contextlib.suppress(ObjectNotFound):
-            await self._client.request(
-                "PATCH", "/artifacts/{id}", path_params={"id": artifact_id}, json=dict(changes)
-            )
+                await change_artifact(self._client, artifact.id, {"data": data})
 
     async def erase_parameters(self, run_id: UUID) -> None:
         """Replace the person's requests in the parameters of a run that has ended."""

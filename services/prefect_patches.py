@@ -39,6 +39,7 @@ from prefect.utilities.callables import ParameterSchema
 from pydantic import ConfigDict
 
 from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
+from models.parameter_forms import with_plain_fields
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import redact_report, register_secret
 from services.redaction_hooks import install_redaction
@@ -112,6 +113,8 @@ def patch_task_interruption() -> None:
 def patch_parameter_schemas(rules: Mapping[str, Mapping[str, Any]]) -> None:
     """Add rules between parameters to the schemas that deployments created by this process get.
 
+    Optional fields become fields of their type, which the form shows without a choice.
+
     Args:
         rules: Keywords of JSON schema for the object of all parameters, by the name of the flow.
     """
@@ -126,7 +129,8 @@ def patch_parameter_schemas(rules: Mapping[str, Mapping[str, Any]]) -> None:
 
     def parameter_schema(flow: Flow[..., Any]) -> ParameterSchema:
         schema = derive(flow)
-        return _RuledSchema(**schema.model_dump(exclude_unset=True), **rules.get(flow.name, {}))
+        plain = with_plain_fields(schema.model_dump(exclude_unset=True))
+        return _RuledSchema(**plain, **rules.get(flow.name, {}))
 
     deployment_runner.parameter_schema = parameter_schema  # type: ignore[assignment, attr-defined]
 

@@ -118,7 +118,10 @@ class PrefectSearch:
         relation = classify_run(run, requests, self.subject, recorded)
         if relation is not Relation.NONE:
             self._runs[run.id] = TracedRun(id=run.id, flow=run.flow, relation=relation, state=run.state_type)
-        if relation is Relation.SHARED and any(map(self.subject.is_mentioned, (run.name, *run.labels))):
+        is_labelled = self.subject.is_in_file_name(run.name) or any(
+            map(self.subject.is_mentioned, (run.name, *run.labels))
+        )
+        if relation is Relation.SHARED and is_labelled:
             self._labelled_runs.add(run.id)
 
     def _ids(self, *relations: Relation) -> set[str]:

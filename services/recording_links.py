@@ -28,12 +28,16 @@ class RecordingLinks:
     Args:
         context: The context of this process.
         provisioning: The provisioning, with the facts of its media check.
+        recordings: The addresses of the recordings of one request to Argil, by role.
 
     """
 
-    def __init__(self, context: AppContext, provisioning: Provisioning) -> None:
+    def __init__(
+        self, context: AppContext, provisioning: Provisioning, recordings: Mapping[MediaRole, str]
+    ) -> None:
         self._context = context
         self._provisioning = provisioning
+        self._recordings = recordings
         self._protections = contextlib.ExitStack()
         self._urls: Mapping[MediaRole, str] = {}
         self._made_at = 0.0
@@ -48,7 +52,7 @@ class RecordingLinks:
             NetworkUnavailable: This machine cannot resolve host names.
 
         """
-        recordings = self._provisioning.request.recordings
+        recordings = self._recordings
         urls = await asyncio.gather(*(self._link(role, address) for role, address in recordings.items()))
         signed = [url for url, address in zip(urls, recordings.values(), strict=True) if url != address]
         if signed:

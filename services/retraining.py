@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from models.errors import SubmissionLimitReached
+from collections.abc import Mapping
+
+from models.errors import InvalidRequest, SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRAINED, CallerAction, retrainable_statuses
 from models.request import AvatarRequest, parse_reason, validate_fields
@@ -19,6 +21,7 @@ async def retrain(
     reason: str,
     dataset_video: str = "",
     consent_video: str = "",
+    image: str = "",
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
 
@@ -33,6 +36,7 @@ async def retrain(
         reason: Who decided and why; its event stores it.
         dataset_video: The address of another dataset video; empty to keep the one of the request.
         consent_video: The address of another consent video; empty to keep it.
+        image: The address of another image; empty to keep it.
 
     Raises:
         NotReopenable: Its status is none of `retrainable_statuses`.
@@ -49,15 +53,16 @@ async def retrain(
     if await context.ledger.has_called(provisioning.id, owner, CallerAction.RETRAIN):
         return provisioning
     reason = parse_reason(reason)
+    given = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
     submissions = await context.ledger.list_submissions(provisioning.id)
     statuses = retrainable_statuses(
-        {submission.state for submission in submissions}, has_other_recordings=bool(dataset_video or consent_video)
+        {submission.state for submission in submissions}, has_other_recordings=any(given.values())
     )
     if not provisioning.status.is_terminal and provisioning.status not in statuses:
         # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
         await context.ledger.record_call(provisioning.id, owner, CallerAction.RETRAIN)
     require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
-    request = _with_recordings(provisioning.request, dataset_video, consent_video)
+    request = _with_recordings(provisioning.request, given)
     earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=True)
     if earlier is not None:
         message = (
@@ -82,8 +87,10 @@ async def retrain(
     )
 
 
-def _with_recordings(request: AvatarRequest, dataset_video: str, consent_video: str) -> AvatarRequest:
-    """Return the request with the given recordings. Raises InvalidRequest."""
-    given = {"dataset_video": dataset_video, "consent_video": consent_video}
+def _with_recordings(request: AvatarRequest, given: Mapping[str, str]) -> AvatarRequest:
+    """Return the request with the given recordings by field. Raises InvalidRequest."""
     changes = {name: url for name, url in given.items() if url}
+    rule = f"is not a field of this request, which is of the kind {request.kind}"
+    if problems := [(name, rule) for name in changes if name not in request.recording_fields.values()]:
+        raise InvalidRequest(problems, hint="give its own recordings, or make a new request with another reference")
     return validate_fields(type(request), {**request.model_dump(), **changes}) if changes else request

@@ -15,13 +15,24 @@ from models.image_request import ImageRequest
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.request import SUBMISSION_ID_EXTRA, AvatarRequest, ProvisioningRequest
+from models.settings import Settings
+from models.webhook import callback_path, receiver_url
 from services.context import AppContext
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run
 
 
+def submitted_recordings(request: AvatarRequest) -> dict[MediaRole, str]:
+    """Return the recordings that the create request names: a voice sample is sent when its voice is cloned."""
+    return {role: address for role, address in request.recordings.items() if role is not MediaRole.VOICE_SAMPLE}
+
+
 def build_create_request(
-    request: AvatarRequest, submission_id: str, urls: Mapping[MediaRole, str]
+    request: AvatarRequest,
+    submission_id: str,
+    urls: Mapping[MediaRole, str],
+    callback_url: str | None = None,
+    cloned_voice_id: str | None = None,
 ) -> CreateRequest:
     """Return the body of `POST /avatars`: the caller's fields and the submission id, nothing else.
 
@@ -29,6 +40,9 @@ def build_create_request(
         request: A video or an image request.
         submission_id: The id of the recorded submission.
         urls: The HTTPS URL that Argil downloads each recording from, by role.
+        callback_url: Where Argil reports the end of the training of an image; None: nowhere. The create with
+            videos has no such field.
+        cloned_voice_id: The voice that was cloned from the sample of an image request.
 
     Raises:
         ValueError: The request is of a kind that is never submitted.
@@ -45,10 +59,22 @@ def build_create_request(
             )
         case ImageRequest():
             return CreateImageAvatarRequest(
-                name=request.name, dataset_image=sources[MediaRole.IMAGE], voice_id=request.voice_id, extras=extras
+                name=request.name,
+                dataset_image=sources[MediaRole.IMAGE],
+                voice_id=request.voice_id or cloned_voice_id,
+                callback_url=callback_url,
+                extras=extras,
             )
         case _:
             raise ValueError(f"a request of the kind {request.kind} is never submitted")
+
+
+def callback_url(settings: Settings, submission_id: str) -> str | None:
+    """Return the callback URL of a submission at the receiver, None without AVATARS_WEBHOOK_URL."""
+    if settings.avatars_webhook_url is None:
+        return None
+    token = settings.require_webhook_token()
+    return receiver_url(settings.avatars_webhook_url) + callback_path(token, submission_id)
 
 
 async def limit_problem(context: AppContext, provisioning: Provisioning) -> str:

@@ -30,7 +30,8 @@ async def handle_webhook_wakeup(avatar_id: str) -> None:
     """Poll an avatar in TRAINING without a lease; if its training has finished, resume its run.
 
     Ignores an avatar that the ledger does not know, that is terminal, or whose provisioning is leased: its lease
-    owner reads the deliveries itself. A provisioning without a run to resume is left to reconcile-avatars.
+    owner reads the deliveries itself. A delivery with the voice of a READY avatar makes the next run of
+    reconcile-avatars look it up. A provisioning without a run to resume is left to reconcile-avatars.
 
     Raises:
         ArgilUnauthorized: Argil rejects the API key.
@@ -42,6 +43,7 @@ async def handle_webhook_wakeup(avatar_id: str) -> None:
     async with app_context() as context:
         provisioning = await context.ledger.find_unleased_provisioning(avatar_id)
         if provisioning is None:
+            await context.ledger.expect_delivered_voice(avatar_id)
             return
         avatar = (await fetch_avatars(context.argil, [avatar_id])).by_id.get(avatar_id)
         if avatar is not None and avatar.is_terminal:

@@ -13,8 +13,9 @@ from typing import Any
 
 from simulator.avatar import Avatar
 from simulator.responses import Form
-from simulator.scenarios import CREATED, CreateResponse, Scenario, Timing, status_stages
+from simulator.scenarios import CREATED, VIDEO_CREATE_REMOVED, CreateResponse, Scenario, Timing, status_stages
 from simulator.validation import CreateArgs
+from simulator.voices import VoiceBody, Voices, delivered_voice_id
 from simulator.webhooks import Webhooks
 
 
@@ -30,23 +31,34 @@ class ReceivedCreate:
 class SimulatedAccount:
     """One simulated Argil account. It is thread-safe: tests can read it while the server runs.
 
-    `clock` returns seconds since an arbitrary start; wall-clock times are derived from it. POST and GET of one
-    avatar take constant time, independent of the number of avatars.
+    `clock` returns seconds since an arbitrary start; wall-clock times are derived from it and
+    `started_at`. POST and GET of one avatar take constant time, independent of the number of avatars.
     """
 
-    def __init__(self, timing: Timing | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        timing: Timing | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        started_at: datetime | None = None,
+    ) -> None:
         self.timing = timing or Timing()
         self._clock = clock
         self._started_monotonic = clock()
-        self._started_at = datetime.now(UTC)
+        self._started_at = started_at or datetime.now(UTC)
         self._lock = threading.Lock()
         self._avatars: dict[str, Avatar] = {}
-        self._in_training: deque[Avatar] = deque()
+        # By kind, because the trainings of one kind take the same time: the oldest ends first.
+        self._in_training: dict[bool, deque[Avatar]] = {False: deque(), True: deque()}
         self._posts: list[ReceivedCreate] = []
         self._counts: Counter[str] = Counter()
-        self._scenario_hits: Counter[tuple[str, tuple[str, str, str]]] = Counter()
+        self._scenario_hits: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self._polls: Counter[str] = Counter()
         self.webhooks = Webhooks()
+        self.voices = Voices()
+        self.creates_from_videos = True
+        """Whether POST /avatars accepts videos. Argil announces that it will not; it can be set at any time."""
+        self._video_creates_left: int | None = None
 
     # Inspection by tests and the demo.
 
@@ -80,6 +92,10 @@ class SimulatedAccount:
 
     # Operations of the API.
 
+    def removes_video_create_after(self, count: int) -> None:
+        """Accept this many further creates with videos, and then no more."""
+        self._video_creates_left = count
+
     def count_request(self, route: str) -> None:
         """Count a request to a route."""
         with self._lock:
@@ -96,6 +112,8 @@ class SimulatedAccount:
         POSTs are counted by the identity of the request, which ignores extras: the same create sent again gets the
         next response of its scenario.
         """
+        if not (args.is_image or self.creates_from_videos):
+            return VIDEO_CREATE_REMOVED
         with self._lock:
             for scenario in scenarios:
                 response = scenario.create_response
@@ -116,14 +134,33 @@ class SimulatedAccount:
             id=str(uuid.uuid4()),
             args=args,
             scenarios=scenarios,
-            stages=status_stages(scenarios),
+            stages=status_stages(scenarios, is_image=args.is_image),
             created_monotonic=created_monotonic,
-            created_at=self._started_at + timedelta(seconds=created_monotonic - self._started_monotonic),
+            created_at=self.now(created_monotonic),
         )
         with self._lock:
+            if self._video_creates_left is not None and not args.is_image:
+                self._video_creates_left -= 1
+                self.creates_from_videos = self._video_creates_left > 0
             self._avatars[avatar.id] = avatar
-            self._in_training.append(avatar)
+            self._in_training[args.is_image].append(avatar)
         return avatar.created_body(self.timing)
+
+    def now(self, monotonic: float | None = None) -> datetime:
+        """Return the wall-clock time of a time of the monotonic clock; None: the current time."""
+        passed = (self._clock() if monotonic is None else monotonic) - self._started_monotonic
+        return self._started_at + timedelta(seconds=passed)
+
+    def list_voices(self) -> list[VoiceBody]:
+        """Return the response body of GET /voices."""
+        from_videos = [avatar for avatar in self._snapshot() if not avatar.args.is_image]
+        return self.voices.all(from_videos, self._age, self.timing.training_seconds)
+
+    def delivered_voice_id(self, avatar_id: str) -> str | None:
+        """Return `voiceId` of the webhook of an avatar, None if it has none."""
+        avatars = self._snapshot()
+        own = next(avatar for avatar in avatars if avatar.id == avatar_id)
+        return delivered_voice_id(own, avatars)
 
     def next_poll_form(self, avatar_id: str) -> tuple[int, Form] | None:
         """Return the status and form of a poll that fails, None if it does not. Each call counts as one poll."""
@@ -156,14 +193,20 @@ class SimulatedAccount:
             headers |= avatar.list_headers(self._age(avatar), self.timing)
         return headers
 
-    def pop_finished(self) -> list[dict[str, Any]]:
-        """Return the avatars that finished training since the last call, without the vanished ones."""
+    def pop_finished(self) -> list[tuple[dict[str, Any], str | None]]:
+        """Return the avatars that finished training since the last call, without the vanished ones.
+
+        Each has the callback URL of its create request, None without one.
+        """
         finished = []
         with self._lock:
-            while self._in_training and self._age(self._in_training[0]) >= self.timing.training_seconds:
-                finished.append(self._in_training.popleft())
+            for queue in self._in_training.values():
+                while queue and self._age(queue[0]) >= queue[0].training_seconds(self.timing):
+                    finished.append(queue.popleft())
         return [
-            self._body(avatar) for avatar in finished if not avatar.hidden_from_get(self._age(avatar), self.timing)
+            (self._body(avatar), avatar.args.callback_url)
+            for avatar in finished
+            if not avatar.hidden_from_get(self._age(avatar), self.timing)
         ]
 
     def _snapshot(self) -> list[Avatar]:

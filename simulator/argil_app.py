@@ -20,6 +20,7 @@ from simulator.connection_drop import DropConnection, wait_for_disconnect
 from simulator.responses import AsciiJSONResponse, error
 from simulator.scenarios import SCENARIO_EXTRA, CreateResponse, parse_scenarios
 from simulator.validation import InvalidCreateRequest, parse_json, validate_create
+from simulator.voice_endpoints import VoiceEndpoints
 from simulator.webhook_sender import deliver_webhooks
 
 FILTERS = {
@@ -37,6 +38,7 @@ def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
     The API is under /v1 and requires the key. The routes under /_simulator do not.
     """
     api = _Api(account)
+    voices = VoiceEndpoints(account)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -60,6 +62,9 @@ def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
                     authenticated_route("POST", "/avatars", api.create),
                     authenticated_route("GET", "/avatars", api.list_all),
                     authenticated_route("GET", "/avatars/{id}", api.get),
+                    authenticated_route("POST", "/voices", voices.clone),
+                    authenticated_route("GET", "/voices", voices.list_all),
+                    authenticated_route("GET", "/voices/{id}", voices.get),
                     authenticated_route("POST", "/webhooks", api.add_webhook),
                     authenticated_route("GET", "/webhooks", api.list_webhooks),
                     authenticated_route("PUT", "/webhooks/{id}", api.change_webhook),
@@ -68,6 +73,7 @@ def create_app(account: SimulatedAccount, *, api_key: str) -> Starlette:
             ),
             Route("/_simulator/requests", api.list_requests),
             Route("/_simulator/avatars", api.all_avatars),
+            Route("/_simulator/video-create", api.switch_video_create, methods=["PUT"]),
         ],
         exception_handlers={HTTPException: _http_error, InvalidCreateRequest: _invalid},
         lifespan=lifespan,
@@ -149,6 +155,11 @@ class _Api:
     async def list_requests(self, _request: Request) -> Response:
         """GET /_simulator/requests."""
         return AsciiJSONResponse(self._account.requests())
+
+    async def switch_video_create(self, request: Request) -> Response:
+        """PUT /_simulator/video-create with `true` or `false`."""
+        self._account.creates_from_videos = parse_json(await request.body()) is True
+        return AsciiJSONResponse(self._account.creates_from_videos)
 
     async def all_avatars(self, _request: Request) -> Response:
         """GET /_simulator/avatars."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from simulator.scenarios import IDLE, Scenario, Stages, Timing
+from simulator.scenarios import IDLE, Scenario, Stages, Timing, VoiceFault
 from simulator.validation import CreateArgs
 
 WIDTH = 1920
@@ -27,16 +27,24 @@ class Avatar:
     """The time of the monotonic clock at the create."""
     created_at: datetime
 
+    def training_seconds(self, timing: Timing) -> float:
+        """Return how long the training takes: that of an image takes seconds."""
+        return timing.image_training_seconds if self.args.is_image else timing.training_seconds
+
+    @property
+    def voice_fault(self) -> VoiceFault | None:
+        """What is wrong with its voice; None if nothing is."""
+        return next((scenario.voice_fault for scenario in self.scenarios if scenario.voice_fault), None)
+
     def created_body(self, timing: Timing) -> dict[str, Any]:
         """Return the body of the create response: always the first stage, even if it lasts no time."""
         return self._changed(self._body(*self.stages[0], training_seconds=0.0), 0.0, timing)
 
     def body(self, age_seconds: float, timing: Timing) -> dict[str, Any]:
         """Return the response body for this avatar at an age."""
-        share, status = next(
-            stage for stage in reversed(self.stages) if stage[0] * timing.training_seconds <= age_seconds
-        )
-        return self._body(share, status, training_seconds=timing.training_seconds)
+        seconds = self.training_seconds(timing)
+        share, status = next(stage for stage in reversed(self.stages) if stage[0] * seconds <= age_seconds)
+        return self._body(share, status, training_seconds=seconds)
 
     def shown_body(self, age_seconds: float, timing: Timing) -> dict[str, Any]:
         """Return the response body, as scenarios change it until `list_lag_seconds` after the create."""

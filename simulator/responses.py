@@ -118,3 +118,8 @@ def null_status(body: Body) -> Body:
 def numeric_id(body: Body) -> Body:
     """Return the body with a number as its id."""
     return {**body, "id": int(body["id"][:8], 16)}
+
+
+def video_create_removed(status: int, _body: Body) -> Response:
+    """Return the error of a create request with videos after its removal; Argil documents no words for it."""
+    return error(status, 'creating avatars from videos was removed: send type "IMAGE" with datasetImage')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from http import HTTPStatus
 
 from simulator import responses
@@ -22,6 +23,7 @@ REFUSED = "REFUSED"
 Stages = tuple[tuple[float, str], ...]
 """Statuses in order, each with the fraction of the training time after which it begins."""
 _INITIAL_STAGES: Stages = ((0.0, NOT_TRAINED), (0.1, TRAINING))
+_INITIAL_STAGES_OF_IMAGE: Stages = ((0.0, TRAINING),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Timing:
     """The durations of the simulated operations, in seconds."""
 
     training_seconds: float = 1.0
+    image_training_seconds: float = 0.3
+    """Of an avatar from an image, which Argil says is typically ready within 30 seconds."""
     slow_seconds: float = 3.0
     list_lag_seconds: float = 2.0
     get_lag_seconds: float = 1.0
@@ -59,6 +63,16 @@ HidePredicate = Callable[[float, Timing], bool]
 """Returns whether an avatar of this age in seconds is hidden."""
 
 
+class VoiceFault(Enum):
+    """What is wrong with the voice of an avatar, or with the `voiceId` of its webhook."""
+
+    NOT_DELIVERED = auto()
+    UNKNOWN = auto()
+    OF_ANOTHER = auto()
+    OLDER = auto()
+    NONE_CREATED = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One kind of fault. A field that is None does not change the normal behaviour."""
@@ -76,6 +90,10 @@ class Scenario:
     """Changes the body of the avatar until `list_lag_seconds` after its create."""
     poll_form: tuple[int, Form] | None = None
     """The status and form of every second GET; None if GETs do not fail."""
+    voice_fault: VoiceFault | None = None
+
+
+VIDEO_CREATE_REMOVED = CreateResponse(HTTPStatus.GONE, form=responses.video_create_removed)
 
 
 def _vanished(age_seconds: float, timing: Timing) -> bool:
@@ -187,6 +205,17 @@ RESPONSE_SCENARIOS = (
 )
 """Faults in the form of a response, and responses that are not Argil's."""
 
+VOICE_SCENARIOS = (
+    Scenario("voice-not-delivered", "the webhook names no voice", voice_fault=VoiceFault.NOT_DELIVERED),
+    Scenario("voice-unknown", "the webhook names a voice that does not exist", voice_fault=VoiceFault.UNKNOWN),
+    Scenario(
+        "voice-of-another", "the webhook names the voice of another avatar", voice_fault=VoiceFault.OF_ANOTHER
+    ),
+    Scenario("voice-older", "the voice is older than the avatar", voice_fault=VoiceFault.OLDER),
+    Scenario("voice-none", "no voice is created", voice_fault=VoiceFault.NONE_CREATED),
+)
+"""Faults of voices; the avatar itself becomes IDLE."""
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -262,6 +291,7 @@ SCENARIOS = {
             ),
         ),
         *RESPONSE_SCENARIOS,
+        *VOICE_SCENARIOS,
     )
 }
 
@@ -283,8 +313,9 @@ def parse_scenarios(names: str) -> tuple[Scenario, ...]:
     return tuple(scenarios)
 
 
-def status_stages(scenarios: tuple[Scenario, ...]) -> Stages:
+def status_stages(scenarios: tuple[Scenario, ...], *, is_image: bool = False) -> Stages:
     """Return the statuses of an avatar with these scenarios, in order."""
-    initial = next((scenario.initial_stages for scenario in scenarios if scenario.initial_stages), _INITIAL_STAGES)
+    normal = _INITIAL_STAGES_OF_IMAGE if is_image else _INITIAL_STAGES
+    initial = next((scenario.initial_stages for scenario in scenarios if scenario.initial_stages), normal)
     final = next((scenario.final_status for scenario in scenarios if scenario.final_status), IDLE)
     return (*initial, (1.0, final))

@@ -1,4 +1,7 @@
-"""Delivers finished trainings to the webhooks of the account. Each is attempted once: no retries are documented."""
+"""Delivers finished trainings to the webhooks of the account, and to the callback URL of a create request.
+
+Each is attempted once: no retries are documented. Neither is the body that a callback URL receives.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import asyncio
 import contextlib
 import functools
 import ssl
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -22,14 +24,17 @@ ATTEMPT_TIMEOUT_SECONDS = 5.0
 MAX_CONCURRENT_POSTS = 10
 
 
-def webhook_payload(avatar: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the payload for an avatar that finished training; None if its status has no event."""
+def webhook_payload(avatar: dict[str, Any], voice_id: str | None) -> dict[str, Any] | None:
+    """Return the payload for an avatar that finished training; None if its status has no event.
+
+    Without a voice, a delivery about a success has no `voiceId`.
+    """
     event = EVENTS.get(avatar["status"])
     if event is None:
         return None
     data = {"avatarId": avatar["id"], "avatarName": avatar["name"], "extras": avatar["extras"]}
-    if avatar["status"] == IDLE:
-        data["voiceId"] = str(uuid.uuid5(uuid.NAMESPACE_URL, avatar["id"]))
+    if avatar["status"] == IDLE and voice_id is not None:
+        data["voiceId"] = voice_id
     return {"event": event, "data": data}
 
 
@@ -52,10 +57,12 @@ async def _deliver(account: SimulatedAccount) -> None:
     async with asyncio.TaskGroup() as attempts:
         semaphore = asyncio.Semaphore(MAX_CONCURRENT_POSTS)
         while True:
-            for avatar in account.pop_finished():
-                body = webhook_payload(avatar)
-                for url in account.webhooks.urls(body["event"]) if body else ():
+            for avatar, callback_url in account.pop_finished():
+                body = webhook_payload(avatar, account.delivered_voice_id(avatar["id"]))
+                for url in account.webhooks.trigger(body["event"], account.now()) if body else ():
                     attempts.create_task(_post(url, body, semaphore))
+                if callback_url is not None:
+                    attempts.create_task(_post(callback_url, {"avatarId": avatar["id"]}, semaphore))
             await asyncio.sleep(POLL_SECONDS)
 
 

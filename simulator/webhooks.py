@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from simulator.validation import InvalidCreateRequest
@@ -44,9 +45,14 @@ class Webhooks:
         with self._lock:
             return self._webhooks.pop(webhook_id, None) is not None
 
-    def urls(self, event: str) -> list[str]:
-        """Return the URLs that an event is delivered to."""
-        return [webhook["callbackUrl"] for webhook in self.all() if event in webhook["events"]]
+    def trigger(self, event: str, now: datetime) -> list[str]:
+        """Return the URLs that an event is delivered to, and record the delivery as their last one."""
+        time = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        with self._lock:
+            triggered = [webhook for webhook in self._webhooks.values() if event in webhook["events"]]
+            for webhook in triggered:
+                self._webhooks[webhook["id"]] = {**webhook, "lastTriggeredAt": time}
+            return [webhook["callbackUrl"] for webhook in triggered]
 
 
 def _validate(body: Any) -> Webhook:

@@ -14,7 +14,7 @@ from models.erasure import ERASED_PLACEHOLDER, KEPT_RAW_STATUSES, erased_raw_sta
 from models.erasure_report import ErasureReport
 from models.errors import StaleVersion
 from models.media_rules import MediaRole
-from models.provisioning import LeaseOwner, Provisioning
+from models.provisioning import LeaseOwner, Provisioning, SubmissionState
 from models.request import AvatarRequest
 from models.tables import (
     batch_table,
@@ -26,6 +26,7 @@ from models.tables import (
     quarantine_table,
     submission_table,
     unknown_avatar_table,
+    voice_clone_table,
     webhook_delivery_table,
 )
 from store.database import Database
@@ -33,7 +34,7 @@ from store.webhook_deliveries import ERASED_BODY
 
 ERASED_TABLES = (
     *(provisioning_table, extra_table, submission_table, event_table, quarantine_table),
-    *(webhook_delivery_table, unknown_avatar_table, batch_table),
+    *(webhook_delivery_table, unknown_avatar_table, batch_table, voice_clone_table),
 )
 """The tables whose rows an erasure changes."""
 
@@ -64,6 +65,11 @@ async def erase(
         if connection.execute(_erase_statement(provisioning, now)).rowcount == 0:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
         traces = _read_traces(connection, provisioning)
+        cloned = connection.execute(
+            select(voice_clone_table.c.id, voice_clone_table.c.voice_id, voice_clone_table.c.state).where(
+                voice_clone_table.c.provisioning_id == provisioning.id
+            )
+        ).all()
         _erase_manifest_names(connection, DataSubject.from_ledger(provisioning, traces))
         for statement in (
             delete(extra_table).where(extra_table.c.provisioning_id == provisioning.id),
@@ -87,7 +93,10 @@ async def erase(
                     (quarantine_table.c.release_reason.is_not(None), ERASED_PLACEHOLDER), else_=None
                 ),
             ),
-            update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY),
+            update(voice_clone_table)
+            .where(voice_clone_table.c.provisioning_id == provisioning.id)
+            .values(name=None, voice_id=None),
+            update(webhook_delivery_table).where(_is_delivery_of(traces)).values(body=ERASED_BODY, voice_id=None),
             # The next comparison with the account would remove it, too: the ledger knows the submission.
             delete(unknown_avatar_table).where(unknown_avatar_table.c.submission_id.in_(traces.submission_ids)),
             insert(event_table).values(
@@ -103,6 +112,12 @@ async def erase(
             connection.execute(statement)
         return ErasureReport(
             avatar_ids=list(traces.avatar_ids),
+            voice_ids=list(
+                _sorted({row.voice_id for row in cloned if row.voice_id is not None}, provisioning.voice_id)
+            ),
+            voice_clone_ids=[
+                row.id for row in cloned if row.voice_id is None and row.state != SubmissionState.NOT_CREATED
+            ],
             flow_run_ids=list(traces.flow_run_ids),
             archives=list(traces.archive_messages),
         )
@@ -121,6 +136,9 @@ def _erase_statement(provisioning: Provisioning, now: datetime) -> Update:
             ],
             raw_status=erased_raw_status(provisioning.raw_status),
             avatar_snapshot=None,
+            voice_id=None,
+            voice_source=None,
+            voice_due_at=None,
             name=None,
             version=provisioning.version + 1,
             updated_at=now,
@@ -151,7 +169,7 @@ def _read_traces(connection: Connection, provisioning: Provisioning) -> LedgerTr
         return [value for value in connection.execute(select(column).where(own, *conditions)).scalars() if value]
 
     evidence = connection.execute(
-        select(*(evidence_table.c[role] for role in MediaRole)).where(
+        select(*(evidence_table.c[role.column] for role in MediaRole)).where(
             evidence_table.c.provisioning_id == provisioning.id
         )
     )

@@ -31,7 +31,7 @@ def evidence_values(
         "reference": provisioning.reference,
         "actor": owner.actor,
         "flow_run_id": owner.flow_run_id,
-        **{role.value: recordings.get(role) for role in MediaRole},
+        **{role.column: recordings.get(role) for role in MediaRole},
         "recorded_at": recorded_at,
     }
 
@@ -49,5 +49,5 @@ async def list_evidence(database: Database, provisioning_id: str) -> list[Eviden
 
 
 def _to_evidence(row: RowMapping) -> Evidence:
-    recordings = {role: row[role.value] for role in MediaRole if row[role.value] is not None}
+    recordings = {role: row[role.column] for role in MediaRole if row[role.column] is not None}
     return Evidence.model_validate({**row, "recordings": recordings})

@@ -10,8 +10,17 @@ from sqlalchemy import Connection, Row, Text, bindparam, case, func, or_, select
 from sqlalchemy import cast as cast_to
 
 from models.clock import MAX_CLOCK_DIFFERENCE, Clock
-from models.errors import ArgilPaymentRequired, LeaseLost, LeaseUnavailable, PaymentPaused, VideoCreatePaused
+from models.errors import (
+    ArgilPaymentRequired,
+    ArgilVideoCreateRemoved,
+    LeaseLost,
+    LeaseUnavailable,
+    PaymentPaused,
+    VideoCreatePaused,
+)
 from models.provisioning import LeaseOwner, Provisioning, Status
+from models.request import RequestKind
+from models.request_kinds import SUBMITTED_KINDS
 from models.tables import provisioning_table
 from store import mappers
 from store.database import Database
@@ -70,6 +79,7 @@ _PENDING = (
     select(provisioning_table.c.id)
     .where(
         provisioning_table.c.status == Status.ACCEPTED,
+        provisioning_table.c.kind.in_(bindparam("kinds", expanding=True)),
         provisioning_table.c.erased_at.is_(None),
         provisioning_table.c.lease_owner.is_(None),  # reconciliation advances provisionings with an expired lease
         or_(
@@ -91,7 +101,7 @@ _PENDING = (
     # On PostgreSQL, concurrent owners take the next row instead of waiting for this one.
     .with_for_update(skip_locked=True)
 )
-_PAUSE_ERRORS = (ArgilPaymentRequired, PaymentPaused, VideoCreatePaused)
+_PAUSE_ERRORS = (ArgilPaymentRequired, PaymentPaused, ArgilVideoCreateRemoved, VideoCreatePaused)
 _WAITS_FOR_PAUSE = or_(_REASONS == "[]", *(_REASONS.contains(f'"{error.code}"') for error in _PAUSE_ERRORS))
 """Whether no other error stopped the provisioning."""
 _OLDEST_PENDING = _PENDING.order_by(provisioning_table.c.created_at, provisioning_table.c.id)
@@ -140,6 +150,7 @@ class LeaseRepository:
         *,
         started_at: datetime,
         blocked_before: datetime,
+        kinds: Collection[RequestKind] = SUBMITTED_KINDS,
         is_probe: bool = False,
     ) -> Provisioning | None:
         """Acquire the lease on the oldest pending provisioning, or on the likeliest probe of a pause.
@@ -154,6 +165,7 @@ class LeaseRepository:
                 terminates.
             blocked_before: Provisionings with a reason (an operational error) are skipped if they were changed
                 after this time.
+            kinds: Provisionings of other kinds are skipped: a pause may apply to one kind alone.
             is_probe: Whether a pause waits for a probe. Provisionings that another error stopped come last, because
                 they probably cannot be submitted. Otherwise, the one whose last attempt is the oldest comes first.
 
@@ -166,6 +178,7 @@ class LeaseRepository:
             "started_at": started_at,
             "blocked_before": blocked_before,
             "ahead_of_clock": self._clock.now() + MAX_CLOCK_DIFFERENCE,
+            "kinds": [*kinds],
         }
 
         def acquire(connection: Connection) -> Row[Any] | None:

@@ -4,8 +4,8 @@ Each write is one transaction: a compare-and-set on `version`, the change, and t
 writer that has read an older version changes nothing.
 
 One module per job: ledger_reader (queries), requests and their replacement, transitions, submissions, recoveries
-(submissions that the ledger lost), adoptions (avatars made elsewhere), reopenings, and absences (avatars that are
-not found).
+(submissions that the ledger lost), adoptions (avatars made elsewhere), reopenings, voices, and absences (avatars
+that are not found).
 """
 
 from __future__ import annotations
@@ -16,7 +16,18 @@ from store.recoveries import RecoveryWriter
 from store.reopenings import ReopeningWriter
 from store.requests import RequestWriter
 from store.submissions import SubmissionWriter
+from store.voice_clones import VoiceCloneWriter
+from store.voices import VoiceWriter
 
 
-class Ledger(RequestWriter, SubmissionWriter, RecoveryWriter, AdoptionWriter, ReopeningWriter, AbsenceWriter):
+class Ledger(
+    RequestWriter,
+    SubmissionWriter,
+    RecoveryWriter,
+    AdoptionWriter,
+    ReopeningWriter,
+    AbsenceWriter,
+    VoiceWriter,
+    VoiceCloneWriter,
+):
     """Reads and writes provisionings. Every method raises DatabaseError if the database fails."""

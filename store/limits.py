@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from models.clock import Clock
 from models.limits import MAX_PAUSE, LimitState, Pause, PauseCause, SubmissionGuard, batch_counter, day_counter
+from models.request import RequestKind
 from models.spend_limits import SpendLimits
 from store.counters import read_counts
 from store.database import Database
@@ -45,12 +46,15 @@ class LimitRepository:
 
         return await self._database.read(read_state)
 
-    async def reserve_probe(self, guard: SubmissionGuard, probe_id: str, reserved_by: Collection[str] = ()) -> None:
+    async def reserve_probe(
+        self, guard: SubmissionGuard, probe_id: str, kind: RequestKind, reserved_by: Collection[str] = ()
+    ) -> None:
         """Reserve the probe of each pause that waits for one, so that no other provisioning is checked for it.
 
         Args:
             guard: The guard with the API key.
             probe_id: The provisioning that will submit, or the lease owner of one.
+            kind: The kind of its request.
             reserved_by: The ids for which the probe may be reserved already.
 
         Raises:
@@ -59,7 +63,7 @@ class LimitRepository:
         now = self._clock.now()
 
         def reserve(connection: Connection) -> None:
-            pause = choose_probe(connection, guard.api_key_sha256, now, probe_id, reserved_by)
+            pause = choose_probe(connection, guard.api_key_sha256, now, probe_id, kind, reserved_by)
             if pause is not None:
                 raise pause.error(now)
 

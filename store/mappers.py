@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission
+from models.provisioning import DuplicateAvatar, Provisioning, ProvisioningEvent, Status, Submission, VoiceSource
 from models.reason import Reason
 from models.request import RequestKind
 from models.request_kinds import REQUEST_CLASSES
@@ -40,6 +40,9 @@ def to_provisioning(row: Row[Any]) -> Provisioning:
         lease_owner=row.lease_owner,
         not_found_since=row.not_found_since,
         batch_id=row.batch_id,
+        voice_id=row.voice_id,
+        voice_source=VoiceSource(row.voice_source) if row.voice_source else None,
+        voice_due_at=row.voice_due_at,
         erased_at=row.erased_at,
     )
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, or_, select, update
 
 from models.limits import MAX_PAUSE, Pause, PauseCause, latest_end
+from models.request import RequestKind
 from models.tables import pause_table
 from store.upsert import insert_or_ignore
 
@@ -66,7 +67,12 @@ def read_all_pauses(connection: Connection) -> tuple[Pause, ...]:
 
 
 def choose_probe(
-    connection: Connection, api_key_sha256: str, now: datetime, probe_id: str, reserved_by: Collection[str] = ()
+    connection: Connection,
+    api_key_sha256: str,
+    now: datetime,
+    probe_id: str,
+    kind: RequestKind,
+    reserved_by: Collection[str] = (),
 ) -> Pause | None:
     """Return a pause that stands; None if there is none, or if this is the probe of each that waits for one.
 
@@ -75,9 +81,12 @@ def choose_probe(
         api_key_sha256: The API key.
         now: The current time.
         probe_id: What becomes the probe: a lease owner or a provisioning that will submit, or a submission.
+        kind: The kind of its request. Pauses of other kinds do not count.
         reserved_by: The ids for which the probe may be reserved already.
     """
     for pause in read_pauses(connection, api_key_sha256):
+        if not pause.cause.applies_to(kind):
+            continue
         if not pause.cause.is_probed:
             if pause.stands(now):
                 return pause

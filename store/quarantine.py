@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from models.clock import Clock
 from models.evidence import Evidence
 from models.media_rules import MediaRole
-from models.provisioning import Provisioning
+from models.provisioning import LeaseOwner, Provisioning
 from models.recording_identity import RecordingIdentity
+from models.redaction import redact
+from models.release import RELEASE_EVENT, Release
 from models.request import parse_reason
 from models.tables import quarantine_table
 from store.database import Database
+from store.statements import INSERT_EVENT
 
 _columns = quarantine_table.c
 # Built once, because building a statement costs more than running it. What is unknown is NULL: it matches no row.
@@ -133,21 +137,68 @@ class QuarantineRepository:
             lambda connection: connection.execute(_FIND_QUARANTINING_PROVISIONING, parameters).scalar_one_or_none()
         )
 
-    async def release(self, provisioning_id: str, reason: str) -> Sequence[str]:
+    async def release(self, provisioning: Provisioning, reason: str, owner: LeaseOwner) -> Sequence[str]:
         """Release the recordings of a refused provisioning; return those that were in quarantine, as shown.
 
+        The same transaction appends an event of its own, unless no recording was in quarantine.
+
         Args:
-            provisioning_id: The id of the provisioning.
+            provisioning: The provisioning.
             reason: Who decided and why.
+            owner: Who releases them, recorded in the event. The release needs no lease.
 
         Raises:
             InvalidRequest: The reason breaks a rule of `parse_reason`.
         """
         reason = parse_reason(reason)
+        now = self._clock.now()
         statement = (
             update(quarantine_table)
-            .where(quarantine_table.c.provisioning_id == provisioning_id, quarantine_table.c.released_at.is_(None))
-            .values(released_at=self._clock.now(), release_reason=reason)
+            .where(quarantine_table.c.provisioning_id == provisioning.id, quarantine_table.c.released_at.is_(None))
+            .values(released_at=now, release_reason=reason)
             .returning(quarantine_table.c.input_identity)
         )
-        return await self._database.write(lambda connection: list(connection.execute(statement).scalars()))
+
+        def write(connection: Connection) -> list[str]:
+            if released := list(connection.execute(statement).scalars()):
+                event = {
+                    "provisioning_id": provisioning.id,
+                    "occurred_at": now,
+                    "actor": owner.actor,
+                    "from_status": provisioning.status,
+                    "to_status": provisioning.status,
+                    "message": redact(RELEASE_EVENT.format(count=len(released), reason=reason)),
+                    "raw_status": None,
+                    "flow_run_id": owner.flow_run_id,
+                    "submission_id": None,
+                }
+                connection.execute(INSERT_EVENT, event)
+            return released
+
+        return await self._database.write(write)
+
+    async def list_releases(self, provisioning_ids: Sequence[str]) -> Mapping[str, Sequence[Release]]:
+        """Return the releases of these provisionings, oldest first.
+
+        A provisioning that has recordings in quarantine is left out, also after an earlier release.
+        """
+        if not provisioning_ids:
+            return {}
+        query = (
+            select(
+                _columns.provisioning_id, _columns.released_at, _columns.release_reason, func.count().label("count")
+            )
+            .where(_columns.provisioning_id.in_(provisioning_ids))
+            .group_by(_columns.provisioning_id, _columns.released_at, _columns.release_reason)
+            .order_by(_columns.released_at)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        quarantined = {row.provisioning_id for row in rows if row.released_at is None}
+        releases: dict[str, list[Release]] = defaultdict(list)
+        for row in rows:
+            if row.provisioning_id not in quarantined:
+                release = Release(
+                    released_at=row.released_at, reason=row.release_reason or "", recordings=row.count
+                )
+                releases[row.provisioning_id].append(release)
+        return releases

@@ -73,7 +73,8 @@ class SubmissionWriter(TransitionWriter):
             )
             count_submission(connection, now, provisioning.batch_id, guard.limits, is_sqlite=is_sqlite)
             key = guard.api_key_sha256
-            if (pause := choose_probe(connection, key, now, submission_id, {provisioning.id})) is not None:
+            pause = choose_probe(connection, key, now, submission_id, provisioning.kind, {provisioning.id})
+            if pause is not None:
                 raise pause.error(now)
             row = connection.execute(INSERT_SUBMISSION, values).one()
             connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))

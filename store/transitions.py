@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 from sqlalchemy import Connection
 
 from models.errors import AvatarTaken, InvalidTransition, ProvisioningErased, StaleVersion
-from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status
+from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status, VoiceSource
 from models.reason import Reason
 from models.redaction import redact, redact_json, redact_stored
 from models.reopening import CallerAction
@@ -47,6 +47,9 @@ class ProvisioningChanges(TrainingChanges, total=False):
 
     avatar_id: str | None
     flow_run_id: str | None
+    voice_id: str | None
+    voice_source: VoiceSource | None
+    voice_due_at: datetime | None
     request: dict[str, Any]
     request_fingerprint: str
     name: str

@@ -67,6 +67,11 @@ class WebhookDeliveryRepository:
         finally:
             self._pending.pop(is_new, None)
 
+    async def find_avatar_id(self, submission_id: str) -> str | None:
+        """Return the id of the avatar of a submission, None if the ledger does not know it."""
+        query = select(submission_table.c.avatar_id).where(submission_table.c.id == submission_id)
+        return await self._database.read(lambda connection: connection.scalar(query))
+
     async def _flush_pending(self) -> None:
         batch = dict(islice(self._pending.items(), PAGE_SIZE))
         new_digests = await self._insert(batch.values())
@@ -88,7 +93,8 @@ class WebhookDeliveryRepository:
             if new:
                 erased = _erased_digests(connection, [deliveries[digest] for digest in new])
                 rows = [
-                    {**asdict(delivery), "received_at": now} | ({"body": ERASED_BODY} if digest in erased else {})
+                    {**asdict(delivery), "received_at": now}
+                    | ({"body": ERASED_BODY, "voice_id": None} if digest in erased else {})
                     for digest, delivery in deliveries.items()
                     if digest in new
                 ]

@@ -95,6 +95,7 @@ async def await_training(
             wait_deadline,
             record_change,
             _submission_id(provisioning),
+            min_interval_seconds=context.settings.min_poll_seconds(provisioning.kind),
             not_found_since=provisioning.not_found_since,
             on_absence=record_absence,
         )

@@ -6,6 +6,7 @@ import logging
 
 from prefect import task
 
+from models.image_request import require_consent
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning
 from models.recording_identity import is_signed
@@ -24,11 +25,13 @@ async def get_or_create_provisioning(request: AvatarRequest, reference: str, own
     A REJECTED one with the same request is re-opened, once per run, unless its recordings are in quarantine now.
 
     Raises:
+        InvalidRequest: An image request without a consent video, which AVATARS_IMAGE_CONSENT requires.
         ReferenceConflict: The reference belongs to a different request.
         DatabaseError: The ledger cannot be read or written.
 
     """
     async with app_context() as context:
+        require_consent(request, context.settings.avatars_image_consent)
         provisioning, is_new = await open_request(context.ledger, context.quarantine, request, reference, owner)
     if not is_new:
         log_to_run("attached to provisioning %s, which is %s", provisioning.id, provisioning.status)

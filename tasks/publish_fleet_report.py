@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from prefect import task
-from prefect.artifacts import acreate_markdown_artifact
+from prefect.client.orchestration import get_client
 
-from models.markdown_reports import render_fleet_report
+from models.artifact_keys import FLEET_KEY
+from models.fleet_report import render_fleet_report
 from models.provisioning import Status
 from services.account_report import describe_account
+from services.avatar_artifacts import add_artifact, find_artifact_ids
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 
-KEY = "avatar-fleet"
 MAX_LISTED_PER_STATUS = 100
 """How many provisionings of each status are listed; the counts include all of them."""
 
@@ -25,7 +26,13 @@ async def publish_fleet_report() -> str:
         limits = await context.limits.read(context.guard)
         account = await describe_account(context, limits)
         now = context.clock.now()
-    markdown = render_fleet_report(counts, latest, now, limits.describe(), account)
+        releases = await context.quarantine.list_releases([refused.id for refused in latest[Status.REFUSED]])
+    listed = [provisioning for status in Status for provisioning in latest[status] if status is not Status.READY]
+    artifact_ids = await find_artifact_ids(listed)
+    markdown = render_fleet_report(
+        counts, latest, now, limits.describe(), account, artifact_ids=artifact_ids, releases=releases
+    )
     summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no avatars yet"
-    await acreate_markdown_artifact(key=KEY, markdown=markdown, description=summary)
+    async with get_client() as client:
+        await add_artifact(client, FLEET_KEY, markdown, summary)
     return summary

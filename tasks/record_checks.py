@@ -17,12 +17,15 @@ from services.run_log import log_to_run
 
 @task(**TASK_OPTIONS)
 async def record_checks(
-    provisioning: Provisioning, checks: Sequence[RecordingCheckResult], owner: LeaseOwner
+    provisioning: Provisioning,
+    checks: Sequence[RecordingCheckResult],
+    owner: LeaseOwner,
+    voice_problem: Reason | None = None,
 ) -> Provisioning:
     """Return the provisioning REJECTED with every reason, or still ACCEPTED with the media facts recorded.
 
-    Warnings never reject. With AVATARS_MEDIA_CHECK=warn, violated media rules do not either; a quarantine always
-    does.
+    Warnings never reject. With AVATARS_MEDIA_CHECK=warn, violated media rules do not either; a quarantine and a
+    voice that Argil does not have always do.
 
     Raises:
         MediaUnreachable: No rule is known to be violated and a host did not respond.
@@ -37,7 +40,8 @@ async def record_checks(
     media_facts = {check.role.value: check.facts for check in checks}
     async with app_context() as context:
         level = context.settings.avatars_media_check
-        if blocking := blocking_reasons(checks, level):
+        unusable_voice = [] if voice_problem is None else [voice_problem]
+        if blocking := [*blocking_reasons(checks, level), *unusable_voice]:
             all_reasons = [*blocking, *unreachable]
             message = _join_reasons("the inputs violate rules", all_reasons)
             return await context.ledger.transition(
@@ -50,7 +54,7 @@ async def record_checks(
             )
         if level == "strict" and (error := inconclusive_error(checks)):
             raise error
-        message = "both recordings were checked" if level != "off" else "the media check is off"
+        message = "all recordings were checked" if level != "off" else "the media check is off"
         if not_enforced := [*reasons, *unreachable]:
             message = _join_reasons("violations that are not enforced (AVATARS_MEDIA_CHECK=warn)", not_enforced)
         if warnings:

@@ -13,7 +13,7 @@ from services.prefect_options import TASK_OPTIONS
 
 @task(**TASK_OPTIONS)
 async def record_refusal(provisioning_id: str, owner: LeaseOwner) -> Provisioning:
-    """Return the provisioning REFUSED, with both recordings in quarantine.
+    """Return the provisioning REFUSED, with all recordings in quarantine.
 
     A provisioning that is not in TRAINING or whose latest status at Argil is not REFUSED is returned unchanged.
 

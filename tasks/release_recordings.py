@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from prefect import task
 
+from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)
-async def release_recordings(key: str, reason: str) -> int:
-    """Release the recordings of a provisioning and return how many.
+async def release_recordings(key: str, reason: str, owner: LeaseOwner) -> tuple[Provisioning, int]:
+    """Release the recordings of a provisioning and return it and how many.
 
     Args:
         key: The id or reference of the provisioning.
         reason: Why a person released them; it is recorded.
+        owner: The run that releases them.
 
     Raises:
         InvalidRequest: The reason is empty, too long or contains an invisible character.
@@ -24,4 +26,4 @@ async def release_recordings(key: str, reason: str) -> int:
     """
     async with app_context() as context:
         provisioning = await context.ledger.get(key)
-        return len(await context.quarantine.release(provisioning.id, reason))
+        return provisioning, len(await context.quarantine.release(provisioning, reason, owner))

@@ -18,6 +18,7 @@ async def retrain_provisioning(
     reason: str,
     dataset_video: str = "",
     consent_video: str = "",
+    image: str = "",
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar.
 
@@ -27,6 +28,8 @@ async def retrain_provisioning(
     async with app_context() as context:
         while True:
             try:
-                return await retraining.retrain(context, provisioning, owner, reason, dataset_video, consent_video)
+                return await retraining.retrain(
+                    context, provisioning, owner, reason, dataset_video, consent_video, image
+                )
             except StaleVersion:  # another caller wrote in between: decide again
                 provisioning = await context.ledger.get(provisioning.id)

@@ -8,7 +8,6 @@ from prefect import task
 
 from models.argil_avatar import CreateRequest
 from models.errors import (
-    ArgilPaymentRequired,
     ArgilUnavailable,
     NetworkUnavailable,
     RecordingChanged,
@@ -17,7 +16,7 @@ from models.errors import (
     SubmissionOutcomeUnknown,
     SubmissionRejected,
 )
-from models.limits import PauseCause
+from models.limits import pause_after
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.recording_secrets import protect_request
@@ -26,7 +25,14 @@ from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_links import RecordingLinks
 from services.run_log import log_to_run
-from services.submissions import build_create_request, limit_problem, record_created_avatar
+from services.submissions import (
+    build_create_request,
+    callback_url,
+    limit_problem,
+    record_created_avatar,
+    submitted_recordings,
+)
+from services.voice_cloning import cloned_voice_id
 
 
 @task(**TASK_OPTIONS)
@@ -55,7 +61,8 @@ async def submit_avatar(provisioning: Provisioning, owner: LeaseOwner) -> Provis
 
     """
     async with app_context() as context:
-        with protect_request(provisioning.request), RecordingLinks(context, provisioning) as links:
+        recordings = submitted_recordings(provisioning.request)
+        with protect_request(provisioning.request), RecordingLinks(context, provisioning, recordings) as links:
             return await _submit(context, provisioning, owner, links)
 
 
@@ -68,6 +75,8 @@ async def _submit(
             hint=f"raise AVATARS_SUBMISSION_LIMIT, then run `avatars resume {provisioning.id}`",
         )
 
+    voice_id = await cloned_voice_id(context, provisioning)
+
     async def begin() -> tuple[Provisioning, Submission]:
         await links.renew()
         return await context.ledger.begin_submission(
@@ -78,11 +87,16 @@ async def _submit(
         current, submission = await wait_out_rate_pause(context, begin)
     except RecordingChanged as error:
         return await context.ledger.transition(provisioning, owner, f"{error.message}; it is checked again")
-    return await _send(context, current, submission, owner, links)
+    return await _send(context, current, submission, owner, links, voice_id)
 
 
 async def _send(
-    context: AppContext, current: Provisioning, submission: Submission, owner: LeaseOwner, links: RecordingLinks
+    context: AppContext,
+    current: Provisioning,
+    submission: Submission,
+    owner: LeaseOwner,
+    links: RecordingLinks,
+    voice_id: str | None,
 ) -> Provisioning:
     ledger = context.ledger
 
@@ -90,7 +104,13 @@ async def _send(
         await context.leases.renew(current.id, owner, context.lease_duration, version=current.version)
 
     async def build_request() -> CreateRequest:
-        return build_create_request(current.request, submission.id, await links.take())
+        return build_create_request(
+            current.request,
+            submission.id,
+            await links.take(),
+            callback_url(context.settings, submission.id),
+            voice_id,
+        )
 
     try:
         avatar = await context.argil.create_avatar(build_request, before_each_attempt=renew_lease)
@@ -125,7 +145,7 @@ async def _send(
             SubmissionState.NOT_CREATED,
             new_status=Status.ACCEPTED,
             reasons=[Reason.from_error(error)],
-            pause=(PauseCause.PAYMENT, context.guard) if isinstance(error, ArgilPaymentRequired) else None,
+            pause=(cause, context.guard) if (cause := pause_after(error)) is not None else None,
         )
         raise
     except SubmissionOutcomeUnknown as error:

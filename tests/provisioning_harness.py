@@ -208,6 +208,7 @@ def argil(
     account = SimulatedAccount(
         Timing(**{"training_seconds": TRAINING_SECONDS, "retry_after_seconds": 7.0, **timing}),
         clock=clock.monotonic,
+        started_at=clock.now(),
     )
     gateway.serve(account)
     return ArgilSimulator(url, KEY, account)

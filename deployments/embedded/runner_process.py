@@ -32,6 +32,7 @@ from services.credentials_block import ArgilCredentials
 from services.housekeeping import keep_house
 from services.prefect_patches import install_hooks, patch_runner_requests
 from services.webhook_handler import handle_deliveries
+from tasks.publish_fleet_report import publish_fleet_report
 
 NAME = "avatars"
 MAX_CONCURRENT_RUNS = 4
@@ -92,11 +93,25 @@ async def _serve() -> None:
     patch_runner_requests()
     runner = Runner(name=NAME, limit=MAX_CONCURRENT_RUNS, query_seconds=QUERY_SECONDS, pause_on_shutdown=False)
     await add_to_runner(runner, settings)
+    await publish_first_report()
     async with contextlib.AsyncExitStack() as stack:
         if settings.avatars_webhook_token is not None:
             context = await stack.enter_async_context(app_context())
             await stack.enter_async_context(handle_deliveries(context.deliveries))
         await _run_until_signal(runner)
+
+
+async def publish_first_report() -> None:
+    """Publish the fleet report, so that its page exists before its schedule; a failure is logged."""
+
+    async def publish() -> int:
+        await publish_fleet_report.fn()
+        return 1
+
+    try:
+        await keep_house(publish, "the fleet report was not published at the start")
+    except AvatarsError as error:  # its schedule tries again
+        logger.warning("the fleet report was not published at the start: %s", error.message)
 
 
 async def _run_until_signal(runner: Runner) -> None:

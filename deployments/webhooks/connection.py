@@ -43,7 +43,7 @@ class RequestHandler(Protocol):
     def check_head(self, method: str, path: bytes) -> Response | None:
         """Return the response if it does not depend on the body; None if the request is authenticated."""
 
-    async def handle(self, body: bytes) -> Response:
+    async def handle(self, path: bytes, body: bytes) -> Response:
         """Return the response to an authenticated request with a complete body."""
 
 
@@ -71,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._head = bytearray()
         self._target = b""
+        self._path = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
         self._body_size = 0
@@ -166,8 +167,8 @@ class Connection(asyncio.Protocol):
         if error is not None:
             self._respond(BAD_REQUEST.with_text(error))
             return
-        path = httptools.parse_url(self._target).path or b""
-        response = self._handler.check_head(self._parser.get_method().decode(), path)
+        self._path = httptools.parse_url(self._target).path or b""
+        response = self._handler.check_head(self._parser.get_method().decode(), self._path)
         if response is not None:
             self._respond(response)
             return
@@ -201,7 +202,7 @@ class Connection(asyncio.Protocol):
 
     async def _handle(self) -> None:
         try:
-            response = await self._handler.handle(bytes(self._body))
+            response = await self._handler.handle(self._path, bytes(self._body))
         except Exception:
             logger.exception("a webhook delivery could not be handled")
             response = INTERNAL_ERROR

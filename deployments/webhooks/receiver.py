@@ -30,7 +30,7 @@ from deployments.webhooks.responses import (
 from models.clock import Clock
 from models.errors import DatabaseError
 from models.token_bucket import TokenBucket
-from models.webhook import RECEIVER_PATH, WebhookDelivery
+from models.webhook import RECEIVER_PATH, WebhookDelivery, parse_callback_path
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 SHUTDOWN_TIMEOUT_SECONDS = 2.0
@@ -44,6 +44,8 @@ logger = logging.getLogger(__name__)
 class Receiver:
     """Accepts deliveries at POST /webhooks/argil/{token} and serves GET /health.
 
+    It also accepts them at the callback URL of each submission, whose path authenticates a wake-up of its avatar.
+
     A delivery with the right token gets 202, even if it is malformed or a duplicate. An error could make the sender
     repeat a delivery that changes nothing, or disable the webhook. docs/webhooks.md lists the other responses.
     """
@@ -56,7 +58,7 @@ class Receiver:
         limits: ReceiverLimits = DEFAULT_LIMITS,
     ) -> None:
         """Create a receiver for the secret part of the path, the token."""
-        self._token = token.encode()
+        self._token = token
         self._deliveries = deliveries
         self._authenticated = TokenBucket(limits.requests_per_second, limits.request_burst, clock)
         self._unauthenticated = TokenBucket(limits.requests_per_second, limits.request_burst, clock)
@@ -69,27 +71,40 @@ class Receiver:
             return HEALTHY if method in {"GET", "HEAD"} else method_not_allowed("GET", "HEAD")
         token = path.removeprefix(_PATH_PREFIX)
         is_delivery = path.startswith(_PATH_PREFIX) and b"/" not in token
-        if is_delivery and method == "POST" and hmac.compare_digest(token, self._token):
+        if is_delivery and method == "POST" and self._is_authentic(token):
             return _too_many_requests(self._authenticated.take())
         if (response := _too_many_requests(self._unauthenticated.take())) is not None:
             return response
         return method_not_allowed("POST") if is_delivery and method != "POST" else NOT_FOUND
 
-    async def handle(self, body: bytes) -> Response:
+    def _is_authentic(self, token: bytes) -> bool:
+        return hmac.compare_digest(token, self._token.encode()) or self._submission_id(token) is not None
+
+    def _submission_id(self, token: bytes) -> str | None:
+        """Return the submission id of the path of a callback URL, None for any other path."""
+        return parse_callback_path(self._token, token.decode(errors="replace"))
+
+    async def handle(self, path: bytes, body: bytes) -> Response:
         """Store a delivery and return the response."""
-        delivery = WebhookDelivery.parse(body)
-        if delivery is None:
-            self.events.log(
-                "ignored",
-                f"ignored a webhook delivery of {len(body)} bytes: it does not report the end of a training",
-            )
-            return ACCEPTED
         try:
+            submission_id = self._submission_id(path.removeprefix(_PATH_PREFIX))
+            delivery = WebhookDelivery.parse(body) if submission_id is None else await self._callback(submission_id)
+            if delivery is None:
+                self.events.log(
+                    "ignored",
+                    f"ignored a webhook delivery of {len(body)} bytes: it does not report the end of a training",
+                )
+                return ACCEPTED
             await self._deliveries.add(delivery)
         except DatabaseError as error:
             self.events.log("not stored", f"a webhook delivery could not be stored: {error}", level=logging.ERROR)
             return BUSY
         return ACCEPTED
+
+    async def _callback(self, submission_id: str) -> WebhookDelivery | None:
+        """Return the wake-up of the avatar of a submission; None if its id is not recorded yet."""
+        avatar_id = await self._deliveries.find_avatar_id(submission_id)
+        return None if avatar_id is None else WebhookDelivery.of_callback(submission_id, avatar_id)
 
 
 def _too_many_requests(wait_seconds: float) -> Response | None:

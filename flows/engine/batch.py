@@ -16,14 +16,17 @@ from flows.engine.branch_batching import BranchBatcher
 from flows.engine.execution import Branch, InlineExecution
 from flows.engine.outage_wait import OutageWait
 from flows.engine.state_machine import run_to_completion
+from flows.engine.voice_announcement import announce_voices
 from models.batch import INVALID, BatchProgress
 from models.batch_record import BatchSource
 from models.errors import (
     ArgilRateLimited,
     ArgilUnreachable,
+    ArgilVideoCreateRemoved,
     AvatarTaken,
     BatchBudgetUsed,
     BatchCancelled,
+    DatabaseError,
     DayBudgetUsed,
     MediaUnreachable,
     NetworkUnavailable,
@@ -35,6 +38,7 @@ from models.errors import (
     UnintelligibleResponse,
     UnknownAvatars,
     UnknownProvisioning,
+    VideoCreatePaused,
 )
 from models.manifest_validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -46,6 +50,7 @@ from services.context import AppContext
 from services.lost_submissions import recover_rows
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run, warnings_only
+from tasks.find_voices import find_voices
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 
@@ -61,8 +66,8 @@ _ERRORS_OF_ONE_ROW = (
     UnintelligibleResponse,
 )
 """Operational errors that do not stop the other rows of a batch, which may succeed."""
-_BUDGET_ERRORS = (BatchBudgetUsed, DayBudgetUsed)
-"""Operational errors that every further row has, too. Each row is recorded, and waits with this reason."""
+_WAITING_ERRORS = (ArgilVideoCreateRemoved, BatchBudgetUsed, DayBudgetUsed, VideoCreatePaused)
+"""Operational errors of all further rows, or of all with videos. Each is recorded, and waits with the reason."""
 _OUTAGES = (ArgilRateLimited, ArgilUnreachable, NetworkUnavailable, RatePaused)
 """Operational errors that end by themselves: the rows wait for it."""
 _ANSWERED = (Status.TRAINING, Status.SUBMISSION_FAILED)
@@ -109,8 +114,8 @@ class BatchRun:
         self.outage = OutageWait(context.clock, context.outage_log)
         self.abort_error: OperationalError | None = None
         """The operational error that stopped the batch; no further row starts."""
-        self.budget_error: OperationalError | None = None
-        """The budget that rows wait for; they are recorded, but nothing is checked or submitted for them."""
+        self.waiting_error: OperationalError | None = None
+        """What rows wait for; they are recorded, but nothing is checked or submitted for them."""
         self._recovery_lock = asyncio.Lock()
         self._has_recovered = False
         self.is_cancelled = False
@@ -133,6 +138,21 @@ class BatchRun:
             if not self._has_recovered:
                 await recover_rows(self.context, self.rows, self.owner)
                 self._has_recovered = True
+
+    async def find_voices(self) -> None:
+        """Look up the voices of its avatars that became READY without one; errors change nothing."""
+        ready = {row.id: number for number, row in enumerate(self.progress.rows) if row.status == Status.READY}
+        if not ready:
+            return
+        try:
+            found = await find_voices.fn(self.owner, self.owner.batch_id)
+            await announce_voices(found, publishes_artifacts=False)
+        except DatabaseError as error:
+            log_to_run("the voices are looked up later: %s", error.message, level=logging.WARNING)
+            return
+        for provisioning in found:
+            if (number := ready.get(provisioning.id)) is not None:
+                self.progress.update_row(number, self.progress.rows[number].with_provisioning(provisioning))
 
 
 @task(task_run_name="rows-{first}-to-{last}", **TASK_OPTIONS)
@@ -251,9 +271,9 @@ class _RowExecution(InlineExecution):
         progress = self._batch.progress
         row = progress.rows[self._number]
         progress.update_row(self._number, row.with_status(row.status, [Reason.from_error(error)]), finished=True)
-        if isinstance(error, _BUDGET_ERRORS):
-            if self._batch.budget_error is None:
-                self._batch.budget_error = error
+        if isinstance(error, _WAITING_ERRORS):
+            if self._batch.waiting_error is None:
+                self._batch.waiting_error = error
                 log_to_run("further rows are recorded and wait: %s", error.message)
         elif not isinstance(error, _ERRORS_OF_ONE_ROW) and self._batch.abort_error is None:
             self._batch.abort_error = error

@@ -134,6 +134,7 @@ def _table_row(row: RowResult) -> dict[str, str]:
         "reference": inert(row.reference),
         "provisioning": row.id or "",
         "avatar": inert(row.avatar_id or ""),
+        "voice": inert(row.voice_id or ""),
         "reasons": inert(row.reasons_text),
     }
 

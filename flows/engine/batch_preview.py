@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import Collection
 
 from models.batch import CHECK_INCONCLUSIVE, INVALID, WOULD_CREATE, WOULD_REJECT, WOULD_RESUME, RowResult
-from models.errors import NetworkUnavailable, ReferenceIsId, UnknownProvisioning
+from models.errors import (
+    NetworkUnavailable,
+    OperationalError,
+    ReferenceIsId,
+    UnknownProvisioning,
+)
 from models.provisioning import Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request, reference_conflict
@@ -14,6 +19,7 @@ from models.request import AvatarRequest
 from services.context import AppContext
 from services.recording_checks import blocking_reasons, inconclusive_error
 from tasks.check_recording import check_recording
+from tasks.check_voice import check_voice
 
 
 async def preview_row(context: AppContext, row: RowResult, request: AvatarRequest) -> RowResult:
@@ -38,7 +44,12 @@ async def preview_row(context: AppContext, row: RowResult, request: AvatarReques
     unsaved = _unsaved_provisioning(request, row.reference, context)
     checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in request.recordings))
     level = context.settings.avatars_media_check
-    if rejections := blocking_reasons(checks, level):
+    try:
+        voice_problem = await check_voice.fn(unsaved)
+    except OperationalError as unreachable:
+        return row.with_status(CHECK_INCONCLUSIVE, [Reason.from_error(unreachable)])
+    unusable_voice = [] if voice_problem is None else [voice_problem]
+    if rejections := [*blocking_reasons(checks, level), *unusable_voice]:
         return row.with_status(WOULD_REJECT, rejections)
     if level == "strict" and (error := inconclusive_error(checks)):
         if isinstance(error, NetworkUnavailable):

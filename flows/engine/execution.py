@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, Task
 from prefect.client.schemas.objects import State
 
 from models.provisioning import Provisioning
+from services.housekeeping import keep_house
 from tasks.publish_artifact import publish_artifact
 from tasks.resolve_submission import LOOKUP_TIMEOUT_SECONDS
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Branch = Flow[[list[str]], Coroutine[Any, Any, State]]
+
+
+async def _publish(provisioning_id: str) -> int:
+    await publish_artifact.fn(provisioning_id)
+    return 1
 
 
 class ExecutionStrategy:
@@ -37,6 +44,18 @@ class ExecutionStrategy:
     async def publish_outcome(self, provisioning_id: str) -> None:
         """Publish the outcome as an artifact in the Prefect UI."""
         await publish_artifact(provisioning_id)
+
+    async def publish_start(self, provisioning: Provisioning) -> None:
+        """Publish a provisioning when the work on it begins, so that the run has an artifact from the start."""
+        await self.publish_progress(provisioning)
+
+    async def publish_progress(self, provisioning: Provisioning) -> None:
+        """Publish a provisioning that is not terminal; a failure of Prefect is logged and changes nothing.
+
+        Called after each change of the status, and after a new operational error. It is not a task run: the graph
+        of the run shows the steps.
+        """
+        await keep_house(partial(_publish, provisioning.id), "the artifact was not published")
 
     async def acquire_slot(self) -> None:
         """Wait for a concurrency slot, unless this provisioning has one. Here: do nothing."""
@@ -64,6 +83,9 @@ class InlineExecution(ExecutionStrategy):
 
     async def publish_outcome(self, provisioning_id: str) -> None:
         """Do nothing: a batch publishes one table of all its rows."""
+
+    async def publish_progress(self, provisioning: Provisioning) -> None:
+        """Do nothing, as above."""
 
 
 TASK_RUN_EXECUTION = ExecutionStrategy()

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from typing import Any
 
 from flows.engine.branch_gathering import GatheredBranches
-from flows.engine.execution import Branch, InlineExecution
+from flows.engine.execution import Branch, ExecutionStrategy, InlineExecution
 from flows.engine.state_machine import run_to_completion
 from models.errors import AvatarsError, ConcurrencyError, LeaseUnavailable, OperationalError
 from models.provisioning import LeaseOwner, Provisioning
@@ -86,6 +86,12 @@ class _PooledExecution(InlineExecution):
 
     async def publish_outcome(self, provisioning_id: str) -> None:
         await publish_artifact.fn(provisioning_id)
+
+    async def publish_start(self, provisioning: Provisioning) -> None:
+        """Do nothing: a tick also takes thousands that only wait."""
+
+    async def publish_progress(self, provisioning: Provisioning) -> None:
+        await ExecutionStrategy.publish_progress(self, provisioning)
 
 
 async def run_many(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from uuid import UUID
 
+from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
 from models.escaping import run_name
-from models.provisioning import LeaseOwner
+from models.provisioning import LeaseOwner, Provisioning
 from models.redaction import redact
+from services.housekeeping import keep_house
 
 
 def lease_owner_for_run(actor: str) -> LeaseOwner:
@@ -26,6 +29,24 @@ def lease_owner_for_batch(actor: str) -> LeaseOwner:
     """Return a new lease owner as above, whose batch is the flow run: its attempts are one batch."""
     owner = lease_owner_for_run(actor)
     return owner.model_copy(update={"batch_id": owner.caller_id})
+
+
+async def name_run_after(provisioning: Provisioning, verb: str) -> None:
+    """Name the current run after the verb and the avatar; its caller only knew an id. A failure is logged.
+
+    Args:
+        provisioning: The provisioning that the run is about.
+        verb: What the run does.
+    """
+
+    async def rename() -> int:
+        if flow_run.id is not None:
+            async with get_client() as client:
+                name = run_name(redact(f"{verb} {provisioning.name}"))
+                await client.update_flow_run(UUID(flow_run.id), name=name)
+        return 1
+
+    await keep_house(rename, "the run was not renamed")
 
 
 def run_name_for(verb: str, *, verb_parameter: str = "") -> Callable[[], str]:

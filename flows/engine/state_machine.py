@@ -18,6 +18,8 @@ from models.errors import (
     StaleVersion,
     UnknownAvatars,
 )
+from models.image_request import ImageRequest
+from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_secrets import protect_request
 from services.admission import return_probe
@@ -25,10 +27,13 @@ from services.context import app_context
 from services.events import emit_outcome_event
 from services.lost_submissions import recover_submission_of
 from services.run_log import log_to_run
+from services.voices import find_delivered_voice
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_limits import check_limits
 from tasks.check_recording import check_recording
+from tasks.check_voice import check_voice
+from tasks.clone_voice import clone_voice
 from tasks.find_provisioning import find_provisioning
 from tasks.record_absence import record_absence
 from tasks.record_blocker import record_blocker
@@ -86,6 +91,8 @@ async def _run_leased(
         provisioning = leased
         was_terminal = provisioning.status.is_terminal
         execution.on_status_change(provisioning)
+        if not was_terminal:
+            await execution.publish_start(provisioning)
         with protect_request(provisioning.request):  # another run may have replaced it since it was read
             while not provisioning.status.is_terminal:
                 previous_status = provisioning.status
@@ -94,10 +101,15 @@ async def _run_leased(
                     # Without the name: an erasure cannot change the log of a run that advances several avatars.
                     log_to_run("provisioning %s is %s", provisioning.id, provisioning.status)
                     execution.on_status_change(provisioning)
+                    if not provisioning.status.is_terminal:
+                        await execution.publish_progress(provisioning)
                     if timeout_seconds == 0 and _has_just_started(provisioning):
                         return provisioning  # Argil has just created the avatar: a poll would find nothing new
                 elif provisioning.status is Status.TRAINING:
                     return provisioning  # timeout_seconds passed before the training deadline
+    if not was_terminal:
+        async with app_context() as context:
+            provisioning = await find_delivered_voice(context, provisioning, owner)
     await execution.publish_outcome(provisioning.id)
     if not was_terminal and provisioning.status not in _STATUSES_EMITTED_BY_BRANCH:
         emit_outcome_event(provisioning)
@@ -132,6 +144,8 @@ async def _step(
             raise StaleVersion(
                 f"provisioning {blocked.id} is {blocked.status} since another owner changed it"
             ) from error
+        if blocked.reasons != provisioning.reasons:
+            await execution.publish_progress(blocked)
         raise
 
 
@@ -170,10 +184,17 @@ async def _check_and_submit(
     check = execution.as_callable(check_recording)
     for _ in range(MAX_CHECKS):
         checks = await asyncio.gather(*(check(provisioning, role) for role in provisioning.request.recordings))
-        checked = await execution.as_callable(record_checks)(provisioning, checks, owner)
+        voice_problem = (
+            await execution.as_callable(check_voice)(provisioning) if _names_voice(provisioning) else None
+        )
+        checked = await execution.as_callable(record_checks)(provisioning, checks, owner, voice_problem)
         if checked.status.is_terminal:
             return checked
         execution.on_checked(checked)
+        if MediaRole.VOICE_SAMPLE in checked.request.recordings:
+            checked = await execution.as_callable(clone_voice)(checked, owner)
+            if checked.status.is_terminal:
+                return checked
         provisioning = await execution.as_callable(submit_avatar)(checked, owner)
         if provisioning.status is not Status.ACCEPTED:  # a recording changed after it was checked
             return provisioning
@@ -181,6 +202,11 @@ async def _check_and_submit(
         f"the recordings of provisioning {provisioning.id} changed after each of {MAX_CHECKS} checks",
         hint=f"wait until nothing writes them any more, then run `avatars resume {provisioning.id}`",
     )
+
+
+def _names_voice(provisioning: Provisioning) -> bool:
+    request = provisioning.request
+    return isinstance(request, ImageRequest) and request.voice_id is not None
 
 
 async def _await_and_record_training(

@@ -12,11 +12,16 @@ from sqlalchemy import Index
 from models.tables import (
     HAS_AVATAR_CLAUSE,
     HAS_BATCH_CLAUSE,
+    HAS_VOICE_CLAUSE,
     IN_FLIGHT_CLAUSE,
     METADATA,
+    OPEN_CLONE_CLAUSE,
     TIMED_OUT_CLAUSE,
+    VOICE_DUE_CLAUSE,
     provisioning_table,
     submission_table,
+    voice_clone_table,
+    webhook_delivery_table,
 )
 
 Index(
@@ -47,6 +52,34 @@ Index(
     submission_table.c.avatar_id,
     sqlite_where=HAS_AVATAR_CLAUSE,
     postgresql_where=HAS_AVATAR_CLAUSE,
+)
+Index(
+    "uq_provisionings_voice_id",
+    provisioning_table.c.voice_id,
+    unique=True,
+    sqlite_where=HAS_VOICE_CLAUSE,
+    postgresql_where=HAS_VOICE_CLAUSE,
+)
+Index(
+    "ix_provisionings_voice_due_at_id",
+    provisioning_table.c.voice_due_at,
+    provisioning_table.c.id,
+    sqlite_where=VOICE_DUE_CLAUSE,
+    postgresql_where=VOICE_DUE_CLAUSE,
+)
+Index(
+    "ix_webhook_deliveries_voice_id",
+    webhook_delivery_table.c.voice_id,
+    sqlite_where=HAS_VOICE_CLAUSE,
+    postgresql_where=HAS_VOICE_CLAUSE,
+)
+Index(
+    "uq_voice_clones_provisioning_id_sample_sha256",
+    voice_clone_table.c.provisioning_id,
+    voice_clone_table.c.sample_sha256,
+    unique=True,
+    sqlite_where=OPEN_CLONE_CLAUSE,
+    postgresql_where=OPEN_CLONE_CLAUSE,
 )
 
 SCHEMA = METADATA

@@ -16,8 +16,9 @@ from prefect.client.schemas.actions import ArtifactCreate
 from flows.engine.batch_artifacts import table_of_rows
 from flows.fleet_report import fleet_report
 from models.batch import BatchProgress
+from models.fleet_report import render_fleet_report
 from models.manifest_validation import ManifestRow
-from models.markdown_reports import describe_provisioning, render_fleet_report, render_provisioning_report
+from models.markdown_reports import describe_provisioning, render_provisioning_report
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from services.outcome_states import final_state_for

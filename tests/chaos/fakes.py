@@ -196,7 +196,7 @@ def bypass_prefect(patch: pytest.MonkeyPatch) -> None:
     for name, replacement in {
         "get_client": DummyPrefectClient,
         "emit_event": lambda **_: None,
-        "acreate_markdown_artifact": _nothing,
+        "put_artifact": _nothing,
     }.items():
         for module in [
             module

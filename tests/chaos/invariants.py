@@ -10,11 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from models.limits import batch_counter, day_counter
+from models.media_rules import MediaRole
 from models.provisioning import TRANSITIONS, Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
 from models.reopening import RETRAINED
 from models.tables import counter_table, submission_table
+from models.voice_clone import VoiceClone
 from simulator.account import SimulatedAccount as Account
 from store.ledger_reader import LedgerReader
+from store.voice_clones import VoiceCloneWriter
 
 MAX_PROVISIONINGS = 10_000
 
@@ -68,6 +71,8 @@ async def check_invariants(
         _check_provisioning(violations, provisioning, submissions[provisioning.id], avatars, abandoned)
         _check_request(violations, provisioning, avatars, account)
         _check_events(violations, provisioning, events)
+        clones = await VoiceCloneWriter(ledger.database, ledger._clock).list_voice_clones(provisioning.id)
+        _check_voices(violations, provisioning, clones, account)
     for name, avatars in avatars_by_name.items():
         violations.lost.append(f"{name}: {len(avatars)} avatars are not in the ledger")
     violations.other += await ledger.database.read(find_counter_differences)
@@ -143,6 +148,26 @@ def _check_request(
         url = sent[avatar["extras"]["submission_id"]].partition("?")[0]
         if avatar["id"] == provisioning.avatar_id and url != expected:
             violations.other.append(f"{provisioning.name}: avatar {avatar['id']} was created from {url}")
+
+
+def _check_voices(
+    violations: InvariantViolations, provisioning: Provisioning, clones: list[VoiceClone], account: Account
+) -> None:
+    """Check that each sample was cloned once, and that no create names another voice, such as a namesake's."""
+    if MediaRole.VOICE_SAMPLE not in provisioning.request.recordings:
+        return
+    sample = provisioning.request.recordings[MediaRole.VOICE_SAMPLE]
+    voices = [voice for voice in account.voices.cloned if voice["sampleUrl"] == sample]
+    if len(voices) > 1:
+        violations.duplicated.append(f"{provisioning.name}: {len(voices)} voices were cloned from one sample")
+    known_ids = {clone.voice_id for clone in clones if clone.voice_id}
+    if provisioning.status in WITH_AVATAR and known_ids != {voice["id"] for voice in voices}:
+        violations.lost.append(f"{provisioning.name}: the ledger has the voices {known_ids}, Argil has {voices}")
+    sent = {post.body.get("voiceId") for post in account.received if post.body["name"] == provisioning.name}
+    if not sent <= known_ids:
+        violations.other.append(f"{provisioning.name}: creates name the voices {sent}, not {known_ids}")
+    if provisioning.status is Status.READY and provisioning.voice_id not in {*known_ids, None}:
+        violations.other.append(f"{provisioning.name}: the voice {provisioning.voice_id} is not its own")
 
 
 def _primary_url(body: dict[str, Any]) -> str:

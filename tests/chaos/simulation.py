@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,21 @@ import httpx
 
 from flows.engine.state_machine import run_to_completion
 from flows.provision_avatar import provision_avatar
+from flows.provision_image_avatar import provision_image_avatar
 from flows.provision_pending import provision_pending
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import AvatarsError
+from models.image_request import ImageRequest
 from models.lease_duration import LEASE_DURATION
 from models.provisioning import LeaseOwner, Status
-from models.request import ProvisioningRequest
+from models.request import AnyRequest, ProvisioningRequest
 from models.settings import Settings
 from services import context as context_module
 from services.cancellation import cancel_provisioning
 from services.context import app_context
 from simulator.account import SimulatedAccount as Account
 from simulator.argil_app import create_app
-from simulator.scenarios import Timing
+from simulator.scenarios import CreateResponse, Timing
 from store.ledger_reader import LedgerReader
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
@@ -47,13 +49,16 @@ KEY = "chaos-key"
 SIGNED = "?X-Amz-Signature=fresh"
 REASON = "Grace: recorded again"
 TRAINING_SECONDS = 40.0
+IMAGE_TRAINING_SECONDS = 20.0
 TIMEOUT_SECONDS = 80.0
 GRACE_SECONDS = 10.0
 GONE_AFTER_SECONDS = 15.0
 LAG_SECONDS = 4.0
 LEASE_SECONDS = LEASE_DURATION.total_seconds()
 TICK_SECONDS = 60.0
+IMAGE_PREFIX = "image:"
 Job = Callable[[], Coroutine[Any, Any, object]]
+SimulatedRequest = ProvisioningRequest | ImageRequest
 
 
 def make_request(name: str, scenario: str) -> ProvisioningRequest:
@@ -67,20 +72,32 @@ def make_request(name: str, scenario: str) -> ProvisioningRequest:
     )
 
 
-def sign(request: ProvisioningRequest, query: str) -> ProvisioningRequest:
+def make_image_request(name: str, scenario: str, *, has_sample: bool = False) -> ImageRequest:
+    """Return a request like that of `make_request`, with an image, and a sample of which the voice is cloned."""
+    return ImageRequest(
+        name=name,
+        image=f"https://videos.example/{name}/portrait.png",
+        consent_video=f"https://videos.example/{name}/consent.mp4",
+        voice_sample=f"https://videos.example/{name}/voice.mp3" if has_sample else None,
+        extras={"simulator": scenario} if scenario else {},
+        reference=name,
+    )
+
+
+def sign(request: AnyRequest, query: str) -> AnyRequest:
     """Return the same request with this query in its URLs, as a new signature changes it."""
-    urls = {
-        name: f"{getattr(request, name).partition('?')[0]}{query}" for name in ("dataset_video", "consent_video")
-    }
-    return request.model_copy(update=urls)
+    names = request.recording_fields.values()
+    return request.model_copy(update={name: f"{getattr(request, name).partition('?')[0]}{query}" for name in names})
 
 
-def provision(request: ProvisioningRequest) -> Job:
+def provision(request: SimulatedRequest) -> Job:
     """Provision and wait for the outcome, like `avatars provision`."""
+    if isinstance(request, ImageRequest):
+        return lambda: provision_image_avatar.fn(request, wait="block")
     return lambda: provision_avatar.fn(request, wait="block")
 
 
-def resume(request: ProvisioningRequest) -> Job:
+def resume(request: SimulatedRequest) -> Job:
     """Re-open and run to completion, like `avatars resume`."""
 
     async def work() -> None:
@@ -93,7 +110,7 @@ def resume(request: ProvisioningRequest) -> Job:
     return work
 
 
-def retry(request: ProvisioningRequest) -> Job:
+def retry(request: SimulatedRequest) -> Job:
     """Retry a rejected provisioning and run it to completion, like `avatars retry`."""
 
     async def work() -> None:
@@ -106,7 +123,7 @@ def retry(request: ProvisioningRequest) -> Job:
     return work
 
 
-def retrain(request: ProvisioningRequest, dataset_video: str = "") -> Job:
+def retrain(request: SimulatedRequest, **recordings: str) -> Job:
     """Retrain, like `avatars retrain`; each call of the returned job is an attempt of the same run.
 
     Starting the job again is what Prefect's Retry does.
@@ -118,13 +135,13 @@ def retrain(request: ProvisioningRequest, dataset_video: str = "") -> Job:
         with contextlib.suppress(AvatarsError):
             async with app_context():
                 provisioning = await find_provisioning(request.name)
-                retrained = await retrain_provisioning(provisioning, owner, REASON, dataset_video)
+                retrained = await retrain_provisioning(provisioning, owner, REASON, **recordings)
                 await run_to_completion(retrained, owner)
 
     return work
 
 
-def cancel(request: ProvisioningRequest) -> Job:
+def cancel(request: SimulatedRequest) -> Job:
     """Cancel the provisioning, like `avatars cancel`."""
 
     async def work() -> None:
@@ -168,13 +185,14 @@ class Simulation:
         self.account = Account(
             Timing(
                 training_seconds=TRAINING_SECONDS,
+                image_training_seconds=IMAGE_TRAINING_SECONDS,
                 list_lag_seconds=list_lag_seconds,
                 get_lag_seconds=LAG_SECONDS,
                 retry_after_seconds=7.0,
             ),
             clock=lambda: self.scheduler.time.timestamp(),  # noqa: PLW0108  # the scheduler replaces its time
         )
-        self.requests: dict[str, ProvisioningRequest] = {}
+        self.requests: dict[str, SimulatedRequest] = {}
         self.retrains: Counter[str] = Counter()
         """The retrains that persons asked for, by name."""
         self.faults: deque[Fault] = deque()
@@ -206,15 +224,33 @@ class Simulation:
         processes = [process for process in self.scheduler.processes if process is not self._network]
         return [process for process in processes if not (process.is_dead or process.is_finished)]
 
-    def request(self, name: str, scenario: str) -> ProvisioningRequest:
-        """Return the request of this name; repeated calls return the same request."""
-        return self.requests.setdefault(name, make_request(name, scenario))
+    def request(self, name: str, scenario: str) -> SimulatedRequest:
+        """Return the request of this name; repeated calls return the same request.
 
-    def correct(self, name: str) -> ProvisioningRequest:
-        """Return a request with another dataset video for the reference of this name."""
-        return self.requests[name].model_copy(update={"dataset_video": f"https://videos.example/{name}/other.mp4"})
+        A scenario that begins with IMAGE_PREFIX is that of a request with an image.
+        """
+        kind = scenario.removeprefix(IMAGE_PREFIX)
+        made = make_request(name, scenario) if kind == scenario else make_image_request(name, kind)
+        return self.requests.setdefault(name, made)
 
-    def sign(self, name: str, query: str) -> ProvisioningRequest:
+    def image_request(self, name: str, scenario: str, clone_faults: Iterable[CreateResponse] = ()) -> ImageRequest:
+        """Return a request with a voice sample; Argil has a voice of a namesake, and clones with these faults."""
+        namesake = {"name": name, "audioUrl": "https://videos.example/namesake.mp3"}
+        self.account.voices.add_clone(namesake, self.account.now(), creates=True, status=201)
+        self.account.voices.clone_faults.extend(clone_faults)
+        request = make_image_request(name, scenario, has_sample=True)
+        self.requests[name] = request
+        return request
+
+    def correct(self, name: str) -> SimulatedRequest:
+        """Return a request with another dataset video, or another image, for the reference of this name."""
+        return self.requests[name].model_copy(update=self._other_recording(name))
+
+    def _other_recording(self, name: str) -> dict[str, str]:
+        field = next(iter(self.requests[name].recording_fields.values()))
+        return {field: f"https://videos.example/{name}/other"}
+
+    def sign(self, name: str, query: str) -> SimulatedRequest:
         """Return the request of this name, and keep it, with this query in its URLs."""
         self.requests[name] = sign(self.requests[name], query)
         return self.requests[name]
@@ -222,8 +258,7 @@ class Simulation:
     def retrain(self, name: str, *, is_recorded_again: bool = False) -> Job:
         """Return a job of another person who retrains the provisioning of this name."""
         self.retrains[name] += 1
-        dataset_video = self.correct(name).dataset_video if is_recorded_again else ""
-        return retrain(self.requests[name], dataset_video)
+        return retrain(self.requests[name], **(self._other_recording(name) if is_recorded_again else {}))
 
     async def statuses(self) -> list[Status]:
         """Return the status of each provisioning."""

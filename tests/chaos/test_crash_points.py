@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from models.provisioning import Status
+from simulator.responses import not_json
+from simulator.scenarios import CreateResponse
 from tests.chaos.deterministic_scheduler import ClockStep
 from tests.chaos.invariants import InvariantViolations, all_terminal, check_invariants
 from tests.chaos.simulation import LEASE_SECONDS, SCHEDULES, Job, Simulation, provision
@@ -43,13 +45,20 @@ class Scenario:
     """Another status that a crash may lead to."""
     is_retrained: bool = False
     """Whether a person retrains it afterwards."""
+    clone_faults: tuple[CreateResponse, ...] | None = None
+    """The responses to the first requests to clone its voice; None for a video request."""
 
     def __str__(self) -> str:
         return (
             (self.simulator_scenario or "ready")
             + (f" with {self.retrain_limit} retrain" if self.retrain_limit else "")
             + (", retrained" if self.is_retrained else "")
+            + (f", cloned {list(map(_describe, self.clone_faults))}" if self.clone_faults is not None else "")
         )
+
+
+def _describe(fault: CreateResponse) -> str:
+    return f"{fault.status or 'cut'} {'after' if fault.creates_avatar else 'before'}"
 
 
 SCENARIOS = (
@@ -81,9 +90,22 @@ SCENARIOS = (
     Scenario("no-path"),
     Scenario("payment-required", Status.ACCEPTED),
     Scenario("cut-after-create,fail", Status.TRAINING_FAILED, retrain_limit=1),
+    Scenario("image:"),
+    Scenario("image:refuse", Status.REFUSED),
+    Scenario("image:fail", Status.TRAINING_FAILED, is_retrained=True),
+    Scenario("image:cut-after-create,list-lag"),
+    Scenario("image:error-after-create"),
     Scenario("fail", Status.TRAINING_FAILED, is_retrained=True),
     Scenario("invalid", Status.SUBMISSION_FAILED, is_retrained=True),
     Scenario("vanish", Status.VANISHED, alternative_outcome=Status.TIMED_OUT, is_retrained=True),
+    Scenario("", clone_faults=()),
+    Scenario("", clone_faults=(CreateResponse(None, creates_avatar=True),)),
+    Scenario("", clone_faults=(CreateResponse(None),)),
+    Scenario("", clone_faults=(CreateResponse(500, creates_avatar=True),)),
+    Scenario("", clone_faults=(CreateResponse(503), CreateResponse(201, creates_avatar=True, form=not_json))),
+    Scenario("cut-before-create", clone_faults=()),
+    Scenario("fail", Status.TRAINING_FAILED, retrain_limit=1, clone_faults=()),
+    Scenario("fail", Status.TRAINING_FAILED, is_retrained=True, clone_faults=()),
 )
 
 
@@ -155,7 +177,11 @@ def run_with_crashes(
             ledger, kill_after=kill_after, clock_step=clock_step, retrain_limit=scenario.retrain_limit
         )
         try:
-            work = provision(simulation.request("ada", scenario.simulator_scenario))
+            work = provision(
+                simulation.request("ada", scenario.simulator_scenario)
+                if scenario.clone_faults is None
+                else simulation.image_request("ada", scenario.simulator_scenario, scenario.clone_faults)
+            )
             await simulation.finish(work)
             if recover is not None:
                 await recover(simulation, work)

@@ -20,17 +20,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from models.request import ProvisioningRequest
 from tests.chaos.deterministic_scheduler import SimulatedProcess
 from tests.chaos.fakes import EXPIRED, ExpiringMediaChecker
 from tests.chaos.fault_transport import FAULTS, Fault
 from tests.chaos.invariants import all_terminal, check_invariants
 from tests.chaos.simulation import (
     GRACE_SECONDS,
+    IMAGE_PREFIX,
     LAG_SECONDS,
     SCHEDULES,
     SIGNED,
     Job,
+    SimulatedRequest,
     Simulation,
     cancel,
     provision,
@@ -71,6 +72,11 @@ SCENARIOS = (
     "redirect",
     "other-polls",
     "gateway-polls",
+    f"{IMAGE_PREFIX}",
+    f"{IMAGE_PREFIX}fail",
+    f"{IMAGE_PREFIX}refuse",
+    f"{IMAGE_PREFIX}cut-after-create,list-lag",
+    f"{IMAGE_PREFIX}invalid",
 )
 QUERIES = ("", SIGNED, SIGNED, EXPIRED)
 REPEATED_JOBS = (provision, resume, retry, cancel)
@@ -144,7 +150,7 @@ class Interleavings(RuleBasedStateMachine):
     @precondition(lambda self: self.has_room and self.has_requests)
     @rule(index=process_index, make_job=st.sampled_from(REPEATED_JOBS), same_process=st.booleans())
     def retry_resume_or_cancel(
-        self, index: int, make_job: Callable[[ProvisioningRequest], Job], same_process: bool
+        self, index: int, make_job: Callable[[SimulatedRequest], Job], same_process: bool
     ) -> None:
         """Repeat, resume, retry or cancel an earlier request."""
         self.start(

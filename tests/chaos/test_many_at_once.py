@@ -21,7 +21,7 @@ from models.request import ProvisioningRequest
 from services.context import app_context
 from tests.chaos.fakes import EXPIRED, ExpiringMediaChecker
 from tests.chaos.invariants import MAX_PROVISIONINGS, check_invariants
-from tests.chaos.simulation import SIGNED, Job, Simulation, make_request, sign
+from tests.chaos.simulation import SIGNED, Job, SimulatedRequest, Simulation, make_request, sign
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
@@ -44,7 +44,7 @@ def correct(request: ProvisioningRequest) -> ProvisioningRequest:
     return request.model_copy(update={"dataset_video": f"https://videos.example/corrected.mp4{SIGNED}"})
 
 
-def batch(requests: Sequence[ProvisioningRequest], results: list[str] | None = None, *, waits: bool = True) -> Job:
+def batch(requests: Sequence[SimulatedRequest], results: list[str] | None = None, *, waits: bool = True) -> Job:
     """Provision each request, like `avatars batch`; store the status of each row in `results`."""
 
     async def work() -> None:

@@ -48,7 +48,7 @@ def test_each_outcome_has_its_exit_code_and_document(
     for status, command in ran.items():
         assert command.document["status"] == status
         assert set(command.document) == {
-            *("id", "reference", "name", "status", "avatar_id", "reasons", "submissions"),
+            *("id", "reference", "name", "status", "avatar_id", "voice_id", "reasons", "submissions"),
             *("created_at", "updated_at", "flow_run_id", "batch_id"),
         }
     rejected = ran["REJECTED"].document
@@ -67,6 +67,12 @@ def test_each_outcome_has_its_exit_code_and_document(
     assert details["media"]["dataset"]["video_codec"]
     released = avatars("release", ran["REFUSED"].document["id"], "--reason", "reviewed by Eve")
     assert released.out.count("released https://") == 2
+    refused = avatars("show", ran["REFUSED"].document["id"]).out
+    assert "avatars release" not in refused
+    assert "with another reference" in refused
+    assert "reviewed by Eve" in refused
+    evidence = avatars("evidence", ran["REFUSED"].document["id"], "--json").document
+    assert [(item["reason"], item["recordings"]) for item in evidence["releases"]] == [("reviewed by Eve", 2)]
     assert "READY" in avatars("list", "--status", "READY").out
     assert "Argil created avatar" in avatars("show", ran["READY"].document["id"]).out
 

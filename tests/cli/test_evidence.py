@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def test_evidence_text_output(submitted: Provisioning, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "identity_sha256" in out
     assert "PENDING" in out
+    assert not re.search(r"None|\{|\[", out)
     assert "canary" not in out
 
 

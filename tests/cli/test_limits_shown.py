@@ -97,7 +97,8 @@ def limits_of_doctor() -> DiagnosticResult:
 def test_doctor_names_the_pause_the_budget_and_what_waits() -> None:
     result = limits_of_doctor()
     assert (result.ok, result.hint) == (False, "top up the Argil account")
-    pause, _, day, waiting = result.detail.split("; ")
+    pause, _, remedy, day, waiting = result.detail.split("; ")
+    assert remedy == result.hint
     assert pause.startswith("payment: Argil asked for payment (402) at ")
     assert day == "1 of AVATARS_MAX_CREATES_PER_DAY=3 submissions today (UTC), 2 left"
     assert waiting == "1 provisionings wait in ACCEPTED"

@@ -112,15 +112,44 @@ def test_list_in_a_pipe_is_one_line_each(capsys: pytest.CaptureFixture[str]) -> 
     assert run(["list"]) == EXIT_OK
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     everything, _ = list_json(capsys)
-    assert [line[:2] for line in lines] == [[item["status"], item["id"]] for item in everything]
+    assert [line[:4] for line in lines] == [
+        [item["status"], item["id"], item["created_at"], item["reference"]] for item in everything
+    ]
 
 
-def test_list_with_styles_is_a_table() -> None:
-    environment = {**os.environ, "FORCE_COLOR": "1"}  # the console of this process would keep it
+def test_list_with_styles_fits_80_columns() -> None:
+    environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80"}  # the console of this process would keep it
     completed = subprocess.run(
         [sys.executable, "-m", "cli", "list"], env=environment, capture_output=True, text=True, check=True
     )
-    assert completed.stdout.count("│ Ada") == len(re.findall("ACCEPTED|REJECTED|CANCELLED", completed.stdout)) == 7
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", completed.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[:2] for line in lines if line.startswith("CANCELLED")] == [["CANCELLED", "2026-11-03"]]
+    assert len([line for line in lines if re.fullmatch(r"  [0-9a-f-]{36}  day-\w+", line)]) == 7
+
+
+def test_list_without_match_names_the_filter(capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (["--status", "READY"], ["--name", "Grace"], ["--after", "day-1"]):
+        assert run(["list", *options]) == EXIT_OK
+        output = capsys.readouterr()
+        assert (output.out, output.err.partition(":")[0]) == ("", "no provisioning matches the options")
+        assert list_json(capsys, *options) == ([], "")
+
+
+def test_empty_ledger_says_how_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}")
+    for command, start in (("list", "avatars provision --help"), ("batches", "avatars batch MANIFEST")):
+        assert run([command]) == EXIT_OK
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert f"`{start}`" in output.err
+
+
+@pytest.mark.parametrize("text", ["TRAINING_FAILED", "training-failed", "Training_Failed"])
+def test_status_is_read_in_any_form(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list_json(capsys, "--status", text)[0] == []
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])

@@ -143,6 +143,7 @@ class WatchGroup:
         *,
         age_seconds: float,
         seconds: float = 86400.0,
+        min_interval_seconds: float | None = None,
     ) -> None:
         """Start monitoring trainings of this age, with a deadline in `seconds`."""
         now = clock.now()
@@ -153,7 +154,11 @@ class WatchGroup:
             self.changes.append((avatar.id, avatar.status))
 
         self.tasks = [
-            asyncio.create_task(monitor.wait_until_terminal(avatar_id, since, deadline, note))
+            asyncio.create_task(
+                monitor.wait_until_terminal(
+                    avatar_id, since, deadline, note, min_interval_seconds=min_interval_seconds
+                )
+            )
             for avatar_id in account.statuses
         ]
 
@@ -216,6 +221,23 @@ async def test_young_and_old_trainings_share_list_calls(
     assert len(account.lists) <= 18  # one every 2.5 seconds
     assert len(account.gets) <= LIST_POLLING_THRESHOLD
     for group in groups:
+        await group.cancel()
+
+
+async def test_trainings_of_images_are_listed_at_their_own_interval(
+    monitor: TrainingMonitor, account: Account, clock: VirtualClock
+) -> None:
+    videos = WatchGroup(monitor, account, clock, age_seconds=7200)
+    await clock.run(100)
+    before = len(account.lists)
+    account.statuses |= {f"image-{number}": "TRAINING" for number in range(MANY)}
+    images = WatchGroup(monitor, account, clock, age_seconds=0.0, min_interval_seconds=2.0)
+    await clock.run(20)
+    assert 18 <= len(account.lists) - before <= 22  # one every second: twice per interval
+    account.statuses = {avatar_id: "IDLE" for avatar_id in account.statuses if avatar_id.startswith("image-")}
+    await clock.run(2)
+    assert {avatar_id for avatar_id, status in images.changes if status == "IDLE"} == set(account.statuses)
+    for group in (videos, images):
         await group.cancel()
 
 

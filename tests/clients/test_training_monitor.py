@@ -92,6 +92,7 @@ async def monitor_avatar(
     duration: timedelta = TIMEOUT,
     since: datetime | None = None,
     changes: Callable[[Avatar], Awaitable[None]] | None = None,
+    min_interval_seconds: float | None = None,
 ) -> MonitorResult:
     since = since or clock.now()
     async with ArgilClient(
@@ -108,7 +109,9 @@ async def monitor_avatar(
             max_interval_seconds=MAX_INTERVAL,
             not_found_grace_seconds=NOT_FOUND_GRACE,
         )
-        return await monitor.wait_until_terminal("a-1", since, since + duration, changes or RecordedChanges())
+        return await monitor.wait_until_terminal(
+            "a-1", since, since + duration, changes or RecordedChanges(), min_interval_seconds=min_interval_seconds
+        )
 
 
 # When it polls
@@ -118,6 +121,12 @@ async def test_first_poll_is_immediate_and_intervals_grow(clock: FakeClock) -> N
     argil = Argil(clock, "TRAINING")
     await monitor_avatar(clock, argil, duration=timedelta(seconds=70))
     assert argil.polls == pytest.approx([0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60.5, 66.55, 70])
+
+
+async def test_training_with_a_minimum_of_its_own_is_polled_at_it(clock: FakeClock) -> None:
+    argil = Argil(clock, "TRAINING")
+    await monitor_avatar(clock, argil, duration=timedelta(seconds=27), min_interval_seconds=2.0)
+    assert argil.polls == pytest.approx([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24.2, 26.62, 27])
 
 
 async def test_old_training_is_polled_at_the_max_interval(clock: FakeClock) -> None:

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 20.0
 
 @pytest.fixture
 def subscription() -> Subscription:
-    return Subscription("a-1", 0.0, 0.0)
+    return Subscription("a-1", 0.0, 0.0, 5.0)
 
 
 async def start_waiting(subscription: Subscription) -> asyncio.Task[object]:

@@ -88,6 +88,42 @@ def test_defaults_of_the_deployment_are_accepted(schema: dict[str, Any]) -> None
     assert validate({}, schema, ignore_required=True) == []
 
 
+@pytest.mark.parametrize("name", ["manifest", "rows", "columns"])
+def test_optional_field_needs_no_choice_of_a_type(name: str, schema: dict[str, Any]) -> None:
+    field = schema["properties"][name]
+    assert "anyOf" not in field
+    assert field["type"] == {"manifest": "string", "rows": "array", "columns": "object"}[name]
+
+
+def test_rows_have_an_example(schema: dict[str, Any]) -> None:
+    example = schema["properties"]["rows"]["items"]["default"]
+    assert validate({"rows": [example]}, schema) == []
+    assert {"name", "dataset_video", "consent_video"} <= example.keys()
+
+
+def test_reference_is_a_text_that_may_be_null_or_absent() -> None:
+    [avatar] = [d for d in build_deployments(Settings(), "pool") if d.flow_name == "provision-avatar"]
+    assert isinstance(avatar, RunnerDeployment)
+    schema = avatar._parameter_openapi_schema.model_dump(exclude_unset=True)
+    reference = schema["definitions"]["ProvisioningRequest"]["properties"]["reference"]
+    assert (reference["type"], "anyOf" in reference) == ("string", False)
+    request = {
+        "name": "Ada",
+        "dataset_video": "https://a.example/d.mp4",
+        "consent_video": "https://a.example/c.mp4",
+    }
+    for parameters in (request, {**request, "reference": None}, {**request, "reference": "creator-1"}):
+        assert validate({"request": parameters}, schema) == []
+    assert validate({"request": {**request, "reference": 7}}, schema)
+
+
+def test_no_description_of_a_field_has_a_literal_backtick() -> None:
+    for deployment in build_deployments(Settings(), "pool"):
+        assert isinstance(deployment, RunnerDeployment)
+        assert "`" not in str(deployment._parameter_openapi_schema.model_dump(exclude_unset=True))
+        assert "`" not in str(deployment.description)
+
+
 def test_form_says_what_a_manifest_may_be(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     description = " ".join(properties["manifest"]["description"].split())

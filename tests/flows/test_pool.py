@@ -78,11 +78,11 @@ async def test_failed_trainings_share_one_branch_call(
         for provisioning_id in provisioning_ids:
             await record_training_failure.fn(provisioning_id, harness.owner)
 
-    async def publish_nothing(**_: object) -> None:
+    async def publish_nothing(*_: object) -> None:
         pass
 
     monkeypatch.setattr("flows.engine.state_machine.training_failed", branch)
-    monkeypatch.setattr("tasks.publish_artifact.acreate_markdown_artifact", publish_nothing)
+    monkeypatch.setattr("tasks.publish_artifact.put_artifact", publish_nothing)
     count = MAX_CONCURRENCY + 5
     trainings = [await harness.submitted("fail", reference=f"ada-{number}") for number in range(count)]
     clock.advance(TRAINING_SECONDS)

@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import State
 
 from flows.provision_avatar import provision_avatar
 from flows.resume_provisioning import resume_provisioning
+from models.artifact_keys import avatar_key
 from models.clock import SystemClock
 from models.errors import ArgilUnauthorized, ReferenceConflict
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
@@ -200,7 +201,7 @@ async def test_run_is_named_after_avatar_and_publishes_artifact(
 
 
 async def read_artifacts(client: PrefectClient, provisioning: Provisioning) -> list[object]:
-    key = ArtifactFilterKey(any_=[f"avatar-{provisioning.id}"])
+    key = ArtifactFilterKey(any_=[avatar_key(provisioning.name, provisioning.id)])
     return [artifact.data for artifact in await client.read_artifacts(artifact_filter=ArtifactFilter(key=key))]
 
 

@@ -36,7 +36,9 @@ from tests.fakes import FakeClock
 
 EXAMPLES = 500 if os.environ.get("AVATARS_FUZZ") == "long" else 15
 TOKEN = "canary-token-0123456789"
-ARGIL = yaml.safe_load((Path(__file__).parents[1] / "third_party" / "argil-openapi.yaml").read_text())
+CONTRACTS = Path(__file__).parents[1] / "third_party"
+ARGIL = yaml.safe_load((CONTRACTS / "argil-openapi.yaml").read_text())
+ARGIL_CURRENT = yaml.safe_load((CONTRACTS / "argil-current-openapi.yaml").read_text())
 _TEXT = {"description": "not found", "content": {"text/plain": {"schema": {"type": "string"}}}}
 RECEIVER: dict[str, Any] = {
     "openapi": "3.0.3",
@@ -147,6 +149,13 @@ def test_simulator_conforms_to_the_argil_openapi(
         assert statuses.keys() <= ({401, 404} if "{id}" in path else {401})
         assert statuses[401]
     elif method == "post":
+        assert statuses.keys() >= {201, 400}, "valid and invalid requests were drawn"
+
+
+@pytest.mark.parametrize(("path", "method"), operations(ARGIL_CURRENT))
+def test_simulator_conforms_to_the_current_reference(path: str, method: str, argil: ArgilSimulator) -> None:
+    statuses = check_operation(ARGIL_CURRENT, path, method, argil.api_url, {"x-api-key": argil.api_key})
+    if method == "post":
         assert statuses.keys() >= {201, 400}, "valid and invalid requests were drawn"
 
 

@@ -18,6 +18,10 @@ from models.artifact_erasure import (
 from models.data_subject import DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import inert, markdown
+from models.fleet_report import ERASED_ITEM, render_fleet_report
+from models.provisioning import Provisioning, Status
+from models.reason import Reason
+from tests.models.test_markdown_reports import AT, provisioning
 
 ID = "1c9771a1-0000-4000-8000-000000000001"
 SUBJECT = DataSubject(ID, "creator-1", LedgerTraces(avatar_ids=("a-1",))).including(
@@ -179,11 +183,36 @@ def test_rows_of_the_fleet_report_are_erased() -> None:
     assert erase_in_artifact(erased, SUBJECT) == erased
 
 
+def test_items_of_the_fleet_report_are_erased() -> None:
+    ada = fleet_provisioning(ID, "Ada  L_ovelace", "too short")
+    mention = f"quarantined by {ID}, id {ID}, since"
+    bob = fleet_provisioning(OTHER_ID, f"Bob, id {ID}, since", mention)
+    report = render_fleet_report({}, {Status.REJECTED: [bob, ada, bob]}, AT)
+    erased = erase_in_artifact(report, SUBJECT)
+    assert "ovelace" not in erased
+    assert "too short" not in erased
+    assert erased.count(ERASED_ITEM) == 1
+    without_ada = render_fleet_report({}, {Status.REJECTED: [bob, bob]}, AT)
+    assert [line for line in erased.split("\n") if line != ERASED_ITEM] == without_ada.split("\n")
+    assert erase_in_artifact(erased, SUBJECT) == erased
+
+
+def fleet_provisioning(provisioning_id: str, name: str, reason: str) -> Provisioning:
+    return provisioning(
+        Status.REJECTED, name=name, id=provisioning_id, reasons=[Reason(code="c", message=reason, hint="")]
+    )
+
+
 @pytest.mark.parametrize(
     ("key", "data", "is_own"),
     [
         (f"avatar-{ID}", "", True),
         ("avatar-ada-lovelace-1c9771a1", f"| Provisioning | `{ID}` |", True),
+        ("avatar-a-former-name-1c9771a1", f"| Provisioning | `{ID}` |", True),
+        ("avatar-1c9771a1", f"| Provisioning | `{ID}` |", True),
+        ("avatar-ada-lovelace-1c9771a1", ERASED_PLACEHOLDER, True),
+        ("avatar-ada-lovelace-1c9771a1", "| Provisioning | `1c9771a1-9999-4000-8000-000000000001` |", False),
+        ("avatar-ada-lovelace-2c9771a1", f"quarantined by `{ID}`", False),
         ("avatar-fleet", f"`{ID}`", False),
         ("avatar-2", f"belongs to provisioning {ID}", False),
         ("batch-1", f"`{ID}`", False),

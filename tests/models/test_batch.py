@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -90,3 +91,20 @@ def test_rows_with_reasons_are_in_the_order_in_which_they_finish() -> None:
     progress.update_row(2, progress.rows[2].with_status("READY", reasons), finished=True)
     progress.update_row(0, progress.rows[0].with_status("TRAINING_FAILED", reasons), finished=True)
     assert progress.attention == [1, 3, 0]
+
+
+def test_result_names_the_credits_of_images() -> None:
+    consent = "https://videos.example/c.mp4"
+    rows: list[Any] = [
+        {"name": "Ada", "image": "https://videos.example/1.png", "consent_video": consent},
+        {"name": "Eve", "image": "https://videos.example/2.png", "consent_video": consent},
+        {"name": "Bob", "dataset_video": "https://videos.example/d.mp4", "consent_video": consent},
+    ]
+    progress = BatchProgress(parse_rows(rows), started_at=100.0)
+    for number in (0, 2):
+        progress.update_row(number, replace(progress.rows[number], status="READY", avatar_id="a-1"), finished=True)
+    assert "1 from images for 2 credits (2 each)" in progress.result_text(101.0)
+    planned = BatchProgress(parse_rows(rows), started_at=100.0, is_dry_run=True)
+    for number in range(3):
+        planned.update_row(number, planned.rows[number].with_status(WOULD_CREATE, []), finished=True)
+    assert "2 from images for 4 credits (2 each)" in planned.result_text(101.0)

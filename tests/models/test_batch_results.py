@@ -54,7 +54,7 @@ def results_of(manifest: Manifest, form: ResultsFormat) -> bytes:
     progress = BatchProgress(manifest.rows, started_at=0.0)
     for number, row in enumerate(progress.rows):
         if row.status != INVALID:
-            ready = replace(row, status=Status.READY, id="id", avatar_id="4711000000000001")
+            ready = replace(row, status=Status.READY, id="id", avatar_id="4711000000000001", voice_id="v-1")
             progress.update_row(number, replace(ready, reasons=[Reason(code="c", message="=m")]), finished=True)
     return render_results(progress, manifest, form)
 
@@ -82,7 +82,8 @@ def test_csv_results_have_the_own_columns_then_the_results() -> None:
     assert list(first) == [*HEADER, *RESULT_COLUMNS]
     assert (first["Notes"], first["Dataset video"]) == ("Ü", URL)
     assert (first["result_status"], first["result_reasons"]) == ("READY", "c: =m")
-    assert first["result_next_step"] == "use the avatar id with Argil's video API"
+    assert first["result_voice_id"] == "v-1"
+    assert first["result_next_step"] == "use the avatar id and the voice id with Argil's video API"
     assert second["result_status"] == "READY"
 
 
@@ -120,7 +121,7 @@ def test_results_of_jsonl_have_its_keys_as_columns() -> None:
 def test_json_results_have_every_row() -> None:
     documents = json.loads(results_of(manifest_of(["a", "b"]), "json"))
     assert [document["status"] for document in documents] == [Status.READY, Status.READY]
-    assert set(documents[0]) == {"line", "reference", "name", "status", "id", "avatar_id", "reasons"}
+    assert set(documents[0]) == {"line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons"}
 
 
 def test_yaml_values_of_any_type_have_cells() -> None:

@@ -23,6 +23,7 @@ from models.errors import (
     SubmissionPaused,
     UnknownBatch,
     UnknownProvisioning,
+    VoiceTaken,
 )
 
 
@@ -43,6 +44,7 @@ FIELDS: dict[type[AvatarsError], tuple[list[Any], dict[str, Any]]] = {
     UnknownBatch: (["b-1"], {}),
     BatchCancelled: (["b-1"], {}),
     ProvisioningErased: (["p-1"], {}),
+    VoiceTaken: (["v-1", "p-1"], {}),
     ArgilUnavailable: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),
     SubmissionPaused: (["not now"], {"hint": "wait", "retry_after_seconds": 7.5}),
     ArgilRejected: (["no"], {"status": 422, "body": {"code": 7, "message": "no"}, "hint": "fix it"}),

@@ -10,23 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.escaping import MAX_CELL_CHARACTERS, inert
+from models.escaping import MAX_CELL_CHARACTERS, inert, markdown_with_code
+from models.fleet_report import is_item_of, render_fleet_report
 from models.markdown_reports import (
     MAX_LISTED_EVENTS,
     MAX_LISTED_REASONS,
     describe_provisioning,
-    render_fleet_report,
     render_provisioning_report,
 )
 from models.outcomes import OUTCOMES
-from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
+from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission, SubmissionState, VoiceSource
 from models.reason import Reason
+from models.release import Release
 from models.request import ProvisioningRequest
 from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
 
 AT = datetime(2026, 11, 23, 9, 0, 30, tzinfo=UTC)
 ESCAPED = re.compile(r"\\[\\`*_{}\[\]()#+!|<>~-]")
 MARKUP = re.compile(r"[`*_{}\[\]()#+!|<>~\n-]")
+CODE = re.compile("`[^`]+`")
 CANARY = "canary-signature"
 IDLE: dict[str, Any] = {
     "id": "a-1",
@@ -90,6 +92,17 @@ def line(report: str, prefix: str) -> str:
     return matching_line.removeprefix(prefix)
 
 
+@pytest.mark.parametrize(
+    ("changes", "row"),
+    [({}, "not known |"), ({"voice_id": "v|1", "voice_source": VoiceSource.MATCHED}, "`v·1` (matched) |")],
+)
+def test_report_shows_the_voice_of_a_ready_avatar(changes: dict[str, Any], row: str) -> None:
+    report = render_provisioning_report(provisioning(avatar_id="a-1", **changes), [])
+    assert line(report, "| Voice at Argil | ") == row
+    assert ("avatars voice p-1 VOICE_ID" in report) is not bool(changes)
+    assert "Voice" not in render_provisioning_report(provisioning(Status.TRAINING), [])
+
+
 @pytest.mark.parametrize("status", Status)
 def test_report_explains_each_status_and_next_step(status: Status) -> None:
     report = render_provisioning_report(provisioning(status), [])
@@ -97,7 +110,8 @@ def test_report_explains_each_status_and_next_step(status: Status) -> None:
     assert report.startswith(f"# Ada: {status}\n")
     assert outcome.description[1:] in report
     steps = report.split("## What to do next\n\n")[1].split("\n\n## Timeline")[0]
-    assert steps == outcome.next_step_for("p-1")
+    assert steps.splitlines()[0] == f"- {markdown_with_code(outcome.next_step_for('p-1'))}"
+    assert ("- In Prefect: " in steps) == (status is not Status.READY)
     assert "{id}" not in report
 
 
@@ -139,9 +153,9 @@ def test_untrusted_text_makes_no_markup_and_no_line_break(text: str) -> None:
         line(report, "# ").removesuffix(": REJECTED"),
         line(report, "| Reference | ").removesuffix(" |"),
         line(report, "- **dataset.duration-too-short**: "),
-        line(report, "| 2026-11-23 09:00:30 | ACCEPTED | test | ").removesuffix(" |"),
+        line(report, "- 2026-11-23 09:00:30 UTC, **ACCEPTED** by test: "),
     ):
-        assert MARKUP.search(ESCAPED.sub("", cell)) is None
+        assert MARKUP.search(CODE.sub("", ESCAPED.sub("", cell))) is None
     assert re.fullmatch(r"`[^`|\n]+` \|", line(report, "| Avatar at Argil | "))
 
 
@@ -151,8 +165,8 @@ def test_ready_report_shows_facts_without_url_queries() -> None:
     assert "| Orientation | ASPECT\\_RATIO\\_16\\_9 |" in report
     assert "| Model | ARGIL\\_V1 |" in report
     assert "| Gestures | 2 |" in report
-    assert "| Thumbnail | <https://cdn.example/t.jpg?…> |" in report
-    assert "| Cover | <https://cdn.example/c.jpg?…> |" in report
+    assert "| Thumbnail | [cdn.example](<https://cdn.example/t.jpg?…>) |" in report
+    assert "| Cover | [cdn.example](<https://cdn.example/c.jpg?…>) |" in report
     assert "| Avatar at Argil | `a-1` |" in report
     assert "canary" not in report
 
@@ -196,8 +210,8 @@ def test_timeline_lists_every_event_in_order() -> None:
     events = [event("the request was recorded"), event("a submission was recorded", Status.SUBMITTING)]
     report = render_provisioning_report(provisioning(), events)
     assert report.splitlines()[-2:] == [
-        "| 2026-11-23 09:00:30 | ACCEPTED | test | the request was recorded |",
-        "| 2026-11-23 09:00:30 | SUBMITTING | test | a submission was recorded |",
+        "- 2026-11-23 09:00:30 UTC, **ACCEPTED** by test: the request was recorded",
+        "- 2026-11-23 09:00:30 UTC, **SUBMITTING** by test: a submission was recorded",
     ]
 
 
@@ -238,7 +252,7 @@ def test_report_shows_control_characters_as_escapes() -> None:
     report = render_provisioning_report(provisioning(name="a\u202eb", avatar_id="\x1b[2J"), [event("c\u2066\x1bd")])
     assert report.startswith("# a\\\\u202eb: READY")
     assert "| `\\x1b[2J` |" in report
-    assert "| c\\\\u2066\\\\x1bd |" in report
+    assert ": c\\\\u2066\\\\x1bd" in report
 
 
 def test_report_is_bounded() -> None:
@@ -248,7 +262,7 @@ def test_report_is_bounded() -> None:
         [event(LONG)] * 1000,
     )
     assert report.count("**c**") == MAX_LISTED_REASONS
-    assert report.count("| ACCEPTED |") == MAX_LISTED_EVENTS
+    assert report.count("**ACCEPTED** by") == MAX_LISTED_EVENTS
     assert "The first 800 events are omitted." in report
     assert len(report) < 400_000
     fleet = render_fleet_report({Status.REJECTED: 1}, {Status.REJECTED: [provisioning(reasons=reasons)]}, AT)
@@ -261,11 +275,11 @@ def test_fleet_report_has_one_row_per_provisioning(text: str) -> None:
     fleet = render_fleet_report(
         {}, {Status.REJECTED: [provisioning(Status.REJECTED, name=text, reasons=[reason])]}, AT
     )
-    [row] = [row for row in fleet.splitlines() if row.startswith("| REJECTED |")]
-    cells = ESCAPED.sub("", row).split("|")[1:-1]
-    assert len(cells) == 5
-    for cell in (cells[1], cells[3]):
-        assert MARKUP.search(cell) is None
+    [item] = [row for row in fleet.splitlines() if is_item_of(row, "p-1")]
+    name = item.removeprefix("- **REJECTED** ").removesuffix(", id p-1, since 2026-11-23 09:00 UTC")
+    [reasons] = [row for row in fleet.splitlines() if row.startswith("  - c: ")]
+    for cell in (name, reasons.removeprefix("  - ")):
+        assert MARKUP.search(ESCAPED.sub("", cell)) is None
 
 
 @pytest.mark.parametrize(
@@ -290,8 +304,8 @@ def test_report_tells_who_asked_for_each_attempt_and_why() -> None:
     )
     recorded = event("sent", Status.SUBMITTING).model_copy(update={"submission_id": "s-1"})
     report = render_provisioning_report(provisioning(), [event("retrained: *Grace*"), recorded], [submission])
-    assert "| 1 | 2026-11-23 09:00:30 | test | retrained: \\*Grace\\* | CREATED | `a·1` |" in report
-    assert "| 2026-11-23 09:00:30 | ACCEPTED | test | retrained: \\*Grace\\* |" in report
+    assert "- Attempt 1 at 2026-11-23 09:00:30 UTC by test: retrained: \\*Grace\\*. CREATED, avatar `a·1`" in report
+    assert "- 2026-11-23 09:00:30 UTC, **ACCEPTED** by test: retrained: \\*Grace\\*" in report
     assert "## Attempts" not in render_provisioning_report(provisioning(), [])
 
 
@@ -299,6 +313,61 @@ def test_fleet_report_lists_the_limits_if_there_are_any() -> None:
     fleet = render_fleet_report({}, {}, AT, ["payment: waits", "3 of 5"])
     assert "## Limits\n\n- payment: waits\n- 3 of 5\n" in fleet
     assert "## Limits" not in render_fleet_report({}, {}, AT)
+
+
+FACTS = {"size_bytes": 12_345_678, "duration_seconds": 61.04, "video_codec": "h264", "width": 1920, "height": 1080}
+
+
+def test_report_shows_the_facts_of_each_recording() -> None:
+    report = render_provisioning_report(provisioning(media_facts={"dataset": FACTS, "consent": {"etag": "x"}}), [])
+    assert "- Dataset: 12.3 MB, 61.0 s, h264, 1920 x 1080 pixels" in report
+    assert "Consent" not in report
+    assert "## Recordings" not in render_provisioning_report(provisioning(), [])
+
+
+@pytest.mark.parametrize("facts", [{"dataset": None}, {"dataset": {"size_bytes": "7|", "video_codec": "a|b"}}])
+def test_report_with_unusual_media_facts_renders(facts: dict[str, Any]) -> None:
+    assert "a|b" not in render_provisioning_report(provisioning(media_facts=facts), [])
+
+
+@pytest.mark.parametrize("status", Status)
+def test_report_has_no_backtick_outside_of_code(status: Status) -> None:
+    outcome = OUTCOMES[status]
+    own = Reason(code="own", message=outcome.description, hint=outcome.next_step_for("p-1"))
+    other = Reason(code="other", message="m", hint="run `avatars doctor`, or `odd")
+    report = render_provisioning_report(provisioning(status, reasons=[own, other]), [])
+    assert "`" not in CODE.sub("", report)
+    assert "run `avatars doctor`, or odd" in report
+    assert "**own**" not in report
+
+
+RELEASE = Release(released_at=AT, reason="Grace: *reviewed*", recordings=2)
+
+
+def test_released_provisioning_is_no_longer_to_release() -> None:
+    refused = provisioning(Status.REFUSED)
+    report = render_provisioning_report(refused, [], [], [RELEASE])
+    assert "Released from quarantine at 2026-11-23 09:00:30 UTC: Grace: \\*reviewed\\*" in report
+    fleet = render_fleet_report({}, {Status.REFUSED: [refused]}, AT, releases={"p-1": [RELEASE]})
+    attention, released = fleet.split("## In flight")[0], fleet.split("## Released from quarantine")[1]
+    assert "None." in attention
+    assert "Released 2026-11-23 09:00 UTC: Grace: \\*reviewed\\*" in released
+    for text in (report, fleet):
+        assert "with another reference" in text
+        assert "release p-1" not in text
+        assert "release-recordings" not in text
+
+
+def test_fleet_report_links_to_artifact_and_run() -> None:
+    run = "0f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"
+    refused = provisioning(Status.REFUSED, flow_run_id=run)
+    fleet = render_fleet_report({Status.REFUSED: 1}, {Status.REFUSED: [refused]}, AT, artifact_ids={"p-1": "a-7"})
+    assert "- **REFUSED** [Ada](/v2/artifacts/artifact/a-7), id p-1, since" in fleet
+    assert f"UTC, [run](/v2/runs/flow-run/{run})" in fleet
+    assert "run the deployment release\\-recordings/on\\-demand with the id p\\-1" in fleet
+    assert "|" not in fleet
+    unlinked = render_fleet_report({}, {Status.REFUSED: [provisioning(Status.REFUSED, flow_run_id="a)b")]}, AT)
+    assert "](" not in unlinked
 
 
 def test_report_names_the_image() -> None:

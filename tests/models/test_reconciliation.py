@@ -16,6 +16,11 @@ def test_summary_names_unknown_avatars() -> None:
     assert ReconcileResult(unknown_avatars=60).summary.endswith("; 60 unknown avatars")
 
 
+def test_found_voices_are_news() -> None:
+    assert ReconcileResult(voices=2).has_changes
+    assert ReconcileResult(voices=2).summary.endswith("0 cancelled; 2 voices found")
+
+
 def test_json_has_the_documented_fields() -> None:
     assert ReconcileResult(advanced=1, by_status={"READY": 1}).to_json() == {
         "resumed": 0,
@@ -23,6 +28,7 @@ def test_json_has_the_documented_fields() -> None:
         "cancelled": 0,
         "by_status": {"READY": 1},
         "unknown_avatars": 0,
+        "voices": 0,
     }
 
 

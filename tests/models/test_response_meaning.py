@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,9 +164,19 @@ LISTS = {
         respond(204),
     ],
 }
+REMOVED = {**ERROR, "message": "datasetImage is required"}
+VIDEO_CREATES = {
+    Meaning.VIDEO_CREATE_REMOVED: [respond(status, REMOVED) for status in (400, 404, 410, 422)],
+    Meaning.REJECTED: [respond(413, REMOVED), respond(400, ERROR)],
+}
 CASES = [
     (sent, response, meaning)
-    for sent, table in ((SENT, CREATES), (GET, POLLS), (SentRequest(Operation.LIST), LISTS))
+    for sent, table in (
+        (SENT, CREATES),
+        (replace(SENT, is_video=True), VIDEO_CREATES),
+        (GET, POLLS),
+        (SentRequest(Operation.LIST), LISTS),
+    )
     for meaning, responses in table.items()
     for response in responses
 ]

@@ -219,7 +219,7 @@ async def test_probe_that_was_not_submitted_is_returned(
     result: MediaFacts | MediaUnreachable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tasks.publish_artifact.acreate_markdown_artifact", AsyncMock())
+    monkeypatch.setattr("tasks.publish_artifact.put_artifact", AsyncMock())
     await refuse_payment(harness, gateway)
     clock.advance(PAUSE_SECONDS)
     media.results[MediaRole.DATASET] = result

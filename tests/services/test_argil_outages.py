@@ -301,10 +301,10 @@ async def test_outage_duplicates_nothing_and_all_end_within_two_ticks(
 ) -> None:
     """In virtual time: 200 trainings end during an outage. Without a Prefect server, nothing is published."""
 
-    async def publish_nothing(**_: object) -> None:
+    async def publish_nothing(*_: object) -> None:
         pass
 
-    monkeypatch.setattr("tasks.publish_artifact.acreate_markdown_artifact", publish_nothing)
+    monkeypatch.setattr("tasks.publish_artifact.put_artifact", publish_nothing)
 
     for number in range(IN_TRAINING):
         await harness.submitted(reference=f"ada-{number}")

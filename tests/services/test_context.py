@@ -189,4 +189,4 @@ async def test_store_needs_no_api_key(monkeypatch: pytest.MonkeyPatch, clock: Fa
     monkeypatch.delenv("ARGIL_API_KEY")
     async with open_store(Settings.load(), clock) as store:
         assert await store.ledger.list_latest(None, 1) == []
-        assert await store.quarantine.release("unknown-id", "test") == []
+        assert await store.quarantine.list_releases(["unknown-id"]) == {}

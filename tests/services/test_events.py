@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from typing import Any
 
@@ -10,9 +11,10 @@ import httpx
 import pytest
 
 from models.escaping import MAX_EVENT_CHARACTERS, short_line
+from models.provisioning import VoiceSource
 from models.reason import Reason
 from models.redaction import redact
-from services.events import event_content
+from services.events import emit_voice_event, event_content
 from simulator.server import ArgilSimulator
 from tasks.submit_avatar import submit_avatar
 from tests.hostile_texts import HOSTILE_PARAMETERS
@@ -54,6 +56,7 @@ async def test_duplicate_event_reaches_the_server(
         "provisioning_id": adopted.id,
         "reference": adopted.reference,
         "avatar_id": first["id"],
+        "voice_id": None,
         "duplicate_avatar_id": second["id"],
     }
 
@@ -62,7 +65,7 @@ async def test_duplicate_event_reaches_the_server(
 def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
     reason = Reason(code="c", message=text, hint=text)
     content = event_content(
-        provisioning(name=text, reference=text, avatar_id=text), {"reasons": [reason.model_dump()]}
+        provisioning(name=text, reference=text, avatar_id=text, voice_id=text), {"reasons": [reason.model_dump()]}
     )
     shown = short_line(redact(text), MAX_EVENT_CHARACTERS)
     assert content["resource"] == {
@@ -73,9 +76,20 @@ def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
         "provisioning_id": "p-1",
         "reference": shown,
         "avatar_id": shown,
+        "voice_id": shown,
         "reasons": [{"code": "c", "message": shown, "hint": shown}],
     }
     assert len(shown.splitlines()) == 1
+
+
+@pytest.mark.prefect
+async def test_voice_event_reaches_the_server(prefect_api_url: str, harness: ProvisioningHarness) -> None:
+    ready = await harness.submitted()
+    voiced = dataclasses.replace(ready, voice_id="v-1", voice_source=VoiceSource.MATCHED)
+    emit_voice_event(voiced)
+    [event] = await events_about(prefect_api_url, ready.id)
+    assert event["event"] == "avatar.voice"
+    assert (event["payload"]["voice_id"], event["payload"]["voice_source"]) == ("v-1", "matched")
 
 
 def test_event_without_an_avatar_has_null() -> None:

@@ -41,7 +41,7 @@ async def test_refusal_of_a_cancelled_one_quarantines_its_recordings(
         await list_orphaned(harness.owner)
     for url in (harness.request.dataset_video, harness.request.consent_video):
         assert await find_quarantine(harness, url) == training.id
-    released = await harness.context.quarantine.release(training.id, "Grace: reviewed")
+    released = await harness.context.quarantine.release(training, "Grace: reviewed", harness.owner)
     assert sorted(released) == ["https://videos.example/ada/consent.mp4", "https://videos.example/ada/dataset.mp4"]
     await list_orphaned(harness.owner)
     assert await find_quarantine(harness, harness.request.dataset_video) is None

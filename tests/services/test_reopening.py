@@ -73,7 +73,7 @@ async def test_quarantined_request_stays_rejected(harness: ProvisioningHarness) 
     assert stopped.status is Status.REJECTED
     assert [reason.code for reason in stopped.reasons] == ["dataset.quarantined", "consent.quarantined"]
     assert await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner()) == stopped
-    await harness.context.quarantine.release(before.id, "reviewed")
+    await harness.context.quarantine.release(before, "reviewed", harness.owner)
     assert (await request_again(harness, make_owner())).status is Status.ACCEPTED
 
 

@@ -408,7 +408,7 @@ async def test_retrain_of_a_recording_in_quarantine_sends_nothing(
     assert stopped.status is Status.REJECTED
     assert {reason.code for reason in stopped.reasons} == {"dataset.quarantined", "consent.quarantined"}
     assert len(argil.account.posts) == 1
-    await harness.context.quarantine.release(before.id, "reviewed")
+    await harness.context.quarantine.release(before, "reviewed", harness.owner)
     retried = await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner())
     await run_to_completion(retried, harness.owner, 0.0, InlineExecution())
     assert len(argil.account.posts) == 2

@@ -183,7 +183,7 @@ async def test_erase_removes_personal_data_and_keeps_history(
 ) -> None:
     provisioning = await refused(ledger, submitted, owner)
     quarantine = QuarantineRepository(ledger.database, clock)
-    await quarantine.release(provisioning.id, "Ada said so")
+    await quarantine.release(provisioning, "Ada said so", owner)
     delivery = WebhookDelivery.parse(
         b'{"event": "AVATAR_TRAINING_FAILED", "data": {"avatarId": "a-1", "name": "Ada"}}'
     )

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from models.errors import BatchBudgetUsed, DayBudgetUsed, PaymentPaused, RatePaused, SubmissionPaused
 from models.limits import MAX_PAUSE, PauseCause, SubmissionGuard, batch_counter, day_counter
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.request import ProvisioningRequest
+from models.request import ProvisioningRequest, RequestKind
 from models.spend_limits import SpendLimits
 from store.counters import read_counts
 from store.database import Database
@@ -22,6 +22,7 @@ from tests.fakes import FakeClock
 
 KEY, OTHER_KEY = "a" * 64, "b" * 64
 GUARD = SubmissionGuard(api_key_sha256=KEY)
+VIDEO = RequestKind.VIDEO
 BATCH = "3a2bd7ee-6d3c-4a3b-8f0c-4bb3b41a3e4b"
 
 
@@ -268,13 +269,13 @@ async def test_probe_is_reserved_for_one_provisioning(limited: LimitedLedger) ->
     await limited.refuse_payment(await limited.submit())
     chosen, other = await limited.accepted(), await limited.accepted()
     limited.clock.advance(MAX_PAUSE.total_seconds())
-    await limited.limits.reserve_probe(GUARD, limited.owner.id)
+    await limited.limits.reserve_probe(GUARD, limited.owner.id, VIDEO)
     with pytest.raises(SubmissionPaused):
-        await limited.limits.reserve_probe(GUARD, "another-owner")
-    await limited.limits.reserve_probe(GUARD, chosen.id, {chosen.id, limited.owner.id})
-    await limited.limits.reserve_probe(GUARD, chosen.id, {chosen.id, limited.owner.id})
+        await limited.limits.reserve_probe(GUARD, "another-owner", VIDEO)
+    await limited.limits.reserve_probe(GUARD, chosen.id, VIDEO, {chosen.id, limited.owner.id})
+    await limited.limits.reserve_probe(GUARD, chosen.id, VIDEO, {chosen.id, limited.owner.id})
     with pytest.raises(SubmissionPaused):
-        await limited.limits.reserve_probe(GUARD, other.id, {other.id, limited.owner.id})
+        await limited.limits.reserve_probe(GUARD, other.id, VIDEO, {other.id, limited.owner.id})
     with pytest.raises(PaymentPaused):
         await limited.ledger.begin_submission(other, limited.owner, "submitted", GUARD)
     probe = await limited.ledger.begin_submission(chosen, limited.owner, "submitted", GUARD)
@@ -286,7 +287,7 @@ async def test_probe_is_reserved_for_one_provisioning(limited: LimitedLedger) ->
 async def test_returned_probe_is_available_at_once(limited: LimitedLedger) -> None:
     await limited.refuse_payment(await limited.submit())
     limited.clock.advance(MAX_PAUSE.total_seconds())
-    await limited.limits.reserve_probe(GUARD, limited.owner.id)
+    await limited.limits.reserve_probe(GUARD, limited.owner.id, VIDEO)
     await limited.limits.return_probe({limited.owner.id})
     await limited.submit()
 
@@ -302,7 +303,7 @@ async def test_pause_that_stands_reserves_no_probe_of_another(limited: LimitedLe
     limited.clock.advance(MAX_PAUSE.total_seconds())
     await limited.limits.pause_requests(KEY, 60)
     with pytest.raises(RatePaused):
-        await limited.limits.reserve_probe(GUARD, limited.owner.id)
+        await limited.limits.reserve_probe(GUARD, limited.owner.id, VIDEO)
     limited.clock.advance(60)
     await limited.submit()
 

@@ -18,7 +18,7 @@ from models.manifest import parse_rows
 from models.manifest_validation import DERIVED_REFERENCE_PREFIX
 from models.provisioning import LeaseOwner, Status
 from models.recording_identity import RecordingIdentity
-from models.request import parse_request
+from models.request import ProvisioningRequest, parse_request
 from store import migrate
 from store.database import Database
 from store.ledger import Ledger
@@ -272,3 +272,12 @@ async def test_batches_and_limits_upgrade_rows_of_every_kind(database_url: str) 
     count = text("SELECT count(*) FROM provisionings")
     assert await database.read(lambda connection: connection.scalar(count)) == len(Status) + 4
     await database.close()
+
+
+async def test_existing_requests_are_video_requests_after_the_upgrade(old_database: Database) -> None:
+    def read(connection: Connection) -> set[str]:
+        return set(connection.scalars(text("SELECT kind FROM provisionings")))
+
+    assert await old_database.read(read) == {"video"}
+    provisionings = await Ledger(old_database, FakeClock()).list_latest(None, 100)
+    assert {type(provisioning.request) for provisioning in provisionings} == {ProvisioningRequest}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert
 
+from models.errors import InvalidRequest
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
 from models.recording_identity import RecordingIdentity, legacy_digest
@@ -103,14 +104,54 @@ async def test_legacy_entry_blocks_any_query(
 
 
 async def test_add_is_idempotent_and_release_frees_both(
-    quarantine: QuarantineRepository, refused: Provisioning
+    quarantine: QuarantineRepository, refused: Provisioning, owner: LeaseOwner
 ) -> None:
     await quarantine.add(refused)
     await quarantine.add(refused)
-    released = await quarantine.release(refused.id, "reviewed by Eve: consent is hers")
+    released = await quarantine.release(refused, "reviewed by Eve: consent is hers", owner)
     assert sorted(released) == sorted(recording.shown for recording in recording_identities(refused).values())
     assert await quarantining(quarantine, "https://videos.example/ada/dataset.mp4", **FACTS["dataset"]) is None
-    assert await quarantine.release(refused.id, "again") == []
+    assert await quarantine.release(refused, "again", owner) == []
+
+
+async def test_release_is_an_event_of_its_own(
+    database: Database, clock: FakeClock, quarantine: QuarantineRepository, refused: Provisioning, owner: LeaseOwner
+) -> None:
+    ledger = Ledger(database, clock)
+    await quarantine.add(refused)
+    assert await quarantine.list_releases([refused.id]) == {}
+    await quarantine.release(refused, "reviewed by Eve", owner)
+    await quarantine.release(refused, "again", owner)
+    event = (await ledger.list_events(refused.id))[-1]
+    assert event.message == "a person released 2 recordings from quarantine: reviewed by Eve"
+    assert (event.from_status, event.to_status, event.actor) == (refused.status, refused.status, owner.actor)
+    assert event.flow_run_id == owner.flow_run_id
+    [release] = (await quarantine.list_releases([refused.id, "other"]))[refused.id]
+    assert (release.reason, release.recordings) == ("reviewed by Eve", 2)
+    assert release.released_at == event.occurred_at
+
+
+async def test_release_with_a_refused_reason_changes_nothing(
+    database: Database, clock: FakeClock, quarantine: QuarantineRepository, refused: Provisioning, owner: LeaseOwner
+) -> None:
+    await quarantine.add(refused)
+    before = await Ledger(database, clock).list_events(refused.id)
+    for reason in ("", " \n", "x" * 1001, "hid\u202eden"):
+        with pytest.raises(InvalidRequest, match="reason"):
+            await quarantine.release(refused, reason, owner)
+    assert await Ledger(database, clock).list_events(refused.id) == before
+    assert await quarantine.list_releases([refused.id]) == {}
+
+
+async def test_provisioning_with_a_quarantined_recording_is_not_released(
+    quarantine: QuarantineRepository, refused: Provisioning, database: Database, clock: FakeClock, owner: LeaseOwner
+) -> None:
+    await quarantine.add(refused)
+    await quarantine.release(refused, "reviewed", owner)
+    row = {"provisioning_id": refused.id, "input_identity": "x", "quarantined_at": clock.now()}
+    await database.write(lambda connection: connection.execute(insert(quarantine_table), row))
+    assert await quarantine.list_releases([refused.id]) == {}
+    assert await quarantine.list_releases([]) == {}
 
 
 async def test_shown_identity_omits_the_query(refused: Provisioning) -> None:

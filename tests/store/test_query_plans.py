@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,7 @@ from models.tables import (
     webhook_delivery_table,
 )
 from models.uploads import Upload
+from models.voice import TrainingPeriod
 from store.account_avatars import find_known_ids
 from store.batches import BatchRepository
 from store.database import Database
@@ -129,6 +131,15 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.holds_leases": lambda ledger, _: ledger.holds_leases("run-1"),
     "LedgerReader.find_unleased_ids": lambda ledger, _: ledger.find_unleased_ids(["p-1", "p-2"]),
     "LedgerReader.find_unleased_provisioning": lambda ledger, _: ledger.find_unleased_provisioning("a-1"),
+    "voices that are due": lambda ledger, _: ledger.list_voice_due(limit=9),
+    "voices that are due of a batch": lambda ledger, _: ledger.list_voice_due(limit=9, batch_id="b-1"),
+    "delivered voices": lambda ledger, _: ledger.list_delivered_voices("a-1"),
+    "voices of other avatars": lambda ledger, _: ledger.find_foreign_voices("a-1", ["v-1", "v-2"]),
+    "namesakes in training": lambda ledger, provisioning: ledger.has_namesake_in_training(
+        replace(provisioning, request=provisioning.request.model_copy(update={"name": "Another"})),
+        TrainingPeriod(provisioning.created_at, provisioning.created_at),
+    ),
+    "voice clones": lambda ledger, provisioning: ledger.list_voice_clones(provisioning.id),
     "WebhookDeliveryRepository.latest_id": lambda ledger, _: WebhookDeliveryRepository(
         ledger.database, FakeClock()
     ).latest_id(),
@@ -220,6 +231,8 @@ ALLOWED_FULL_SCANS = {
     "LimitRepository.read_for_all_keys": {"pauses", "pauses by an index"},
     # one row per run that is suspended now
     "SuspendedRunRepository.list_with_terminal_provisioning": {"suspended_runs", "suspended_runs by an index"},
+    # PostgreSQL may prefer the partial index of the deliveries with a voice, of which there are few
+    "delivered voices": {"webhook_deliveries by an index"},
     "UnknownAvatarRepository.compare": {"unknown_avatars", "unknown_avatars by an index"},
     # only while avatars are unknown; most provisionings of this ledger are not final
     "find_ids_by_tag": {"provisionings", "provisionings by an index"},

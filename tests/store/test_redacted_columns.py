@@ -54,7 +54,7 @@ async def columns_with_signature(
     batch = owner.model_copy(update={"batch_id": "b-1"})
     await BatchRepository(database, clock).begin(BatchSource([], URL, "0" * 64, "test"), batch)
     await QuarantineRepository(database, clock).add(trained)
-    await QuarantineRepository(database, clock).release(trained.id, URL)
+    await QuarantineRepository(database, clock).release(trained, URL, owner)
     await WebhookDeliveryRepository(database, clock).add(WebhookDelivery("AVATAR_TRAINING_FAILED", "a-1", "0", URL))
     item = {"id": "a-2", "name": URL, "extras": {"submission_id": "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"}}
     listed = AccountList(ArgilResponse(200, {}, json.dumps([item]).encode(), is_list=True))

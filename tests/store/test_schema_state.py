@@ -21,7 +21,7 @@ LEDGER = "CREATE TABLE provisionings (id INTEGER)"
 VERSIONS = "CREATE TABLE alembic_version (version_num VARCHAR(200))"
 NEWER, FOREIGN, DAMAGED = "is newer than this version", "is not a ledger", "is damaged"
 CASES = {
-    "newer": ([LEDGER, VERSIONS, "INSERT INTO alembic_version VALUES ('voice_clones')"], NEWER),
+    "newer": ([LEDGER, VERSIONS, "INSERT INTO alembic_version VALUES ('newer_than_this')"], NEWER),
     "no revision": ([LEDGER, VERSIONS], DAMAGED),
     "two revisions": ([LEDGER, VERSIONS, "INSERT INTO alembic_version VALUES ('initial'), ('x')"], DAMAGED),
     "null": ([LEDGER, VERSIONS, "INSERT INTO alembic_version VALUES (NULL)"], DAMAGED),

@@ -179,7 +179,7 @@ async def test_released_recording_is_accepted(harness: ProvisioningHarness) -> N
     refused_provisioning = await refused(harness)
     accepted = await harness.accepted(dataset_video="https://videos.example/old/dataset.mp4")
     assert codes((await check_recording.fn(accepted, DATASET)).reasons) == ["dataset.quarantined"]
-    await harness.context.quarantine.release(refused_provisioning.id, "reviewed")
+    await harness.context.quarantine.release(refused_provisioning, "reviewed", harness.owner)
     assert (await check_recording.fn(accepted, DATASET)).reasons == []
 
 

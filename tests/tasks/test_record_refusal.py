@@ -60,13 +60,13 @@ async def test_recording_a_refusal_twice_has_no_effect(harness: ProvisioningHarn
     events = await harness.events(provisioning)
     assert await record_refusal.fn(provisioning.id, harness.owner) == once
     assert await harness.events(provisioning) == events
-    assert len(await harness.context.quarantine.release(provisioning.id, "reviewed")) == 2
+    assert len(await harness.context.quarantine.release(provisioning, "reviewed", harness.owner)) == 2
 
 
 async def test_old_refusal_does_not_quarantine_a_released_video(harness: ProvisioningHarness) -> None:
     provisioning = await harness.trained("refuse", REFUSED)
     await record_refusal.fn(provisioning.id, harness.owner)
-    await harness.context.quarantine.release(provisioning.id, "reviewed")
+    await harness.context.quarantine.release(provisioning, "reviewed", harness.owner)
     await record_refusal.fn(provisioning.id, harness.owner)
     assert await quarantined_by(harness, provisioning) == [None, None]
 

@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 PRISM = os.environ.get("AVATARS_TEST_PRISM")
-DOCUMENT = Path(__file__).parent / "argil-openapi.yaml"
+FOLDER = Path(__file__).parent
+VIDEO_OPTIONS = ("--dataset-video", "https://videos.example/d.mp4")
+IMAGE_OPTIONS = ("--image", "https://videos.example/i.png", "--voice-id", "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b")
+CONTRACTS = {"argil-openapi.yaml": VIDEO_OPTIONS, "argil-current-openapi.yaml": IMAGE_OPTIONS}
+"""The original specification with the body of videos, and the current reference with the body of an image."""
 
 pytestmark = [
     pytest.mark.prefect,
@@ -46,11 +50,11 @@ class Mock:
 
 
 @pytest.fixture
-def mock() -> Iterator[Mock]:
+def mock(document: str) -> Iterator[Mock]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     process = subprocess.Popen(
-        [str(PRISM), "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), str(DOCUMENT)],
+        [str(PRISM), "mock", "--errors", "-h", "127.0.0.1", "-p", str(port), str(FOLDER / document)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -64,8 +68,9 @@ def mock() -> Iterator[Mock]:
 
 
 @pytest.mark.usefixtures("prefect_api_url")
-def test_provisioning_against_prism_is_ready(mock: Mock, tmp_path: Path) -> None:
-    urls = ["--dataset-video", "https://videos.example/d.mp4", "--consent-video", "https://videos.example/c.mp4"]
+@pytest.mark.parametrize("document", CONTRACTS)
+def test_provisioning_against_prism_is_ready(mock: Mock, document: str, tmp_path: Path) -> None:
+    urls = [*CONTRACTS[document], "--consent-video", "https://videos.example/c.mp4"]
     completed = subprocess.run(
         [sys.executable, "-m", "cli", "provision", "--name", "Ada", *urls, "--extra", "team=blue", "--json"],
         capture_output=True,

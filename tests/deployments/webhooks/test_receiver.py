@@ -20,13 +20,17 @@ import pytest
 
 from deployments.webhooks.limits import DEFAULT_LIMITS
 from deployments.webhooks.receiver import Receiver, serve_receiver
-from models.webhook import SUBSCRIBED_EVENTS
+from models.provisioning import LeaseOwner, Status, SubmissionState
+from models.request import ProvisioningRequest
+from models.webhook import SUBSCRIBED_EVENTS, callback_path
 from store.database import Database
+from store.ledger import Ledger
 from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 
 TOKEN = "canary-token-0123456789"
 TIMEOUT_SECONDS = 20.0
+OWNER = LeaseOwner(actor="test", id="test")
 
 
 def make_body(avatar_id: str, event: str = "AVATAR_TRAINING_SUCCESS", **data: Any) -> bytes:
@@ -304,3 +308,56 @@ async def test_thousand_deliveries_are_stored_once(
     median, p99 = statistics.median(durations) * 1000, statistics.quantiles(durations, n=100)[98] * 1000
     with capsys.disabled():
         print(f"\n1,000 deliveries in {elapsed:.2f} s; response time {median:.1f} ms (median), {p99:.1f} ms (p99)")  # noqa: T201  # a measurement
+
+
+# Callback URLs
+
+
+async def add_submission(database: Database, avatar_id: str | None) -> str:
+    """Record a submission, with its avatar if there is one, and return its id."""
+    ledger = Ledger(database, FakeClock())
+    request = ProvisioningRequest(
+        name="Ada", dataset_video="https://v.example/d", consent_video="https://v.example/c"
+    )
+    opened, _ = await ledger.get_or_create(request, "ada-1", OWNER)
+    provisioning, submission = await ledger.begin_submission(opened, OWNER, "sent")
+    if avatar_id is not None:
+        await ledger.resolve_submission(
+            provisioning,
+            OWNER,
+            "created",
+            submission,
+            SubmissionState.CREATED,
+            new_status=Status.TRAINING,
+            avatar_id=avatar_id,
+        )
+    return submission.id
+
+
+@on_one_engine
+async def test_callback_is_a_wake_up_of_its_avatar(
+    sender: httpx.AsyncClient, deliveries: WebhookDeliveryRepository, database: Database
+) -> None:
+    path = callback_path(TOKEN, await add_submission(database, "a-1"))
+    for body in (b"", b"{}", make_body("a-2"), b"\xff"):  # the body is not documented, and never read
+        assert (await sender.post(path, content=body)).status_code == 202
+    assert await stored(deliveries) == ["a-1"]
+
+
+@on_one_engine
+async def test_callback_of_a_submission_without_an_avatar_is_accepted(
+    sender: httpx.AsyncClient, deliveries: WebhookDeliveryRepository, database: Database
+) -> None:
+    for submission_id in (await add_submission(database, None), "s-2"):
+        assert (await sender.post(callback_path(TOKEN, submission_id), content=b"{}")).status_code == 202
+    assert await stored(deliveries) == []
+
+
+@on_one_engine
+async def test_forged_callback_is_not_found(
+    sender: httpx.AsyncClient, deliveries: WebhookDeliveryRepository, database: Database
+) -> None:
+    submission_id = await add_submission(database, "a-1")
+    for path in (submission_id, f"{submission_id}.{'0' * 32}", callback_path("another-token-0123", submission_id)):
+        assert (await sender.post(path, content=make_body("a-1"))).status_code == 404
+    assert await stored(deliveries) == []

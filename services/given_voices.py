@@ -1,0 +1,74 @@
+"""Records the voice that a person names for an avatar. Without Prefect, whose import takes over a second."""
+
+from __future__ import annotations
+
+from clients.argil import ArgilClient
+from models.clock import Clock
+from models.errors import NotReady, OperationalError, PollFailed, VoiceRefused
+from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource, submission_of_avatar
+from models.voice import Voice
+from store.ledger import Ledger
+
+
+async def record_given_voice(
+    ledger: Ledger, argil: ArgilClient, clock: Clock, provisioning: Provisioning, owner: LeaseOwner, voice_id: str
+) -> Provisioning:
+    """Record the voice of a READY avatar; it replaces a former one. The next run of reconcile-avatars announces it.
+
+    Raises:
+        NotReady: The avatar is not READY.
+        VoiceRefused: Argil has no such voice or created it before the submission, or another provisioning has it.
+        ProvisioningErased: The provisioning was erased.
+        OperationalError: Argil does not answer or rejects the API key, or the ledger fails.
+        StaleVersion: Another owner changed the provisioning since it was read.
+
+    """
+    _require_ready(provisioning)
+    if provisioning.voice_id == voice_id:
+        return provisioning
+    await _verify(ledger, argil, provisioning, voice_id)
+    return await ledger.record_voice(
+        provisioning,
+        owner,
+        voice_id,
+        VoiceSource.GIVEN,
+        f"voice {voice_id} is recorded: a person named it",
+        announce_at=clock.now(),
+    )
+
+
+async def remove_voice(ledger: Ledger, provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
+    """Remove the voice of an avatar from the ledger, not from Argil. Raises the errors of `Ledger.transition`."""
+    if provisioning.voice_id is None:
+        return provisioning
+    return await ledger.remove_voice(
+        provisioning, owner, f"voice {provisioning.voice_id} is no longer recorded: a person removed it"
+    )
+
+
+def _require_ready(provisioning: Provisioning) -> None:
+    if provisioning.status is not Status.READY:
+        raise NotReady(
+            f"provisioning {provisioning.id} is {provisioning.status}: only a READY avatar has a voice",
+            hint=f"wait until it is READY, see `avatars show {provisioning.id}`",
+        )
+
+
+async def _verify(ledger: Ledger, argil: ArgilClient, provisioning: Provisioning, voice_id: str) -> None:
+    try:
+        voice: Voice | None = await argil.get_voice(voice_id)
+    except PollFailed as error:
+        raise OperationalError(
+            f"Argil was not asked for voice {voice_id}: {error.message}", hint="run the command again later"
+        ) from None
+    if voice is None:
+        raise VoiceRefused(
+            f"Argil has no voice with the id {voice_id}", hint="copy the id of the voice from Argil's app"
+        )
+    submission = submission_of_avatar(provisioning, await ledger.list_submissions(provisioning.id))
+    if submission is not None and voice.is_older_than(submission):
+        raise VoiceRefused(
+            f"voice {voice_id} was created at {voice.created_at:%Y-%m-%d %H:%M:%S %Z}, before the avatar was "
+            f"submitted at {submission.created_at:%Y-%m-%d %H:%M:%S %Z}",
+            hint="name the voice that Argil created for this avatar",
+        )

@@ -1,0 +1,138 @@
+"""Usage errors and options of every command: one JSON document, one form of each error, no hidden negations."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from cyclopts import App
+
+from cli.main import COMMANDS, build_app, run
+from models.exit_codes import EXIT_OK, EXIT_USAGE
+
+
+def _list_commands() -> list[tuple[str, ...]]:
+    """Return every command, those of a group with its name."""
+    commands: list[tuple[str, ...]] = []
+    for command in COMMANDS:
+        module, _, attribute = command.import_path.partition(":")
+        target = getattr(importlib.import_module(module), attribute)
+        if isinstance(target, App):
+            commands += [(command.name, name) for name in target if not name.startswith("-")]
+        else:
+            commands.append((command.name,))
+    return commands
+
+
+ALL_COMMANDS = _list_commands()
+
+
+def read_error(args: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Return the only JSON document of a usage error, which stderr repeats as text."""
+    assert run(args) == EXIT_USAGE
+    output = capsys.readouterr()
+    error: dict[str, str] = json.loads(output.out)["error"]
+    assert error["code"].startswith("request.")
+    assert error["hint"]
+    assert output.err.startswith("error ")
+    assert error["message"] in output.err
+    return error
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=" ".join)
+def test_unknown_option_with_json_is_one_document(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = read_error([*command, "--no-such-option", "--json"], capsys)
+    assert re.search("no-such-option|requires an argument", error["message"])
+    assert error["hint"] == f"`avatars {command[0]} --help` explains the command"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["show"], "ID requires an argument"),
+        (["show", "a", "b"], "'b'"),
+        (["webhook", "lst"], 'Did you mean "list"?'),
+        (["webhook"], "--json"),
+        ([], "--json"),
+        (["list", "--limit"], "--limit requires an argument"),
+        (["list", "--limit", "-3"], 'Invalid value "-3" for --limit'),
+        (["list", "--status", "redy"], '"READY"'),
+        (["up", "--port", "-1"], 'Invalid value "-1" for --port'),
+        (["up", "--port", "65536"], 'Invalid value "65536" for --port'),
+        (["up", "--training-seconds", "-1"], "for --training-seconds"),
+        (["simulate", "--port", "65535"], 'Invalid value "65535" for --port'),
+        (["simulate", "--training-seconds", "nan"], 'Invalid value "nan" for --training-seconds'),
+        (["simulate", "--training-seconds", "inf"], 'Invalid value "inf" for --training-seconds'),
+        (["batch", "x.csv", "--concurrency", "0"], 'Invalid value "0" for --concurrency'),
+        (["up", "--no-simulate"], "--no-simulate"),
+        (["list", "--no-json"], "--no-json"),
+        (["list", "--empty-extra"], "--empty-extra"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_value_with_json_is_one_document(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # simulate and up have no --json, so the bad value must be what is refused: it comes first.
+    assert message in read_error([*args, "--json"], capsys)["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("hlep", "avatars --help"),
+        ("lsit", "avatars list"),
+        ("enqueu", "avatars enqueue"),
+        ("--list", "avatars list"),
+    ],
+)
+def test_unknown_command_suggests_the_nearest(
+    name: str, suggestion: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = read_error([name, "--json"], capsys)
+    assert error["message"] == f"no command is named {name!r}"
+    assert error["hint"].startswith(f"did you mean `{suggestion}`?")
+
+
+def test_unknown_command_imports_no_command() -> None:
+    script = "import sys; from cli.main import run; run(['no-such']); sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True).returncode == EXIT_OK
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=" ".join)
+def test_help_explains_every_option_and_fits_80_columns(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*command, "--help"]) == EXIT_OK
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert not re.findall(r"--(?:no|empty)-\w+|default: False|PROVISIONING|\[ARGS", text)
+    app = build_app(command[0])
+    for name in command:
+        app = app[name]
+    for argument in app.assemble_argument_collection(parse_docstring=True):
+        if argument.name != "*":  # a class whose fields are the options
+            assert (argument.parameter.help or "").endswith((".", ")")), argument.name
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=" ".join)
+def test_paragraphs_of_help_are_not_broken(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "2000")
+    assert run([*command, "--help"]) == EXIT_OK
+    description = capsys.readouterr().out.partition("╭")[0]
+    assert all(line.endswith((".", ":")) for line in description.splitlines()[1:] if line and line[0] != " ")
+
+
+def test_json_flag_with_a_value_gives_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    for flag, has_document in (("--json=true", True), ("--json=false", False)):
+        assert run(["list", "--limit", "x", flag]) == EXIT_USAGE
+        assert bool(capsys.readouterr().out) == has_document
