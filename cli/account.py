@@ -12,10 +12,11 @@ from cli.argil_account import open_account
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
-from models.account_report import AccountAvatar, AccountReport, LedgerAvatar
+from models.account_report import AccountAvatar, AccountReport, LedgerAvatar, UnusedUploads
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
 from models.unknown_avatars import REMEDY
+from models.uploads import Upload
 from services.account_report import compare_account
 
 DEFAULT_LIMIT = 20
@@ -29,10 +30,10 @@ def account(
 ) -> int:
     """Compare the avatars of the Argil account with the ledger, with one list call.
 
-    A difference is not an error: the exit code is 0.
+    It also lists the uploads that no provisioning names. A difference is not an error: the exit code is 0.
 
     Args:
-        limit: How many differences of each kind are named; the counts include all.
+        limit: How many differences of each kind, and uploads, are named; the counts include all.
 
     """
     settings = Settings.load()
@@ -42,7 +43,7 @@ def account(
         async with open_account(settings, key) as (store, argil):
             listed = await argil.list_account()
             await store.unknown_avatars.compare(listed)
-            return await compare_account(store.ledger, listed, limit)
+            return await compare_account(store.ledger, store.uploads, listed, limit)
 
     report = asyncio.run(read())
     if json:
@@ -60,12 +61,28 @@ def _print(report: AccountReport) -> None:
             print_line(f"  {name}: {_describe(item)}")
         if (more := differences.count - len(differences.first)) > 0:
             print_line(f"  {name}: {more:,} more")
+    _print_uploads(report.uploads)
     if report.ours.count > report.ignored_count:
         print_status(REMEDY)
     if report.others.count:
         print_status("`avatars adopt AVATAR_ID --reference R` puts an avatar that was made elsewhere on record")
     if report.missing.count:
         print_status("the list may omit an avatar for minutes: `avatars reconcile` polls each by its id")
+
+
+def _print_uploads(uploads: UnusedUploads) -> None:
+    for upload in uploads.first:
+        print_line(f"  unused_uploads: {_describe_upload(upload)}")
+    if (more := uploads.count - len(uploads.first)) > 0:
+        print_line(f"  unused_uploads: {more:,} more")
+    if uploads.count:
+        print_status("delete the objects that you do not need; a command sends a file again if it needs it")
+
+
+def _describe_upload(upload: Upload) -> str:
+    state = "complete" if upload.completed_at else "perhaps incomplete"
+    created = f"{upload.created_at:%Y-%m-%d %H:%M} UTC"
+    return f"{upload.uri}  {upload.size_bytes:,} bytes  {state}  {created}  {upload.actor}"
 
 
 def _describe(item: AccountAvatar | LedgerAvatar) -> str:

@@ -1,4 +1,7 @@
-"""The differences between the account at Argil and the ledger: what each has that the other does not."""
+"""The differences between the account at Argil and the ledger: what each has that the other does not.
+
+Uploads that no provisioning names are reported beside them: they are no difference from Argil.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from models.account_list import AccountList
 from models.argil_avatar import Avatar
 from models.provisioning import Status
 from models.unknown_avatars import is_our_submission_id
+from models.uploads import Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,33 @@ class Differences:
     first: Sequence[AccountAvatar | LedgerAvatar] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class UnusedUploads:
+    """Uploads of local files that no provisioning names: how many there are, and the oldest of them."""
+
+    count: int = 0
+    first: Sequence[Upload] = ()
+
+    def describe(self) -> list[str]:
+        """Return the count for people, without addresses; no line if there is none."""
+        if not self.count:
+            return []
+        return [f"{self.count:,} {'upload' if self.count == 1 else 'uploads'} that no provisioning names"]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the first uploads as JSON values."""
+        return [
+            {
+                "uri": upload.uri,
+                "size_bytes": upload.size_bytes,
+                "actor": upload.actor,
+                "created_at": upload.created_at.isoformat().replace("+00:00", "Z"),
+                "complete": upload.completed_at is not None,
+            }
+            for upload in self.first
+        ]
+
+
 @dataclass(frozen=True)
 class AccountReport:
     """What one list call shows, compared with the ledger.
@@ -79,6 +110,7 @@ class AccountReport:
         others: Other avatars that the ledger does not know.
         missing: Avatars of the ledger that the list does not contain, without those of erased provisionings.
         duplicates: Additional avatars of provisionings, recorded by the ledger and in the list.
+        uploads: Uploads of local files that no provisioning names.
     """
 
     avatar_count: int
@@ -89,6 +121,7 @@ class AccountReport:
     others: Differences = field(default_factory=Differences)
     missing: Differences = field(default_factory=Differences)
     duplicates: Differences = field(default_factory=Differences)
+    uploads: UnusedUploads = field(default_factory=UnusedUploads)
 
     @property
     def kinds(self) -> dict[str, Differences]:
@@ -123,7 +156,7 @@ class AccountReport:
             lines.append(f"{_avatars(self.missing.count)} of the ledger not in the list")
         if self.duplicates.count:
             lines.append(f"{_avatars(self.duplicates.count)} in addition to the one that a provisioning uses")
-        return lines if self.has_drift else [*lines, "no differences from the ledger"]
+        return [*lines, *([] if self.has_drift else ["no differences from the ledger"]), *self.uploads.describe()]
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts and the first differences of each kind as JSON values."""
@@ -133,8 +166,10 @@ class AccountReport:
             "is_complete": not self.incomplete_because,
             "incomplete_because": self.incomplete_because,
             "has_drift": self.has_drift,
-            "counts": {name: item.count for name, item in self.kinds.items()} | {"ignored": self.ignored_count},
+            "counts": {name: item.count for name, item in self.kinds.items()}
+            | {"ignored": self.ignored_count, "unused_uploads": self.uploads.count},
             **{name: [one.to_json() for one in item.first] for name, item in self.kinds.items()},
+            "unused_uploads": self.uploads.to_json(),
         }
 
 

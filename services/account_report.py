@@ -7,6 +7,7 @@ from models.account_report import (
     AccountAvatar,
     AccountReport,
     Differences,
+    UnusedUploads,
     our_submission_id,
     read_avatars,
 )
@@ -18,17 +19,21 @@ from models.unknown_avatars import MAX_NAME_CHARACTERS
 from services.context import AppContext
 from store.account_avatars import KnownIds, find_known_ids, find_missing, list_duplicates
 from store.ledger import Ledger
+from store.uploads import UploadRepository
 
 
-async def compare_account(ledger: Ledger, account: AccountList, limit: int) -> AccountReport:
+async def compare_account(
+    ledger: Ledger, uploads: UploadRepository, account: AccountList, limit: int
+) -> AccountReport:
     """Return how the account differs from the ledger.
 
     The list must have been read before the ledger: a submission is committed before it is sent.
 
     Args:
         ledger: The ledger.
+        uploads: The uploads on record.
         account: The account list.
-        limit: How many differences of each kind are named. The counts include all of them.
+        limit: How many differences of each kind, and uploads, are named. The counts include all of them.
 
     Raises:
         DatabaseError: The ledger cannot be read.
@@ -67,6 +72,7 @@ async def compare_account(ledger: Ledger, account: AccountList, limit: int) -> A
         duplicates=Differences(
             len(known.duplicate_ids), await list_duplicates(ledger.database, known.duplicate_ids, limit)
         ),
+        uploads=UnusedUploads(await uploads.count_unused(), await uploads.unused_uploads(limit) if limit else ()),
     )
 
 
@@ -87,8 +93,11 @@ async def describe_account(context: AppContext, limits: LimitState) -> list[str]
         account = await context.argil.list_account()
     except (PollFailed, ArgilUnavailable) as error:
         return [f"the account could not be listed: {error.message}"]
-    report = await compare_account(context.ledger, account, limit=0)
-    return [*report.describe(), *(["`avatars account` names them"] if report.has_drift else [])]
+    report = await compare_account(context.ledger, context.uploads, account, limit=0)
+    return [
+        *report.describe(),
+        *(["`avatars account` names them"] if report.has_drift or report.uploads.count else []),
+    ]
 
 
 def _is_known(avatar: Avatar, submission_id: str | None, known: KnownIds) -> bool:

@@ -10,6 +10,8 @@ import pytest
 from clients.argil import ArgilClient
 from models.argil_avatar import CreateAvatarRequest, RecordingSource
 from models.clock import SystemClock
+from models.settings import Settings
+from services.store import open_store
 from simulator.server import ArgilSimulator
 from tests.cli_process import avatars
 
@@ -59,3 +61,21 @@ def test_rejected_key_is_an_operational_error(simulated: ArgilSimulator, monkeyp
     monkeypatch.setenv("ARGIL_API_KEY", "wrong")
     failed = avatars("account", "--json")
     assert (failed.code, failed.document["error"]["code"]) == (3, "argil.unauthorized")
+
+
+def test_uploads_without_a_provisioning_are_listed(simulated: ArgilSimulator) -> None:
+    uris = [f"s3://uploads/{digit * 64}.mp4" for digit in "ab"]
+
+    async def record() -> None:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            for uri in uris:
+                await store.uploads.begin(uri, "a" * 64, 1_500, "provision (ada)")
+
+    asyncio.run(record())
+    document = avatars("account", "--json", "--limit", "1").document
+    assert (document["has_drift"], document["counts"]["unused_uploads"]) == (False, 2)
+    assert [upload["uri"] for upload in document["unused_uploads"]] == uris[:1]
+    text = avatars("account", "--limit", "1")
+    assert f"  unused_uploads: {uris[0]}  1,500 bytes  perhaps incomplete" in text.out
+    assert "unused_uploads: 1 more" in text.out
+    assert "delete the objects" in text.err

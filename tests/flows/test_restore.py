@@ -125,7 +125,7 @@ class Service:
 
     async def account(self, url: str) -> AccountReport:
         async def run(built: AppContext) -> AccountReport:
-            return await compare_account(built.ledger, await built.argil.list_account(), 100)
+            return await compare_account(built.ledger, built.uploads, await built.argil.list_account(), 100)
 
         return await self._call(url, run)
 

@@ -25,7 +25,8 @@ async def create(harness: ProvisioningHarness, name: str, extras: dict[str, str]
 
 
 async def report(harness: ProvisioningHarness, limit: int = 10) -> AccountReport:
-    return await compare_account(harness.context.ledger, await harness.context.argil.list_account(), limit)
+    context = harness.context
+    return await compare_account(context.ledger, context.uploads, await context.argil.list_account(), limit)
 
 
 async def describe(harness: ProvisioningHarness) -> list[str]:
@@ -59,6 +60,7 @@ async def test_each_kind_of_difference_is_counted_and_named(
         "missing": 1,
         "duplicates": 1,
         "ignored": 0,
+        "unused_uploads": 0,
     }
     by_name = {item["name"]: item for item in found["ours_unknown"]}
     assert (by_name["Grace"]["provisioning_id"], by_name["Grace"]["submission_id"]) == (accepted.id, recognized)
@@ -95,6 +97,26 @@ async def test_limit_bounds_the_names_and_not_the_counts(harness: ProvisioningHa
         await create(harness, f"Mary {number}", {})
     found = await report(harness, limit=1)
     assert (found.others.count, len(found.others.first)) == (4, 1)
+
+
+async def test_uploads_without_a_provisioning_are_counted_and_named(harness: ProvisioningHarness) -> None:
+    uris = [f"s3://uploads/{digit * 64}.mp4" for digit in "abc"]
+    for uri in uris:
+        await harness.context.uploads.begin(uri, uri[13:77], 7, "provision (ada)")
+        await harness.context.clock.sleep(1)
+    await harness.context.uploads.complete(uris[1])
+    await harness.accepted(dataset_video=uris[0])
+    found = await report(harness, limit=1)
+    document = found.to_json()
+    assert (found.has_drift, document["counts"]["unused_uploads"]) == (False, 2)
+    [first] = document["unused_uploads"]
+    assert (first["uri"], first["size_bytes"], first["complete"]) == (uris[1], 7, True)
+    assert first["created_at"].endswith("Z")
+    assert "2 uploads that no provisioning names" in found.describe()
+    lines = await describe(harness)
+    assert "2 uploads that no provisioning names" in lines
+    assert "`avatars account` names them" in lines
+    assert "s3://" not in "".join(lines)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ async def adopted(harness: ProvisioningHarness, extras: dict[str, str] | None = 
 
 
 async def account(harness: ProvisioningHarness) -> AccountReport:
-    return await compare_account(harness.context.ledger, await harness.context.argil.list_account(), 10)
+    return await compare_account(
+        harness.context.ledger, harness.context.uploads, await harness.context.argil.list_account(), 10
+    )
 
 
 async def test_account_made_elsewhere_has_no_drift_after_its_adoption(

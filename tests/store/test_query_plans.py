@@ -30,6 +30,8 @@ from models.tables import (
     quarantine_table,
     submission_table,
     suspended_run_table,
+    upload_table,
+    upload_use_table,
     webhook_delivery_table,
 )
 from models.uploads import Upload
@@ -240,17 +242,19 @@ ALLOWED_FULL_SCANS = {
     "UnknownAvatarRepository.compare": {"unknown_avatars", "unknown_avatars by an index"},
     # only while avatars are unknown; most provisionings of this ledger are not final
     "find_ids_by_tag": {"provisionings", "provisionings by an index"},
-    # for `avatars account`; and with AVATARS_UPLOAD_DELETE, which leaves few rows
-    "UploadRepository.unused_uploads": {"uploads", "uploads by an index"},
+    # one row per file that was ever uploaded; for `avatars account` and the fleet report
+    "UploadRepository.unused_uploads": {"uploads", "uploads by an index", "upload_uses", "upload_uses by an index"},
     "UploadRepository.count_unused": {"uploads", "uploads by an index", "upload_uses", "upload_uses by an index"},
+    # per tick only with AVATARS_UPLOAD_DELETE, which removes the rows of those that are finished
     "UploadRepository.finished_uploads": {"uploads", "uploads by an index"},
 }
 """Tables or indexes that a query may scan completely."""
 ALLOWED_MANY_ROWS = {
     *("LedgerReader.count_by_status", "BatchRepository.count_by_status", "EventArchive.preview"),
     "find_ids_by_tag",
+    *("UploadRepository.unused_uploads", "UploadRepository.count_unused"),
 }
-"""Queries that may read many rows: all keys, those of a page of batches, and a page of archivable events.
+"""Queries that may read many rows: all keys, those of a page of batches, a page of archivable events, all uploads.
 
 `find_ids_by_tag` reads all provisionings that are not final, and only while Argil has avatars that are unknown.
 """
@@ -397,6 +401,13 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
         batch = {"manifest_sha256": "", "started_by": "x", "row_count": 1, "invalid_count": 0}
         batch |= {"started_at": clock.now()}
         delivery = {"event": "e", "body": "{}", "received_at": clock.now()}
+        upload = {
+            "sha256": "a" * 64,
+            "size_bytes": 1,
+            "actor": "x",
+            "created_at": clock.now(),
+            "used_at": clock.now(),
+        }
         for table, values in {
             submission_table: [submission | {"id": f"s-{key}", "provisioning_id": key} for key in ids],
             evidence_table: [evidence | {"provisioning_id": key, "submission_id": f"s-{key}"} for key in ids],
@@ -412,6 +423,10 @@ async def history(database: Database, provisioning_request: ProvisioningRequest)
                 for number, key in enumerate(ids)
             ],
             webhook_delivery_table: [delivery | {"digest": key, "avatar_id": key} for key in ids],
+            upload_table: [upload | {"uri": f"s3://uploads/{key}.mp4"} for key in ids],
+            upload_use_table: [
+                {"uri": f"s3://uploads/{key}.mp4", "provisioning_id": key, "created_at": clock.now()} for key in ids
+            ],
             suspended_run_table: [
                 {"flow_run_id": "run-1", "provisioning_id": opened.id, "suspended_at": clock.now()}
             ],
