@@ -47,10 +47,11 @@ bench: $(READY)  ## run all benchmarks and write BENCHMARKS.md (an hour or more)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
 	$(BIN)/python -m benchmarks
 
-check: $(READY)  ## check style, vocabulary, types, import rules, and that migrations match the tables
+check: $(READY)  ## check style, vocabulary, sentences, types, import rules, and that migrations match the tables
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python .ci/vocabulary.py
+	$(BIN)/python .ci/sentences.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	folder=$$(mktemp -d) && export AVATARS_DATABASE_URL=sqlite+aiosqlite:///$$folder/ledger.db \

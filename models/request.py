@@ -285,7 +285,7 @@ def validate_fields(request_class: type[AnyRequest], fields: Mapping[str, Any]) 
             )
             for problem in error.errors(include_url=False)
         ]
-        raise InvalidRequest(problems, hint="see the request table in README.md") from None
+        raise InvalidRequest(problems, hint="see docs/requests.md") from None
 
 
 def _format_problem(rule: str, value: object, redacted: Callable[[str], str]) -> str:

@@ -414,4 +414,4 @@ def _warn_once(message: str) -> None:
 
 
 def _settings_error(problems: list[str]) -> SettingsError:
-    return SettingsError("; ".join(problems), hint="see the settings table in README.md")
+    return SettingsError("; ".join(problems), hint="see docs/settings.md")

@@ -18,7 +18,8 @@ from models.settings import Settings
 from models.submission_resolution import Resolution
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text()
+SETTINGS_PAGE = (ROOT / "docs/settings.md").read_text()
 SETTINGS = {name.upper() for name in Settings.model_fields}
 
 
@@ -34,8 +35,9 @@ def table(text: str, first_column: str) -> list[list[str]]:
     return rows
 
 
-def test_readme_outcomes_match_the_code() -> None:
-    documented = {row[0]: (int(row[1]), row[2], row[3]) for row in table(README, "Outcome")}
+def test_documented_outcomes_match_the_code() -> None:
+    page = (ROOT / "docs/outcomes.md").read_text()
+    documented = {row[0]: (int(row[1]), row[2], row[3]) for row in table(page, "Outcome")}
     assert documented == {
         status: (outcome.exit_code, outcome.description, outcome.next_step_for("ID"))
         for status, outcome in OUTCOMES.items()
@@ -82,7 +84,7 @@ def test_automations_page_lists_events_and_automations() -> None:
 
 
 def test_settings_are_documented_with_their_defaults() -> None:
-    rows = {row[0]: row[1] for row in table(README, "Name")}
+    rows = {row[0]: row[1] for row in table(SETTINGS_PAGE, "Name")}
     assert set(rows) == SETTINGS
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, int | float | str):
@@ -103,8 +105,8 @@ def test_every_media_code_is_used(code: MediaCode) -> None:
     assert any(f"MediaCode.{code.name}" in path.read_text() for path in sources)
 
 
-@pytest.mark.parametrize("row", table(README, "Command"), ids=lambda row: row[0])
-def test_readme_commands_and_options_exist(row: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("row", table(COMMANDS_PAGE, "Command"), ids=lambda row: row[0])
+def test_documented_commands_and_options_exist(row: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     args = row[0].strip("`").split()[1:]
     command = [arg for arg in args[:2] if arg.isalpha() and arg.islower()]
     assert run([*command, "--help"]) == 0
@@ -114,8 +116,8 @@ def test_readme_commands_and_options_exist(row: list[str], capsys: pytest.Captur
         assert option in usage
 
 
-def test_readme_lists_every_command() -> None:
-    documented = [row[0].strip("`").split()[1] for row in table(README, "Command")]
+def test_docs_list_every_command() -> None:
+    documented = [row[0].strip("`").split()[1] for row in table(COMMANDS_PAGE, "Command")]
     assert list(dict.fromkeys(documented)) == [command.name for command in COMMANDS]
 
 
