@@ -34,7 +34,7 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
     Args:
         address: HTTPS URL of the recording, its URI in an object store, such as s3://BUCKET/KEY, or the path of a
             local file, which is not uploaded.
-        role: Which recording of a request it is; an image must have an address.
+        role: Which recording of a request it is.
 
     """
     if problem := file_url_problem(address):
@@ -56,8 +56,6 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
 
 
 def _check_file(path: str, role: MediaRole, settings: Settings) -> MediaReport:
-    if role is MediaRole.IMAGE:
-        raise InvalidRequest([("recording", "must be an address: a local image is not checked")], hint="upload it")
     with open_local_file(path, "recording") as (file, descriptor):
         return check_local_file(descriptor, file.shown, role, settings.media_policy)
 

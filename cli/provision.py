@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -79,7 +80,13 @@ class RequestOptions:
         settings = Settings.load()
         if command == "provision":
             require_key_source(settings)  # before hours of uploading
-        return parse_and_upload(fields, parse_fields, f"avatars {command}", settings)
+
+        def parse(resolved: Mapping[str, Any]) -> AvatarRequest:
+            request = parse_fields(resolved)
+            require_consent(request, settings.avatars_image_consent)  # before anything is uploaded
+            return request
+
+        return parse_and_upload(fields, parse, f"avatars {command}", settings)
 
 
 def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = False, json: JsonFlag = False) -> int:

@@ -9,6 +9,9 @@ from urllib.parse import unquote, urlsplit
 from models.redaction import redact_url
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".qt")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+AUDIO_SUFFIXES = (".m4a", ".mp3", ".wav", ".flac", ".ogg", ".aac")
+_SUFFIXES = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, *AUDIO_SUFFIXES)
 _FILE_URL = re.compile(r"file:", re.IGNORECASE)
 _PATH_START = re.compile(r"(?:/|~|\./|\.\./|[A-Za-z]:[\\/]|\\\\)")
 
@@ -22,7 +25,7 @@ def is_local_path(text: str, folder: Path | None = None) -> bool:
     """
     if "://" in text or not text.strip() or _FILE_URL.match(text):
         return False
-    if _PATH_START.match(text) or text.lower().endswith(VIDEO_SUFFIXES):
+    if _PATH_START.match(text) or text.lower().endswith(_SUFFIXES):
         return True
     try:
         return resolve_path(text, folder).exists()

@@ -9,7 +9,26 @@ from pathlib import PurePath
 
 from models.local_paths import VIDEO_SUFFIXES
 
-CONTENT_TYPES = {".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime", ".qt": "video/quicktime"}
+CONTENT_TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/x-m4v",
+    ".mov": "video/quicktime",
+    ".qt": "video/quicktime",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".aac": "audio/aac",
+}
+_SUFFIX_OF_KIND = {"jpeg": ".jpg", "mov": ".mov"} | {
+    kind: f".{kind}" for kind in ("png", "webp", "mp3", "wav", "flac", "ogg", "aac")
+}
+_MP4_SUFFIXES = (*VIDEO_SUFFIXES, ".m4a")
+"""Names of the files of one family, which their bytes do not tell apart."""
 _UPLOAD = re.compile(r"(?:s3|gs|az)://.+/[0-9a-f]{64}\.[a-z0-9]+")
 
 
@@ -36,14 +55,19 @@ class Upload:
     completed_at: datetime | None
 
 
-def object_name(sha256: str, path: PurePath, container: str) -> str:
-    """Return the name of the object for a file: its digest, and the suffix of the path or of its container.
+def object_name(sha256: str, path: PurePath, kind: str) -> str:
+    """Return the name of the object for a file: its digest, and a suffix.
 
-    Equal contents have equal names, so that an object of this name has this content.
+    Equal contents have equal digests, so that an object of this name has this content.
+
+    Args:
+        sha256: The digest (hex).
+        path: The file, whose suffix is kept if it is one of MP4 or QuickTime, and its kind as well.
+        kind: The container of a video, or the kind of an image or a voice sample, by the bytes.
     """
     suffix = path.suffix.lower()
-    if suffix not in VIDEO_SUFFIXES:
-        suffix = ".mov" if container == "mov" else ".mp4"
+    if suffix not in _MP4_SUFFIXES or kind in _SUFFIX_OF_KIND.keys() - {"mov"}:
+        suffix = _SUFFIX_OF_KIND.get(kind, ".mp4")
     return f"{sha256}{suffix}"
 
 

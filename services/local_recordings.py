@@ -16,8 +16,8 @@ from media.local.checker import check_local_file
 from media.local.files import LocalFile, changed_error, open_local_file, require_unchanged, sha256_of
 from media.stores.object_writer import ContentChanged, ObjectWriter
 from models.errors import InvalidRequest, MediaUnreachable
+from models.image_facts import ImageFacts
 from models.local_paths import file_url_problem, is_local_path
-from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.reason import Reason
@@ -32,7 +32,6 @@ UPLOAD_URL_HINT = (
     "set AVATARS_UPLOAD_URL to a folder of a bucket, for example s3://BUCKET/recordings/, or upload the file "
     "yourself and pass its address"
 )
-_ROLES = (MediaRole.DATASET, MediaRole.CONSENT)
 _DRY_RUN_FOLDER = SourcePrefix("s3", "avatars-upload-url-is-not-set", ())
 
 
@@ -108,10 +107,6 @@ class LocalRecordings(Generic[AnyObserver]):
             raise InvalidRequest([(field, problem)], hint="pass the path of the file")
         if not is_local_path(text, self._folder):
             return text
-        if role not in _ROLES:
-            raise InvalidRequest(
-                [(field, "must be an address, not the path of a local file")], hint=UPLOAD_URL_HINT
-            )
         if self._upload_folder is None:
             problem = "is a local file, which cannot be uploaded: AVATARS_UPLOAD_URL is not set"
             raise InvalidRequest([(field, problem)], hint=UPLOAD_URL_HINT)
@@ -120,11 +115,10 @@ class LocalRecordings(Generic[AnyObserver]):
             if (digest := self._digests.get(file.state)) is None:
                 digest = self._digests[file.state] = sha256_of(descriptor)
             require_unchanged(file, descriptor, field)
-        if not isinstance(
-            report.facts, MediaFacts
-        ):  # never uploaded, whatever AVATARS_MEDIA_CHECK says: it is perhaps not a recording
+        if (facts := report.facts) is None:  # perhaps not a recording, so AVATARS_MEDIA_CHECK does not matter
             raise _rejected(field, report.reasons)
-        name = object_name(digest, file.path, report.facts.container)
+        kind = facts.format if isinstance(facts, ImageFacts) else facts.container
+        name = object_name(digest, file.path, kind)
         uri = self._upload_folder.address_of(name)
         self.reports[uri, role] = report
         self._recordings.setdefault(uri, _Recording(file, field, digest, uri))

@@ -16,7 +16,7 @@ from models.regular_files import UnsuitableFile, open_regular_file
 
 BLOCK_BYTES = 1024 * 1024
 
-_HINT = "pass the path of an MP4 or MOV file, or an address that begins with https://, s3://, gs:// or az://"
+_HINT = "pass the path of a recording, or an address that begins with https://, s3://, gs:// or az://"
 _FILE_HINTS = {
     errno.ENOENT: f"check the path for typos; {_HINT}",
     errno.ELOOP: "pass the path of the file that the symbolic link names",
@@ -70,7 +70,7 @@ def open_local_file(text: str, field: str, folder: Path | None = None) -> Iterat
         stack.push(context)
         file = _describe(path, shown, descriptor)
         if file.size_bytes == 0:
-            raise _file_error(field, shown, "it is empty", "export or copy the video again")
+            raise _file_error(field, shown, "it is empty", "export or copy the file again")
         yield file, descriptor
 
 

@@ -18,6 +18,7 @@ from models.exit_codes import EXIT_OK, EXIT_USAGE
 from simulator.sample_videos import ensure_sample
 from simulator.server import ArgilSimulator, run_argil
 from tests.cli_process import CompletedCommand, avatars, start
+from tests.media.image_files import png
 from tests.s3_server import S3Request, S3Server, running_s3_server
 
 MAX_MEMORY_KIB = 150 * 1024
@@ -76,6 +77,20 @@ def test_local_file_is_checked_without_a_bucket(
         assert run([*request_args(command), "--json"]) == EXIT_USAGE
         assert "AVATARS_UPLOAD_URL" in json.loads(capsys.readouterr().out)["error"]["hint"]
     assert server.requests == []
+
+
+def test_local_image_is_checked_and_needs_consent_before_its_upload(
+    folder: Path, server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "ada.png").write_bytes(png())
+    assert run(["check", "./ada.png", "--role", "image", "--json"]) == EXIT_OK
+    assert json.loads(capsys.readouterr().out)["facts"]["format"] == "png"
+    enqueue = ["enqueue", "--name", "Ada", "--image", "./ada.png", "--json"]
+    assert run(enqueue) == EXIT_USAGE
+    assert "consent_video" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert server.requests == []
+    assert run([*enqueue, "--consent-video", "consent.mp4"]) == EXIT_OK
+    assert {*server.sizes("uploads")} == {key_of(folder / "ada.png"), key_of(folder / "consent.mp4")}
 
 
 def test_all_problems_are_reported_before_anything_is_uploaded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import ParameterTypeError, PrefectHTTPStatusError
 from prefect.utilities.schema_tools.validation import validate
 
 from deployments.catalog import build_deployments
+from flows.provision_avatar import provision_avatar
+from flows.provision_image_avatar import provision_image_avatar
 from models.settings import Settings
 
 ROW = {"name": "Ada"}
@@ -130,3 +133,17 @@ def test_form_says_what_a_manifest_may_be(schema: dict[str, Any]) -> None:
     assert all(form in description for form in (".xlsx", ".ods", "CSV", "JSONL", "YAML", "Google Sheets", "s3://"))
     assert properties["rows"]["examples"][0][0]["name"] == "Ada Lovelace"
     assert "rows" in description
+
+
+@pytest.mark.parametrize("path", ["./ada.mp4", "/srv/ada.mp4", "~/ada.mov", "file:///srv/ada.mp4", "ada.mp4"])
+def test_api_refuses_local_paths_with_the_rule(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ada.mp4", "ada.png"):
+        (tmp_path / name).write_bytes(b"x")
+    consent = "https://host.example/consent.mp4"
+    for flow, field in ((provision_avatar, "dataset_video"), (provision_image_avatar, "image")):
+        fields = {"name": "Ada", field: path.replace("ada.mp4", "ada.png"), "consent_video": consent}
+        with pytest.raises(ParameterTypeError, match="must begin with https://") as refused:
+            flow.validate_parameters({"request": fields})
+        if path[0] in "./~f":
+            assert "accepted by the commands of `avatars` only" in str(refused.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import ssl
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from media.local.transport import LOCAL_URL
 from models.errors import InvalidRequest, MediaUnreachable
 from models.local_paths import file_url_problem, is_local_path
 from models.media_report import MediaReport
-from models.media_rules import DEFAULT_MEDIA_POLICY, MediaRole
+from models.media_rules import DEFAULT_MEDIA_POLICY, MAX_IMAGE_BYTES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample
+from tests.media.image_files import encode, padded_png, png
+from tests.media.test_voice_samples import mp3
 
 
 @pytest.fixture
@@ -53,6 +56,36 @@ async def test_local_and_remote_check_have_equal_results(
     assert local.facts == remote.facts.model_copy(update={"etag": None})
     assert local.checks == remote.checks
     assert local.bytes_fetched == remote.bytes_fetched
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "role"),
+    [
+        ("good.png", png(), MediaRole.IMAGE),
+        ("square.jpg", encode("JPEG", 720, 720), MediaRole.IMAGE),
+        ("cut.png", png()[:-40], MediaRole.IMAGE),
+        ("page.png", b"<!doctype html><html></html>", MediaRole.IMAGE),
+        ("huge.png", padded_png(MAX_IMAGE_BYTES + 1), MediaRole.IMAGE),
+        ("voice.mp3", mp3(25), MediaRole.VOICE_SAMPLE),
+        ("voice.txt", b"not audio", MediaRole.VOICE_SAMPLE),
+    ],
+)
+async def test_local_image_and_voice_sample_are_checked_as_remote_ones(
+    name: str,
+    data: bytes,
+    role: MediaRole,
+    session_media_host: MediaHost,
+    trusting: ssl.SSLContext,
+    samples: Path,
+) -> None:
+    (samples / name).write_bytes(data)
+    with MediaChecker(allowed_hosts=["127.0.0.1"], ssl_context=trusting) as checker:
+        remote = await checker.check(session_media_host.url(name), role)
+    local = check(samples / name, role)
+    assert [(row.code, row.passed) for row in local.checks] == [(row.code, row.passed) for row in remote.checks]
+    if remote.facts is not None:
+        assert local.facts == remote.facts.model_copy(update={"etag": None})
+    assert LOCAL_URL not in local.model_dump_json()
 
 
 def test_page_in_a_local_file_is_rejected_with_its_path(folder: Path) -> None:

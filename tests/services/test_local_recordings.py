@@ -19,10 +19,13 @@ from models.errors import InvalidRequest, StoreUnavailable
 from models.manifest import ManifestOptions
 from models.media_rules import MediaRole
 from models.settings import Settings
+from models.uploads import may_be_upload
 from services.local_recordings import LocalRecordings, UploadObserver, refuse_path_of_remote_manifest
 from services.store import Store, open_store
 from services.uploads import delete_finished_uploads, erase_uploads
 from simulator.sample_videos import ensure_sample
+from tests.media.image_files import encode, png
+from tests.media.test_voice_samples import mp3
 from tests.s3_server import S3Request, S3Server, running_s3_server
 
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
@@ -114,6 +117,36 @@ async def test_file_is_uploaded_under_its_digest_and_recorded(store: Store, serv
     assert recorded.completed_at is not None
     assert local.observer.calls == [f"{verb} Ada Lovelace.MOV" for verb in ("checking", "uploading", "uploaded")]
     assert Settings.load().sources  # the folder of the uploads is a source itself
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "role", "suffix"),
+    [
+        ("ada.JPEG", encode("JPEG"), MediaRole.IMAGE, ".jpg"),
+        ("really-a-png.jpg", png(), MediaRole.IMAGE, ".png"),
+        ("ada.m4a", b"\x00\x00\x00\x20ftypM4A " + bytes(1000), MediaRole.VOICE_SAMPLE, ".m4a"),
+        ("ada.mp3", mp3(25), MediaRole.VOICE_SAMPLE, ".mp3"),
+    ],
+)
+async def test_image_and_voice_sample_are_uploaded_with_the_suffix_of_their_kind(
+    store: Store, server: S3Server, folder: Path, name: str, data: bytes, role: MediaRole, suffix: str
+) -> None:
+    (folder / name).write_bytes(data)
+    local = local_recordings()
+    uri = local.address(name, role, "image")
+    assert uri == expected_uri(folder / name, suffix)
+    await local.upload([uri], store.uploads, "test")
+    assert server.read("uploads", uri.removeprefix("s3://uploads/")) == data
+    assert may_be_upload(uri)
+
+
+async def test_image_that_breaks_a_rule_is_not_uploaded(folder: Path, server: S3Server) -> None:
+    (folder / "square.png").write_bytes(png(720, 720))
+    with pytest.raises(InvalidRequest, match="16:9"):
+        local_recordings().address("square.png", MediaRole.IMAGE, "image")
+    with pytest.raises(InvalidRequest, match="not a PNG, JPEG or WEBP image"):
+        local_recordings().address("consent.mp4", MediaRole.IMAGE, "image")
+    assert server.requests == []
 
 
 async def test_complete_object_is_not_sent_again(store: Store, server: S3Server) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from models.errors import RecordingsChange, StoreUnavailable
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Status, SubmissionState
 from services import recording_links
+from services.retraining import retrain
 from simulator.server import ArgilSimulator
 from tests.provisioning_harness import (
     VALID_FACTS,
@@ -109,6 +111,8 @@ async def test_media_check_reads_a_signed_url_of_its_own(
     [
         "s3://recordings-2/people/ada/dataset.mp4",
         "s3://recordings/people-2/dataset.mp4",
+        "s3://Recordings/people/ada/dataset.mp4",
+        "gs://recordings/people/ada/dataset.mp4",
     ],
 )
 async def test_source_that_is_not_listed_is_rejected_unread(
@@ -286,12 +290,36 @@ async def test_retrain_signs_after_the_first_signature_expired(
     s3.expired_before = datetime.now(UTC).replace(year=2100)
     assert download(s3, first["datasetVideo"]).status_code == 403
     s3.expired_before = datetime.min.replace(tzinfo=UTC)
-    from services.retraining import retrain
-
     reopened = await retrain(harness.context, failed, harness.owner, "the signature had expired")
     await run(harness, reopened)
     assert len(sent_urls(argil)) == 2
     assert download(s3, sent_urls(argil)[1]["datasetVideo"]).status_code == 200
+
+
+async def test_retrain_of_a_failed_training_sends_a_url_that_is_valid(
+    harness: ProvisioningHarness,
+    argil: ArgilSimulator,
+    s3: S3Server,  # noqa: F811
+) -> None:
+    training = await run(harness, await accepted(harness, "fail"))
+    harness.context.clock.advance(3600)  # type: ignore[attr-defined]  # the clock of the tests
+    leased = await harness.context.leases.acquire(training.id, harness.owner, harness.context.lease_duration)
+    failed = await harness.context.ledger.transition(
+        leased, harness.owner, "ended", new_status=Status.TRAINING_FAILED
+    )
+    [first] = sent_urls(argil)
+    lifetime = timedelta(seconds=harness.context.settings.avatars_signed_url_seconds)
+    s3.clock_offset = lifetime + timedelta(minutes=1)
+    assert {download(s3, url).status_code for url in first.values()} == {403}
+    s3.clock_offset = timedelta(0)
+    s3.expired_before = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    while datetime.now(UTC) < s3.expired_before:  # noqa: ASYNC110  # time has no event; signatures have seconds
+        await asyncio.sleep(0.01)
+    reopened = await retrain(harness.context, failed, harness.owner, "the first signature has expired")
+    await run(harness, reopened)
+    _, second = sent_urls(argil)
+    assert {download(s3, url).status_code for url in first.values()} == {403}
+    assert {download(s3, url).status_code for url in second.values()} == {200}
 
 
 async def test_signature_that_argil_repeats_is_redacted(

@@ -23,6 +23,7 @@ from models.errors import (
     UnknownProvisioning,
 )
 from models.image_request import ImageRequest
+from models.manifest_validation import derived_reference
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
@@ -486,3 +487,29 @@ async def test_each_kind_of_request_is_read_as_it_was_recorded(
         read = await ledger.get(recorded.id)
         assert read.request == request.model_copy(update={"reference": f"{request.kind}-1"})
         assert (read.kind, read.request_fingerprint) == (request.kind, request.fingerprint)
+
+
+@pytest.mark.parametrize("is_submitted", [False, True])
+async def test_uri_of_a_known_store_attaches_to_the_request_by_url(
+    ledger: Ledger, leases: LeaseRepository, owner: LeaseOwner, *, is_submitted: bool
+) -> None:
+    host = "https://recordings.s3.eu-west-1.amazonaws.com"
+    by_url, by_uri = (
+        ProvisioningRequest(
+            name="Ada",
+            dataset_video=f"{folder}/Ada%20L/dataset.mp4{query}",
+            consent_video=f"{folder}/Ada%20L/consent.mp4{query}",
+        )
+        for folder, query in ((host, "?X-Amz-Signature=canary-signature"), ("s3://recordings", ""))
+    )
+    references = [derived_reference(by_url), "ada-1"]
+    assert derived_reference(by_uri) == references[0]
+    for reference in references:
+        opened, _ = await ledger.get_or_create(by_url, reference, owner)
+        if is_submitted:
+            opened = await leases.acquire(opened.id, owner, LEASE)
+            for status in (Status.SUBMITTING, Status.TRAINING, Status.READY):
+                opened = await ledger.transition(opened, owner, "next", new_status=status)
+        attached, is_new = await ledger.get_or_create(by_uri, reference, owner)
+        assert (attached.id, attached.status, is_new) == (opened.id, opened.status, False)
+    assert sum((await ledger.count_by_status()).values()) == len(references)
