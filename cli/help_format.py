@@ -34,7 +34,7 @@ PLACEHOLDERS = {
 }
 """What the value of an option is, the same in every command. The names of types say it for the others."""
 TYPE_PLACEHOLDERS = {"STR": "TEXT", "PATH": "FILE", "INT": "NUMBER", "FLOAT": "NUMBER"}
-_OPTION_WITH_VALUE = re.compile(r"(--[a-z-]+) ([A-Z]+)")
+_OPTION_WITH_VALUE = re.compile(r"(?<![a-z-])(--[a-z-]++) ([A-Z]+)")
 
 
 def shown_default(value: object) -> str | None:

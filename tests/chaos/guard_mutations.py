@@ -51,7 +51,7 @@ def disable_submission_record(patch: pytest.MonkeyPatch) -> None:
     ) -> Provisioning:
         if submission.id in unrecorded:
             with pytest.MonkeyPatch.context() as same_id:
-                same_id.setattr("uuid.uuid4", lambda: submission.id)
+                same_id.setattr("store.submissions.new_submission_id", lambda *_: submission.id)
                 provisioning, submission = await begin(
                     self, provisioning, owner, "the submission was recorded with its response"
                 )

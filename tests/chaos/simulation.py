@@ -86,8 +86,8 @@ def make_image_request(name: str, scenario: str, *, has_sample: bool = False) ->
 
 def sign(request: AnyRequest, query: str) -> AnyRequest:
     """Return the same request with this query in its URLs, as a new signature changes it."""
-    names = request.recording_fields.values()
-    return request.model_copy(update={name: f"{getattr(request, name).partition('?')[0]}{query}" for name in names})
+    urls = {name: getattr(request, name) for name in request.recording_fields.values()}
+    return request.model_copy(update={name: f"{url.partition('?')[0]}{query}" for name, url in urls.items() if url})
 
 
 def provision(request: SimulatedRequest) -> Job:

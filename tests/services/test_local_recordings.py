@@ -28,6 +28,8 @@ from tests.media.image_files import encode, png
 from tests.media.test_voice_samples import mp3
 from tests.s3_server import S3Request, S3Server, running_s3_server
 
+pytestmark = pytest.mark.system  # the server and its signatures take over 5 seconds in all
+
 DATASET, CONSENT = MediaRole.DATASET, MediaRole.CONSENT
 
 

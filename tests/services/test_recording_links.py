@@ -29,6 +29,8 @@ from tests.provisioning_harness import (
 from tests.s3_recordings import BUCKET, CONSENT, DATASET, s3, session_s3  # noqa: F401  # fixtures
 from tests.s3_server import S3Server
 
+pytestmark = pytest.mark.system  # the server and its signatures take over 5 seconds in all
+
 RECORDINGS = {"dataset_video": DATASET, "consent_video": CONSENT}
 DATASET_KEY = DATASET.removeprefix(f"s3://{BUCKET}/")
 

@@ -17,6 +17,8 @@ from obstore.store import S3Store
 from tests.s3_server import KEY_ID, REGION, SECRET_KEY, S3Server, running_s3_server
 from tests.s3_signatures import NEVER, Credential
 
+pytestmark = pytest.mark.system  # the server and its signatures take over 5 seconds in all
+
 DATA = bytes(range(256)) * 16
 HOUR = timedelta(hours=1)
 ODD_KEY = "people/Ada Lovelace/ä+b=c&d,'(1)'~%41.mov"
