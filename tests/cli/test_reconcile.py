@@ -32,6 +32,7 @@ async def test_reconcile_json_counts_advanced_orphans(
             "cancelled": 0,
             "by_status": {"TRAINING": 1},
             "unknown_avatars": 0,
+            "voices": 0,
         }
         assert (await store.ledger.get("creator-1")).status is Status.TRAINING
     assert len(simulated.account.posts) == 1
