@@ -143,7 +143,8 @@ class ExpiringMediaChecker(DummyMediaChecker):
             passed=is_valid,
             hint="sign it again",
         )
-        return MediaReport(role=role, facts=VALID_FACTS if is_valid else None, checks=(rule,))
+        has_facts = is_valid and role in {MediaRole.DATASET, MediaRole.CONSENT}
+        return MediaReport(role=role, facts=VALID_FACTS if has_facts else None, checks=(rule,))
 
 
 class DummyPrefectClient:
