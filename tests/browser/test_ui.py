@@ -254,7 +254,7 @@ def test_refused_run_shows_its_subflow_and_no_signature(up: RunningStack, ui: Ui
         "moderation refused the avatar",
         "Both videos are quarantined",
     )
-    expect(ui.page.get_by_role("tabpanel")).not_to_contain_text("`")
+    expect(ui.page.get_by_role("tabpanel")).not_to_contain_text("`", use_inner_text=True)
     ui.expect_nothing_off_screen()
     expect(ui.page.locator("body")).not_to_contain_text("canary")
     ui.screenshot("artifact-refused", height=735, part=ARTIFACT)
