@@ -70,7 +70,11 @@ def advance_orphaned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable
     async def resume_none(provisionings: list[Provisioning]) -> list[Provisioning]:
         return provisionings
 
+    async def publish_nothing(*_: object) -> None:
+        pass
+
     monkeypatch.setattr(flow, "resume_suspended_runs", resume_none)
+    monkeypatch.setattr("tasks.publish_artifact.put_artifact", publish_nothing)
     return flow.advance_orphaned
 
 
