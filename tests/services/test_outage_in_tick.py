@@ -50,6 +50,16 @@ class ShortClock(SystemClock):
         self._ahead += seconds
 
 
+@pytest.fixture(autouse=True)
+def no_artifacts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish nothing: Prefect's client would start a server, which takes longer than a tick."""
+
+    async def publish_nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr("tasks.publish_artifact.put_artifact", publish_nothing)
+
+
 @pytest.fixture
 def clock() -> ShortClock:
     return ShortClock()
@@ -70,11 +80,7 @@ def advance_orphaned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable
     async def resume_none(provisionings: list[Provisioning]) -> list[Provisioning]:
         return provisionings
 
-    async def publish_nothing(*_: object) -> None:
-        pass
-
     monkeypatch.setattr(flow, "resume_suspended_runs", resume_none)
-    monkeypatch.setattr("tasks.publish_artifact.put_artifact", publish_nothing)
     return flow.advance_orphaned
 
 
