@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "provision": (
         'avatars provision --name "Ada Lovelace" --reference creator-4711 \\\n'
@@ -63,7 +65,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 """By the name of the command: what a user types, as it is shown."""
 
 
-def examples_of(words: list[str]) -> str:
+def examples_of(words: Sequence[str]) -> str:
     """Return the end of the help text of a command.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -173,7 +174,7 @@ def _version() -> str:
     return importlib.metadata.version("avatar-provisioner")
 
 
-def build_app(args: list[str]) -> App:
+def build_app(args: Sequence[str]) -> App:
     """Return the command line application.
 
     Args:
