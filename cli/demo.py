@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
+import sys
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -136,7 +138,8 @@ def demo() -> int:
     failures = _print(provisionings, avatar_counts)
     print_status("the demo has a ledger of its own, which keeps the results; to list them:")
     ledger = shlex.quote(os.environ["AVATARS_DATABASE_URL"])
-    stderr_console.print(f"AVATARS_DATABASE_URL={ledger} avatars list", markup=False, soft_wrap=True)
+    program = "avatars" if shutil.which("avatars") else shlex.quote(sys.argv[0])  # `make demo` leaves PATH as it is
+    stderr_console.print(f"AVATARS_DATABASE_URL={ledger} {program} list", markup=False, soft_wrap=True)
     if failures:
         raise AvatarsError(f"the demo did not produce the expected outcomes: {'; '.join(failures)}")
     return EXIT_OK

@@ -250,7 +250,7 @@ class Settings(BaseModel):
     avatars_ignore_unknown: bool = False
     avatars_reconcile_interval_seconds: ScheduleSeconds = 60
     avatars_pending_interval_seconds: ScheduleSeconds = 60
-    avatars_report_interval_seconds: ScheduleSeconds = 86400
+    avatars_report_interval_seconds: ScheduleSeconds = 3600
     avatars_run_retention_seconds: RunRetentionSeconds = 2592000
     avatars_event_retention_seconds: ScheduleSeconds = 604800
     avatars_webhook_port: Annotated[int, Field(ge=0, le=65535)] = 4201

@@ -61,7 +61,7 @@ def test_demo_uses_a_ledger_of_its_own_for_all_outcomes(tmp_path: Path) -> None:
     for text in (*outcomes, "dataset.duration-too-short", "consent.duration-too-long"):
         assert text in demo.stdout
     assert "starting one on loopback" in demo.stderr
-    [ledger] = re.findall(r"^AVATARS_DATABASE_URL=(\S+) avatars list$", demo.stderr, re.MULTILINE)
+    [ledger] = re.findall(r"^AVATARS_DATABASE_URL=(\S+) \S+ list$", demo.stderr, re.MULTILINE)
     provisionings = json.loads(run(tmp_path, "list", "--json", AVATARS_DATABASE_URL=ledger).stdout)
     assert {provisioning["status"] for provisioning in provisionings} == set(outcomes)
     [adopted] = [
