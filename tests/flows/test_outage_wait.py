@@ -62,11 +62,11 @@ class StoppedClock(FakeClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sleeping = asyncio.Event()
+        self.began = asyncio.Event()
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
-        self.sleeping.set()
+        self.began.set()
         await asyncio.Event().wait()
 
 
@@ -114,7 +114,7 @@ async def test_abandoned_outage_lets_every_row_continue_at_once() -> None:
     clock = StoppedClock()
     outage = OutageWait(clock, OutageLog(clock))
     waits = [asyncio.create_task(outage.wait(REFUSED, OUTAGE_SECONDS)) for _ in range(3)]
-    await clock.sleeping.wait()
+    await clock.began.wait()
     outage.abandon()
     assert await asyncio.wait_for(asyncio.gather(*waits), 30) == [None] * 3
     assert clock.sleeps == [OUTAGE_SECONDS]

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from models.batch_record import BatchSource
+from models.erasure import ERASED_PLACEHOLDER
 from models.errors import BatchCancelled, ReferenceConflict, UnknownBatch, UnknownProvisioning
 from models.manifest import parse_rows
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -22,6 +23,7 @@ from store.database import Database
 from store.erasure import erase
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.statements import TAKE_FOR_BATCH
 from tests.conftest import CreateDatabase
 from tests.fakes import FakeClock
 
@@ -204,4 +206,29 @@ async def test_cancellation_waits_for_a_row_that_is_recorded(
         assert not cancelling.done()
     await cancelling
     assert (await batches.get(begun.id)).cancelled_at is not None
+    await database.close()
+
+
+@pytest.mark.postgres
+async def test_erasure_and_a_row_of_its_batch_do_not_deadlock(
+    create_postgresql_database: CreateDatabase,
+    empty_postgresql_ledger: str,
+    clock: FakeClock,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+) -> None:
+    """Both lock the batch before the provisioning. SQLite has one writer at a time."""
+    database = Database(create_postgresql_database(template=empty_postgresql_ledger))
+    ledger, batches, run = Ledger(database, clock), BatchRepository(database, clock), batch_owner()
+    await batches.begin(source("Ada", manifest=f"{provisioning_request.name}.csv"), run)
+    opened, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
+    cancelled = await ledger.transition(opened, owner, "cancelled", new_status=Status.CANCELLED)
+    async with AsyncEngine(database.engine).begin() as connection:
+        await connection.run_sync(lambda recording: require_running_batch(recording, run, lock=True))
+        erasing = asyncio.create_task(erase(database, clock, cancelled, owner, "erased"))
+        await asyncio.wait([erasing], timeout=0.5)
+        assert not erasing.done()
+        await connection.execute(TAKE_FOR_BATCH, {"id_": opened.id, "taken_by": run.batch_id})
+    await erasing
+    assert (await batches.get(run.batch_id or "")).manifest == ERASED_PLACEHOLDER
     await database.close()
