@@ -127,6 +127,26 @@ async def test_no_row_begins_after_its_batch_was_cancelled(
     assert len(argil.account.posts) == 2
 
 
+async def test_cancelled_batch_reports_its_own_outcomes_only(
+    harness: ProvisioningHarness,  # noqa: F811
+) -> None:
+    """A later batch has taken the second row, and goes on with it."""
+    ledger, batches, rows = harness.context.ledger, harness.context.batches, make_rows(harness, 3)
+    first, later = (harness.owner.model_copy(update={"batch_id": str(uuid4())}) for _ in range(2))
+    await batches.begin(BatchSource(rows, None, "a" * 64, "test"), first)
+    for row, owner in zip(rows, (first, later, first), strict=True):
+        assert row.request is not None
+        opened, _ = await ledger.get_or_create(row.request, row.reference, owner)
+        if row is not rows[2]:
+            await ledger.transition(opened, owner, "rejected", new_status=Status.REJECTED)
+    await batches.cancel(first.batch_id or "")
+    batch = BatchRun(harness.context, rows, first, timeout_seconds=0.0, concurrency=1, dry_run=False)
+    await process_chunk.fn(batch, 1, len(rows))
+    assert [row.status for row in batch.progress.rows] == [Status.REJECTED, Status.CANCELLED, Status.CANCELLED]
+    assert (await ledger.get("row-2")).status is Status.REJECTED
+    assert (await ledger.get("row-2")).batch_id == later.batch_id
+
+
 async def test_cancelled_batch_does_not_wait_for_the_end_of_an_outage(
     harness: ProvisioningHarness,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
