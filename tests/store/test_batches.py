@@ -189,7 +189,10 @@ async def test_cancelled_batch_submits_nothing_more(
     await batches.cancel(begun.id)
     with pytest.raises(BatchCancelled):
         await ledger.begin_submission(leased, run, "recorded")
+    with pytest.raises(BatchCancelled):
+        await ledger.begin_voice_clone(leased, run, "d" * 64)
     assert await ledger.list_submissions(accepted.id) == []
+    assert await ledger.list_voice_clones(accepted.id) == []
     assert (await ledger.get("a-1")).status is Status.ACCEPTED
     await leases.release(accepted.id, run)
     resumed = await leases.acquire(accepted.id, owner, timedelta(seconds=30))
