@@ -63,7 +63,7 @@ class ListFilters:
             batch_id=_parse_batch(self.batch),
             name=_normalized("name", normalize_name, self.name),
             reference=_normalized("reference", normalize_reference, self.reference),
-            avatar_id=None if self.avatar_id is None else replace_unstorable_characters(self.avatar_id),
+            avatar_id=None if self.avatar_id is None else replace_unstorable_characters(self.avatar_id.strip()),
             extras={_normalize_extra(key): _normalize_extra(value) for key, value in extras.items()},
         )
 
@@ -75,7 +75,7 @@ class ListFilters:
         values += [("since", self.since), ("until", self.until)]
         for name, value in values:
             if value is not None:
-                yield from (f"--{name}", str(value))
+                yield f"--{name}={value}"  # one argument, because the value may begin with a dash
 
 
 def _parse_batch(text: str | None) -> str | None:
@@ -103,7 +103,7 @@ def _parse_moment(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.strip())
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except OverflowError:
         raise InvalidRequest(

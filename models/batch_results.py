@@ -25,7 +25,7 @@ from models.batch import (
 from models.escaping import json_document, own_cell, shorten, spreadsheet_cell, visible
 from models.manifest import Manifest
 from models.manifest_columns import RESULT_COLUMNS
-from models.outcomes import OUTCOMES
+from models.outcomes import OUTCOMES, accepted_step
 from models.provisioning import Status
 from models.workbook import write_workbook
 
@@ -82,4 +82,8 @@ def _result_cells(result: RowResult) -> list[str]:
 def _next_step(result: RowResult) -> str:
     if (step := _NEXT_STEPS.get(result.status)) is not None:
         return step
-    return OUTCOMES[Status(result.status)].next_step_for(result.id or "ID", result.voice_id)
+    if result.id is None:
+        return _NEXT_STEPS[PENDING]  # the batch was cancelled before it recorded the row
+    if result.status == Status.ACCEPTED:
+        return accepted_step(result.id, result.reasons)
+    return OUTCOMES[Status(result.status)].next_step_for(result.id, result.voice_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -207,8 +207,11 @@ def digest_api_key(api_key: str) -> str:
 
 
 def day_counter(moment: datetime) -> str:
-    """Return the name of the counter of a moment's UTC day, for example `day:2026-11-27`."""
-    return f"day:{moment:%Y-%m-%d}"
+    """Return the name of the counter of a moment's UTC day, for example `day:2026-11-27`.
+
+    The moment may have another zone, as in a response of Argil's. The ledger stores it as UTC.
+    """
+    return f"day:{moment.astimezone(UTC):%Y-%m-%d}"
 
 
 def batch_counter(batch_id: str) -> str:

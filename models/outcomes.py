@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from models.errors import ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
@@ -163,11 +165,21 @@ def next_step(provisioning: Provisioning, *, is_released: bool = False) -> str:
     if provisioning.erased_at is not None:
         return "none: its personal data was erased; provision again under a new reference"
     if provisioning.status is Status.ACCEPTED:
-        step = _BLOCKED if provisioning.reasons else _QUEUED
-        return step.format(id=provisioning.id)
+        return accepted_step(provisioning.id, provisioning.reasons)
     return OUTCOMES[provisioning.status].next_step_for(
         provisioning.id, provisioning.voice_id, is_released=is_released
     )
+
+
+def accepted_step(provisioning_id: str, reasons: Collection[Reason]) -> str:
+    """Return the next step for a provisioning in ACCEPTED, with its id filled in."""
+    if not reasons:
+        step = _QUEUED
+    elif all(reason.code in _CODES_THAT_END for reason in reasons):
+        step = _WAITING
+    else:
+        step = _BLOCKED
+    return step.format(id=provisioning_id)
 
 
 _QUEUED = (
@@ -175,6 +187,14 @@ _QUEUED = (
     "`avatars resume {id}` submits it now"
 )
 _BLOCKED = "fix what the reasons name, then run `avatars resume {id}`"
+_WAITING = (
+    "wait: the schedule `provision-pending` submits it once the reason no longer applies, while `avatars up` or a "
+    "worker runs; `avatars resume {id}` tries it now"
+)
+_CODES_THAT_END = {
+    error.code for error in (ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused)
+}
+"""Reasons that end without a change of the request, as their hints say."""
 
 
 def further_reasons(provisioning: Provisioning) -> list[Reason]:

@@ -62,15 +62,18 @@ async def erase(
     now = clock.now()
 
     def blank(connection: Connection) -> ErasureReport:
+        # Before the provisioning: a batch that takes a row locks itself first, and must not wait for this one.
+        _erase_manifest_names(
+            connection, DataSubject.from_ledger(provisioning, _read_traces(connection, provisioning))
+        )
         if connection.execute(_erase_statement(provisioning, now)).rowcount == 0:
             raise StaleVersion(f"provisioning {provisioning.id} was changed by another owner")
-        traces = _read_traces(connection, provisioning)
+        traces = _read_traces(connection, provisioning)  # with a duplicate that was recorded until now
         cloned = connection.execute(
             select(voice_clone_table.c.id, voice_clone_table.c.voice_id, voice_clone_table.c.state).where(
                 voice_clone_table.c.provisioning_id == provisioning.id
             )
         ).all()
-        _erase_manifest_names(connection, DataSubject.from_ledger(provisioning, traces))
         for statement in (
             delete(extra_table).where(extra_table.c.provisioning_id == provisioning.id),
             update(event_table)
@@ -157,6 +160,7 @@ def _erased_request(request: AvatarRequest) -> dict[str, Any]:
 def _erase_manifest_names(connection: Connection, subject: DataSubject) -> None:
     """Replace the names of manifests that contain the name of the person, for example of a list of one."""
     query = select(batch_table.c.id, batch_table.c.manifest).where(batch_table.c.manifest.is_not(None))
+    query = query.order_by(batch_table.c.id)  # two erasures lock the batches in the same order
     for batch in connection.execute(query).all():
         if subject.is_mentioned(batch.manifest) or subject.is_in_file_name(batch.manifest):
             own = update(batch_table).where(batch_table.c.id == batch.id)

@@ -52,7 +52,6 @@ class SubmissionWriter(TransitionWriter):
             "request_fingerprint": provisioning.request_fingerprint,
             "created_at": now,
             "state_changed_at": now,
-            "batch_id": provisioning.batch_id,
         }
         is_sqlite = self.database.is_sqlite
 
@@ -71,12 +70,13 @@ class SubmissionWriter(TransitionWriter):
                 training_started_at=None,
                 not_found_since=None,
             )
-            count_submission(connection, now, provisioning.batch_id, guard.limits, is_sqlite=is_sqlite)
+            batch_id = submitting.batch_id  # another batch may have taken it since it was read
+            count_submission(connection, now, batch_id, guard.limits, is_sqlite=is_sqlite)
             key = guard.api_key_sha256
             pause = choose_probe(connection, key, now, submission_id, provisioning.kind, {provisioning.id})
             if pause is not None:
                 raise pause.error(now)
-            row = connection.execute(INSERT_SUBMISSION, values).one()
+            row = connection.execute(INSERT_SUBMISSION, {**values, "batch_id": batch_id}).one()
             connection.execute(INSERT_EVIDENCE, evidence_values(provisioning, submission_id, owner, now))
             return submitting, mappers.to_submission(row)
 

@@ -11,6 +11,7 @@ from models.provisioning import LeaseOwner, Provisioning, SubmissionState
 from models.redaction import redact
 from models.tables import voice_clone_table
 from models.voice_clone import VoiceClone, clone_name
+from store.batches import require_running_batch
 from store.pauses import start_pause
 from store.transitions import TransitionWriter
 
@@ -40,6 +41,7 @@ class VoiceCloneWriter(TransitionWriter):
 
         Raises:
             StaleVersion: Another owner changed the provisioning since it was read; nothing was written.
+            BatchCancelled: A person cancelled the batch of this owner; nothing was written.
         """
         clone_id, now = str(uuid.uuid4()), self._clock.now()
         values = {
@@ -54,6 +56,7 @@ class VoiceCloneWriter(TransitionWriter):
         statement = insert(voice_clone_table).returning(*_CLONE)
 
         def record(connection: Connection) -> tuple[Provisioning, VoiceClone]:
+            require_running_batch(connection, owner)
             changed = self._transition(
                 connection, provisioning, owner, "a voice is cloned from the sample: recorded before it is sent"
             )

@@ -20,6 +20,7 @@ from flows.engine.voice_announcement import announce_voices
 from models.batch import INVALID, BatchProgress
 from models.batch_record import BatchSource
 from models.errors import (
+    ArgilPaymentRequired,
     ArgilRateLimited,
     ArgilUnreachable,
     ArgilVideoCreateRemoved,
@@ -31,6 +32,7 @@ from models.errors import (
     MediaUnreachable,
     NetworkUnavailable,
     OperationalError,
+    PaymentPaused,
     RatePaused,
     ReferenceConflict,
     SubmissionBudgetUsed,
@@ -66,7 +68,14 @@ _ERRORS_OF_ONE_ROW = (
     UnintelligibleResponse,
 )
 """Operational errors that do not stop the other rows of a batch, which may succeed."""
-_WAITING_ERRORS = (ArgilVideoCreateRemoved, BatchBudgetUsed, DayBudgetUsed, VideoCreatePaused)
+_WAITING_ERRORS = (
+    ArgilPaymentRequired,
+    ArgilVideoCreateRemoved,
+    BatchBudgetUsed,
+    DayBudgetUsed,
+    PaymentPaused,
+    VideoCreatePaused,
+)
 """Operational errors of all further rows, or of all with videos. Each is recorded, and waits with the reason."""
 _OUTAGES = (ArgilRateLimited, ArgilUnreachable, NetworkUnavailable, RatePaused)
 """Operational errors that end by themselves: the rows wait for it."""
@@ -255,6 +264,7 @@ class _RowExecution(InlineExecution):
         if not self._batch.is_cancelled:
             self._batch.is_cancelled = True
             log_to_run("no further rows start: %s", error.message)
+        self._batch.outage.abandon()  # the ledger refuses the other rows, too
         progress = self._batch.progress
         row = progress.rows[self._number]
         is_recorded = False

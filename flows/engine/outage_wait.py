@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from clients.interruptible_sleep import InterruptibleSleep
 from models.clock import Clock
 from models.errors import OperationalError
 from services.outage_log import OutageLog
@@ -25,6 +26,7 @@ class OutageWait:
         self._since: float | None = None
         """Monotonic time of the first failure; None while Argil answers."""
         self._failures = 0
+        self._sleep = InterruptibleSleep()
         self._attempt = asyncio.Lock()
         """Held by the row that waits before it tries Argil."""
 
@@ -47,7 +49,12 @@ class OutageWait:
             if now + seconds > self._since + self._patience_seconds:
                 raise error
             self._failures += 1
-            await self._clock.sleep(seconds)
+            await self._sleep.sleep(self._clock, seconds)
+
+    def abandon(self) -> None:
+        """Let every row continue at once, although Argil may still fail: nothing more is sent to it."""
+        self._since = None
+        self._sleep.interrupt()
 
     def end(self) -> None:
         """Let every row continue: Argil has answered. Without an outage, do nothing."""

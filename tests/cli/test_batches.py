@@ -21,6 +21,7 @@ from models.provisioning import LeaseOwner, Status
 from models.request import ProvisioningRequest
 from models.settings import Settings
 from services.store import open_store
+from store.batches import BatchRepository
 from tests.fakes import FakeClock
 
 MONDAY, TUESDAY = str(UUID(int=1)), str(UUID(int=2))
@@ -146,6 +147,33 @@ def test_cancelled_batch_takes_no_further_row(
     assert tuesday["cancelled_at"] is not None
     assert run(["batches"]) == EXIT_OK
     assert capsys.readouterr().out.splitlines()[0].endswith("1 rows: 1 CANCELLED; cancelled; not ended")
+
+
+def test_cancel_takes_the_row_that_was_recorded_until_then(
+    provisioning_request: ProvisioningRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The batch records a row after the command has read its provisionings, and before it is cancelled."""
+    cancel = BatchRepository.cancel
+
+    async def record_then_cancel(repository: BatchRepository, batch_id: str) -> None:
+        async with open_store(Settings.load(), FakeClock()) as store:
+            await store.ledger.get_or_create(provisioning_request, "late", batch_owner(TUESDAY))
+        await cancel(repository, batch_id)
+
+    monkeypatch.setattr(BatchRepository, "cancel", record_then_cancel)
+    code, documents = run_json(capsys, "cancel", "--batch", TUESDAY)
+    assert (code, references(documents)) == (EXIT_OK, ["late", "shared"])
+    assert {document["status"] for document in documents} == {"CANCELLED"}
+
+
+@pytest.mark.parametrize("batch", [MONDAY, TUESDAY])
+def test_cancel_twice_changes_nothing_more(batch: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Monday's batch has ended. A run of it that starts again takes no row either."""
+    assert run(["cancel", "--batch", batch]) == EXIT_OK
+    capsys.readouterr()
+    before = run_json(capsys, "batches")
+    assert run_json(capsys, "cancel", "--batch", batch) == (EXIT_OK, [])
+    assert run_json(capsys, "batches") == before
 
 
 def test_cancel_of_some_statuses_says_that_rows_still_begin(

@@ -93,6 +93,31 @@ def test_printed_next_page_command_runs(capsys: pytest.CaptureFixture[str]) -> N
     assert counts == [3, 3]
 
 
+@pytest.mark.parametrize("option", ["--name=-dash", "--extra=-k=-v=w", "--extra=k ="])
+def test_printed_next_page_command_runs_for_any_value(
+    option: str,
+    capsys: pytest.CaptureFixture[str],
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+) -> None:
+    async def create() -> None:
+        request = provisioning_request.model_copy(update={"name": "-dash", "extras": {"-k": "-v=w", "k": ""}})
+        async with open_store(Settings.load(), FakeClock()) as store:
+            for reference in ("dash-1", "dash-2"):
+                await store.ledger.get_or_create(request, reference, owner)
+
+    asyncio.run(create())
+    args = ["list", option, "--limit", "1"]
+    found = []
+    while args:
+        assert run(args) == EXIT_OK
+        output = capsys.readouterr()
+        found += re.findall(r"dash-\d", output.out)
+        command = re.search(r"avatars (list .*)", output.err)
+        args = shlex.split(command[1]) if command else []
+    assert sorted(found) == ["dash-1", "dash-2"]
+
+
 def test_list_as_csv_has_the_rows_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "--csv", "--extra", "team=0", "--limit", "2"]) == EXIT_OK
     output = capsys.readouterr()
@@ -181,6 +206,8 @@ def test_list_ends_quietly_if_its_reader_has_ended(options: list[str]) -> None:
         (["--reference", "day-2", "--status", "REJECTED"], ["day-2"]),
         (["--reference", "day-2", "--status", "READY"], []),
         (["--avatar-id", "a-1"], ["day-4"]),
+        (["--avatar-id", " a-1\t"], ["day-4"]),
+        (["--since", " 2026-11-04 ", "--until", "2026-11-05\u00a0"], ["day-4"]),
         (["--avatar-id", "\x00"], []),
         (["--extra", "team=1"], ["day-4", "day-2"]),
         (["--extra", "team=1", "--status", "REJECTED", "--since", "2026-11-01"], ["day-2"]),

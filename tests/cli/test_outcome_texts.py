@@ -35,9 +35,16 @@ def test_queued_provisioning_waits_for_the_schedule(capsys: pytest.CaptureFixtur
 
 
 def test_blocked_provisioning_names_its_reasons(capsys: pytest.CaptureFixture[str]) -> None:
-    out = printed(capsys, Status.ACCEPTED, Reason(code="budget.day", message="the budget is used", hint="wait"))
-    assert "budget.day: the budget is used wait" in out
+    out = printed(capsys, Status.ACCEPTED, Reason(code="budget.batch", message="the budget is used", hint="run it"))
+    assert "budget.batch: the budget is used run it" in out
     assert "next: fix what the reasons name, then run `avatars resume p-1`" in out
+
+
+@pytest.mark.parametrize("code", ["budget.day", "pause.payment", "pause.rate", "pause.video-create"])
+def test_provisioning_that_waits_for_a_limit_needs_no_fix(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, Status.ACCEPTED, Reason(code=code, message="it must wait", hint="wait"))
+    assert "next: wait: the schedule `provision-pending` submits it once the reason no longer applies" in out
+    assert "fix" not in out
 
 
 def test_cancelled_before_submission_does_not_keep_training(capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,19 @@ class LateClock(FakeClock):
         await super().sleep(seconds)
 
 
+class StoppedClock(FakeClock):
+    """A fake clock whose sleeps end only if they are interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.began.set()
+        await asyncio.Event().wait()
+
+
 class Outage:
     """An Argil that refuses every row until a time of the fake clock."""
 
@@ -95,6 +108,16 @@ async def test_rows_wait_once_for_the_same_retry_after() -> None:
     assert await asyncio.gather(*waits) == [None] * 3
     assert clock.sleeps[0] == OUTAGE_SECONDS
     assert max(clock.sleeps[1:]) <= outage_wait.MAX_RETRY_SECONDS
+
+
+async def test_abandoned_outage_lets_every_row_continue_at_once() -> None:
+    clock = StoppedClock()
+    outage = OutageWait(clock, OutageLog(clock))
+    waits = [asyncio.create_task(outage.wait(REFUSED, OUTAGE_SECONDS)) for _ in range(3)]
+    await clock.began.wait()
+    outage.abandon()
+    assert await asyncio.wait_for(asyncio.gather(*waits), 30) == [None] * 3
+    assert clock.sleeps == [OUTAGE_SECONDS]
 
 
 async def test_patience_of_the_batch_is_bounded() -> None:

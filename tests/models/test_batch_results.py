@@ -158,3 +158,24 @@ def test_cells_beyond_the_header_are_read_as_before(form: ResultsFormat) -> None
     again = parse_bytes(results_of(manifest, form), Location(f"creators.results.{form}"))
     assert [row.cells for row in again.rows] == [row.cells for row in manifest.rows]
     assert [row.request is None for row in again.rows] == [True, False]
+
+
+def test_next_step_of_a_row_is_that_of_its_case() -> None:
+    """A cancelled batch did not record the first row, so no command can name its id."""
+    manifest = manifest_of(["a", "b", "c", "d"])
+    progress = BatchProgress(manifest.rows, started_at=0.0)
+    day = Reason(code="budget.day", message="used up", hint="")
+    for number, (status, row_id, reasons) in enumerate(
+        [
+            (Status.CANCELLED, None, []),
+            (Status.CANCELLED, "p-1", []),
+            (Status.ACCEPTED, "p-2", [day]),
+            (Status.ACCEPTED, "p-3", []),
+        ]
+    ):
+        progress.update_row(number, replace(progress.rows[number], status=status, id=row_id, reasons=reasons))
+    lines = render_results(progress, manifest, "csv").decode("utf-8-sig").splitlines()
+    steps = [row["result_next_step"] for row in csv.DictReader(lines, delimiter=";")]
+    assert steps[:2] == ["run the batch again", "`avatars resume p-1` continues it"]
+    assert steps[2].startswith("wait: the schedule `provision-pending` submits it once the reason no longer")
+    assert steps[3].startswith("wait: the schedule `provision-pending` submits it while")

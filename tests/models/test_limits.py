@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -101,6 +101,8 @@ def test_limits_are_described_with_their_ends() -> None:
 
 def test_day_is_that_of_utc() -> None:
     assert day_counter(NOW) == "day:2026-11-27"
+    for hours in (-14, 2, 14):
+        assert day_counter(NOW.astimezone(timezone(timedelta(hours=hours)))) == "day:2026-11-27"
 
 
 def test_digest_does_not_contain_the_key() -> None:

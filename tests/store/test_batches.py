@@ -7,21 +7,23 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from models.batch_record import BatchSource
+from models.erasure import ERASED_PLACEHOLDER
 from models.errors import BatchCancelled, ReferenceConflict, UnknownBatch, UnknownProvisioning
 from models.manifest import parse_rows
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import CallerAction
 from models.request import ProvisioningRequest
-from models.tables import extra_table
+from models.tables import batch_table, extra_table
 from store.batches import BatchRepository, require_running_batch
 from store.database import Database
 from store.erasure import erase
 from store.leases import LeaseRepository
 from store.ledger import Ledger
+from store.statements import TAKE_FOR_BATCH
 from tests.conftest import CreateDatabase
 from tests.fakes import FakeClock
 
@@ -143,7 +145,11 @@ async def test_extras_are_those_of_the_request(
 
 
 async def test_cancelled_batch_takes_no_row(
-    ledger: Ledger, batches: BatchRepository, provisioning_request: ProvisioningRequest, owner: LeaseOwner
+    ledger: Ledger,
+    batches: BatchRepository,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    clock: FakeClock,
 ) -> None:
     run = batch_owner()
     begun = await batches.begin(source("Ada"), run)
@@ -152,6 +158,8 @@ async def test_cancelled_batch_takes_no_row(
     await batches.cancel(begun.id)
     cancelled_at = (await batches.get(begun.id)).cancelled_at
     assert cancelled_at is not None
+    clock.advance(60)
+    await batches.cancel(begun.id)  # the first time stays
     again = batch_owner(run.batch_id)
     assert (await batches.begin(source("Ada"), again)).cancelled_at == cancelled_at
     with pytest.raises(BatchCancelled):
@@ -181,7 +189,10 @@ async def test_cancelled_batch_submits_nothing_more(
     await batches.cancel(begun.id)
     with pytest.raises(BatchCancelled):
         await ledger.begin_submission(leased, run, "recorded")
+    with pytest.raises(BatchCancelled):
+        await ledger.begin_voice_clone(leased, run, "d" * 64)
     assert await ledger.list_submissions(accepted.id) == []
+    assert await ledger.list_voice_clones(accepted.id) == []
     assert (await ledger.get("a-1")).status is Status.ACCEPTED
     await leases.release(accepted.id, run)
     resumed = await leases.acquire(accepted.id, owner, timedelta(seconds=30))
@@ -204,4 +215,61 @@ async def test_cancellation_waits_for_a_row_that_is_recorded(
         assert not cancelling.done()
     await cancelling
     assert (await batches.get(begun.id)).cancelled_at is not None
+    await database.close()
+
+
+@pytest.mark.postgres
+async def test_erasure_and_a_row_of_its_batch_do_not_deadlock(
+    create_postgresql_database: CreateDatabase,
+    empty_postgresql_ledger: str,
+    clock: FakeClock,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+) -> None:
+    """Both lock the batch before the provisioning. SQLite has one writer at a time."""
+    database = Database(create_postgresql_database(template=empty_postgresql_ledger))
+    ledger, batches, run = Ledger(database, clock), BatchRepository(database, clock), batch_owner()
+    await batches.begin(source("Ada", manifest=f"{provisioning_request.name}.csv"), run)
+    opened, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
+    cancelled = await ledger.transition(opened, owner, "cancelled", new_status=Status.CANCELLED)
+    async with AsyncEngine(database.engine).begin() as connection:
+        await connection.run_sync(lambda recording: require_running_batch(recording, run, lock=True))
+        erasing = asyncio.create_task(erase(database, clock, cancelled, owner, "erased"))
+        await asyncio.wait([erasing], timeout=0.5)
+        assert not erasing.done()
+        await connection.execute(TAKE_FOR_BATCH, {"id_": opened.id, "taken_by": run.batch_id})
+    await erasing
+    assert (await batches.get(run.batch_id or "")).manifest == ERASED_PLACEHOLDER
+    await database.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("action", ["record", "reopen"])
+async def test_row_waits_for_a_cancellation_that_is_written(
+    create_postgresql_database: CreateDatabase,
+    empty_postgresql_ledger: str,
+    clock: FakeClock,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    action: str,
+) -> None:
+    """Otherwise the row would be recorded after the query that follows the cancellation."""
+    database = Database(create_postgresql_database(template=empty_postgresql_ledger))
+    ledger, batches, run = Ledger(database, clock), BatchRepository(database, clock), batch_owner()
+    await batches.begin(source("Ada"), run)
+    opened, _ = await ledger.get_or_create(provisioning_request, "rejected", owner)
+    rejected = await ledger.transition(opened, owner, "rejected", new_status=Status.REJECTED)
+    async with AsyncEngine(database.engine).begin() as connection:
+        own = batch_table.c.id == run.batch_id
+        await connection.execute(update(batch_table).where(own).values(cancelled_at=clock.now()))
+        row = asyncio.create_task(
+            ledger.get_or_create(provisioning_request, "new", run)
+            if action == "record"
+            else ledger.reopen(rejected, run, CallerAction.REQUEST, "requested again", Status.ACCEPTED)
+        )
+        await asyncio.wait([row], timeout=0.3)
+        assert not row.done()
+    with pytest.raises(BatchCancelled):
+        await row
+    assert [item.reference for item in await ledger.list_latest(Status.ACCEPTED, 9)] == []
     await database.close()

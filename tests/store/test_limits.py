@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -37,8 +36,9 @@ class LimitedLedger:
         self.limits = LimitRepository(database, clock)
 
     async def accepted(self, batch_id: str | None = None) -> Provisioning:
-        created, _ = await self.ledger.get_or_create(self.request, str(uuid4())[:8] + "-ref", self.owner)
-        return replace(created, batch_id=batch_id)
+        owner = self.owner.model_copy(update={"batch_id": batch_id})
+        created, _ = await self.ledger.get_or_create(self.request, str(uuid4())[:8] + "-ref", owner)
+        return created
 
     async def submit(
         self, guard: SubmissionGuard = GUARD, batch_id: str | None = None
@@ -94,7 +94,7 @@ async def test_submissions_beyond_the_limit_of_a_day_are_not_recorded(limited: L
         await limited.ledger.begin_submission(accepted, limited.owner, "submitted", guard)
     assert "AVATARS_MAX_CREATES_PER_DAY=2" in caught.value.message
     assert await limited.today() == 2
-    assert await limited.ledger.get(accepted.id) == replace(accepted, batch_id=None)
+    assert await limited.ledger.get(accepted.id) == accepted
     assert await limited.ledger.list_submissions(accepted.id) == []
     limited.clock.advance(timedelta(days=1).total_seconds())
     await limited.submit(guard)
@@ -150,6 +150,18 @@ async def test_replacement_counts_for_the_batch_that_took_it(limited: LimitedLed
             await limited.resolve(submitted, SubmissionState.NOT_CREATED, Status.ACCEPTED)
     names = [batch_counter(owner.batch_id or "") for owner in owners]
     assert await limited.counts(day_counter(limited.clock.now()), *names) == [1, 0, 1]
+
+
+async def test_submission_counts_for_the_batch_that_took_the_row_meanwhile(limited: LimitedLedger) -> None:
+    monday, tuesday = (limited.owner.model_copy(update={"batch_id": str(uuid4())}) for _ in range(2))
+    read, _ = await limited.ledger.get_or_create(limited.request, "shared", monday)
+    taken, _ = await limited.ledger.get_or_create(limited.request, "shared", tuesday)
+    assert taken.version == read.version
+    submitted = await limited.ledger.begin_submission(read, monday, "submitted", GUARD)
+    names = [batch_counter(owner.batch_id or "") for owner in (monday, tuesday)]
+    assert await limited.counts(*names) == [0, 1]
+    await limited.resolve(submitted, SubmissionState.NOT_CREATED, Status.ACCEPTED)
+    assert await limited.counts(*names) == [0, 0]
 
 
 async def test_limits_add_no_statement_to_a_submission(limited: LimitedLedger) -> None:

@@ -8,18 +8,21 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 
+from models.errors import BatchCancelled
 from models.manifest import parse_rows
 from models.manifest_validation import DERIVED_REFERENCE_PREFIX
 from models.provisioning import LeaseOwner, Status
 from models.recording_identity import RecordingIdentity
 from models.request import ProvisioningRequest, parse_request
 from store import migrate
+from store.batches import BatchRepository, require_running_batch
 from store.database import Database
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
@@ -42,12 +45,16 @@ def request_fields(name: str = "Ada", dataset: str = DATASET, consent: str = CON
     return {"name": name, "dataset_video": dataset, "consent_video": consent, "extras": {}}
 
 
+def insert_rows(connection: Connection, table: str, rows: list[dict[str, Any]]) -> None:
+    connection.execute(insert(Table(table, MetaData(), autoload_with=connection)), rows)
+
+
 def insert_row(connection: Connection, table: str, **values: Any) -> None:
-    connection.execute(insert(Table(table, MetaData(), autoload_with=connection)), values)
+    insert_rows(connection, table, [values])
 
 
-def insert_provisioning(connection: Connection, key: str, reference: str, **changes: Any) -> None:
-    values = {
+def provisioning_values(key: str, reference: str, **changes: Any) -> dict[str, Any]:
+    return {
         "id": key,
         "version": 1,
         "reference": reference,
@@ -61,7 +68,10 @@ def insert_provisioning(connection: Connection, key: str, reference: str, **chan
         "updated_at": NOW,
         **changes,
     }
-    insert_row(connection, "provisionings", **values)
+
+
+def insert_provisioning(connection: Connection, key: str, reference: str, **changes: Any) -> None:
+    insert_row(connection, "provisionings", **provisioning_values(key, reference, **changes))
 
 
 def insert_quarantined(connection: Connection, key: str, unsigned_url: str, shown: str | None = None) -> None:
@@ -209,7 +219,15 @@ DAYS = {
     "2026-02-01": ("LOST",),
     "2025-12-31": ("NOT_CREATED",),
 }
+PAGE_OF_THE_COPY = 1000
+"""Provisionings that the migration `batches` copies at a time."""
 TABLES_OF_BATCHES_AND_LIMITS = {"batches", "extras", "counters", "pauses"}
+
+
+SAME_MOMENT = (
+    "SELECT count(*) FROM extras JOIN provisionings ON provisionings.id = provisioning_id "
+    "WHERE extras.created_at = provisionings.created_at"
+)
 
 
 def create_rows_of_every_kind(connection: Connection) -> None:
@@ -221,6 +239,11 @@ def create_rows_of_every_kind(connection: Connection) -> None:
     insert_provisioning(connection, "odd", "odd", request=odd)
     insert_provisioning(connection, "null", "null", request={**request_fields(), "name": None, "extras": None})
     insert_provisioning(connection, "none", "none", request={"dataset_video": DATASET})
+    many = [
+        provisioning_values(f"many-{number}", f"many-{number}", request=request_fields(f"Eve {number}"))
+        for number in range(PAGE_OF_THE_COPY)
+    ]
+    insert_rows(connection, "provisionings", many)
     erased = {**request_fields("(erased)", "", ""), "extras": {"team": "berlin"}}
     insert_provisioning(connection, "erased", "erased", request=erased, erased_at=NOW)
     for day, states in DAYS.items():
@@ -247,6 +270,7 @@ async def test_batches_and_limits_upgrade_rows_of_every_kind(database_url: str) 
         owners = set(connection.scalars(text("SELECT DISTINCT provisioning_id FROM extras")))
         counters = connection.execute(text("SELECT name, count FROM counters")).all()
         assert owners == {"odd"}
+        assert connection.scalar(text(SAME_MOMENT)) == len(extras)
         batch_ids = set(connection.scalars(text("SELECT batch_id FROM submissions")))
         return dict(names), dict(extras), dict(counters), batch_ids
 
@@ -255,6 +279,9 @@ async def test_batches_and_limits_upgrade_rows_of_every_kind(database_url: str) 
         names, extras, counters, batch_ids = await database.read(read)
         assert (names["odd"], names["null"], names["none"], names["erased"]) == ("n" * 256, "", "", None)
         assert {names[f"is-{status}"] for status in Status} == {"Ada"}
+        assert {names[f"many-{number}"] for number in range(PAGE_OF_THE_COPY)} == {
+            f"Eve {number}" for number in range(PAGE_OF_THE_COPY)
+        }
         assert extras == {
             "": "empty key",
             "null": "",
@@ -270,7 +297,7 @@ async def test_batches_and_limits_upgrade_rows_of_every_kind(database_url: str) 
         tables = await database.read(lambda connection: set(inspect(connection).get_table_names()))
         assert not tables & TABLES_OF_BATCHES_AND_LIMITS
     count = text("SELECT count(*) FROM provisionings")
-    assert await database.read(lambda connection: connection.scalar(count)) == len(Status) + 4
+    assert await database.read(lambda connection: connection.scalar(count)) == len(Status) + 4 + PAGE_OF_THE_COPY
     await database.close()
 
 
@@ -281,3 +308,27 @@ async def test_existing_requests_are_video_requests_after_the_upgrade(old_databa
     assert await old_database.read(read) == {"video"}
     provisionings = await Ledger(old_database, FakeClock()).list_latest(None, 100)
     assert {type(provisioning.request) for provisioning in provisionings} == {ProvisioningRequest}
+
+
+async def test_existing_batches_are_not_cancelled_by_the_upgrade(database_url: str, owner: LeaseOwner) -> None:
+    database, clock, batch_id = Database(database_url), FakeClock(), str(UUID(int=1))
+    await asyncio.to_thread(database.create_file)
+
+    def create(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "kinds")
+        values = {"manifest_sha256": CONTENT, "started_by": "test", "started_at": NOW}
+        insert_row(connection, "batches", id=batch_id, row_count=1, invalid_count=0, **values)
+
+    await database.write(create)
+    await migrate.upgrade(database)
+    batches = BatchRepository(database, clock)
+    assert (await batches.get(batch_id)).cancelled_at is None
+    run = owner.model_copy(update={"batch_id": batch_id})
+    await database.write(lambda connection: require_running_batch(connection, run))
+    await batches.cancel(batch_id)
+    with pytest.raises(BatchCancelled):
+        await database.write(lambda connection: require_running_batch(connection, run))
+    await database.write(lambda connection: command.downgrade(alembic_config(connection), "kinds"))
+    columns = await database.read(lambda connection: inspect(connection).get_columns("batches"))
+    assert "cancelled_at" not in {column["name"] for column in columns}
+    await database.close()

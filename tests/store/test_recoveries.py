@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from models.tables import counter_table, evidence_table, unknown_avatar_table
 from store.database import Database
 from store.erasure import erase
 from store.ledger import Ledger
+from tests.chaos.invariants import find_counter_differences
 from tests.fakes import FakeClock
 
 SECRET = "https://videos.example/a.mp4?X-Amz-Signature=canary-signature"
@@ -96,6 +97,22 @@ async def test_budget_of_the_day_counts_but_does_not_stop_a_recovery(
     second, _ = await ledger.get_or_create(provisioning_request, "ada-2", owner)
     assert (await recover(ledger, second, owner, avatar_of(second))).status is Status.TRAINING
     assert await read_counter(database, day_counter(clock.now())) == 2
+
+
+async def test_recovery_counts_for_the_utc_day_of_any_zone(
+    ledger: Ledger,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    database: Database,
+    clock: FakeClock,
+) -> None:
+    opened, _ = await ledger.get_or_create(provisioning_request, "ada-1", owner)
+    created_at = clock.now().replace(hour=1) - timedelta(days=1)
+    local = created_at.astimezone(timezone(timedelta(hours=-5)))
+    assert local.date() < created_at.date()
+    await recover(ledger, opened, owner, avatar_of(opened, createdAt=local.isoformat()))
+    assert await read_counter(database, day_counter(created_at)) == 1
+    assert await database.read(find_counter_differences) == []
 
 
 async def test_other_status_stays_and_its_submission_is_lost(
