@@ -5,6 +5,7 @@ from __future__ import annotations
 from clients.argil import ArgilClient
 from models.clock import Clock
 from models.errors import NotReady, OperationalError, PollFailed, VoiceRefused
+from models.outcomes import next_step
 from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource, submission_of_avatar
 from models.voice import Voice
 from store.ledger import Ledger
@@ -50,7 +51,9 @@ def _require_ready(provisioning: Provisioning) -> None:
     if provisioning.status is not Status.READY:
         raise NotReady(
             f"provisioning {provisioning.id} is {provisioning.status}: only a READY avatar has a voice",
-            hint=f"wait until it is READY, see `avatars show {provisioning.id}`",
+            hint=next_step(provisioning)
+            if provisioning.status.is_terminal
+            else f"wait until it is READY, see `avatars show {provisioning.id}`",
         )
 
 

@@ -55,6 +55,7 @@ async def test_duplicate_event_reaches_the_server(
     assert event["payload"] == {
         "provisioning_id": adopted.id,
         "reference": adopted.reference,
+        "kind": "video",
         "avatar_id": first["id"],
         "voice_id": None,
         "duplicate_avatar_id": second["id"],
@@ -75,6 +76,7 @@ def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
     assert content["payload"] == {
         "provisioning_id": "p-1",
         "reference": shown,
+        "kind": "video",
         "avatar_id": shown,
         "voice_id": shown,
         "reasons": [{"code": "c", "message": shown, "hint": shown}],
