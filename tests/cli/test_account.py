@@ -48,7 +48,7 @@ def test_differences_are_counted_and_named(simulated: ArgilSimulator) -> None:
 
 
 @pytest.mark.parametrize("command", [("account",), ("adopt", "a-1", "--reference", "r-1")])
-def test_wrong_empty_list_forgets_no_unknown_avatar(
+def test_wrong_empty_list_removes_no_unknown_avatar(
     simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     create(simulated, [{"submission_id": str(uuid.uuid4())}])
