@@ -45,10 +45,9 @@ def parse_adoption_map(data: bytes) -> list[MappedAvatar]:
     """
     try:
         text, _ = decode_manifest(data, allow_windows_1252=True)
-        table = read_csv(text, {})
+        rows = [TableRow(row.number, [*map(clean_cell, row.cells)]) for row in read_csv(text, {}).rows]
     except InvalidManifest as error:  # its words are those for a batch
         raise InvalidManifest(error.message.replace("the manifest", "the map"), hint=error.hint) from None
-    rows = [TableRow(row.number, [*map(clean_cell, row.cells)]) for row in table.rows]
     rows = [row for row in rows if any(row.cells)]
     header, below = _find_header(rows)
     problems: list[tuple[str, str]] = []
