@@ -109,7 +109,7 @@ async def test_event_of_a_voice_found_later_reaches_the_server(
     }
     async with get_client() as client:
         artifact = await client.read_latest_artifacts(limit=1)
-    assert voice_id in str(artifact[0].data)
+    assert f"{voice_id}" in str(artifact[0].data)
     assert await announce_voices(await find_voices.fn(harness.owner)) == 0  # it is announced once
 
 
