@@ -42,7 +42,6 @@ def account(
     async def read() -> AccountReport:
         async with open_account(settings, key) as (store, argil):
             listed = await argil.list_account()
-            await store.unknown_avatars.compare(listed)
             return await compare_account(store.ledger, store.uploads, listed, limit)
 
     report = asyncio.run(read())
@@ -67,7 +66,10 @@ def _print(report: AccountReport) -> None:
     if report.others.count:
         print_status("`avatars adopt AVATAR_ID --reference R` puts an avatar that was made elsewhere on record")
     if report.missing.count:
-        print_status("the list may omit an avatar for minutes: `avatars reconcile` polls each by its id")
+        print_status(
+            "the list may omit an avatar for minutes; `avatars reconcile` polls those in TRAINING by their ids. "
+            "Others that stay missing were deleted at Argil, or belong to another account"
+        )
 
 
 def _print_uploads(uploads: UnusedUploads) -> None:

@@ -59,7 +59,7 @@ def adopt(
     async def run() -> AdoptionReport:
         owner = LeaseOwner(actor=ACTOR, id=str(uuid.uuid4()))
         async with open_account(settings, key) as (store, argil):
-            return await adopt_in_ledger(store, argil, requested, owner, is_preview=dry_run)
+            return await adopt_in_ledger(store.ledger, argil, requested, owner, is_preview=dry_run)
 
     report = asyncio.run(run())
     _raise_problems(requested, report.results, is_one=map_ is None)

@@ -55,7 +55,9 @@ def _print(document: dict[str, Any]) -> None:
         what = f"{release['recordings']} recordings released from quarantine: {release['reason']}"
         print_line(f"  {release['released_at']}: {what}")
     if not document["evidence"]:
-        print_status("no evidence is recorded: nothing was submitted, or a restore lost it with its submission")
+        print_status(
+            "no evidence is recorded: nothing was submitted here, or a restore lost it with its submission"
+        )
 
 
 def _facts(recording: dict[str, Any]) -> Iterator[tuple[str, str]]:

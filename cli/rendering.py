@@ -11,7 +11,7 @@ from rich.text import Text
 from cli.console import print_line
 from cli.terminal import shown, stdout_console
 from models.attempts import list_attempts
-from models.outcomes import OUTCOMES, describe, next_step
+from models.outcomes import describe, next_step, outcome_of
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.submission_resolution import Resolution, ResolvedSubmission
 
@@ -74,7 +74,7 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
         print_line(f"  voice {provisioning.voice_id} ({provisioning.voice_source})")
     elif provisioning.status is Status.READY:
         print_line("  voice: not known")
-    outcome = OUTCOMES[provisioning.status]
+    outcome = outcome_of(provisioning.status, provisioning.kind)
     for reason in provisioning.reasons:
         if reason.message not in (description, outcome.description):
             print_line(f"  - {reason.code}: {reason.message}")

@@ -26,13 +26,17 @@ def voice(
     /,
     *,
     remove: Annotated[bool, Parameter(negative=())] = False,
+    allow_older: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
 ) -> int:
     """Record the voice of an avatar that is READY.
 
-    Argil is asked for the voice first. A voice belongs to one avatar, and it is newer than the submission.
+    Argil is asked for the voice first. A voice belongs to one avatar. One that is older than the submission is
+    refused, because Argil did not create it for this avatar.
 
     Args:
+        allow_older: Record the voice although it is older than the submission, for example a voice that was cloned
+            earlier.
         remove: Remove the recorded voice from the ledger, for example because it belongs to another avatar. It
             stays at Argil.
 
@@ -41,6 +45,8 @@ def voice(
         raise InvalidArguments(
             "either a voice or --remove is required", hint="write `avatars voice ID VOICE_ID`, or add --remove"
         )
+    if remove and allow_older:
+        raise InvalidArguments("--allow-older is for a voice that is recorded", hint="leave it out with --remove")
     owner = LeaseOwner(actor="voice", id=str(uuid.uuid4()))
     settings, clock = Settings.load(), SystemClock()
     given = None if voice_id is None else parse_voice_id(voice_id)
@@ -52,6 +58,8 @@ def voice(
         async with ArgilClient(
             settings.argil_api_url, key, clock=clock, requests_per_second=settings.avatars_requests_per_second
         ) as argil:
-            return await record_given_voice(store.ledger, argil, clock, current, owner, given)
+            return await record_given_voice(
+                store.ledger, argil, clock, current, owner, given, allow_older=allow_older
+            )
 
     return run_on_ledger([provisioning], change, is_one=True, as_json=json)

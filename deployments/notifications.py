@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.escaping import INERT_FORMS
-from models.outcomes import OUTCOMES, Outcome
+from models.outcomes import OUTCOMES, Outcome, outcome_of
 from models.provisioning import Status
+from models.request import RequestKind
 from services.events import DUPLICATE_EVENT
 
 _REPLACE = "".join(
@@ -59,13 +60,21 @@ def _template(title: str, event: str, description: str, next_step: str, details:
 
 
 def _template_for(status: Status, outcome: Outcome, event: str) -> NotificationTemplate:
+    adopted = outcome_of(status, RequestKind.ADOPTED)
     return _template(
         status.lower().replace("_", " "),
         event,
-        outcome.description,
-        outcome.next_step_for(_ID),
+        _unless_adopted(outcome.description, adopted.description),
+        _unless_adopted(outcome.next_step_for(_ID), adopted.next_step_for(_ID)),
         _REASONS if status in _LISTS_REASONS else "",
     )
+
+
+def _unless_adopted(text: str, of_adopted: str) -> str:
+    """Return the template of a text that differs for adopted avatars."""
+    if text == of_adopted:
+        return text
+    return f"{{% if event.payload.kind == '{RequestKind.ADOPTED}' %}}{of_adopted}{{% else %}}{text}{{% endif %}}"
 
 
 NOTIFICATION_TEMPLATES: Sequence[NotificationTemplate] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.errors import InvalidRequest
+from models.errors import InvalidManifest, InvalidRequest
 from models.escaping import shorten
 from models.manifest_cells import TableRow, clean_cell, lost_value_rule
 from models.manifest_csv import read_csv
@@ -43,8 +43,11 @@ def parse_adoption_map(data: bytes) -> list[MappedAvatar]:
         InvalidManifest: It is not text, or not valid CSV.
         InvalidRequest: All problems: no header line, no rows, empty or repeated cells.
     """
-    text, _ = decode_manifest(data, allow_windows_1252=True)
-    rows = [TableRow(row.number, [*map(clean_cell, row.cells)]) for row in read_csv(text, {}).rows]
+    try:
+        text, _ = decode_manifest(data, allow_windows_1252=True)
+        rows = [TableRow(row.number, [*map(clean_cell, row.cells)]) for row in read_csv(text, {}).rows]
+    except InvalidManifest as error:  # its words are those for a batch
+        raise InvalidManifest(error.message.replace("the manifest", "the map"), hint=error.hint) from None
     rows = [row for row in rows if any(row.cells)]
     header, below = _find_header(rows)
     problems: list[tuple[str, str]] = []

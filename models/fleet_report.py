@@ -7,7 +7,7 @@ from datetime import datetime
 
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import markdown, markdown_with_code
-from models.outcomes import OUTCOMES, further_reasons
+from models.outcomes import OUTCOMES, deployment_step, further_reasons, next_step
 from models.provisioning import Provisioning, Status, parse_provisioning_id
 from models.redaction import redact
 from models.release import Release
@@ -85,7 +85,6 @@ def is_item_of(line: str, provisioning_id: str) -> bool:
 
 def _item(provisioning: Provisioning, artifact_id: str | None, releases: Sequence[Release]) -> list[str]:
     """Return the lines of one provisioning. models/artifact_erasure.py recognizes the first one."""
-    outcome = OUTCOMES[provisioning.status]
     name = markdown(redact(provisioning.name))
     if artifact_id:
         name = f"[{name}]({_ARTIFACT_PATH}{artifact_id})"
@@ -99,9 +98,7 @@ def _item(provisioning: Provisioning, artifact_id: str | None, releases: Sequenc
         f"  - Released {release.released_at:%Y-%m-%d %H:%M} UTC: {markdown(redact(release.reason))}"
         for release in releases
     ]
-    lines.append(
-        f"  - Next: {markdown_with_code(outcome.next_step_for(provisioning.id, is_released=bool(releases)))}"
-    )
-    if not releases and (step := outcome.deployment_step_for(provisioning.id)):
+    lines.append(f"  - Next: {markdown_with_code(next_step(provisioning, is_released=bool(releases)))}")
+    if not releases and (step := deployment_step(provisioning)):
         lines.append(f"  - In Prefect: {markdown_with_code(step)}")
     return lines

@@ -132,6 +132,11 @@ class LimitState:
     created_in_batch: int = 0
     """The submissions of the batch, counted as those of the day."""
 
+    @property
+    def pauses_requests(self) -> bool:
+        """Whether Argil limits the rate of requests now: each request would wait for the end of that pause."""
+        return any(pause.cause is PauseCause.RATE and pause.stands(self.now) for pause in self.pauses)
+
     def of_kind(self, kind: RequestKind) -> LimitState:
         """Return the state without the pauses that do not apply to requests of this kind."""
         return replace(self, pauses=tuple(pause for pause in self.pauses if pause.cause.applies_to(kind)))

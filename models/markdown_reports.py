@@ -14,7 +14,7 @@ from models.escaping import inert, markdown, markdown_code, markdown_with_code, 
 from models.image_facts import describe_image
 from models.image_request import CREDITS_PER_IMAGE
 from models.media_rules import MediaRole
-from models.outcomes import OUTCOMES, further_reasons, next_step
+from models.outcomes import deployment_step, further_reasons, next_step, outcome_of
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.redaction import redact, redact_url
 from models.release import Release
@@ -112,12 +112,12 @@ def render_provisioning_report(
         submissions: Its submissions, oldest first.
         releases: The releases of its recordings from quarantine; empty while one is in quarantine.
     """
-    outcome = OUTCOMES[provisioning.status]
+    description = outcome_of(provisioning.status, provisioning.kind).description
     avatar = Avatar.parse(provisioning.avatar_snapshot) if provisioning.avatar_snapshot else None
     lines = [
         f"# {_escape(provisioning.name)}: {provisioning.status}",
         "",
-        f"{outcome.description[0].upper()}{outcome.description[1:]}.",
+        f"{description[0].upper()}{description[1:]}.",
         "",
         "| | |",
         "|---|---|",
@@ -139,7 +139,7 @@ def render_provisioning_report(
         lines.append("")
     lines += ["## What to do next", ""]
     lines.append(f"- {markdown_with_code(next_step(provisioning, is_released=bool(releases)))}")
-    if not releases and (step := outcome.deployment_step_for(provisioning.id)):
+    if not releases and (step := deployment_step(provisioning)):
         lines.append(f"- In Prefect: {markdown_with_code(step)}")
     lines.append("")
     lines += [

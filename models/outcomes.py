@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from models.errors import ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
+from models.request import RequestKind
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,49 @@ OUTCOMES: dict[Status, Outcome] = {
     ),
 }
 
+_NEW_REQUEST = (
+    "make a new request with its recordings and another reference, which may be charged; or contact Argil's "
+    "support with the avatar id"
+)
+ADOPTED_OUTCOMES: Mapping[Status, Outcome] = MappingProxyType(
+    {
+        Status.READY: replace(
+            OUTCOMES[Status.READY],
+            next_step="use the avatar id and a voice id with Argil's video API; `avatars voice {id} VOICE_ID` "
+            "records the voice",
+        ),
+        Status.TRAINING_FAILED: replace(
+            OUTCOMES[Status.TRAINING_FAILED], next_step=_NEW_REQUEST, deployment_step=""
+        ),
+        Status.REFUSED: replace(
+            OUTCOMES[Status.REFUSED],
+            description="Argil's moderation refused the avatar; it gives no reason. It was made elsewhere, so its "
+            "recordings are not known and not quarantined",
+            next_step="check that the person consented before you make a request with its recordings; or contact "
+            "Argil's support with the avatar id",
+            deployment_step="",
+        ),
+        Status.VANISHED: replace(
+            OUTCOMES[Status.VANISHED],
+            next_step="`avatars resume {id}` polls it again; or contact Argil's support with the avatar id",
+            deployment_step="run the deployment resume-provisioning/on-demand with the id {id}",
+        ),
+    }
+)
+"""The outcomes of adopted avatars that differ: `retrain`, `release` and a retry need recordings."""
+
+
+def outcome_of(status: Status, kind: RequestKind) -> Outcome:
+    """Return the meaning of a status for a provisioning of this kind."""
+    adopted = ADOPTED_OUTCOMES.get(status) if kind is RequestKind.ADOPTED else None
+    return adopted or OUTCOMES[status]
+
 
 def describe(provisioning: Provisioning) -> str:
     """Return what its status means for this provisioning: a cancellation says what remains at Argil."""
     if provisioning.status is Status.CANCELLED and provisioning.reasons:
         return provisioning.reasons[0].message
-    return OUTCOMES[provisioning.status].description
+    return outcome_of(provisioning.status, provisioning.kind).description
 
 
 def next_step(provisioning: Provisioning, *, is_released: bool = False) -> str:
@@ -166,9 +205,16 @@ def next_step(provisioning: Provisioning, *, is_released: bool = False) -> str:
         return "none: its personal data was erased; provision again under a new reference"
     if provisioning.status is Status.ACCEPTED:
         return accepted_step(provisioning.id, provisioning.reasons)
-    return OUTCOMES[provisioning.status].next_step_for(
+    return outcome_of(provisioning.status, provisioning.kind).next_step_for(
         provisioning.id, provisioning.voice_id, is_released=is_released
     )
+
+
+def deployment_step(provisioning: Provisioning) -> str:
+    """Return the next step in Prefect's UI with the id filled in, or an empty text."""
+    if provisioning.erased_at is not None:
+        return ""
+    return outcome_of(provisioning.status, provisioning.kind).deployment_step_for(provisioning.id)
 
 
 def accepted_step(provisioning_id: str, reasons: Collection[Reason]) -> str:
@@ -199,5 +245,5 @@ _CODES_THAT_END = {
 
 def further_reasons(provisioning: Provisioning) -> list[Reason]:
     """Return the reasons that say more than the description of the status."""
-    description = OUTCOMES[provisioning.status].description
+    description = outcome_of(provisioning.status, provisioning.kind).description
     return [reason for reason in provisioning.reasons if reason.message != description]

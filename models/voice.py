@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from models.account_list import incomplete_because
-from models.argil_avatar import ArgilId, LenientStr, is_plain_id, parse_time
+from models.argil_avatar import ArgilId, Avatar, LenientStr, is_plain_id, parse_time
 from models.argil_response import ArgilResponse
 from models.errors import InvalidRequest
-from models.provisioning import Submission
+from models.provisioning import Provisioning, Submission
 from models.response_meaning import list_items
 
 VOICE_EVENT = "avatar.voice"
@@ -44,9 +44,26 @@ class Voice(BaseModel):
         except ValidationError:
             return None
 
-    def is_older_than(self, submission: Submission) -> bool:
-        """Whether Argil created it before the submission. Times may lack their fraction of a second."""
-        return self.created_at is not None and self.created_at < submission.created_at.replace(microsecond=0)
+    def is_older_than(self, moment: datetime | None) -> bool:
+        """Whether Argil created it before this moment. Times may lack their fraction of a second."""
+        return (
+            self.created_at is not None and moment is not None and self.created_at < moment.replace(microsecond=0)
+        )
+
+
+def earliest_creation(provisioning: Provisioning, submission: Submission | None) -> datetime | None:
+    """Return when the voice of an avatar can have been created at the earliest; None if that is not known.
+
+    Args:
+        provisioning: The provisioning of the avatar.
+        submission: The submission that created the avatar; None for an adopted avatar, whose creation counts.
+    """
+    if submission is not None:
+        return submission.created_at
+    avatar = Avatar.parse(provisioning.avatar_snapshot)
+    if avatar is None or avatar.created_at is None:
+        return None
+    return avatar.created_at if avatar.created_at.tzinfo else avatar.created_at.replace(tzinfo=UTC)
 
 
 class VoiceList:

@@ -13,7 +13,7 @@ from models.account_report import (
 )
 from models.argil_avatar import Avatar, replace_unstorable_characters
 from models.errors import ArgilUnavailable, PollFailed
-from models.limits import LimitState, PauseCause
+from models.limits import LimitState
 from models.submission_ids import tag_of
 from models.unknown_avatars import MAX_NAME_CHARACTERS
 from services.context import AppContext
@@ -87,7 +87,7 @@ async def describe_account(context: AppContext, limits: LimitState) -> list[str]
         DatabaseError: The ledger cannot be read or written.
 
     """
-    if any(pause.cause is PauseCause.RATE and pause.stands(limits.now) for pause in limits.pauses):
+    if limits.pauses_requests:
         return ["the account was not listed, because Argil limits the rate of requests"]
     try:
         account = await context.argil.list_account()

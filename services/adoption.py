@@ -13,8 +13,8 @@ from models.adoption import Adoption, AdoptionResult, adopt_request
 from models.argil_avatar import Avatar
 from models.errors import AvatarIsOurs, AvatarNotListed, InvalidRequest, RequestError
 from models.provisioning import LeaseOwner
-from services.store import Store
 from store.account_avatars import find_known_ids
+from store.ledger import Ledger
 
 
 class RequestedAdoption(NamedTuple):
@@ -34,7 +34,7 @@ class AdoptionReport:
 
 
 async def adopt(
-    store: Store,
+    ledger: Ledger,
     argil: ArgilClient,
     requested: Sequence[RequestedAdoption],
     owner: LeaseOwner,
@@ -44,7 +44,7 @@ async def adopt(
     """Adopt the avatars, or none of them if there is a problem with one; sends one list call and creates nothing.
 
     Args:
-        store: The ledger and the unknown avatars.
+        ledger: The ledger.
         argil: The client of the account.
         requested: The avatars and their references; each occurs once.
         owner: The writer.
@@ -57,21 +57,20 @@ async def adopt(
 
     """
     account = await argil.list_account()
-    await store.unknown_avatars.compare(account)
     avatars = read_avatars(account)
-    checked = [await _check(store, account, avatars.get(item.avatar_id), item) for item in requested]
+    checked = [await _check(ledger, account, avatars.get(item.avatar_id), item) for item in requested]
     adoptions = [item for item in checked if isinstance(item, Adoption)]
     has_problem = len(adoptions) < len(checked)
-    recorded = iter(await store.ledger.adopt(adoptions, owner, is_preview=is_preview or has_problem))
+    recorded = iter(await ledger.adopt(adoptions, owner, is_preview=is_preview or has_problem))
     results = [next(recorded) if isinstance(item, Adoption) else AdoptionResult(problem=item) for item in checked]
     others = {avatar_id for avatar_id, avatar in avatars.items() if our_submission_id(avatar) is None}
-    known = await find_known_ids(store.ledger.database, others, [])
+    known = await find_known_ids(ledger.database, others, [])
     previewed = {item.avatar.id for item in adoptions} if is_preview else set()
     return AdoptionReport(results, len(others - known.avatar_ids - known.duplicate_ids - previewed))
 
 
 async def _check(
-    store: Store, account: AccountList, avatar: Avatar | None, item: RequestedAdoption
+    ledger: Ledger, account: AccountList, avatar: Avatar | None, item: RequestedAdoption
 ) -> Adoption | RequestError:
     if avatar is None:
         because = f" ({account.incomplete_because})" if account.incomplete_because else ""
@@ -80,7 +79,7 @@ async def _check(
             hint="compare the id with `avatars account`; the list may omit an avatar for minutes",
         )
     if (submission_id := our_submission_id(avatar)) is not None:
-        return await _ours(store, avatar, submission_id)
+        return await _ours(ledger, avatar, submission_id)
     try:
         request = adopt_request(avatar, item.reference)
     except InvalidRequest as error:
@@ -88,8 +87,8 @@ async def _check(
     return Adoption(item.place, request.reference or "", request, avatar)
 
 
-async def _ours(store: Store, avatar: Avatar, submission_id: str) -> AvatarIsOurs:
-    known = await store.ledger.find_by_submission_ids([submission_id])
+async def _ours(ledger: Ledger, avatar: Avatar, submission_id: str) -> AvatarIsOurs:
+    known = await ledger.find_by_submission_ids([submission_id])
     if known:
         return AvatarIsOurs(
             f"avatar {avatar.id} was created by provisioning {known[0].id} of this ledger",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.errors import NotCancellable, ProvisioningErased
-from models.outcomes import OUTCOMES
+from models.outcomes import next_step, outcome_of
 from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from store.ledger import Ledger
@@ -30,9 +30,9 @@ async def cancel_provisioning(
     if Status.CANCELLED not in TRANSITIONS[provisioning.status]:
         raise NotCancellable(
             f"provisioning {provisioning.id} cannot be cancelled: it is {provisioning.status}",
-            hint=OUTCOMES[provisioning.status].next_step_for(provisioning.id),
+            hint=next_step(provisioning),
         )
-    outcome = OUTCOMES[Status.CANCELLED]
+    outcome = outcome_of(Status.CANCELLED, provisioning.kind)
     description = f"{message}; {_remote_state_message(provisioning)}"
     reason = Reason(code="cancelled", message=description, hint=outcome.next_step_for(provisioning.id))
     return await ledger.transition(provisioning, owner, description, new_status=Status.CANCELLED, reasons=[reason])

@@ -57,6 +57,7 @@ def event_content(provisioning: Provisioning, payload: dict[str, Any]) -> dict[s
             "payload": {
                 "provisioning_id": provisioning.id,
                 "reference": provisioning.reference,
+                "kind": provisioning.kind.value,
                 "avatar_id": provisioning.avatar_id,
                 "voice_id": provisioning.voice_id,
                 **payload,

@@ -5,19 +5,38 @@ from __future__ import annotations
 from clients.argil import ArgilClient
 from models.clock import Clock
 from models.errors import NotReady, OperationalError, PollFailed, VoiceRefused
+from models.outcomes import next_step
 from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource, submission_of_avatar
 from models.voice import Voice
 from store.ledger import Ledger
 
 
 async def record_given_voice(
-    ledger: Ledger, argil: ArgilClient, clock: Clock, provisioning: Provisioning, owner: LeaseOwner, voice_id: str
+    ledger: Ledger,
+    argil: ArgilClient,
+    clock: Clock,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    voice_id: str,
+    *,
+    allow_older: bool = False,
 ) -> Provisioning:
     """Record the voice of a READY avatar; it replaces a former one. The next run of reconcile-avatars announces it.
 
+    Args:
+        ledger: The ledger.
+        argil: The client of the account.
+        clock: The clock of the ledger.
+        provisioning: The provisioning as it was read.
+        owner: The writer.
+        voice_id: The id of the voice.
+        allow_older: Whether a person said that the voice may be older than the submission. For an adopted avatar,
+            which has none, any voice is accepted.
+
     Raises:
         NotReady: The avatar is not READY.
-        VoiceRefused: Argil has no such voice or created it before the submission, or another provisioning has it.
+        VoiceRefused: Argil has no such voice, or created it before the submission.
+        VoiceTaken: Another provisioning has the voice.
         ProvisioningErased: The provisioning was erased.
         OperationalError: Argil does not answer or rejects the API key, or the ledger fails.
         StaleVersion: Another owner changed the provisioning since it was read.
@@ -26,7 +45,9 @@ async def record_given_voice(
     _require_ready(provisioning)
     if provisioning.voice_id == voice_id:
         return provisioning
-    await _verify(ledger, argil, provisioning, voice_id)
+    voice = await _read_voice(argil, voice_id)
+    if not allow_older:
+        await _require_newer(ledger, provisioning, voice)
     return await ledger.record_voice(
         provisioning,
         owner,
@@ -50,25 +71,32 @@ def _require_ready(provisioning: Provisioning) -> None:
     if provisioning.status is not Status.READY:
         raise NotReady(
             f"provisioning {provisioning.id} is {provisioning.status}: only a READY avatar has a voice",
-            hint=f"wait until it is READY, see `avatars show {provisioning.id}`",
+            hint=next_step(provisioning)
+            if provisioning.status.is_terminal
+            else f"wait until it is READY, see `avatars show {provisioning.id}`",
         )
 
 
-async def _verify(ledger: Ledger, argil: ArgilClient, provisioning: Provisioning, voice_id: str) -> None:
+async def _read_voice(argil: ArgilClient, voice_id: str) -> Voice:
     try:
         voice: Voice | None = await argil.get_voice(voice_id)
     except PollFailed as error:
         raise OperationalError(
-            f"Argil was not asked for voice {voice_id}: {error.message}", hint="run the command again later"
+            f"voice {voice_id} could not be read: {error.message}",
+            hint="compare the id with that in Argil's app, then run the command again",
         ) from None
     if voice is None:
         raise VoiceRefused(
             f"Argil has no voice with the id {voice_id}", hint="copy the id of the voice from Argil's app"
         )
+    return voice
+
+
+async def _require_newer(ledger: Ledger, provisioning: Provisioning, voice: Voice) -> None:
     submission = submission_of_avatar(provisioning, await ledger.list_submissions(provisioning.id))
-    if submission is not None and voice.is_older_than(submission):
+    if submission is not None and voice.is_older_than(submission.created_at):
         raise VoiceRefused(
-            f"voice {voice_id} was created at {voice.created_at:%Y-%m-%d %H:%M:%S %Z}, before the avatar was "
+            f"voice {voice.id} was created at {voice.created_at:%Y-%m-%d %H:%M:%S %Z}, before the avatar was "
             f"submitted at {submission.created_at:%Y-%m-%d %H:%M:%S %Z}",
-            hint="name the voice that Argil created for this avatar",
+            hint="name the voice that Argil created for this avatar, or add --allow-older if this one is right",
         )

@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from models.escaping import state_message
-from models.outcomes import OUTCOMES
+from models.outcomes import outcome_of
 from models.provisioning import Provisioning, Status
 
 _TYPES = {Status.READY: Completed, Status.TRAINING: Completed, Status.CANCELLED: Cancelled}
@@ -18,7 +18,7 @@ def final_state_for(provisioning: Provisioning) -> State:
     READY is Completed, and so is TRAINING if the run does not wait for it.
     CANCELLED is Cancelled. Any other status is Failed.
     """
-    outcome = OUTCOMES[provisioning.status]
+    outcome = outcome_of(provisioning.status, provisioning.kind)
     reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
     parts = [f"provisioning {provisioning.id}", outcome.description]
     if provisioning.avatar_id:

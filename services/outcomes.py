@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.outcomes import OUTCOMES
+from models.outcomes import outcome_of
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from services.context import AppContext
@@ -20,7 +20,7 @@ async def transition_to_terminal(
         DatabaseError: The ledger cannot be written.
 
     """
-    outcome = OUTCOMES[status]
+    outcome = outcome_of(status, provisioning.kind)
     if status is Status.READY:
         return await context.ledger.transition(
             provisioning,

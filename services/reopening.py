@@ -7,7 +7,7 @@ services/retraining.py has the third way, which may cost money. Each caller re-o
 from __future__ import annotations
 
 from models.errors import NotReopenable, ProvisioningErased, StaleVersion
-from models.outcomes import OUTCOMES
+from models.outcomes import next_step
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.recording_identity import RecordingIdentity
@@ -153,7 +153,7 @@ def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], 
         raise NotReopenable(
             f"provisioning {provisioning.id} is {provisioning.status}: `{action}` re-opens only "
             f"{', '.join(sorted(statuses))}",
-            hint=OUTCOMES[provisioning.status].next_step_for(provisioning.id),
+            hint=next_step(provisioning),
         )
 
 

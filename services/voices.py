@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 from models.errors import AvatarsError, ConcurrencyError, DatabaseError, OperationalError, PollFailed, RequestError
 from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, VoiceSource, submission_of_avatar
-from models.voice import TrainingPeriod, Voice, VoiceList, match_voice, next_lookup_at
+from models.voice import TrainingPeriod, Voice, VoiceList, earliest_creation, match_voice, next_lookup_at
 from services.context import AppContext
 from services.run_log import log_to_run
 from services.voice_cloning import cloned_voice_id
@@ -22,6 +23,8 @@ IMMEDIATE_SECONDS = 10.0
 """How long a run that has just recorded READY asks for the voices that deliveries name."""
 LOOKUP_SECONDS = 20.0
 """How long one pass starts lookups; the others stay due."""
+MAX_FAILURES = 3
+"""Failed requests after which a pass ends: Argil is away."""
 MAX_DUE = 500
 """Provisionings per pass."""
 
@@ -50,7 +53,7 @@ async def find_delivered_voice(context: AppContext, provisioning: Provisioning, 
         submissions = await context.ledger.list_submissions(provisioning.id)
         submission = submission_of_avatar(provisioning, submissions)
         async with asyncio.timeout(IMMEDIATE_SECONDS):
-            voice = await _verify_delivered(context, voice_ids, submission)
+            voice = await _verify_delivered(context, voice_ids, earliest_creation(provisioning, submission))
         if voice is None:
             return provisioning
         return await context.ledger.record_voice(
@@ -64,7 +67,7 @@ async def find_delivered_voice(context: AppContext, provisioning: Provisioning, 
 async def look_up_voices(
     context: AppContext, owner: LeaseOwner, *, batch_id: str | None = None
 ) -> list[Provisioning]:
-    """Look up the voices that are due, with at most one call of GET /voices.
+    """Look up the voices that are due, with at most one call of GET /voices; none while Argil pauses all requests.
 
     Args:
         context: The context of this process.
@@ -81,43 +84,61 @@ async def look_up_voices(
     due = await context.ledger.list_voice_due(limit=MAX_DUE, batch_id=batch_id)
     found = [provisioning for provisioning in due if provisioning.voice_id is not None]
     missing = [provisioning for provisioning in due if provisioning.voice_id is None]
-    if missing:
+    if missing and not (await context.limits.read(context.guard)).pauses_requests:
         found += await _Lookup(context, owner).run(missing)
     return found
 
 
 class _Lookup:
-    """One pass: the account's voices, listed when the first provisioning needs them, and its deadline."""
+    """One pass: the account's voices, listed when the first provisioning needs them, and when it ends."""
 
     def __init__(self, context: AppContext, owner: LeaseOwner) -> None:
         self._context = context
         self._owner = owner
         self._deadline = context.clock.monotonic() + LOOKUP_SECONDS
         self._listed: VoiceList | None = None
+        self._has_called_list = False
+        self._failures = 0
 
     async def run(self, missing: Sequence[Provisioning]) -> list[Provisioning]:
-        """Look up each voice until the deadline. Those that were not found are due again later."""
-        context, found = self._context, []
-        looked_up: Sequence[Provisioning] = missing
+        """Look up each voice until the pass ends. Those that were looked up in vain are due again later."""
+        context, found, looked_up = self._context, list[Provisioning](), list[Provisioning]()
         submissions = await context.ledger.list_submissions_by_provisioning([item.id for item in missing])
-        for number, provisioning in enumerate(missing):
-            if context.clock.monotonic() >= self._deadline:
-                looked_up = missing[:number]
+        for provisioning in missing:
+            if self._is_over:
                 break
+            looked_up.append(provisioning)
             try:
                 submission = submission_of_avatar(provisioning, submissions[provisioning.id])
                 if (recorded := await self._look_up(provisioning, submission)) is not None:
                     found.append(recorded)
             except (ConcurrencyError, RequestError) as error:
                 log_to_run("the voice of avatar %s was not recorded: %s", provisioning.avatar_id, error.message)
+            except PollFailed as error:
+                self._note_failure(provisioning, error)
             except DatabaseError:
                 raise
-            except (OperationalError, PollFailed) as error:
+            except OperationalError as error:
                 log_to_run("voices are looked up later: %s", error.message, level=logging.WARNING)
                 break
         now = context.clock.now()
         await context.ledger.set_voice_due({item.id: next_lookup_at(item.updated_at, now) for item in looked_up})
         return found
+
+    @property
+    def _is_over(self) -> bool:
+        return self._failures >= MAX_FAILURES or self._context.clock.monotonic() >= self._deadline
+
+    def _note_failure(self, provisioning: Provisioning, error: PollFailed) -> None:
+        """Count the failure: one voice that Argil cannot answer must not hide the others, but an outage ends it."""
+        log_to_run(
+            "the voice of avatar %s is looked up later: %s",
+            provisioning.avatar_id,
+            error.message,
+            level=logging.WARNING,
+        )
+        # Retry-After pauses all requests of the account: the next one would wait for up to 15 minutes.
+        self._failures += 1 if error.retry_after_seconds is None else MAX_FAILURES
 
     async def _look_up(self, provisioning: Provisioning, submission: Submission | None) -> Provisioning | None:
         if provisioning.avatar_id is None:
@@ -133,7 +154,7 @@ class _Lookup:
                 announce_at=context.clock.now(),
             )
         voice_ids = await context.ledger.list_delivered_voices(provisioning.avatar_id)
-        voice = await _verify_delivered(context, voice_ids, submission)
+        voice = await _verify_delivered(context, voice_ids, earliest_creation(provisioning, submission))
         if voice is None and submission is not None:
             source = VoiceSource.MATCHED
             voice = await self._match(provisioning, provisioning.avatar_id, submission)
@@ -149,8 +170,11 @@ class _Lookup:
         )
 
     async def _match(self, provisioning: Provisioning, avatar_id: str, submission: Submission) -> Voice | None:
-        if self._listed is None:
+        if not self._has_called_list:
+            self._has_called_list = True
             self._listed = await self._context.argil.list_voices()
+        if self._listed is None:
+            return None  # the only call of this pass failed
         ledger = self._context.ledger
         period = TrainingPeriod(submission.created_at, provisioning.updated_at)
         named = self._listed.named(provisioning.name)
@@ -158,7 +182,7 @@ class _Lookup:
         matched = match_voice(self._listed, provisioning.name, period, foreign)
         if matched is None or await ledger.has_namesake_in_training(provisioning, period):
             return None
-        return await _verify(self._context, matched.id, submission)
+        return await _verify(self._context, matched.id, submission.created_at)
 
 
 async def _requested_voice(context: AppContext, provisioning: Provisioning) -> str | None:
@@ -170,21 +194,19 @@ async def _requested_voice(context: AppContext, provisioning: Provisioning) -> s
 
 
 async def _verify_delivered(
-    context: AppContext, voice_ids: Sequence[str], submission: Submission | None
+    context: AppContext, voice_ids: Sequence[str], not_before: datetime | None
 ) -> Voice | None:
     """Return the only delivered voice that can be that of the avatar; None if there is none, or several."""
     verified = [
-        voice for voice_id in voice_ids if (voice := await _verify(context, voice_id, submission)) is not None
+        voice for voice_id in voice_ids if (voice := await _verify(context, voice_id, not_before)) is not None
     ]
     return verified[0] if len(verified) == 1 else None
 
 
-async def _verify(context: AppContext, voice_id: str, submission: Submission | None) -> Voice | None:
-    """Return the voice if Argil has it and did not create it before the submission."""
+async def _verify(context: AppContext, voice_id: str, not_before: datetime | None) -> Voice | None:
+    """Return the voice if Argil has it and did not create it earlier; None for `not_before` allows any time."""
     voice = await context.argil.get_voice(voice_id)
-    if voice is None or (submission is not None and voice.is_older_than(submission)):
-        return None
-    return voice
+    return None if voice is None or voice.is_older_than(not_before) else voice
 
 
 def _describe(source: VoiceSource, voice: Voice) -> str:

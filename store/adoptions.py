@@ -17,7 +17,7 @@ from models.provisioning import LeaseOwner, Provisioning, Status
 from models.redaction import redact, redact_json
 from models.reopening import reference_conflict
 from models.request import RequestKind
-from models.tables import duplicate_table, provisioning_table, submission_table
+from models.tables import duplicate_table, provisioning_table, submission_table, webhook_delivery_table
 from store import mappers
 from store.requests import insert_extras, refuse_id, request_columns
 from store.transitions import TransitionWriter, sanitize_status
@@ -37,6 +37,8 @@ class _Recorded:
     by_reference: dict[str, Provisioning]
     provisioning_ids: dict[str, str]
     """The provisioning of each avatar that a submission or a duplicate has on record."""
+    with_delivered_voice: set[str]
+    """The avatars for which a webhook delivery named a voice, when another program created them."""
 
 
 class AdoptionWriter(TransitionWriter):
@@ -66,10 +68,13 @@ class AdoptionWriter(TransitionWriter):
             results = [_decide(connection, adoption, recorded) for adoption in adoptions]
             if is_preview or any(result.problem for result in results):
                 return results
-            return [
-                self._insert(connection, adoption, owner) if result.is_new else result
-                for adoption, result in zip(adoptions, results, strict=True)
-            ]
+            new = [item for item, result in zip(adoptions, results, strict=True) if result.is_new]
+            # In one order, so that two processes with the same avatars wait for each other instead of a deadlock.
+            inserted = {
+                item.avatar.id: self._insert(connection, item, owner, recorded)
+                for item in sorted(new, key=lambda item: item.avatar.id)
+            }
+            return [inserted.get(item.avatar.id, result) for item, result in zip(adoptions, results, strict=True)]
 
         for _ in range(MAX_ATTEMPTS - 1):
             with contextlib.suppress(StaleVersion):
@@ -77,7 +82,9 @@ class AdoptionWriter(TransitionWriter):
                 return await self.database.write(record)
         return await self.database.write(record)
 
-    def _insert(self, connection: Connection, adoption: Adoption, owner: LeaseOwner) -> AdoptionResult:
+    def _insert(
+        self, connection: Connection, adoption: Adoption, owner: LeaseOwner, recorded: _Recorded
+    ) -> AdoptionResult:
         now = self._clock.now()
         provisioning_id = str(uuid.uuid4())
         status, avatar = adoption.status, adoption.avatar
@@ -95,6 +102,8 @@ class AdoptionWriter(TransitionWriter):
             "submission_count": 0,
             "training_started_at": now if status is Status.TRAINING else None,
             "avatar_snapshot": redact_json(avatar.raw),
+            # The next run of reconcile-avatars looks the voice up; without a delivery it could not be found.
+            "voice_due_at": now if status is Status.READY and avatar.id in recorded.with_delivered_voice else None,
             "created_at": now,
             "updated_at": now,
         }
@@ -146,7 +155,14 @@ def _read_recorded(connection: Connection, adoptions: Sequence[Adoption]) -> _Re
         {item.avatar_id or "": item for item in _find(connection, provisioning_table.c.avatar_id, avatar_ids)},
         {item.reference: item for item in _find(connection, provisioning_table.c.reference, references)},
         provisioning_ids,
+        {avatar_id for page in _pages(avatar_ids) for avatar_id in _with_delivered_voice(connection, page)},
     )
+
+
+def _with_delivered_voice(connection: Connection, avatar_ids: Sequence[str]) -> Sequence[str]:
+    delivery = webhook_delivery_table.c
+    query = select(delivery.avatar_id).where(delivery.avatar_id.in_(avatar_ids), delivery.voice_id.is_not(None))
+    return connection.scalars(query.distinct()).all()
 
 
 def _find(connection: Connection, column: Column[Any], values: Collection[str]) -> Iterator[Provisioning]:

@@ -47,6 +47,23 @@ def test_differences_are_counted_and_named(simulated: ArgilSimulator) -> None:
     assert "avatars adopt" in text.err
 
 
+@pytest.mark.parametrize("command", [("account",), ("adopt", "a-1", "--reference", "r-1")])
+def test_wrong_empty_list_removes_no_unknown_avatar(
+    simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    create(simulated, [{"submission_id": str(uuid.uuid4())}])
+    assert avatars("account", "--json").document["counts"]["ours_unknown"] == 1
+    monkeypatch.setattr(simulated.account, "list_avatars", list)
+    answered = avatars(*command, "--json")
+    assert "the list is empty, although Argil has avatar" in answered.out
+
+    async def count() -> int:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            return await store.unknown_avatars.count_undecided()
+
+    assert asyncio.run(count()) == 1
+
+
 def test_account_that_cannot_be_listed_is_an_operational_error(
     simulated: ArgilSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,20 @@ def test_voice_is_refused_with_the_reason(
     assert show(capsys)["voice_id"] is None
 
 
+def test_older_voice_needs_a_decision(
+    argil: ArgilSimulator, create: Callable[..., Provisioning], capsys: pytest.CaptureFixture[str]
+) -> None:
+    create()
+    old = clone(argil, age=timedelta(hours=1))
+    assert run(["voice", "creator-1", old]) == EXIT_USAGE
+    assert "--allow-older" in capsys.readouterr().err
+    assert run(["voice", "creator-1", old, "--allow-older"]) == EXIT_OK
+    assert show(capsys)["voice_id"] == old
+    create("creator-2")
+    assert run(["voice", "creator-2", old, "--allow-older"]) == EXIT_USAGE  # another avatar has it
+    assert run(["voice", "creator-2", "--remove", "--allow-older"]) == EXIT_USAGE
+
+
 def test_removed_voice_can_be_given_to_another_avatar(
     argil: ArgilSimulator, create: Callable[..., Provisioning], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,7 +49,7 @@ def test_message_contains_no_markup_of_an_event(template: NotificationTemplate) 
     subject, body = render(template, text)
     assert MARKUP.search(subject) is None
     assert MARKUP.search(body) is None
-    assert (subject + body).count("`") == template.body.replace(json.dumps("`"), "").count("`")
+    assert (subject + body).count("`") == "".join(render(template, "Ada")).count("`")
     assert all(form in subject for form in INERT_FORMS.values())
 
 
@@ -61,6 +61,16 @@ def test_message_names_the_avatar_as_an_artifact_does(text: str) -> None:
     assert body.startswith(f"{inert(text)} (provisioning p-1, avatar {inert(text)}): ")
     assert f"\n- {inert(text)}\n- second\n" in body
     assert "`avatars show p-1`" in body
+
+
+@pytest.mark.parametrize(("kind", "is_possible"), [("video", True), ("adopted", False), ("", True)])
+def test_message_about_an_adopted_avatar_suggests_no_retrain(kind: str, is_possible: bool) -> None:
+    [template] = [item for item in NOTIFICATION_TEMPLATES if item.event == "avatar.training-failed"]
+    payload = {"provisioning_id": "p-1", "kind": kind, "reasons": []}
+    context = {"event": {"resource": {"name": "Ada"}, "payload": payload}}
+    body = render_user_template_sync(template.body, context)
+    assert ("avatars retrain p-1" in body) is is_possible
+    assert "{%" not in body
 
 
 def test_message_without_an_avatar_names_none() -> None:

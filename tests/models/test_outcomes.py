@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from models.adopted_request import AdoptedRequest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
-from models.outcomes import OUTCOMES
+from models.fleet_report import render_fleet_report
+from models.markdown_reports import render_provisioning_report
+from models.outcomes import ADOPTED_OUTCOMES, OUTCOMES, deployment_step, describe, next_step
 from models.provisioning import Status
+from models.reason import Reason
+from tests.models.test_markdown_reports import AT, provisioning
 
 # From section 5 of the design; a provisioning in flight is not a failure.
 EXIT_CODES = {
@@ -84,3 +89,36 @@ def test_every_status_has_description_and_next_step(status: Status) -> None:
     assert outcome.description
     assert outcome.next_step
     assert not outcome.description.endswith(".")
+
+
+# Adopted avatars have no recordings: `retrain`, `retry` and `release` refuse them or do nothing.
+
+IMPOSSIBLE = ("retrain", "retry", "release", "--dataset-video", "quarantined", "looked up")
+
+
+@pytest.mark.parametrize("status", ADOPTED_OUTCOMES.keys() | {Status.TRAINING, Status.TIMED_OUT, Status.CANCELLED})
+def test_no_text_about_an_adopted_avatar_names_an_impossible_step(status: Status) -> None:
+    request = AdoptedRequest(name="Mary", reference="mary-1")
+    adopted = provisioning(status, request=request, avatar_id="a-1")
+    reason = Reason(code="any", message=describe(adopted), hint=next_step(adopted))
+    adopted = provisioning(status, request=request, avatar_id="a-1", reasons=[reason])
+    texts = [
+        describe(adopted).replace("not quarantined", ""),
+        next_step(adopted),
+        deployment_step(adopted),
+        render_provisioning_report(adopted, []).replace("not quarantined", ""),
+        render_fleet_report({}, {status: [adopted]}, AT),
+    ]
+    found = [(word, text) for text in texts for word in IMPOSSIBLE if word in text]
+    assert found == []
+
+
+def test_adopted_outcomes_differ_in_their_texts_only() -> None:
+    for status, outcome in ADOPTED_OUTCOMES.items():
+        usual = OUTCOMES[status]
+        assert (outcome.exit_code, outcome.state_name, outcome.event) == (
+            usual.exit_code,
+            usual.state_name,
+            usual.event,
+        )
+        assert outcome.next_step != usual.next_step

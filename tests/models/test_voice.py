@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from models.adopted_request import AdoptedRequest
 from models.argil_response import ArgilResponse
 from models.errors import InvalidRequest
-from models.provisioning import Submission, SubmissionState
 from models.voice import (
     LOOKUP_PERIOD,
     TrainingPeriod,
     Voice,
     VoiceList,
+    earliest_creation,
     match_voice,
     next_lookup_at,
     parse_voice_id,
 )
+from tests.models.test_markdown_reports import provisioning
 
 START = datetime(2026, 11, 23, 9, 0, 0, 500_000, tzinfo=UTC)
 PERIOD = TrainingPeriod(START, START + timedelta(hours=2))
@@ -85,20 +87,28 @@ def test_incomplete_list_matches_nothing() -> None:
     ],
 )
 def test_voice_is_compared_with_the_submission(created_at: object, is_older: bool) -> None:
-    submission = Submission(
-        id="s-1",
-        ordinal=1,
-        state=SubmissionState.CREATED,
-        request_fingerprint=None,
-        avatar_id="a-1",
-        http_status=201,
-        response=None,
-        created_at=START,
-        state_changed_at=START,
-    )
     parsed = Voice.parse(voice(created_at=created_at))
     assert parsed is not None
-    assert parsed.is_older_than(submission) is is_older
+    assert parsed.is_older_than(START) is is_older
+    assert not parsed.is_older_than(None)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "expected"),
+    [
+        ({"createdAt": "2026-11-23T08:00:00Z"}, datetime(2026, 11, 23, 8, tzinfo=UTC)),
+        ({"createAt": "2026-11-23T08:00:00"}, datetime(2026, 11, 23, 8, tzinfo=UTC)),
+        ({"createdAt": 7}, None),
+        ({}, None),
+    ],
+)
+def test_voice_of_an_adopted_avatar_is_compared_with_the_avatar(
+    snapshot: dict[str, object], expected: datetime | None
+) -> None:
+    request = AdoptedRequest(name="Mary", reference="mary-1")
+    raw = {"id": "a-1", "status": "IDLE", **snapshot}
+    assert earliest_creation(provisioning(request=request, avatar_snapshot=raw), None) == expected
+    assert earliest_creation(provisioning(request=request), None) is None
 
 
 def test_lookups_double_their_interval_and_end_after_a_day() -> None:

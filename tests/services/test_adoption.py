@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import cast
-
 import pytest
 from starlette.responses import JSONResponse
 
@@ -18,7 +15,6 @@ from services.account_report import compare_account
 from services.adoption import AdoptionReport, RequestedAdoption, adopt
 from services.reopening import retry
 from services.retraining import retrain
-from services.store import Store
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from tasks.record_training_failure import record_training_failure
@@ -37,9 +33,8 @@ async def adopt_each(
     harness: ProvisioningHarness, *pairs: tuple[str, str], is_preview: bool = False
 ) -> AdoptionReport:
     context = harness.context
-    store = cast("Store", SimpleNamespace(ledger=context.ledger, unknown_avatars=context.unknown_avatars))
     requested = [RequestedAdoption(f"line {line}", *pair) for line, pair in enumerate(pairs, 2)]
-    return await adopt(store, context.argil, requested, harness.owner, is_preview=is_preview)
+    return await adopt(context.ledger, context.argil, requested, harness.owner, is_preview=is_preview)
 
 
 async def adopted(harness: ProvisioningHarness, extras: dict[str, str] | None = None) -> Provisioning:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from typing import Any
 
 import httpx
 import pytest
+from prefect import get_client
 
+from flows.engine.voice_announcement import announce_voices
 from models.escaping import MAX_EVENT_CHARACTERS, short_line
-from models.provisioning import VoiceSource
+from models.provisioning import Status
 from models.reason import Reason
 from models.redaction import redact
-from services.events import emit_voice_event, event_content
+from services.events import event_content
 from simulator.server import ArgilSimulator
+from tasks.await_training import await_training
+from tasks.find_voices import find_voices
+from tasks.record_outcome import record_outcome
 from tasks.submit_avatar import submit_avatar
 from tests.hostile_texts import HOSTILE_PARAMETERS
 from tests.models.test_markdown_reports import provisioning
@@ -55,6 +59,7 @@ async def test_duplicate_event_reaches_the_server(
     assert event["payload"] == {
         "provisioning_id": adopted.id,
         "reference": adopted.reference,
+        "kind": "video",
         "avatar_id": first["id"],
         "voice_id": None,
         "duplicate_avatar_id": second["id"],
@@ -75,6 +80,7 @@ def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
     assert content["payload"] == {
         "provisioning_id": "p-1",
         "reference": shown,
+        "kind": "video",
         "avatar_id": shown,
         "voice_id": shown,
         "reasons": [{"code": "c", "message": shown, "hint": shown}],
@@ -83,13 +89,28 @@ def test_each_text_of_an_event_is_one_bounded_line(text: str) -> None:
 
 
 @pytest.mark.prefect
-async def test_voice_event_reaches_the_server(prefect_api_url: str, harness: ProvisioningHarness) -> None:
-    ready = await harness.submitted()
-    voiced = dataclasses.replace(ready, voice_id="v-1", voice_source=VoiceSource.MATCHED)
-    emit_voice_event(voiced)
+async def test_event_of_a_voice_found_later_reaches_the_server(
+    prefect_api_url: str, harness: ProvisioningHarness, argil: ArgilSimulator
+) -> None:
+    training, _ = await await_training.fn(await harness.submitted(), harness.owner, None)
+    ready = await record_outcome.fn(training, Status.READY, harness.owner)
+    assert ready.avatar_id is not None
+    assert await announce_voices(await find_voices.fn(harness.owner)) == 1
     [event] = await events_about(prefect_api_url, ready.id)
+    voice_id = argil.account.delivered_voice_id(ready.avatar_id)
     assert event["event"] == "avatar.voice"
-    assert (event["payload"]["voice_id"], event["payload"]["voice_source"]) == ("v-1", "matched")
+    assert event["payload"] == {
+        "provisioning_id": ready.id,
+        "reference": ready.reference,
+        "kind": "video",
+        "avatar_id": ready.avatar_id,
+        "voice_id": voice_id,
+        "voice_source": "matched",
+    }
+    async with get_client() as client:
+        artifact = await client.read_latest_artifacts(limit=1)
+    assert f"{voice_id}" in str(artifact[0].data)
+    assert await announce_voices(await find_voices.fn(harness.owner)) == 0  # it is announced once
 
 
 def test_event_without_an_avatar_has_null() -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+from datetime import timedelta
 from http import HTTPStatus
 from uuid import uuid4
 
 import pytest
 from starlette.responses import JSONResponse
 
-from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState, VoiceSource
 from models.webhook import WebhookDelivery
+from services.adoption import RequestedAdoption, adopt
 from services.context import AppContext
 from services.erasure import erase_provisioning
-from services.voices import MAX_DUE, find_delivered_voice, look_up_voices
+from services.submissions import build_create_request
+from services.voices import LOOKUP_SECONDS, MAX_DUE, MAX_FAILURES, find_delivered_voice, look_up_voices
 from simulator.server import ArgilSimulator
 from tasks.await_training import await_training
 from tasks.record_outcome import record_outcome
 from tests.provisioning_harness import (
+    TRAINING_SECONDS,
     ProvisioningHarness,
     ScriptedClock,
     SimulatorGateway,
@@ -40,6 +46,29 @@ class Voices:
     async def finish(self, training: Provisioning) -> Provisioning:
         current, _ = await await_training.fn(training, self.harness.owner, None)
         return await record_outcome.fn(current, Status.READY, self.harness.owner)
+
+    async def ready_without_requests(self, count: int) -> list[Provisioning]:
+        """Record provisionings that were submitted now and became READY after a training, without the simulator."""
+        ledger, owner, started_at = self.context.ledger, self.harness.owner, self.clock.now()
+
+        async def submit(number: int) -> tuple[Provisioning, Submission]:
+            request = self.harness.request.model_copy(update={"name": f"Name {number}"})
+            opened, _ = await ledger.get_or_create(request, f"r-{number}", owner)
+            return await ledger.begin_submission(opened, owner, "recorded")
+
+        async def end(provisioning: Provisioning, submission: Submission) -> Provisioning:
+            training = await ledger.resolve_submission(
+                *(provisioning, owner, "created", submission, SubmissionState.CREATED),
+                new_status=Status.TRAINING,
+                avatar_id=f"a-{provisioning.reference}",
+                training_started_at=started_at,
+            )
+            due_at = self.clock.now()
+            return await ledger.transition(training, owner, "ready", new_status=Status.READY, voice_due_at=due_at)
+
+        submitted = await asyncio.gather(*map(submit, range(count)))  # at once, so that they share transactions
+        self.clock.advance(TRAINING_SECONDS)
+        return await asyncio.gather(*(end(*item) for item in submitted))
 
     async def deliver(self, provisioning: Provisioning, voice_id: str | None = None) -> str | None:
         """Store the delivery for an avatar, with another voice if one is given."""
@@ -212,17 +241,96 @@ async def test_voice_of_a_paged_list_is_not_matched(voices: Voices, gateway: Sim
 # Load and bounds
 
 
-async def test_many_ready_avatars_cost_one_list_per_tick(voices: Voices) -> None:
-    accepted = [
-        await voices.harness.submitted("voice-none", reference=f"r-{number}", name=f"Name {number}")
-        for number in range(MAX_DUE // 10)
-    ]
-    for training in accepted:
-        await voices.finish(training)
-    assert await voices.tick() == []
-    assert (voices.count(LIST), voices.count(GET)) == (1, 0)
+@pytest.mark.parametrize("count", [50, pytest.param(1000, marks=pytest.mark.system)])
+async def test_many_ready_avatars_cost_one_list_per_tick(voices: Voices, clock: ScriptedClock, count: int) -> None:
+    """Without deliveries. A tenth has a voice; each is recorded after one GET by its id."""
+    with_voice, ticks = count // 10, math.ceil(count / MAX_DUE)
+    ready = await voices.ready_without_requests(count)
+    created_at = clock.now() - timedelta(seconds=TRAINING_SECONDS / 2)
+    for item in ready[-with_voice:]:
+        voices.argil.account.voices.add_clone(
+            {"name": item.name, "audioUrl": "https://h.example/a.mp3"}, created_at, creates=True, status=201
+        )
+    found: list[str] = []
+    for tick in range(1, ticks + 1):
+        found += [item.id for item in await voices.tick()]
+        assert voices.count(LIST) == tick
+        await voices.context.ledger.set_voice_due(dict.fromkeys(found), has_voice=True)
+    assert sorted(found) == sorted(item.id for item in ready[-with_voice:])
+    assert voices.count(GET) == with_voice
     assert await voices.tick() == []  # none is due
-    assert voices.count(LIST) == 1
+    assert voices.count(LIST) == ticks
+
+
+async def test_voice_that_argil_cannot_answer_hides_no_other(voices: Voices, gateway: SimulatorGateway) -> None:
+    poisoned, ready = await voices.ready(reference="1", name="Bob"), await voices.ready(reference="2")
+    for voice_id in ("undefined", "0"):
+        await voices.deliver(poisoned, voice_id)
+        gateway.canned_responses["GET", f"/v1/voices/{voice_id}"] = [
+            JSONResponse({"code": 1, "message": "not a uuid"}, HTTPStatus.BAD_REQUEST) for _ in range(9)
+        ]
+    await voices.deliver(ready)
+    (found,) = await voices.tick()
+    assert (found.id, found.voice_source) == (ready.id, VoiceSource.WEBHOOK)
+
+
+async def test_failed_list_prevents_no_delivered_voice(voices: Voices) -> None:
+    silent = [await voices.ready(reference=f"r-{number}", name=f"Name {number}") for number in range(4)]
+    ready = await voices.ready(reference="2")
+    await voices.deliver(ready)
+    voices.argil.account.voices.list_status = HTTPStatus.INTERNAL_SERVER_ERROR
+    (found,) = await voices.tick()
+    assert (found.id, voices.count(LIST)) == (ready.id, 1)
+    assert [(await voices.harness.reload(item)).voice_id for item in silent] == [None] * len(silent)
+
+
+async def test_pass_ends_when_argil_is_away_and_the_others_stay_due(voices: Voices) -> None:
+    ready = [await voices.ready(reference=f"r-{number}", name=f"Name {number}") for number in range(5)]
+    for item in ready:
+        await voices.deliver(item)
+    voices.argil.account.voices.get_status = HTTPStatus.BAD_GATEWAY
+    assert await voices.tick() == []
+    assert voices.count(GET) == MAX_FAILURES
+    voices.argil.account.voices.get_status = HTTPStatus.OK
+    assert len(await voices.tick()) == len(ready) - MAX_FAILURES
+
+
+async def test_no_voice_is_looked_up_while_requests_pause(voices: Voices, gateway: SimulatorGateway) -> None:
+    ready = [await voices.ready(reference=f"r-{number}", name=f"Name {number}") for number in range(2)]
+    for item in ready:
+        voice_id = await voices.deliver(item)
+        gateway.canned_responses["GET", f"/v1/voices/{voice_id}"] = [
+            JSONResponse({}, HTTPStatus.TOO_MANY_REQUESTS, headers={"retry-after": "600"})
+        ]
+    started = voices.clock.monotonic()
+    for _ in range(2):
+        assert await voices.tick() == []
+    assert voices.count(GET) == 0  # one canned response was served; the simulator was not asked
+    assert sum(map(len, gateway.canned_responses.values())) == 1
+    assert voices.clock.monotonic() - started < LOOKUP_SECONDS
+
+
+# Adopted avatars
+
+
+async def test_adopted_avatar_gets_the_voice_of_an_earlier_delivery(voices: Voices) -> None:
+    argil = voices.argil
+    body = build_create_request(voices.harness.request, "", voices.harness.request.recordings)
+    for name in ("Mary", "Rosa", "Old"):
+        extras = {"simulator": "voice-older"} if name == "Old" else {}
+        await voices.context.argil.create_avatar(body.model_copy(update={"name": name, "extras": extras}))
+    voices.clock.advance(2 * TRAINING_SECONDS)
+    ids = {avatar["name"]: avatar["id"] for avatar in argil.account.avatars}
+    for name in ("Mary", "Old"):
+        voice_id = argil.account.delivered_voice_id(ids[name])
+        await voices.context.deliveries.add(
+            WebhookDelivery("AVATAR_TRAINING_SUCCESS", ids[name], name, "{}", voice_id)
+        )
+    requested = [RequestedAdoption(name, avatar_id, name) for name, avatar_id in ids.items()]
+    await adopt(voices.context.ledger, voices.context.argil, requested, voices.harness.owner)
+    (found,) = await voices.tick()
+    assert (found.reference, found.voice_source) == ("Mary", VoiceSource.WEBHOOK)
+    assert (voices.count(LIST), voices.count(GET)) == (0, 2)  # the voice of "Old" is older than the avatar
 
 
 async def test_provisioning_without_a_voice_is_not_looked_up_forever(voices: Voices) -> None:

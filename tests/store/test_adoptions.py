@@ -21,10 +21,12 @@ from models.errors import (
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.request import ProvisioningRequest, RequestKind
 from models.tables import provisioning_table
+from models.webhook import WebhookDelivery
 from store import migrate
 from store.database import Database
 from store.erasure import erase
 from store.ledger import Ledger
+from store.webhook_deliveries import WebhookDeliveryRepository
 from tests.fakes import FakeClock
 from tests.store.test_migrations import alembic_config, insert_provisioning
 
@@ -121,6 +123,40 @@ async def test_two_processes_adopt_each_avatar_once(
     assert sum(result.is_new for report in reports for result in report) == 50
     assert not any(result.problem for report in reports for result in report)
     assert await count(database) == 50
+
+
+async def test_two_processes_adopt_in_opposite_orders(
+    database: Database, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    adoptions = [adoption(f"a-{number}", f"r-{number}") for number in range(200)]
+    ledgers = [Ledger(database, clock) for _ in range(2)]
+    orders = (adoptions, adoptions[::-1])
+    reports = await asyncio.gather(
+        *(ledger.adopt(order, owner) for ledger, order in zip(ledgers, orders, strict=True))
+    )
+    assert sum(result.is_new for report in reports for result in report) == 200
+    for report, order in zip(reports, orders, strict=True):
+        found = [result.provisioning and result.provisioning.avatar_id for result in report]
+        assert found == [item.avatar.id for item in order]
+
+
+@pytest.mark.parametrize(
+    ("status", "voice_id", "is_due"), [("IDLE", "v-1", True), ("IDLE", None, False), ("TRAINING", "v-1", False)]
+)
+async def test_voice_of_an_earlier_delivery_is_due(
+    ledger: Ledger,
+    owner: LeaseOwner,
+    database: Database,
+    clock: FakeClock,
+    status: str,
+    voice_id: str | None,
+    is_due: bool,
+) -> None:
+    delivery = WebhookDelivery("AVATAR_TRAINING_SUCCESS", "a-1", "0", "{}", voice_id)
+    await WebhookDeliveryRepository(database, clock).add(delivery)
+    [result] = await ledger.adopt([adoption("a-1", "r-1", status)], owner)
+    assert result.provisioning is not None
+    assert result.provisioning.voice_due_at == (clock.now() if is_due else None)
 
 
 async def test_avatar_of_an_adoption_is_not_recorded_for_a_submission(
