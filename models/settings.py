@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from models.authority import parse_authority
+from models.endpoint_uris import configure_s3_endpoint
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
 from models.image_request import ImageConsent
@@ -320,6 +321,7 @@ class Settings(BaseModel):
         register_credentials(f":{os.environ.get('PGPASSWORD', '')}")
         register_store_credentials(os.environ)
         configure_azure_account(os.environ.get(AZURE_ACCOUNT_VARIABLE, ""))
+        configure_s3_endpoint(settings.avatars_s3_endpoint)
         configure_signature_parameters(settings.avatars_signature_parameters)
         _warn_of_contradictions(sources)
         return settings
