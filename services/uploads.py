@@ -19,8 +19,6 @@ MAX_DELETIONS = 100
 MAX_FAILURES = 3
 """Objects of one bucket that a pass fails to delete before it leaves the bucket to the next pass. A store that does
 not answer holds up each of them."""
-DIGEST_BYTES = 32
-"""Of SHA-256."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ async def delete_finished_uploads(uploads: UploadRepository, settings: Settings)
     """
     if not settings.avatars_upload_delete:
         return 0
-    finished = await uploads.finished_uploads(MAX_DELETIONS, start=secrets.token_hex(DIGEST_BYTES))
+    finished = await uploads.finished_uploads(MAX_DELETIONS, start=secrets.SystemRandom().random())
     deleted, _ = await _delete(finished, uploads, settings)
     return len(deleted)
 
