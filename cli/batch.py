@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
 from services.batch_creates import count_creates
 from services.local_recordings import UPLOAD_URL_HINT, LocalRecordings, refuse_path_of_remote_manifest
+from services.recorded_references import use_recorded_references
 from services.shared_recordings import find_new_shared_recordings
 from services.store import find_ledger_file, open_store
 
@@ -114,7 +116,7 @@ def batch(
     )
     for notice in loaded.notices:
         print_status(f"! {notice}")
-    shared = asyncio.run(_find_shared_recordings(settings, loaded.rows))
+    loaded, shared = asyncio.run(_compare_with_ledger(settings, loaded))
     _print_shared_recordings(shared)
     if shared and not (allow_shared_recordings or dry_run or confirm(SHARED_QUESTION)):
         raise shared_recordings_error(shared)
@@ -200,9 +202,13 @@ def _started_by() -> str:
     return "avatars batch"
 
 
-async def _find_shared_recordings(settings: Settings, rows: list[ManifestRow]) -> list[SharedRecordingGroup]:
+async def _compare_with_ledger(
+    settings: Settings, manifest: Manifest
+) -> tuple[Manifest, list[SharedRecordingGroup]]:
+    """Return the manifest with the references on record, and the new rows that share recordings."""
     async with open_store(settings, SystemClock()) as store:
-        return await find_new_shared_recordings(store.ledger, rows)
+        rows = await use_recorded_references(store.ledger, manifest.rows)
+        return replace(manifest, rows=rows), await find_new_shared_recordings(store.ledger, rows)
 
 
 def _default_results_path(manifest: str) -> Path:

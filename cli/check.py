@@ -20,8 +20,8 @@ from models.local_paths import file_url_problem, is_local_path
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
-from models.recording_addresses import source_problem
 from models.request import validate_recording
+from models.request_sources import require_allowed
 from models.settings import Settings
 from services.object_access import recording_checker
 
@@ -62,8 +62,7 @@ def _check_file(path: str, role: MediaRole, settings: Settings) -> MediaReport:
 
 def _check_address(address: str, role: MediaRole, settings: Settings) -> MediaReport:
     validate_recording(address)
-    if problem := source_problem(address, settings.sources):
-        raise InvalidRequest([("recording", problem)], hint="add its bucket or folder to AVATARS_SOURCES")
+    require_allowed({"recording": address}, settings.sources)
     with (
         MediaChecker(
             allowed_hosts=settings.avatars_media_allowed_hosts,

@@ -17,8 +17,10 @@ from models.errors import DatabaseError, InvalidRequest, UnknownProvisioning
 from models.local_paths import file_url_problem, is_local_path
 from models.manifest_formats import split_location
 from models.provisioning import Status
+from models.recording_addresses import source_problem
 from models.request import AnyRequest, AvatarRequest
 from models.request_kinds import RECORDING_ROLES
+from models.request_sources import require_allowed
 from models.settings import Settings
 from services.local_recordings import LocalRecordings
 from services.store import Store, open_store
@@ -79,6 +81,7 @@ def upload_fields(fields: Mapping[str, str], command: str, settings: Settings) -
     resolved, error = _resolve(local, fields)
     if error is not None:
         raise error
+    require_allowed({field: address for field, address in resolved.items() if address}, settings.sources)
     _upload(local, lambda _store: _all(local.uris(resolved.values())), command, settings)
     return resolved
 
@@ -109,7 +112,8 @@ def upload_recordings(
         uris: set[str] = set()
         for request in requests:
             own = local.uris(request.recordings.values())
-            if own and not await _is_kept(store.ledger, request):
+            is_allowed = not any(source_problem(each, settings.sources) for each in request.recordings.values())
+            if own and is_allowed and not await _is_kept(store.ledger, request):
                 uris |= own
         return uris
 
@@ -146,7 +150,7 @@ async def _is_kept(ledger: Ledger, request: AvatarRequest) -> bool:
         provisioning = await ledger.get(request.reference)
     except UnknownProvisioning:
         return False
-    is_same = provisioning.request_fingerprint == request.fingerprint
+    is_same = provisioning.request_fingerprint in request.fingerprints
     return is_same and (provisioning.status in _KEPT_STATUSES or provisioning.erased_at is not None)
 
 

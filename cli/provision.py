@@ -16,17 +16,20 @@ from cli.local_uploads import delete_finished, has_local_recordings, parse_and_u
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
+from models.errors import UnknownProvisioning
 from models.exit_codes import EXIT_OK
 from models.image_request import ImageRequest, require_consent
 from models.json_views import provisioning_summary
 from models.presigned_urls import SIGNATURE_NOTICE
-from models.provisioning import LeaseOwner, Provisioning, Submission
+from models.provisioning import LeaseOwner, Provisioning, Status, Submission
 from models.recording_identity import is_signed
 from models.request import AvatarRequest
 from models.request_kinds import parse_fields
+from models.request_sources import require_sources
 from models.settings import Settings
 from services.reopening import open_request
 from services.store import open_store
+from store.ledger import Ledger
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -83,6 +86,7 @@ class RequestOptions:
         def parse(resolved: Mapping[str, Any]) -> AvatarRequest:
             request = parse_fields(resolved)
             require_consent(request, settings.avatars_image_consent)  # before anything is uploaded
+            require_sources(request, settings.sources)
             return request
 
         return parse_and_upload(fields, parse, f"avatars {command}", settings)
@@ -119,8 +123,11 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
         require_consent(request, settings.avatars_image_consent)
         async with open_store(settings, SystemClock()) as store:
             owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
+            if not await _attaches(store.ledger, request):
+                require_sources(request, settings.sources)
+            reference = request.reference or str(uuid.uuid4())
             provisioning, _ = await open_request(
-                store.ledger, store.quarantine, request, request.reference or str(uuid.uuid4()), owner
+                store.ledger, store.quarantine, request, reference, owner, settings.sources
             )
             return provisioning, await store.ledger.list_submissions(provisioning.id)
 
@@ -132,3 +139,15 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
     else:
         print_outcome(provisioning)
     return EXIT_OK
+
+
+async def _attaches(ledger: Ledger, request: AvatarRequest) -> bool:
+    """Whether the same request is on record and stays as it is, so that its recordings are not read again."""
+    if request.reference is None:
+        return False
+    try:
+        provisioning = await ledger.get(request.reference)
+    except UnknownProvisioning:
+        return False
+    is_same = provisioning.request_fingerprint in request.fingerprints
+    return is_same and provisioning.status is not Status.REJECTED

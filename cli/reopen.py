@@ -60,7 +60,8 @@ def retry(
 ) -> int:
     """Check and submit rejected provisionings again and wait for their outcome.
 
-    It is free, because nothing was sent. Those whose recordings are in quarantine stay REJECTED.
+    It is free, because nothing was sent. Those whose recordings are in quarantine, or not in AVATARS_SOURCES, stay
+    REJECTED.
 
     Args:
         enqueue: Return immediately; the schedule `provision-pending` submits them.
@@ -71,9 +72,10 @@ def retry(
     if not enqueue:
         return _run(selection, RETRYABLE_STATUSES, action="retry", reason=reason, as_json=json)
     owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
+    settings = Settings.load()
 
     async def reopen(store: Store, provisioning: Provisioning) -> Provisioning:
-        return await retry_in_ledger(store.ledger, store.quarantine, provisioning, owner, reason)
+        return await retry_in_ledger(store.ledger, store.quarantine, provisioning, owner, settings.sources, reason)
 
     return run_on_ledger(
         asyncio.run(select_ids(selection, RETRYABLE_STATUSES)),

@@ -30,6 +30,7 @@ from models.redaction import redact
 from models.shared_recordings import shared_recordings_error
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
+from services.recorded_references import use_recorded_references
 from services.run_log import log_to_run
 from services.shared_recordings import find_new_shared_recordings
 from services.unknown_avatars import report_undecided
@@ -121,6 +122,7 @@ async def provision_batch(
             source = _checked_source(
                 await _load_source(manifest, rows, options), context.settings.avatars_image_consent
             )
+            source = replace(source, rows=await use_recorded_references(context.ledger, source.rows))
             if shared := await find_new_shared_recordings(context.ledger, source.rows):
                 await publish_shared_recordings(shared, str(flow_run.id))
                 if not (allow_shared_recordings or dry_run):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field
 
+from models.media_rules import MediaRole
 from models.request import AvatarName, AvatarRequest, Extras, Reference, RequestKind
 
 
@@ -20,6 +22,5 @@ class AdoptedRequest(AvatarRequest):
     extras: Extras = Field(default_factory=dict)
     reference: Reference = None
 
-    @property
-    def _identity(self) -> list[Any]:
+    def _identity(self, forms: Mapping[MediaRole, str]) -> list[Any]:  # noqa: ARG002  # it has no recordings
         return [self.kind, self.name, sorted(self.extras.items())]

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 from models.erasure import ERASED_PLACEHOLDER
 from models.errors import InvalidRequest
-from models.manifest_validation import derived_reference
+from models.manifest_validation import possible_derived_references
 from models.provisioning import Provisioning
-from models.recording_identity import canonical_form, identity_digest, shown_form
+from models.recording_identity import canonical_form, identity_digest, identity_digests, shown_form
 from models.redaction import redact_url
 from models.request import AvatarRequest
 from models.request_kinds import RECORDING_FIELDS, parse_fields
@@ -193,9 +193,10 @@ class DataSubject:
     def _is_same_recording(self, fields: Mapping[str, Any]) -> bool:
         if not self.traces.recording_digests:  # erased, and never submitted: only the fingerprint is on record
             request = _parse(fields)
-            return request is not None and request.fingerprint == self.traces.request_fingerprint
+            return request is not None and self.traces.request_fingerprint in request.fingerprints
         urls = (fields.get(role) for role in RECORDING_FIELDS)
-        return any(isinstance(url, str) and identity_digest(url) in self.traces.recording_digests for url in urls)
+        known = self.traces.recording_digests
+        return any(isinstance(url, str) and not identity_digests(url).isdisjoint(known) for url in urls)
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def possible_references(fields: Mapping[str, Any], run_id: str | None) -> list[s
         return [_normalized(normalize_reference, reference)]
     references = [] if run_id is None else [run_id]
     request = _parse(fields)
-    return references if request is None else [*references, derived_reference(request)]
+    return references if request is None else [*references, *possible_derived_references(request)]
 
 
 def iter_requests(value: Any) -> Iterator[Mapping[str, Any]]:

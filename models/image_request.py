@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from models.errors import InvalidRequest
 from models.media_rules import MediaRole
-from models.recording_identity import canonical_form
 from models.request import (
     AvatarName,
     AvatarRequest,
@@ -110,15 +110,14 @@ class ImageRequest(AvatarRequest):
             raise ValueError("consent_video: is required with voice_sample, whatever AVATARS_IMAGE_CONSENT is")
         return self
 
-    @property
-    def _identity(self) -> list[Any]:
-        sample = [] if self.voice_sample is None else [canonical_form(self.voice_sample)]
+    def _identity(self, forms: Mapping[MediaRole, str]) -> list[Any]:
+        sample = [forms[MediaRole.VOICE_SAMPLE]] if MediaRole.VOICE_SAMPLE in forms else []
         return [
             *sample,
             self.kind,
             self.name,
-            canonical_form(self.image),
-            canonical_form(self.consent_video) if self.consent_video else None,
+            forms.get(MediaRole.IMAGE),
+            forms.get(MediaRole.CONSENT),
             self.voice_id,
             sorted(self.extras.items()),
         ]

@@ -65,7 +65,17 @@ class ManifestRow:
 
 def derived_reference(request: AvatarRequest) -> str:
     """Return the reference of a row without one: equal requests have equal references."""
-    return f"{DERIVED_REFERENCE_PREFIX}{request.fingerprint[:DERIVED_REFERENCE_DIGITS]}"
+    return _reference_of(request.fingerprint)
+
+
+def possible_derived_references(request: AvatarRequest) -> list[str]:
+    """Return the references that a row may have been given with any address of its recordings, its own first."""
+    own = derived_reference(request)
+    return [own, *sorted(set(map(_reference_of, request.fingerprints)) - {own})]
+
+
+def _reference_of(fingerprint: str) -> str:
+    return f"{DERIVED_REFERENCE_PREFIX}{fingerprint[:DERIVED_REFERENCE_DIGITS]}"
 
 
 def count_signed(rows: Sequence[ManifestRow]) -> int:

@@ -15,10 +15,11 @@ import json
 import re
 import socket
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
+from models.endpoint_uris import endpoint_uri, endpoint_urls, has_endpoint
 from models.object_store_uris import canonical_uri, object_uri
 from models.service_urls import common_form
 from models.signature_parameters import RECORDING_EXTENSION, SIGNATURE_SCHEMES, names_recording
@@ -81,9 +82,44 @@ def shown_form(recording: str) -> str:
     return re.split(r"[?#]", canonical_form(recording), maxsplit=1)[0]
 
 
+def equivalent_forms(recording: str) -> frozenset[str]:
+    """Return the canonical forms of all addresses of one recording.
+
+    There is more than one for an object at AVATARS_S3_ENDPOINT: its URI, and its HTTPS URLs with the bucket in the
+    path and in the host. Each keeps its own canonical form, so that the setting changes no identity on record.
+    """
+    form = canonical_form(recording)
+    uri = _uri_at_endpoint(recording) if has_endpoint() else None
+    return frozenset({form}) if uri is None else frozenset({form, uri, *map(canonical_form, endpoint_urls(uri))})
+
+
+def _uri_at_endpoint(recording: str) -> str | None:
+    """Return the canonical URI of an object at the endpoint, None for any other recording.
+
+    An HTTPS URL of AWS is another one, and so is a URL whose query selects something.
+    """
+    if (uri := canonical_uri(recording)) is not None:
+        return uri
+    try:
+        parts = split_url(recording)
+        host, path = _canonical_host(parts.hostname or ""), _without_dot_segments(parts.path)
+        port = parts.port if parts.port != _DEFAULT_PORTS["https"] else None
+    except ValueError:
+        return None
+    uri = endpoint_uri(host, port, path) if parts.scheme.lower() == "https" else None
+    if uri is None or any(_selecting_parameters(host, path, parts.query)):
+        return None
+    return canonical_uri(uri)
+
+
 def identity_digest(recording: str) -> str:
     """Return the SHA-256 of the canonical form in hexadecimal."""
     return _sha256(canonical_form(recording))
+
+
+def identity_digests(recording: str) -> frozenset[str]:
+    """Return the SHA-256 of each of the `equivalent_forms`, in hexadecimal."""
+    return frozenset(map(_sha256, equivalent_forms(recording)))
 
 
 def _sha256(text: str) -> str:
@@ -228,6 +264,7 @@ class RecordingIdentity:
         shown: The canonical form without its query.
         digest: SHA-256 of the canonical form.
         legacy_digests: The digests by which an entry of schema revision `initial` may be stored.
+        other_digests: The digests of its other addresses at AVATARS_S3_ENDPOINT.
         content_sha256: SHA-256 of the whole file.
         sample_sha256: SHA-256 of its size, first and last bytes; see media/remote/remote_file.py.
         etag: Its ETag if that is calculated from the content; it counts together with `size_bytes`.
@@ -238,6 +275,7 @@ class RecordingIdentity:
     shown: str
     digest: str
     legacy_digests: tuple[str, str]
+    other_digests: frozenset[str] = frozenset()
     content_sha256: str | None = None
     sample_sha256: str | None = None
     etag: str | None = None
@@ -247,7 +285,9 @@ class RecordingIdentity:
     def from_facts(cls, recording: str, facts: Mapping[str, Any] | None = None) -> Self:
         """Return the identity of the recording with this URL or URI and these media facts."""
         legacy_digests = (legacy_digest(recording), legacy_digest(shown_form(recording)))
-        return cls.from_digest(identity_digest(recording), shown_form(recording), facts, legacy_digests)
+        digest = identity_digest(recording)
+        identity = cls.from_digest(digest, shown_form(recording), facts, legacy_digests)
+        return replace(identity, other_digests=identity_digests(recording) - {digest})
 
     @classmethod
     def from_digest(

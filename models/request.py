@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.media_rules import MediaRole
 from models.recording_addresses import ADDRESS_PATTERN, validate_address
-from models.recording_identity import MAX_URL_CHARACTERS, canonical_form
+from models.recording_identity import MAX_URL_CHARACTERS, canonical_form, equivalent_forms
 from models.redaction import contains_secret, redact, redact_url
 from models.text_normalization import (
     MAX_NORMALIZED_CHARACTERS,
@@ -179,10 +180,23 @@ class AvatarRequest(BaseModel):
     @property
     def fingerprint(self) -> str:
         """The identity of a request: SHA-256 (hex) of everything that Argil receives, without the reference."""
-        return hashlib.sha256(json.dumps(self._identity).encode()).hexdigest()
+        return self._fingerprint({role: canonical_form(address) for role, address in self.recordings.items()})
 
     @property
-    def _identity(self) -> list[Any]:
+    def fingerprints(self) -> frozenset[str]:
+        """Its fingerprint, and those of the same request with other addresses of its recordings.
+
+        See `equivalent_forms`. The ledger stores the first one; a request is the same if its one is among these.
+        """
+        roles, addresses = self.recordings.keys(), self.recordings.values()
+        combinations = itertools.product(*map(equivalent_forms, addresses))
+        return frozenset(self._fingerprint(dict(zip(roles, forms, strict=True))) for forms in combinations)
+
+    def _fingerprint(self, forms: Mapping[MediaRole, str]) -> str:
+        return hashlib.sha256(json.dumps(self._identity(forms)).encode()).hexdigest()
+
+    def _identity(self, forms: Mapping[MediaRole, str]) -> list[Any]:
+        """Return what identifies the request, with these forms of its recordings."""
         raise NotImplementedError
 
 
@@ -221,12 +235,11 @@ class ProvisioningRequest(AvatarRequest):
     extras: Extras = {}
     reference: Reference = None
 
-    @property
-    def _identity(self) -> list[Any]:
+    def _identity(self, forms: Mapping[MediaRole, str]) -> list[Any]:
         return [
             self.name,
-            canonical_form(self.dataset_video),
-            canonical_form(self.consent_video),
+            forms.get(MediaRole.DATASET),
+            forms.get(MediaRole.CONSENT),
             sorted(self.extras.items()),
         ]
 

@@ -23,12 +23,13 @@ from pydantic import (
 )
 
 from models.authority import parse_authority
+from models.endpoint_uris import configure_s3_endpoint
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
 from models.image_request import ImageConsent
 from models.media_rules import Enforcement, MediaPolicy
 from models.object_store_uris import configure_azure_account
-from models.recording_addresses import SourcePrefix, parse_sources
+from models.recording_addresses import ObjectAddress, SourcePrefix, parse_sources
 from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
@@ -37,6 +38,7 @@ from models.request import RequestKind
 from models.signature_terms import MAX_LIFETIME_SECONDS
 from models.spend_limits import SpendLimits
 from models.store_credentials import AZURE_ACCOUNT_VARIABLE, register_store_credentials
+from models.uploads import LONGEST_OBJECT_NAME
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""
@@ -138,7 +140,10 @@ def _validate_sources(sources: frozenset[str]) -> frozenset[str]:
 
 def _validate_upload_url(url: str | None) -> str | None:
     if url is not None:
-        SourcePrefix.parse(url)
+        try:
+            ObjectAddress.parse(SourcePrefix.parse(url).address_of(LONGEST_OBJECT_NAME))
+        except ValueError as error:
+            raise ValueError(f"must be a folder of a bucket, such as s3://bucket/folder/: {error}") from None
     return url
 
 
@@ -149,8 +154,8 @@ def _validate_s3_endpoint(url: str | None) -> str | None:
     _ = parts.port  # raises ValueError for an invalid port
     if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.username or parts.password:
         raise ValueError("must be https://HOST or https://HOST:PORT, the address of an S3-compatible store")
-    if parts.query or parts.fragment or any(character.isspace() for character in url):
-        raise ValueError("must not contain a query, a fragment or white space")
+    if parts.query or parts.fragment or " " in url or not url.isprintable():
+        raise ValueError("must not contain a query, a fragment, white space or invisible characters")
     return f"https://{parts.netloc}"
 
 
@@ -320,6 +325,7 @@ class Settings(BaseModel):
         register_credentials(f":{os.environ.get('PGPASSWORD', '')}")
         register_store_credentials(os.environ)
         configure_azure_account(os.environ.get(AZURE_ACCOUNT_VARIABLE, ""))
+        configure_s3_endpoint(settings.avatars_s3_endpoint)
         configure_signature_parameters(settings.avatars_signature_parameters)
         _warn_of_contradictions(sources)
         return settings

@@ -9,7 +9,7 @@ from typing import Any
 from models.errors import SharedRecordings
 from models.manifest_validation import DERIVED_REFERENCE_PREFIX, ManifestRow
 from models.media_rules import MediaRole
-from models.recording_identity import canonical_form, shown_form
+from models.recording_identity import equivalent_forms, shown_form
 from models.redaction import redact_url
 from models.request import AvatarRequest
 
@@ -70,7 +70,7 @@ def find_shared_recordings(
     for row in rows:
         if row.request is not None:
             for role, url in row.request.recordings.items():
-                uses.setdefault(canonical_form(url), []).append((row, role, url))
+                uses.setdefault(_identity(url), []).append((row, role, url))
     groups: dict[tuple[int, ...], list[tuple[ManifestRow, MediaRole, str]]] = {}
     for users in uses.values():
         lines = tuple(dict.fromkeys(row.line for row, _, _ in users))
@@ -79,13 +79,18 @@ def find_shared_recordings(
     return [_build_group(users) for users in groups.values()]
 
 
+def _identity(url: str) -> str:
+    """Return one form for all addresses of a recording."""
+    return min(equivalent_forms(url))
+
+
 def _build_group(users: Iterable[tuple[ManifestRow, MediaRole, str]]) -> SharedRecordingGroup:
     references: dict[int, str] = {}
     recordings: dict[str, str] = {}
     roles: set[MediaRole] = set()
     for row, role, url in users:
         references.setdefault(row.line, row.reference)
-        recordings.setdefault(canonical_form(url), shown_form(url))
+        recordings.setdefault(_identity(url), shown_form(url))
         roles.add(role)
     return SharedRecordingGroup(
         recordings=tuple(recordings.values()),
@@ -122,7 +127,7 @@ class ContentIndex:
             facts = media_facts.get(role) or {}
             if (digest := facts.get("sample_sha256")) is None:
                 continue
-            identity = canonical_form(url)
+            identity = _identity(url)
             sha256 = facts.get("sha256")
             first_line, first_identity, first_sha256 = self._first_use.setdefault(digest, (line, identity, sha256))
             is_other_file = sha256 is not None and first_sha256 is not None and sha256 != first_sha256

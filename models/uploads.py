@@ -29,6 +29,7 @@ _SUFFIX_OF_KIND = {"jpeg": ".jpg", "mov": ".mov"} | {
 }
 _MP4_SUFFIXES = (*VIDEO_SUFFIXES, ".m4a")
 """Names of the files of one family, which their bytes do not tell apart."""
+LONGEST_OBJECT_NAME = f"{'0' * 64}.webp"
 _UPLOAD = re.compile(r"(?:s3|gs|az)://.+/[0-9a-f]{64}\.[a-z0-9]+")
 
 

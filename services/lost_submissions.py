@@ -75,7 +75,7 @@ async def recover_rows(context: AppContext, rows: Iterable[ManifestRow], owner: 
         with protect_request(request):
             try:
                 provisioning, _ = await open_request(
-                    context.ledger, context.quarantine, request, request.reference, owner
+                    context.ledger, context.quarantine, request, request.reference, owner, context.settings.sources
                 )
             except RequestError:
                 continue  # the row itself reports it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,8 @@ from models.media_codes import MediaCode
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.reason import Reason
+from models.recording_addresses import SourcePrefix, source_problem
+from models.request import AvatarRequest
 
 local_reports: ContextVar[Mapping[tuple[str, MediaRole], MediaReport]] = ContextVar(
     "local_reports", default=MappingProxyType({})
@@ -59,6 +61,15 @@ def source_reason(role: MediaRole, address: str, problem: str) -> Reason:
         message=f"the {role} recording {problem}; it is {address}",
         hint="check the address for typos, or add its bucket or folder to AVATARS_SOURCES where the runs execute",
     )
+
+
+def source_reasons(request: AvatarRequest, sources: Collection[SourcePrefix]) -> list[Reason]:
+    """Return why AVATARS_SOURCES does not allow the recordings of a request."""
+    return [
+        source_reason(role, address, problem)
+        for role, address in request.recordings.items()
+        if (problem := source_problem(address, sources))
+    ]
 
 
 def blocking_reasons(checks: Sequence[RecordingCheckResult], level: str) -> list[Reason]:

@@ -6,10 +6,13 @@ services/retraining.py has the third way, which may cost money. Each caller re-o
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from models.errors import NotReopenable, ProvisioningErased, StaleVersion
 from models.outcomes import next_step
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
 from models.reason import Reason
+from models.recording_addresses import SourcePrefix
 from models.recording_identity import RecordingIdentity
 from models.reopening import (
     RESUMABLE_STATUSES,
@@ -18,7 +21,7 @@ from models.reopening import (
     CallerAction,
 )
 from models.request import AvatarRequest, RequestKind, parse_reason
-from services.recording_checks import quarantine_reason
+from services.recording_checks import quarantine_reason, source_reasons
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
 
@@ -29,10 +32,12 @@ async def open_request(
     request: AvatarRequest,
     reference: str,
     owner: LeaseOwner,
+    sources: Collection[SourcePrefix],
 ) -> tuple[Provisioning, bool]:
     """Record a request, or attach to the provisioning of its reference; the same request re-opens a REJECTED one.
 
-    One whose recordings are in quarantine now stays REJECTED. A run that starts again re-opens nothing.
+    One whose recordings are in quarantine now, or not in a bucket of AVATARS_SOURCES (`sources`), stays REJECTED. A
+    run that starts again re-opens nothing.
 
     Returns:
         The provisioning, and whether it is new.
@@ -50,7 +55,14 @@ async def open_request(
         try:
             return (
                 await _reopen_rejected(
-                    ledger, quarantine, provisioning, owner, CallerAction.REQUEST, "requested again", request
+                    ledger,
+                    quarantine,
+                    sources,
+                    provisioning,
+                    owner,
+                    CallerAction.REQUEST,
+                    "requested again",
+                    request,
                 ),
                 False,
             )
@@ -107,12 +119,13 @@ async def retry(
     quarantine: QuarantineRepository,
     provisioning: Provisioning,
     owner: LeaseOwner,
+    sources: Collection[SourcePrefix],
     reason: str = "",
 ) -> Provisioning:
-    """Return a REJECTED provisioning in ACCEPTED, or with this reason if its recordings are in quarantine now.
+    """Return a REJECTED provisioning in ACCEPTED, or with the reason why its recordings may not be read.
 
-    One in flight is returned unchanged, and so is one that this caller retried or attached to before. The event
-    stores the reason, if a person gave one.
+    They are in quarantine now, or not in a bucket of AVATARS_SOURCES (`sources`). One in flight is returned
+    unchanged, and so is one that this caller retried or attached to before. The event stores a person's reason.
 
     Raises:
         InvalidRequest: The reason breaks a rule.
@@ -131,7 +144,7 @@ async def retry(
     if await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
         return provisioning
     require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
-    return await _reopen_rejected(ledger, quarantine, provisioning, owner, CallerAction.RETRY, message)
+    return await _reopen_rejected(ledger, quarantine, sources, provisioning, owner, CallerAction.RETRY, message)
 
 
 def _message(what: str, reason: str) -> str:
@@ -160,6 +173,7 @@ def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], 
 async def _reopen_rejected(
     ledger: Ledger,
     quarantine: QuarantineRepository,
+    sources: Collection[SourcePrefix],
     provisioning: Provisioning,
     owner: LeaseOwner,
     action: CallerAction,
@@ -168,10 +182,13 @@ async def _reopen_rejected(
 ) -> Provisioning:
     if await ledger.has_called(provisioning.id, owner, action):
         return provisioning
-    if reasons := await _quarantine_reasons(quarantine, provisioning):
+    why, reasons = "in quarantine", await _quarantine_reasons(quarantine, provisioning)
+    if not reasons:
+        why, reasons = "not in AVATARS_SOURCES", source_reasons(request or provisioning.request, sources)
+    if reasons:
         if reasons == provisioning.reasons:
             return provisioning
-        return await ledger.transition(provisioning, owner, f"{message}: in quarantine", reasons=reasons)
+        return await ledger.transition(provisioning, owner, f"{message}: {why}", reasons=reasons)
     return await ledger.reopen(provisioning, owner, action, message, Status.ACCEPTED, request=request)
 
 

@@ -8,6 +8,7 @@ from models.errors import InvalidRequest, SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRAINED, CallerAction, retrainable_statuses
 from models.request import AvatarRequest, parse_reason, validate_fields
+from models.request_sources import require_sources
 from services.context import AppContext
 from services.earlier_avatars import find_earlier_avatar
 from services.reopening import require_reopenable
@@ -41,7 +42,7 @@ async def retrain(
     Raises:
         NotReopenable: Its status is none of `retrainable_statuses`.
         ProvisioningErased: It was erased.
-        InvalidRequest: The reason or an address breaks a rule.
+        InvalidRequest: The reason or an address breaks a rule, or AVATARS_SOURCES does not allow an address.
         SubmissionLimitReached: AVATARS_SUBMISSION_LIMIT is used up; nothing was changed.
         ArgilUnreachable: The earlier avatars could not be read; nothing was changed.
         SubmissionUnresolved: An earlier submission may have an avatar; nothing was changed.
@@ -71,11 +72,12 @@ async def retrain(
         return await context.ledger.reopen(
             provisioning, owner, CallerAction.RETRAIN, message, Status.TRAINING, earlier=earlier
         )
+    require_sources(request, context.settings.sources)
     if problem := await limit_problem(context, provisioning):
         raise SubmissionLimitReached(
             f"provisioning {provisioning.id} cannot be retrained: {problem}", hint="raise AVATARS_SUBMISSION_LIMIT"
         )
-    is_same_request = request.fingerprint == provisioning.request_fingerprint
+    is_same_request = provisioning.request_fingerprint in request.fingerprints
     recordings = "the same recordings" if is_same_request else "other recordings"
     return await context.ledger.reopen(
         provisioning,

@@ -30,6 +30,6 @@ async def find_new_shared_recordings(
         for row in rows
         if row.request is not None
         and row.reference in fingerprints
-        and fingerprints[row.reference] == row.request.fingerprint
+        and fingerprints[row.reference] in row.request.fingerprints
     }
     return find_shared_recordings(rows, recorded)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import secrets
+from collections import Counter
 from collections.abc import Sequence
 
 from media.stores.object_writer import ObjectWriter
 from models.errors import StoreUnavailable
+from models.recording_addresses import ObjectAddress
 from models.settings import Settings
 from models.uploads import Upload
 from store.uploads import UploadRepository
 
 MAX_DELETIONS = 100
 """Uploads deleted per pass; the next one continues."""
+MAX_FAILURES = 3
+"""Objects of one bucket that a pass fails to delete before it leaves the bucket to the next pass. A store that does
+not answer holds up each of them."""
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +26,16 @@ logger = logging.getLogger(__name__)
 async def delete_finished_uploads(uploads: UploadRepository, settings: Settings) -> int:
     """Delete the uploads whose provisionings are all READY, REFUSED or erased; return their number.
 
-    Without AVATARS_UPLOAD_DELETE it deletes nothing. The next pass tries an object again that cannot be deleted.
+    Without AVATARS_UPLOAD_DELETE it deletes nothing. Each pass begins with another upload: objects that cannot be
+    deleted are tried again, but do not keep it from the others.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
     """
     if not settings.avatars_upload_delete:
         return 0
-    deleted, _ = await _delete(await uploads.finished_uploads(MAX_DELETIONS), uploads, settings)
+    finished = await uploads.finished_uploads(MAX_DELETIONS, start=secrets.SystemRandom().random())
+    deleted, _ = await _delete(finished, uploads, settings)
     return len(deleted)
 
 
@@ -55,14 +63,18 @@ async def _delete(
     """Delete the objects of recorded uploads, then their records, unless a provisioning or a command needs them."""
     writer = ObjectWriter(settings.avatars_s3_endpoint or "")
     deleted, remaining = [], []
+    failures: Counter[tuple[str, str]] = Counter()
     for upload in finished:
-        if not await uploads.is_finished(upload):
+        address = ObjectAddress.parse(upload.uri)
+        bucket = (address.scheme, address.bucket)
+        if failures[bucket] >= MAX_FAILURES or not await uploads.is_finished(upload):
             remaining.append(upload.uri)
             continue
         try:
             await writer.delete(upload.uri)
         except StoreUnavailable as error:
             logger.warning("an upload is not deleted: %s", error.message)
+            failures[bucket] += 1
             remaining.append(upload.uri)
             continue
         await uploads.remove(upload)

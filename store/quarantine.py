@@ -133,9 +133,17 @@ class QuarantineRepository:
             "etag": recording.etag,
             "size_bytes": recording.size_bytes,
         }
-        return await self._database.read(
-            lambda connection: connection.execute(_FIND_QUARANTINING_PROVISIONING, parameters).scalar_one_or_none()
-        )
+        unknown = dict.fromkeys(parameters)
+        others = [{**unknown, "digest": digest} for digest in sorted(recording.other_digests)]
+
+        def find(connection: Connection) -> str | None:
+            for each in (parameters, *others):
+                found: str | None = connection.execute(_FIND_QUARANTINING_PROVISIONING, each).scalar_one_or_none()
+                if found is not None:
+                    return found
+            return None
+
+        return await self._database.read(find)
 
     async def release(self, provisioning: Provisioning, reason: str, owner: LeaseOwner) -> Sequence[str]:
         """Release the recordings of a refused provisioning; return those that were in quarantine, as shown.

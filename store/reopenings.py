@@ -103,6 +103,8 @@ class ReopeningWriter(TransitionWriter):
             changes |= {"media_facts": None, "avatar_id": None, "training_started_at": None}
         if request is not None:
             changes = {**changes, **request_columns(request)}
+            if provisioning.request_fingerprint in request.fingerprints:  # its submissions have it
+                changes["request_fingerprint"] = provisioning.request_fingerprint
         if earlier is not None:
             changes |= {
                 "avatar_id": earlier.avatar.id,

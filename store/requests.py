@@ -95,7 +95,7 @@ class RequestWriter(TransitionWriter):
         self, connection: Connection, row: Row[Any], request: AvatarRequest, owner: LeaseOwner
     ) -> Provisioning:
         existing = mappers.to_provisioning(row)
-        is_same_request = existing.request_fingerprint == request.fingerprint
+        is_same_request = existing.request_fingerprint in request.fingerprints
         has_called = False
         # In any other status a request changes nothing. The call of the same request for a REJECTED one is recorded
         # when it is re-opened, so that a crash in between does not prevent that.

@@ -65,15 +65,30 @@ class UploadRepository:
         query = select(func.count()).select_from(_TABLE).where(~_is_used())
         return await self._database.read(lambda connection: connection.execute(query).scalar_one())
 
-    async def finished_uploads(self, limit: int) -> list[Upload]:
-        """Return at most `limit` uploads whose provisionings are all READY, REFUSED or erased.
+    async def finished_uploads(self, limit: int, start: float = 0.0) -> list[Upload]:
+        """Return at most `limit` uploads whose provisionings are all READY, REFUSED or erased, by their address.
 
         An upload that a command needs again is not among them until a provisioning names it, or for a day.
+
+        Args:
+            limit: The number of uploads.
+            start: The position of the first one as a share of all uploads, at least 0 and below 1, so that those
+                that cannot be deleted do not always come first. After the last one, those before it follow.
         """
         last_use = select(func.max(_USES.c.created_at)).where(_USES.c.uri == _TABLE.c.uri).scalar_subquery()
         is_free = or_(_TABLE.c.used_at <= last_use, _TABLE.c.used_at < self._clock.now() - UNUSED_AFTER)
-        query = select(_TABLE).where(_is_used(), ~_is_needed(), is_free).order_by(_TABLE.c.uri).limit(limit)
-        return await self._select(query)
+        query = select(_TABLE).where(_is_used(), ~_is_needed(), is_free).order_by(_TABLE.c.uri)
+
+        def read(connection: Connection) -> list[Upload]:
+            count = connection.execute(select(func.count()).select_from(_TABLE)).scalar_one() if start else 0
+            middle = select(_TABLE.c.uri).order_by(_TABLE.c.uri).offset(int(start * count)).limit(1)
+            if not count or (first := connection.execute(middle).scalar_one_or_none()) is None:
+                return [_to_upload(row) for row in connection.execute(query.limit(limit))]
+            rows = list(connection.execute(query.where(_TABLE.c.uri >= first).limit(limit)))
+            rows += connection.execute(query.where(_TABLE.c.uri < first).limit(limit - len(rows)))
+            return [_to_upload(row) for row in rows]
+
+        return await self._database.read(read)
 
     async def uploads_of(self, provisioning_id: str) -> list[Upload]:
         """Return the uploads that a provisioning names, or named before its request was replaced."""

@@ -22,7 +22,7 @@ async def get_or_create_provisioning(request: AvatarRequest, reference: str, own
     """Return the provisioning of this reference, created in ACCEPTED if there is none.
 
     Logs a notice if a recording's URL carries a signature, and one if there are more extras than Argil recommends.
-    A REJECTED one with the same request is re-opened, once per run, unless its recordings are in quarantine now.
+    A REJECTED one with the same request is re-opened, once per run, unless its recordings may not be read.
 
     Raises:
         InvalidRequest: An image request without a consent video, which AVATARS_IMAGE_CONSENT requires.
@@ -32,7 +32,9 @@ async def get_or_create_provisioning(request: AvatarRequest, reference: str, own
     """
     async with app_context() as context:
         require_consent(request, context.settings.avatars_image_consent)
-        provisioning, is_new = await open_request(context.ledger, context.quarantine, request, reference, owner)
+        provisioning, is_new = await open_request(
+            context.ledger, context.quarantine, request, reference, owner, context.settings.sources
+        )
     if not is_new:
         log_to_run("attached to provisioning %s, which is %s", provisioning.id, provisioning.status)
     if any(map(is_signed, request.recordings.values())):

@@ -13,7 +13,7 @@ from services.prefect_options import TASK_OPTIONS
 
 @task(**TASK_OPTIONS)
 async def retry_provisioning(provisioning: Provisioning, owner: LeaseOwner, reason: str = "") -> Provisioning:
-    """Return a REJECTED provisioning in ACCEPTED, unless its recordings are in quarantine now.
+    """Return a REJECTED provisioning in ACCEPTED, unless its recordings may not be read.
 
     Raises:
         InvalidRequest: The reason breaks a rule.
@@ -25,6 +25,8 @@ async def retry_provisioning(provisioning: Provisioning, owner: LeaseOwner, reas
     async with app_context() as context:
         while True:
             try:
-                return await reopening.retry(context.ledger, context.quarantine, provisioning, owner, reason)
+                return await reopening.retry(
+                    context.ledger, context.quarantine, provisioning, owner, context.settings.sources, reason
+                )
             except StaleVersion:  # another caller wrote in between: decide again
                 provisioning = await context.ledger.get(provisioning.id)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 from urllib.parse import parse_qsl, quote, unquote
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import trustme
 from starlette.requests import Request
@@ -222,6 +222,8 @@ class _Front:
             self._check_region(recorded.bucket)
             if request.method == "GET" and recorded.key and _is_large(recorded):
                 return self._large_object(recorded)
+            if request.method == "POST" and "delete" in recorded.query and self._denied_keys(request, recorded):
+                return self._delete_none(request, recorded)
             if (upload_id := recorded.query.get("uploadId")) is not None:
                 upload = _backend().buckets[recorded.bucket].multiparts.get(upload_id)
                 if upload is None:  # moto fails for a part that arrives after the upload was aborted
@@ -242,6 +244,19 @@ class _Front:
                 Endpoint=endpoint,
                 Bucket=bucket,
             )
+
+    def _denied_keys(self, request: SignedRequest, recorded: S3Request) -> set[str]:
+        keys = {unescape(key) for key in re.findall(r"<Key>(.*?)</Key>", request.body.decode())}
+        return {key for key in keys if f"{recorded.bucket}/{key}" in self.server.denied}
+
+    def _delete_none(self, request: SignedRequest, recorded: S3Request) -> Response:
+        """Answer DeleteObjects as S3 does if it deletes no object: with status 200, and an error for each key."""
+        errors = "".join(
+            f"<Error><Key>{escape(key)}</Key><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+            for key in sorted(self._denied_keys(request, recorded))
+        )
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n<DeleteResult>{errors}</DeleteResult>'
+        return Response(body, media_type="application/xml")
 
     def _ask_moto(self, request: SignedRequest, recorded: S3Request) -> Response:
         from werkzeug.test import EnvironBuilder, run_wsgi_app

@@ -68,7 +68,7 @@ def _preview_recorded(
         provisioning.status,
         provisioning.avatar_id,
         states,
-        is_same_request=provisioning.request_fingerprint == request.fingerprint,
+        is_same_request=provisioning.request_fingerprint in request.fingerprints,
         has_called=False,
         is_erased=provisioning.erased_at is not None,
     )

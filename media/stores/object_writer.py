@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from media.stores.construction import build_store
+from media.stores.construction import REQUEST_TIMEOUT, build_store
 from media.stores.store_errors import CREDENTIAL_HINTS, MAX_CAUSE_CHARACTERS
 from models.errors import StoreUnavailable
 from models.recording_addresses import ObjectAddress
@@ -25,7 +25,7 @@ MAX_CONCURRENT_PARTS = 3
 """Of one file. Each takes twice its size in memory: in this process, and in that of the connection."""
 MAX_PARTS = 10_000
 """The most parts of one upload to S3."""
-REQUEST_TIMEOUT = timedelta(minutes=15)
+PART_TIMEOUT = timedelta(minutes=15)
 """Of one part, which takes 11 minutes at 100 kbit/s, or of joining all parts, which takes S3 minutes."""
 
 
@@ -43,7 +43,7 @@ class ObjectWriter:
 
     def __init__(self, s3_endpoint: str) -> None:
         self._s3_endpoint = s3_endpoint
-        self._stores: dict[tuple[str, str], ObjectStore] = {}
+        self._stores: dict[tuple[str, str, timedelta], ObjectStore] = {}
 
     async def find_size(self, uri: str) -> int | None:
         """Return the size of an object in bytes, None if there is none. Raises StoreUnavailable."""
@@ -89,7 +89,7 @@ class ObjectWriter:
         try:
             with _translating_errors(uri, "uploaded"):
                 await obstore.put_async(
-                    self._store(address),
+                    self._store(address, PART_TIMEOUT),
                     address.key,
                     aiter(parts),
                     attributes={"Content-Type": content_type},
@@ -118,11 +118,12 @@ class ObjectWriter:
         with contextlib.suppress(FileNotFoundError), _translating_errors(uri, "deleted"):
             await obstore.delete_async(self._store(address), address.key)
 
-    def _store(self, address: ObjectAddress) -> ObjectStore:
-        key = (address.scheme, address.bucket)
+    def _store(self, address: ObjectAddress, request_timeout: timedelta | None = None) -> ObjectStore:
+        request_timeout = request_timeout or REQUEST_TIMEOUT
+        key = (address.scheme, address.bucket, request_timeout)
         if key not in self._stores:
             self._stores[key] = build_store(
-                address.scheme, address.bucket, self._s3_endpoint, request_timeout=REQUEST_TIMEOUT
+                address.scheme, address.bucket, self._s3_endpoint, request_timeout=request_timeout
             )
         return self._stores[key]
 

@@ -109,7 +109,7 @@ class UrlSigner:
         if end < self._clock.now() + expires_in:
             raise StoreUnavailable(
                 f"no URL can be signed for {uri}: the session of its credentials ends at {end:%Y-%m-%d %H:%M:%S} "
-                f"UTC, before the {expires_in.total_seconds():,.0f} seconds of AVATARS_SIGNED_URL_SECONDS",
+                f"UTC, and the URL must be valid for {expires_in.total_seconds():,.0f} seconds",
                 hint="renew the session, use permanent credentials, or lower AVATARS_SIGNED_URL_SECONDS",
             )
         return ""

@@ -349,3 +349,23 @@ def test_password_of_libpq_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "canary:k3y")
     Settings.load()
     assert redact("no canary:k3y here") == "no … here"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("AVATARS_UPLOAD_URL", f"s3://uploads/{'k' * 960}/", "at most 1,024 bytes"),
+        ("AVATARS_UPLOAD_URL", "https://uploads/people/", "must begin with s3://, gs:// or az://"),
+        ("AVATARS_UPLOAD_URL", "s3://uploads/a/../b/", "the segment . or .."),
+        ("AVATARS_UPLOAD_URL", "/people/uploads", "must begin with s3://"),
+        ("AVATARS_S3_ENDPOINT", "https://store\u200b.example", "invisible characters"),
+        ("AVATARS_S3_ENDPOINT", "https://store.example/recordings", "https://HOST"),
+    ],
+)
+def test_store_setting_that_cannot_work_is_an_error(
+    name: str, value: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=rule) as caught:
+        Settings.load()
+    assert name in caught.value.message

@@ -132,7 +132,7 @@ async def test_failed_adopted_training_is_never_submitted(
 async def test_retry_refuses_an_adopted_one(harness: ProvisioningHarness, extras: dict[str, str]) -> None:
     training = await adopted(harness, extras)
     with pytest.raises(NotReopenable, match="no recordings that `retry` could submit"):
-        await retry(harness.context.ledger, harness.context.quarantine, training, harness.owner)
+        await retry(harness.context.ledger, harness.context.quarantine, training, harness.owner, ())
 
 
 async def test_avatar_adopted_while_its_submission_is_unknown_stops_only_its_own_row(

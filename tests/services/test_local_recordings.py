@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ from models.clock import SystemClock
 from models.errors import InvalidRequest, StoreUnavailable
 from models.manifest import ManifestOptions
 from models.media_rules import MediaRole
+from models.provisioning import LeaseOwner, Status
+from models.request import ProvisioningRequest
 from models.settings import Settings
 from models.uploads import may_be_upload
+from services.erasure import erase_provisioning
 from services.local_recordings import LocalRecordings, UploadObserver, refuse_path_of_remote_manifest
 from services.store import Store, open_store
-from services.uploads import delete_finished_uploads, erase_uploads
+from services.uploads import MAX_FAILURES, delete_finished_uploads, erase_uploads
 from simulator.sample_videos import ensure_sample
 from tests.media.image_files import encode, png
 from tests.media.test_voice_samples import mp3
@@ -326,3 +330,81 @@ async def test_deletion_needs_the_setting_and_finished_provisionings(
     monkeypatch.setenv("AVATARS_UPLOAD_DELETE", "true")
     assert await delete_finished_uploads(store.uploads, Settings.load()) == 0
     assert uri.removeprefix("s3://uploads/") in server.sizes("uploads")
+
+
+async def named_and_erased(store: Store, *uris: str) -> str:
+    """Record uploads that one erased provisioning names, and return its id."""
+    owner = LeaseOwner(actor="test", id="1")
+    for uri in uris:
+        await store.uploads.begin(uri, uri.rpartition("/")[2].partition(".")[0], 9, "test")
+    provisioning_id = ""
+    for dataset, consent in zip(uris[::2], uris[1::2], strict=True):
+        request = ProvisioningRequest(name="Ada", dataset_video=dataset, consent_video=consent)
+        caller = LeaseOwner(actor="test", id=dataset)
+        provisioning, _ = await store.ledger.get_or_create(request, "ada-1", caller)  # replaces the earlier one
+        provisioning_id = provisioning.id
+    await store.ledger.transition(
+        await store.ledger.get(provisioning_id), owner, "stopped", new_status=Status.CANCELLED
+    )
+    await erase_provisioning(store.ledger, SystemClock(), provisioning_id, owner)
+    return provisioning_id
+
+
+def uris_with_objects(server: S3Server, count: int) -> list[str]:
+    digests = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(count)]
+    for digest in digests:
+        server.put("uploads", f"people/{digest}.mp4", b"x")
+    return [f"s3://uploads/people/{digest}.mp4" for digest in digests]
+
+
+async def test_objects_that_cannot_be_deleted_do_not_starve_the_others(
+    store: Store, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVATARS_UPLOAD_DELETE", "true")
+    monkeypatch.setattr("services.uploads.MAX_DELETIONS", 4)
+    *locked, free = uris_with_objects(server, 8)
+    server.denied |= {uri.removeprefix("s3://") for uri in locked}
+    await named_and_erased(store, *locked, free)
+    while free.removeprefix("s3://uploads/") in server.sizes("uploads"):  # ends: each pass begins somewhere else
+        before = len(server.requests)
+        await delete_finished_uploads(store.uploads, Settings.load())
+        assert len(server.requests) - before <= MAX_FAILURES + 1
+    assert {f"s3://uploads/{key}" for key in server.sizes("uploads")} == {*locked}
+
+
+async def test_erasure_reports_the_uploads_that_a_store_does_not_delete(
+    store: Store, server: S3Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AVATARS_UPLOAD_DELETE", "true")
+    uris = sorted(uris_with_objects(server, 2))
+    provisioning_id = await named_and_erased(store, *uris)
+    server.denied.add("uploads")
+    assert await erase_uploads(provisioning_id, store.uploads, Settings.load()) == ([], uris)
+    assert caplog.text.count("an upload is not deleted") == 2
+    assert "canary" not in caplog.text
+    assert len(server.sizes("uploads")) == 2
+    server.denied.clear()
+    server.delete("uploads", uris[0].removeprefix("s3://uploads/"))  # by a person, meanwhile
+    assert await erase_uploads(provisioning_id, store.uploads, Settings.load()) == (uris, [])
+    assert server.sizes("uploads") == {}
+    assert await erase_uploads(provisioning_id, store.uploads, Settings.load()) == ([], [])
+
+
+async def test_store_that_does_not_answer_holds_up_a_deletion_for_seconds_only(
+    store: Store, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVATARS_UPLOAD_DELETE", "true")
+    monkeypatch.setattr("media.stores.object_writer.REQUEST_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr("media.stores.construction.RETRY_TIMEOUT", timedelta(seconds=1))
+    uris = sorted(uris_with_objects(server, 2))
+    provisioning_id = await named_and_erased(store, *uris)
+    answered = threading.Event()
+
+    def hang(_: S3Request) -> None:
+        answered.wait(60)
+
+    server.before_request = hang
+    try:
+        assert await erase_uploads(provisioning_id, store.uploads, Settings.load()) == ([], uris)
+    finally:
+        answered.set()

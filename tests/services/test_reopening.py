@@ -72,7 +72,7 @@ async def test_quarantined_request_stays_rejected(harness: ProvisioningHarness) 
     stopped = await request_again(harness, make_owner())
     assert stopped.status is Status.REJECTED
     assert [reason.code for reason in stopped.reasons] == ["dataset.quarantined", "consent.quarantined"]
-    assert await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner()) == stopped
+    assert await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner(), ()) == stopped
     await harness.context.quarantine.release(before, "reviewed", harness.owner)
     assert (await request_again(harness, make_owner())).status is Status.ACCEPTED
 
@@ -84,16 +84,16 @@ async def test_erased_one_attaches_but_is_not_reopened(harness: ProvisioningHarn
     erased = await harness.reload(before)
     assert await request_again(harness, make_owner()) == erased
     with pytest.raises(ProvisioningErased):
-        await retry(ledger, harness.context.quarantine, erased, make_owner())
+        await retry(ledger, harness.context.quarantine, erased, make_owner(), ())
 
 
 async def test_retry_reopens_a_rejected_one_once_per_run(harness: ProvisioningHarness) -> None:
     ledger, quarantine = harness.context.ledger, harness.context.quarantine
-    first = await retry(ledger, quarantine, await rejected(harness), make_owner("run-2"))
+    first = await retry(ledger, quarantine, await rejected(harness), make_owner("run-2"), ())
     assert first.status is Status.ACCEPTED
-    assert await retry(ledger, quarantine, first, make_owner()) == first
+    assert await retry(ledger, quarantine, first, make_owner(), ()) == first
     again = await rejected(harness)
-    assert await retry(ledger, quarantine, again, make_owner("run-2")) == again
+    assert await retry(ledger, quarantine, again, make_owner("run-2"), ()) == again
 
 
 @pytest.mark.parametrize("status", [Status.TRAINING_FAILED, Status.VANISHED, Status.READY])
@@ -102,7 +102,7 @@ async def test_retry_of_another_status_names_the_next_step(harness: Provisioning
         await harness.submitted(), harness.owner, "ended", new_status=status
     )
     with pytest.raises(NotReopenable, match=f"is {status}: `retry` re-opens only REJECTED") as caught:
-        await retry(harness.context.ledger, harness.context.quarantine, ended, make_owner())
+        await retry(harness.context.ledger, harness.context.quarantine, ended, make_owner(), ())
     assert caught.value.hint
     assert await harness.reload(ended) == ended
 
@@ -140,9 +140,9 @@ async def test_run_that_resumed_an_open_one_does_not_undo_a_cancel(harness: Prov
 
 async def test_run_that_retried_an_open_one_does_not_retry_later(harness: ProvisioningHarness) -> None:
     ledger, quarantine = harness.context.ledger, harness.context.quarantine
-    await retry(ledger, quarantine, await harness.accepted(), make_owner("run-2"))
+    await retry(ledger, quarantine, await harness.accepted(), make_owner("run-2"), ())
     stopped = await rejected(harness)
-    assert await retry(ledger, quarantine, stopped, make_owner("run-2")) == stopped
+    assert await retry(ledger, quarantine, stopped, make_owner("run-2"), ()) == stopped
 
 
 async def test_only_a_person_reopens_a_cancelled_one(harness: ProvisioningHarness) -> None:
@@ -161,5 +161,6 @@ async def test_corrected_request_of_a_submitted_one_is_a_conflict(harness: Provi
             harness.request.model_copy(update={"name": "Grace"}),
             "ada-1",
             make_owner(),
+            (),
         )
     assert await harness.reload(training) == training

@@ -379,21 +379,21 @@ async def test_cancelled_retrain_keeps_its_request(
     cancelled = await cancel_provisioning(ledger, waiting, harness.owner, "stopped")
     other = waiting.request.model_copy(update={"dataset_video": NEW_VIDEO})
     with pytest.raises(ReferenceConflict) as caught:
-        await open_request(ledger, quarantine, other, waiting.reference, make_owner())
+        await open_request(ledger, quarantine, other, waiting.reference, make_owner(), ())
     assert "cancelled" in caught.value.hint
     with pytest.raises(NotReopenable, match="is CANCELLED") as refused:
         await retrain(cancelled, dataset_video=NEW_VIDEO)
     assert f"avatars resume {waiting.id}" in refused.value.hint
-    attached, _ = await open_request(ledger, quarantine, waiting.request, waiting.reference, make_owner())
+    attached, _ = await open_request(ledger, quarantine, waiting.request, waiting.reference, make_owner(), ())
     assert attached == cancelled
     resumed = await resume(ledger, cancelled, make_owner(), by_person=True)
     assert (resumed.status, resumed.avatar_id) == (Status.ACCEPTED, None)
     if was_submitted:
         with pytest.raises(ReferenceConflict):
-            await open_request(ledger, quarantine, other, waiting.reference, make_owner())
+            await open_request(ledger, quarantine, other, waiting.reference, make_owner(), ())
         changed = await retrain(resumed, dataset_video=NEW_VIDEO)
     else:
-        changed, _ = await open_request(ledger, quarantine, other, waiting.reference, make_owner())
+        changed, _ = await open_request(ledger, quarantine, other, waiting.reference, make_owner(), ())
     assert (changed.status, changed.request.recordings[MediaRole.DATASET]) == (Status.ACCEPTED, NEW_VIDEO)
 
 
@@ -409,7 +409,7 @@ async def test_retrain_of_a_recording_in_quarantine_sends_nothing(
     assert {reason.code for reason in stopped.reasons} == {"dataset.quarantined", "consent.quarantined"}
     assert len(argil.account.posts) == 1
     await harness.context.quarantine.release(before, "reviewed", harness.owner)
-    retried = await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner())
+    retried = await retry(harness.context.ledger, harness.context.quarantine, stopped, make_owner(), ())
     await run_to_completion(retried, harness.owner, 0.0, InlineExecution())
     assert len(argil.account.posts) == 2
 
@@ -417,3 +417,14 @@ async def test_retrain_of_a_recording_in_quarantine_sends_nothing(
 async def test_request_that_was_never_sent_is_not_retrained(harness: ProvisioningHarness) -> None:
     with pytest.raises(NotReopenable, match="is ACCEPTED"):
         await retrain(await harness.accepted(), dataset_video=NEW_VIDEO)
+
+
+async def test_retrain_with_an_address_outside_of_the_sources_changes_nothing(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
+    provisioning = await failed(harness, clock)
+    with pytest.raises(InvalidRequest, match="dataset_video: must be an https URL, because AVATARS_SOURCES"):
+        await retrain_provisioning.fn(
+            provisioning, make_owner("run-1"), REASON, dataset_video="s3://other/people/ada.mp4"
+        )
+    assert await harness.reload(provisioning) == provisioning

@@ -188,7 +188,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "UploadRepository.is_recorded": lambda ledger, _: uploads_of(ledger).is_recorded(UPLOAD.uri),
     "UploadRepository.unused_uploads": lambda ledger, _: uploads_of(ledger).unused_uploads(9),
     "UploadRepository.count_unused": lambda ledger, _: uploads_of(ledger).count_unused(),
-    "UploadRepository.finished_uploads": lambda ledger, _: uploads_of(ledger).finished_uploads(9),
+    "UploadRepository.finished_uploads": lambda ledger, _: uploads_of(ledger).finished_uploads(9, 0.5),
     "UploadRepository.uploads_of": lambda ledger, provisioning: uploads_of(ledger).uploads_of(provisioning.id),
     "UploadRepository.is_finished": lambda ledger, _: uploads_of(ledger).is_finished(UPLOAD),
     "EventArchive.preview": lambda ledger, provisioning: EventArchive(ledger.database, FakeClock()).preview(

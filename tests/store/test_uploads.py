@@ -147,3 +147,14 @@ async def test_replaced_and_retrained_requests_name_their_new_uploads(
     assert len(await uploads.uploads_of(failed.id)) == 2
     await ledger.reopen(failed, owner, CallerAction.RETRAIN, "again", Status.ACCEPTED, request=OTHER)
     assert len(await uploads.uploads_of(failed.id)) == 3
+
+
+async def test_finished_uploads_begin_at_a_share_and_continue_after_the_last(
+    uploads: UploadRepository, ledger: Ledger, owner: LeaseOwner
+) -> None:
+    await record(uploads)
+    await finish(ledger, await open_new(ledger, owner), owner, Status.READY)
+    in_order = [DATASET, CONSENT]
+    for start, expected in ((0.0, in_order), (0.4, in_order), (0.5, in_order[::-1]), (0.99, in_order[::-1])):
+        assert [upload.uri for upload in await uploads.finished_uploads(9, start)] == expected
+    assert [upload.uri for upload in await uploads.finished_uploads(1, 0.9)] == [CONSENT]
