@@ -125,7 +125,9 @@ class ImageRequest(AvatarRequest):
 
 
 def describe_credits(count: int) -> str:
-    """Return what the creates of some avatars from images cost, for people."""
+    """Return what the creates of some avatars from images cost, for people; empty for none."""
+    if not count:
+        return ""
     return f"{count:,} from images for {CREDITS_PER_IMAGE * count:,} credits ({CREDITS_PER_IMAGE} each)"
 
 
