@@ -188,7 +188,7 @@ def _reject_duplicate(row: ManifestRow, lines: Sequence[int], unit: str) -> Mani
     more = len(lines) - 1 - len(listed_lines)
     others = f"{', '.join(listed_lines)} and {more:,} more" if more else ", ".join(listed_lines)
     if row.request is not None and row.reference.startswith(DERIVED_REFERENCE_PREFIX):
-        rule = f"requests the same avatar as {others}: name, videos and extras are equal"
+        rule = f"requests the same avatar as {others}: name, recordings and extras are equal"
         hint = "remove one of them, or give each its own reference to create two avatars"
     else:
         rule = f"is also the reference of {others}; it is {redact(row.reference)!r}"

@@ -252,7 +252,7 @@ def test_refused_run_shows_its_subflow_and_no_signature(up: RunningStack, ui: Ui
         "Eve: REFUSED",
         "release-recordings/on-demand",
         "moderation refused the avatar",
-        "Both videos are quarantined",
+        "Its recordings are quarantined",
     )
     expect(ui.page.get_by_role("tabpanel")).not_to_contain_text("`", use_inner_text=True)
     ui.expect_nothing_off_screen()
@@ -348,7 +348,7 @@ def test_release_form_lifts_the_quarantine(up: RunningStack, ui: Ui, runs: dict[
     ui.open_run(run_id)
     ui.expect_header("release ", "Completed")
     ui.open_tab("Details")
-    ui.expect_texts("2 videos released: reviewed by Grace")
+    ui.expect_texts("2 recordings released: reviewed by Grace")
 
 
 def test_batch_form_says_what_a_manifest_may_be(ui: Ui) -> None:
