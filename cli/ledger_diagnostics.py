@@ -66,15 +66,15 @@ def _check_clock(facts: LedgerFacts, local_now: datetime) -> DiagnosticResult:
             f"the clock of this machine differs from that of the database by {difference.total_seconds():.0f} s"
         )
         return DiagnosticResult(check, ok=False, detail=detail, hint=CLOCK_HINT)
-    if facts.ahead_ids:
-        detail = f"provisionings have times in the future: {', '.join(facts.ahead_ids)}"
+    if facts.ahead:
+        detail = f"times in the future: {', '.join(facts.ahead)}"
         return DiagnosticResult(
             check,
             ok=False,
             detail=detail,
             hint=f"a clock was set back, or was wrong; nothing waits for these times. {CLOCK_HINT}",
         )
-    return DiagnosticResult(check, ok=True, detail="no provisioning in flight has a time in the future")
+    return DiagnosticResult(check, ok=True, detail="nothing has a time in the future")
 
 
 def _check_schedule(

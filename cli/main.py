@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from cli.console import configure_streams, print_error, print_json, print_status
+from cli.examples import EXAMPLES, examples_of
 from cli.exit_codes import exit_code_for
 from cli.help_format import CommandHelp, shown_default
 from models.error_view import error_view
@@ -174,14 +176,15 @@ def _version() -> str:
     return importlib.metadata.version("avatar-provisioner")
 
 
-def build_app(invoked: str | None = None) -> App:
+def build_app(args: Sequence[str]) -> App:
     """Return the command line application.
 
     Args:
-        invoked: Name of the command that the arguments name. It keeps its own docstring as help text, which a
-            summary from COMMANDS would replace.
+        args: What follows `avatars`. The command that they name keeps its own docstring as help text, which a
+            summary from COMMANDS would replace, and has examples.
 
     """
+    invoked = args[0] if args else None
     app = App(
         name="avatars",
         help="Turn recordings of real people into Argil avatars, without paying twice or losing one.",
@@ -194,6 +197,8 @@ def build_app(invoked: str | None = None) -> App:
     )
     for flag in ("--help", "--version"):
         app[flag].group = (OPTIONS,)
+    if invoked in EXAMPLES:
+        app.help_epilogue = examples_of(args)
     for position, (name, import_path, group, summary, arguments) in enumerate(COMMANDS):
         app.command(
             import_path,
@@ -226,7 +231,7 @@ def _usage_error(error: CycloptsError, args: list[str]) -> InvalidArguments:
 def run(args: list[str]) -> int:
     """Run one command and print expected errors; return the exit code."""
     configure_streams()
-    app = build_app(invoked=args[0] if args else None)
+    app = build_app(args)
     try:
         if args and args[0] not in {*_OVERVIEW_FLAGS, *(command.name for command in COMMANDS)}:
             raise _unknown_command(args[0])  # the message of cyclopts would import every command

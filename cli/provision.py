@@ -41,8 +41,7 @@ class RequestOptions:
     """Name of the avatar at Argil, 1 to 256 characters."""
 
     dataset_video: str | None = None
-    """Path, or s3, gs or az URI, or HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, 720p to 4K, at
-    most 1.5 GB."""
+    """Path, s3, gs or az URI, or HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, up to 1.5 GB."""
 
     image: str | None = None
     """The same of an image instead: PNG, JPEG or WEBP, 16:9 or 9:16, 1280x720 to 3840x2160, at most 10 MB."""

@@ -24,7 +24,7 @@ MAX_NAME_CHARACTERS = 256
 _OUR_SUBMISSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 REMEDY = (
     "run `avatars reconcile` and the batches that created them again: they continue with the avatars of their "
-    'requests (docs/operating.md, "After a restore"). If the others belong to another ledger or are not needed, '
+    'requests (docs/backup.md, "After a restore"). If the others belong to another ledger or are not needed, '
     "run the command with --ignore-unknown, or with AVATARS_IGNORE_UNKNOWN=true"
 )
 

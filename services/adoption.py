@@ -99,5 +99,5 @@ async def _ours(store: Store, avatar: Avatar, submission_id: str) -> AvatarIsOur
         f"avatar {avatar.id} was created by a submission of this service that the ledger does not know: "
         f"{submission_id}",
         hint="it is not adopted, because its request could be submitted again: run `avatars reconcile`, then the "
-        'request or batch again (docs/operating.md, "After a restore")',
+        'request or batch again (docs/backup.md, "After a restore")',
     )

@@ -148,7 +148,8 @@ async def report_outage(context: AppContext, tick: Tick, cause: str) -> None:
 
 async def report_answer(context: AppContext, tick: Tick) -> None:
     """Log that Argil answers again and emit `argil.recovered`, if an outage was reported. Raises DatabaseError."""
-    if (since := await context.observations.end(Observation.ARGIL_DEGRADED)) is None:
+    since = await context.observations.end(Observation.ARGIL_DEGRADED, recorded_as=Observation.ARGIL_RECOVERED)
+    if since is None:
         return
     tick.has_news = True
     seconds = max((context.clock.now() - since).total_seconds(), 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from models.errors import DayBudgetUsed, SubmissionPaused
 from models.provisioning import LeaseOwner, Provisioning
@@ -13,9 +13,12 @@ from models.request_kinds import SUBMITTED_KINDS
 from services.argil_outages import OutageCheck
 from services.context import AppContext
 from services.ticks import Tick
+from store.observations import Observation
 
 RETRY_BLOCKED_AFTER = timedelta(minutes=10)
 """How long a provisioning that an operational error stopped waits before it is tried again."""
+LATE_ERRORS = timedelta(minutes=2)
+"""How long after the end of an outage a request that it stopped may still fail: it was in flight."""
 
 
 class PendingProvisionings:
@@ -96,7 +99,7 @@ class PendingProvisionings:
             self._owner,
             context.lease_duration,
             started_at=self._started_at,
-            blocked_before=context.clock.now() - RETRY_BLOCKED_AFTER,
+            blocked_before=await self._blocked_before(),
             kinds=kinds,
             is_probe=is_probe,
         )
@@ -110,3 +113,15 @@ class PendingProvisionings:
                 self._is_over = True
                 await context.leases.release(provisioning.id, self._owner)
         return provisioning if is_answering else None
+
+    async def _blocked_before(self) -> datetime:
+        """Return until when an error must have stopped a provisioning, so that it is tried again now.
+
+        Those that an outage may have stopped do not wait any longer than the outage.
+        """
+        now = self._context.clock.now()
+        recovered_at = (await self._context.observations.read_all()).get(Observation.ARGIL_RECOVERED)
+        times = [now - RETRY_BLOCKED_AFTER]
+        if recovered_at is not None and recovered_at <= now:  # otherwise, the clock was set back since
+            times.append(min(recovered_at + LATE_ERRORS, now))
+        return max(times)

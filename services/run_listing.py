@@ -24,7 +24,7 @@ from services.run_log import log_to_run
 
 INTERNAL_SERVER_ERROR = 500
 """Prefect's status for an error in its own code. It answers 503 if its database is busy or unreachable."""
-REMOVAL_HINT = 'see "Remove a run that Prefect cannot return" in docs/operating.md'
+REMOVAL_HINT = 'see "Remove a run that Prefect cannot return" in docs/stuck-runs.md'
 MAX_REPORTED = 10
 """How many runs of one page are named in the log."""
 

@@ -157,7 +157,7 @@ class Database:
         if self._file is None:
             raise InvalidRequest(
                 [("AVATARS_DATABASE_URL", f"{self.redacted_url} is not a SQLite file")],
-                hint="back up a PostgreSQL ledger with pg_dump, see docs/operating.md",
+                hint="back up a PostgreSQL ledger with pg_dump, see docs/backup.md",
             )
         require_new_file(path)
         with translating_errors(self.redacted_url):

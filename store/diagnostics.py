@@ -5,13 +5,20 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select
 
 from models.clock import MAX_CLOCK_DIFFERENCE, Clock
 from models.lease_duration import LEASE_DURATION
 from models.provisioning import Status
-from models.tables import provisioning_table, webhook_delivery_table
+from models.tables import (
+    observation_table,
+    pause_table,
+    provisioning_table,
+    tick_lease_table,
+    webhook_delivery_table,
+)
 from store.database import Database
 from store.lease_validity import is_unleased, latest_expiry, lease_time
 
@@ -29,12 +36,31 @@ class LedgerFacts:
 
     now: datetime
     """The time of the clock that leases are judged by."""
-    ahead_ids: tuple[str, ...]
-    """Provisionings in flight with a lease or time ahead of that clock, at most MAX_NAMED_ROWS."""
+    ahead: tuple[str, ...]
+    """What has a lease or time ahead of that clock: at most MAX_NAMED_ROWS provisionings in flight, and others."""
     waiting_since: datetime | None
     """The earliest change of a provisioning in flight that no process advances; None if there is none."""
     last_delivery_at: datetime | None
     """When the newest webhook delivery was received."""
+
+
+_RUNNING_SCHEDULE = tick_lease_table.c.owner_id.is_not(None)
+_OTHERS: tuple[tuple[str, Select[Any]], ...] = (
+    ("schedule", select(tick_lease_table.c.name, tick_lease_table.c.acquired_at).where(_RUNNING_SCHEDULE)),
+    ("pause", select(pause_table.c.cause, pause_table.c.started_at)),
+    ("observation", select(observation_table.c.name, observation_table.c.observed_at)),
+)
+"""Small tables, each as what one row is, and a query for its name and the time when it was stored."""
+
+
+def _others_ahead(connection: Connection, now: datetime) -> list[str]:
+    """Return the rows of `_OTHERS` that were stored in the future."""
+    return [
+        f"{kind} {name}"
+        for kind, statement in _OTHERS
+        for name, stored_at in connection.execute(statement)
+        if stored_at > now + MAX_CLOCK_DIFFERENCE
+    ]
 
 
 async def write_probe(database: Database, clock: Clock) -> None:
@@ -86,7 +112,10 @@ async def read_facts(database: Database, clock: Clock) -> LedgerFacts:
         delivery = select(newest).order_by(webhook_delivery_table.c.id.desc()).limit(1)
         return LedgerFacts(
             now=now,
-            ahead_ids=tuple(connection.execute(ahead).scalars()),
+            ahead=(
+                *(f"provisioning {key}" for key in connection.execute(ahead).scalars()),
+                *_others_ahead(connection, now),
+            ),
             waiting_since=connection.execute(waiting).scalar_one(),
             last_delivery_at=connection.execute(delivery).scalar_one_or_none(),
         )

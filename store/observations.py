@@ -22,6 +22,8 @@ class Observation(StrEnum):
     """Argil answered with the account's list of avatars."""
     ARGIL_DEGRADED = "argil-degraded"
     """Argil failed for the first time since it last answered; without a row it answers."""
+    ARGIL_RECOVERED = "argil-recovered"
+    """Argil answered for the first time after it failed."""
 
 
 class ObservationRepository:
@@ -33,16 +35,7 @@ class ObservationRepository:
 
     async def record(self, observation: Observation) -> None:
         """Store the current time as the latest one of this observation."""
-        values = {"observed_at": self._clock.now()}
-        table = observation_table
-        statement = insert_or_ignore(table, is_sqlite=self._database.is_sqlite)
-
-        def write(connection: Connection) -> None:
-            changed = connection.execute(update(table).where(table.c.name == observation).values(values))
-            if not changed.rowcount:
-                connection.execute(statement, {"name": observation, **values})
-
-        await self._database.write(write)
+        await self._database.write(lambda connection: self._store(connection, observation))
 
     async def begin(self, observation: Observation) -> bool:
         """Store the current time unless there is one; return whether there was none, to one of many callers."""
@@ -51,13 +44,33 @@ class ObservationRepository:
         row = await self._database.write(lambda connection: connection.execute(statement, values).one_or_none())
         return row is not None
 
-    async def end(self, observation: Observation) -> datetime | None:
-        """Delete the time of this observation and return it; None if there is none or another caller deleted it."""
+    async def end(self, observation: Observation, *, recorded_as: Observation) -> datetime | None:
+        """Delete the time of this observation, and store the current time as that of another one.
+
+        Returns:
+            The deleted time; None if there is none or another caller deleted it, and then nothing is stored.
+
+        """
         table = observation_table
         statement = delete(table).where(table.c.name == observation).returning(table.c.observed_at)
-        return await self._database.write(lambda connection: connection.execute(statement).scalar_one_or_none())
+
+        def write(connection: Connection) -> datetime | None:
+            since: datetime | None = connection.execute(statement).scalar_one_or_none()
+            if since is not None:
+                self._store(connection, recorded_as)
+            return since
+
+        return await self._database.write(write)
 
     async def read_all(self) -> dict[Observation, datetime]:
         """Return the time of each observation that was made."""
         rows = await self._database.read(lambda connection: connection.execute(select(observation_table)).all())
         return {Observation(row.name): row.observed_at for row in rows}
+
+    def _store(self, connection: Connection, observation: Observation) -> None:
+        values = {"observed_at": self._clock.now()}
+        table = observation_table
+        changed = connection.execute(update(table).where(table.c.name == observation).values(values))
+        if not changed.rowcount:
+            statement = insert_or_ignore(table, is_sqlite=self._database.is_sqlite)
+            connection.execute(statement, {"name": observation, **values})

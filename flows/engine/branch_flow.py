@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from prefect import Task
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.engine.execution import TASK_RUN_EXECUTION, InlineExecution
@@ -19,6 +20,22 @@ from tasks.publish_artifact import publish_artifact
 
 RecordTask = Task[[str, LeaseOwner], Coroutine[Any, Any, Provisioning]]
 """Records one branch outcome; returns the provisioning unchanged if the ledger shows another raw status."""
+
+
+def branch_run_name(branch: str) -> Callable[[], str]:
+    """Return a function that names the current run of a branch after its provisioning, or after their number.
+
+    Args:
+        branch: The name of the flow.
+
+    """
+
+    def name_run() -> str:
+        provisioning_ids = flow_run.parameters["provisioning_ids"]
+        subject = provisioning_ids[0] if len(provisioning_ids) == 1 else f"{len(provisioning_ids)} avatars"
+        return f"{branch} {subject}"
+
+    return name_run
 
 
 async def record_branch_outcomes(

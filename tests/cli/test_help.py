@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import shlex
 import subprocess
 import sys
 
 import pytest
 from cyclopts import App
 
-from cli.main import COMMANDS, Command, run
+from cli.examples import EXAMPLES
+from cli.main import COMMANDS, Command, build_app, run
 from models.exit_codes import EXIT_OK
 
 REPORT_IMPORTS = """
@@ -52,6 +54,35 @@ def test_overview_lists_every_command_in_its_group(capsys: pytest.CaptureFixture
         overview.index(f" {group} ─") for group in ("Provision", "Inspect", "Operate", "Set up", "Options")
     ]
     assert positions == sorted(positions)
+
+
+def test_every_command_has_examples() -> None:
+    assert list(EXAMPLES) == [command.name for command in COMMANDS]
+
+
+@pytest.mark.parametrize("example", [example for examples in EXAMPLES.values() for example in examples])
+def test_examples_are_commands_that_fit_the_screen(example: str) -> None:
+    words = shlex.split(example.replace("\\\n", "").partition(" > ")[0])
+    arguments = words[words.index("avatars") + 1 :]
+    command, _, _ = build_app(arguments).parse_args(arguments, exit_on_error=False, print_error=False)
+    assert callable(command)
+    assert max(map(len, example.splitlines())) <= 78
+
+
+@pytest.mark.parametrize(
+    ("words", "examples"),
+    [
+        (["db"], ["avatars db upgrade", "avatars db backup avatars-2026-11-27.db"]),
+        (["db", "backup", "--help"], ["avatars db backup avatars-2026-11-27.db"]),
+        (["voice", "--help"], ["avatars voice creator-4711 0d8f4f0f-6a11-4a52-9a5f-8d7c9d5e4f4a"]),
+    ],
+)
+def test_help_ends_with_the_examples_of_the_command(
+    words: list[str], examples: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, *(["--help"] if "--help" not in words else [])]) == EXIT_OK
+    shown = capsys.readouterr().out.splitlines()[-len(examples) :]
+    assert [line.strip() for line in shown] == examples
 
 
 def test_command_help_keeps_its_whole_docstring(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,7 +114,7 @@ def test_help_explains_every_option_and_fits_80_columns(
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert not re.findall(r"--(?:no|empty)-\w+|default: False|PROVISIONING|\[ARGS", text)
-    app = build_app(command[0])
+    app = build_app(command)
     for name in command:
         app = app[name]
     for argument in app.assemble_argument_collection(parse_docstring=True):

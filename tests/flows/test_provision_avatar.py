@@ -161,6 +161,7 @@ async def test_refusal_runs_its_branch_and_quarantines_recordings(
             )
         )
         assert (await client.read_flow(branch.flow_id)).name == "refused"
+        assert branch.name == f"refused {first.id}"
     again = await run(make_request(videos, "Eve again", dataset=dataset))
     assert again.name == "Rejected"
     assert [reason.code for reason in (await outcome(ledger, again)).reasons] == ["dataset.quarantined"]

@@ -1,4 +1,4 @@
-"""A ledger restored from before 20 creates, on both engines, with the tools and the steps of docs/operating.md."""
+"""A ledger restored from before 20 creates, on both engines, with the tools and the steps of docs/backup.md."""
 
 from __future__ import annotations
 

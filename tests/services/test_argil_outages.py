@@ -16,9 +16,10 @@ from clients.training_status import MAX_CONSECUTIVE_FAILURES
 from flows.engine.pool import acquire_each, run_many
 from models.errors import TickRunning
 from models.provisioning import LeaseOwner, Status
+from models.reason import Reason
 from services import argil_outages as module
 from services.leases import LeaseManager
-from services.pending import PendingProvisionings
+from services.pending import LATE_ERRORS, RETRY_BLOCKED_AFTER, PendingProvisionings
 from services.reconciliation import find_orphaned
 from services.ticks import Tick, exclusive_tick
 from simulator.server import ArgilSimulator
@@ -155,6 +156,44 @@ async def test_pending_waits_while_argil_fails(
     pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
     assert [await pending.acquire_next() is not None for _ in range(4)] == [True, True, True, False]
     assert len(argil.take_requests()) == 1
+
+
+@pytest.mark.parametrize("late_by", [-INTERVAL_SECONDS, 1.0, 2 * LATE_ERRORS.total_seconds()])
+async def test_request_that_an_outage_stopped_is_tried_again_after_it(
+    harness: ProvisioningHarness,
+    gateway: SimulatorGateway,
+    clock: ScriptedClock,
+    emitted: list[str],
+    late_by: float,
+) -> None:
+    """A request in flight may fail after the end. An error of later is none of the outage, and waits as usual."""
+    accepted = await harness.accepted()
+    argil = FailingArgil(gateway, FAILURES["500"])
+    await reconcile(harness)
+    clock.advance(max(0.0, -late_by))
+    argil.end()
+
+    async def block() -> None:
+        reason = Reason(code="argil.unavailable", message="HTTP 500", hint="wait")
+        await harness.context.ledger.transition(accepted, harness.owner, reason.message, reasons=[reason])
+        await harness.context.leases.release(accepted.id, harness.owner)
+
+    if late_by < 0:
+        await block()
+        clock.advance(1)
+    await reconcile(harness)
+    assert emitted == ["argil.degraded", "argil.recovered"]
+    if late_by > 0:
+        clock.advance(late_by)
+        await block()
+    clock.advance(RELEASE_GRACE.total_seconds())
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
+    assert (await pending.acquire_next() is not None) == (late_by < LATE_ERRORS.total_seconds())
+    clock.advance(RETRY_BLOCKED_AFTER.total_seconds())
+    await harness.context.leases.release(accepted.id, harness.owner)
+    clock.advance(RELEASE_GRACE.total_seconds())
+    pending = PendingProvisionings(harness.context, harness.owner, Tick(clock, INTERVAL_SECONDS))
+    assert await pending.acquire_next() is not None
 
 
 async def test_failing_poll_alone_stops_no_submission(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,17 @@ from sqlalchemy import Connection, func, select, update
 
 from models.errors import DatabaseError
 from models.lease_duration import LEASE_DURATION
+from models.limits import PauseCause
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
-from models.tables import METADATA, provisioning_table
+from models.tables import METADATA, observation_table, pause_table, provisioning_table, tick_lease_table
 from store.database import Database
 from store.diagnostics import MAX_NAMED_ROWS, read_facts, write_probe
 from store.leases import LeaseRepository
 from store.ledger import Ledger
 from store.observations import Observation, ObservationRepository
+from store.pauses import start_pause
+from store.tick_leases import TickLeaseRepository
 from tests.chaos.database_faults import SqlitePageLimit
 from tests.fakes import FakeClock
 
@@ -80,10 +84,39 @@ async def test_probe_finds_a_full_disk(
 async def test_times_ahead_of_the_clock_are_named(
     ledger: Ledger, accepted: Provisioning, clock: FakeClock, column: str, ahead: timedelta
 ) -> None:
-    assert (await read_facts(ledger.database, clock)).ahead_ids == ()
+    assert (await read_facts(ledger.database, clock)).ahead == ()
     moved = update(provisioning_table).values({column: clock.now() + ahead})
     await ledger.database.write(lambda connection: connection.execute(moved))
-    assert (await read_facts(ledger.database, clock)).ahead_ids == (accepted.id,)
+    assert (await read_facts(ledger.database, clock)).ahead == (f"provisioning {accepted.id}",)
+
+
+async def test_schedules_pauses_and_observations_ahead_of_the_clock_are_named(
+    ledger: Ledger, accepted: Provisioning, owner: LeaseOwner, clock: FakeClock
+) -> None:
+    database = ledger.database
+    schedules = TickLeaseRepository(database, clock)
+    for name in ("reconcile-avatars", "provision-pending"):
+        await schedules.acquire(name, owner, "a run", LEASE_DURATION)
+    await schedules.release("provision-pending", owner, None)
+    await ObservationRepository(database, clock).record(Observation.RECONCILED)
+    pause = partial(start_pause, cause=PauseCause.PAYMENT, api_key_sha256="key", is_sqlite=database.is_sqlite)
+    await database.write(lambda connection: pause(connection, now=clock.now()))
+    assert (await read_facts(database, clock)).ahead == ()
+
+    def move(connection: Connection) -> None:
+        for table, column in (
+            (tick_lease_table, "acquired_at"),
+            (pause_table, "started_at"),
+            (observation_table, "observed_at"),
+        ):
+            connection.execute(update(table).values({column: clock.now() + TWO_HOURS}))
+
+    await database.write(move)
+    assert (await read_facts(database, clock)).ahead == (
+        "schedule reconcile-avatars",
+        "pause payment",
+        "observation reconciled",
+    )
 
 
 async def test_only_a_few_rows_ahead_of_the_clock_are_named(
@@ -97,7 +130,7 @@ async def test_only_a_few_rows_ahead_of_the_clock_are_named(
         await ledger.get_or_create(provisioning_request, f"bob-{number}", owner)
     moved = update(provisioning_table).values(updated_at=clock.now() + TWO_HOURS)
     await ledger.database.write(lambda connection: connection.execute(moved))
-    assert len((await read_facts(ledger.database, clock)).ahead_ids) == MAX_NAMED_ROWS
+    assert len((await read_facts(ledger.database, clock)).ahead) == MAX_NAMED_ROWS
 
 
 async def test_provisioning_waits_unless_leased_or_terminal(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -76,5 +77,8 @@ async def test_observation_begins_and_ends_once(database: Database, clock: FakeC
     assert await observations.begin(Observation.ARGIL_DEGRADED)
     clock.advance(60)
     assert not await observations.begin(Observation.ARGIL_DEGRADED)
-    assert await observations.end(Observation.ARGIL_DEGRADED) == since
-    assert await observations.end(Observation.ARGIL_DEGRADED) is None
+    end = partial(observations.end, Observation.ARGIL_DEGRADED, recorded_as=Observation.ARGIL_RECOVERED)
+    assert await end() == since
+    clock.advance(60)
+    assert await end() is None
+    assert await observations.read_all() == {Observation.ARGIL_RECOVERED: since + timedelta(seconds=60)}

@@ -19,7 +19,7 @@ from tests.stack import RunningStack, wait_for
 pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/operating.md").read_text()
+PAGE = (ROOT / "docs/stuck-runs.md").read_text()
 COUNT = "SELECT count(*) FROM flow_run WHERE id = ?"
 PAST = "2026-01-01 00:00:00.000000"
 KINDS = ("lone-surrogate", "name-not-utf8", "broken-json", "broken-policy")
@@ -61,7 +61,7 @@ def test_damaged_runs_end_neither_runner_nor_next_start(tmp_path: Path) -> None:
         assert ready(up, "After the start")
         assert [execute(database, COUNT, run_id) for run_id in runs] == [[(1,)]] * len(runs)  # skipped, not deleted
 
-        # The two ways of docs/operating.md to remove them.
+        # The two ways of docs/stuck-runs.md to remove them.
         [command] = re.findall(r"^ *\$ (\S*prefect flow-run delete RUN_ID)$", PAGE, re.MULTILINE)
         args = [sys.executable, "-m", *command.removeprefix(".venv/bin/").split()]
         args[-1] = runs[0]
