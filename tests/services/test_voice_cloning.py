@@ -93,7 +93,7 @@ def cloning(
     ("changes", "problem"),
     [
         ({"voice_id": str(uuid4())}, "voice_sample: must not be given with voice_id"),
-        ({"consent_video": None}, "consent_video: is required with voice_sample"),
+        ({"consent_video": None}, "voice_sample: requires a consent_video"),
         ({"voice_sample": "http://h.example/v.mp3"}, "must begin with https://"),
         ({"voice_sample": "s"}, "must begin with https://"),
     ],
