@@ -30,7 +30,7 @@ def image(samples: Path) -> bytes:
 
 
 @pytest.fixture
-def check(media_host: MediaHost, trusting: ssl.SSLContext, image: bytes) -> Iterator[Check]:  # noqa: ARG001  # writes it
+def check(media_host: MediaHost, trusting: ssl.SSLContext, image: bytes) -> Iterator[Check]:  # it writes the file
     with MediaChecker(allowed_hosts={"127.0.0.1"}, ssl_context=trusting, sleep=lambda _: None) as checker:
 
         def run(behaviour: HostBehaviour) -> MediaReport:
