@@ -108,7 +108,8 @@ async def provision_batch(
         columns: What other headers of a CSV file or a spreadsheet mean, for example
             `{"Video link": "dataset_video", "Team": "extras.team"}`.
         strict: Refuse a CSV file or a spreadsheet with columns that are not read.
-        format: The format of the manifest, if neither its name nor its content tells it.
+        format: csv, jsonl, yaml, xlsx or ods: the format of the manifest, if neither its name nor its content tells
+            it.
 
     """
     owner = lease_owner_for_batch(FLOW_NAME)

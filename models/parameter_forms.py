@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ def with_plain_fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of all parameters with optional fields as fields of their type.
 
     For a field that may be null, the form asks for its type first. Without `null` and without the default, Prefect
-    still accepts null (`_fix_null_typing` in prefect/utilities/schema_tools/validation.py), except for a choice: so
-    those remain. Descriptions lose their backticks, which the form shows as they are.
+    still accepts null (`_fix_null_typing` in prefect/utilities/schema_tools/validation.py), except for a choice:
+    such a field becomes a text with a pattern. Descriptions lose their backticks, which the form shows as they are.
 
     Args:
         schema: JSON schema of an object, with definitions.
@@ -36,9 +37,12 @@ def _plain_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
 def _plain_field(field: Mapping[str, Any]) -> Mapping[str, Any]:
     options = [option for option in field.get("anyOf", ()) if option != _NULL]
     is_optional = _NULL in field.get("anyOf", ()) and field.get("default", ...) is None
-    if not is_optional or len(options) != 1 or "type" not in options[0] or "enum" in options[0]:
+    if not is_optional or len(options) != 1 or "type" not in options[0]:
         return field
-    return {**{key: value for key, value in field.items() if key not in {"anyOf", "default"}}, **options[0]}
+    plain = {**{key: value for key, value in field.items() if key not in {"anyOf", "default"}}, **options[0]}
+    if "enum" in plain:
+        plain["pattern"] = f"^({'|'.join(map(re.escape, plain.pop('enum')))})$"
+    return plain
 
 
 def _plain_text(field: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -347,7 +347,7 @@ async def test_unrecorded_suspension_ends_with_the_error(
         raise DatabaseError("the ledger failed")
 
     monkeypatch.setattr("store.suspended_runs.SuspendedRunRepository.add", fail)
-    monkeypatch.setattr("flows.provision_avatar.watch_timeout", lambda _: 0.0)
+    monkeypatch.setattr("flows.engine.single_request.watch_timeout", lambda _: 0.0)
     async with attempt.running():
         assert (await provision_avatar.fn(REQUEST, wait="suspend")).name == "DatabaseError"
     await assert_recovers(attempt, argil, "reconcile")

@@ -91,11 +91,11 @@ def test_defaults_of_the_deployment_are_accepted(schema: dict[str, Any]) -> None
     assert validate({}, schema, ignore_required=True) == []
 
 
-@pytest.mark.parametrize("name", ["manifest", "rows", "columns"])
+@pytest.mark.parametrize("name", ["manifest", "rows", "columns", "format"])
 def test_optional_field_needs_no_choice_of_a_type(name: str, schema: dict[str, Any]) -> None:
     field = schema["properties"][name]
     assert "anyOf" not in field
-    assert field["type"] == {"manifest": "string", "rows": "array", "columns": "object"}[name]
+    assert field["type"] == {"rows": "array", "columns": "object"}.get(name, "string")
 
 
 def test_rows_have_an_example(schema: dict[str, Any]) -> None:

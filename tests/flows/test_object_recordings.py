@@ -20,7 +20,7 @@ from simulator.media_host import MediaHost
 from simulator.sample_videos import copy_as_another_recording
 from simulator.server import ArgilSimulator
 from tests.s3_recordings import BUCKET, s3, session_s3  # noqa: F401  # fixtures
-from tests.s3_server import SECRET_KEY, S3Server
+from tests.s3_server import KEY_ID, SECRET_KEY, S3Server
 
 pytestmark = [
     pytest.mark.prefect,
@@ -91,7 +91,7 @@ async def test_one_avatar_leaves_no_signature(
     for url, key in ((dataset, "dataset.mp4"), (consent, "consent.mp4")):
         downloaded = await asyncio.to_thread(httpx.get, url, timeout=60)
         assert downloaded.content == store.read(BUCKET, f"people/Ada Lovelace/{key}")
-    secrets = {*signatures(simulated), b"X-Amz-Signature=", SECRET_KEY.encode()}
+    secrets = {*signatures(simulated), f"X-Amz-Credential={KEY_ID}".encode(), SECRET_KEY.encode()}
     assert len(secrets) == 4
     assert await files_with(secrets, tmp_path, clean_environment) - {"server.log"} == set()
     output = "".join(capfd.readouterr()) + caplog.text
