@@ -175,6 +175,7 @@ def _to_json(progress: BatchProgress, manifest: Manifest, shared: list[SharedRec
     return {
         "batch_id": progress.batch_id,
         "counts": {status: count for status, count in progress.counts.items() if count},
+        "image_credits": progress.image_credits,
         "rows": progress.to_json_rows(),
         "shared_recordings": [group.to_json() for group in shared],
         "notices": list(manifest.notices),

@@ -27,7 +27,7 @@ from services.object_access import recording_checker
 
 
 def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
-    """Check a video or an image against Argil's rules.
+    """Check a recording against Argil's rules.
 
     Reads only the index of a video, the whole of an image, and sends nothing to Argil.
 

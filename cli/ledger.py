@@ -49,7 +49,7 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
 
 
 def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
-    """Release the videos of a refused avatar from quarantine.
+    """Release the recordings of a refused avatar from quarantine.
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
@@ -66,5 +66,5 @@ def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
     for identity in released:
         print_line(f"released {identity}")
     if not released:
-        print_status("no video of this provisioning is in quarantine")
+        print_status("no recording of this provisioning is in quarantine")
     return EXIT_OK

@@ -58,7 +58,7 @@ COMMANDS = (
         "List batches, newest first, with the statuses of their provisionings.",
     ),
     Command("show", "cli.ledger:show", INSPECT, "Show one provisioning with its history and its submissions."),
-    Command("check", "cli.check:check", INSPECT, "Check a video or an image against Argil's rules."),
+    Command("check", "cli.check:check", INSPECT, "Check a recording against Argil's rules."),
     Command(
         "evidence",
         "cli.evidence:evidence",
@@ -124,7 +124,9 @@ COMMANDS = (
         "Record the voice of an avatar that is READY.",
         arguments="ID [VOICE_ID]",
     ),
-    Command("release", "cli.ledger:release", OPERATE, "Release the videos of a refused avatar from quarantine."),
+    Command(
+        "release", "cli.ledger:release", OPERATE, "Release the recordings of a refused avatar from quarantine."
+    ),
     Command(
         "erase",
         "cli.erase:erase",

@@ -56,7 +56,7 @@ class RequestOptions:
     """The id of a voice at Argil for an avatar from an image; without it, Argil designs one from the image."""
 
     voice_sample: str | None = None
-    """HTTPS URL of a recording of the voice, from which Argil clones a voice for an avatar from an image."""
+    """Path or address of a recording of the voice, from which Argil clones a voice for an avatar from an image."""
 
     extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""

@@ -94,27 +94,37 @@ def retrain(
     dataset_video: str = "",
     consent_video: str = "",
     image: str = "",
+    voice_id: str = "",
+    voice_sample: str = "",
     json: JsonFlag = False,
 ) -> int:
     """Submit a failed provisioning again under its reference, which may be charged, and wait for its outcome.
 
     For TRAINING_FAILED, SUBMISSION_FAILED and VANISHED. After an earlier submission also for REJECTED, and for
-    ACCEPTED with other videos. If Argil has an earlier avatar that is usable or in training, that one is used, and
-    nothing is submitted.
+    ACCEPTED with other recordings or another voice. If Argil has an earlier avatar that is usable or in training,
+    that one is used, and nothing is submitted.
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
         dataset_video: Address or path of another dataset video, if it was recorded again.
         consent_video: Address or path of another consent video.
         image: Address or path of another image, for an image request.
+        voice_id: Id of another voice at Argil, for an image request. It replaces the voice or the voice sample.
+        voice_sample: Address or path of another voice sample, from which Argil clones a voice; it replaces the
+            same.
 
     """
     parse_reason(reason)
     require_known(provisioning)
-    recordings = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
+    recordings = {
+        "dataset_video": dataset_video,
+        "consent_video": consent_video,
+        "image": image,
+        "voice_sample": voice_sample,
+    }
     if has_local_recordings(recordings):
         recordings = upload_fields(recordings, "avatars retrain", Settings.load())
-    parameters = {"reason": reason, **recordings}
+    parameters = {"reason": reason, "voice_id": voice_id, **recordings}
 
     async def start() -> State:
         return await _start(provisioning, action="retrain", **parameters)

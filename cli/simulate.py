@@ -44,7 +44,7 @@ def simulate(*, port: SimulatorPort = DEFAULT_PORT, training_seconds: TrainingSe
             for name in SAMPLES:
                 ensure_sample(name, simulated.videos)
             _print_settings(simulated)
-            stdout_console.print("\n# sample videos:")
+            stdout_console.print("\n# sample videos, a picture and a voice:")
             for name in SAMPLES:
                 print_line(f"#   {simulated.media.url(name)}")
             stdout_console.print("\n# faults, selected with --extra simulator=NAME (separate several with commas):")

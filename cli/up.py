@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 4200
 HEALTH_CHECK_SECONDS = 1.0
 SETTINGS_SCRIPT = "settings.sh"
+SHOWN_SAMPLES = (
+    ("sample video", "dataset.mp4"),
+    ("sample video", "consent.mp4"),
+    ("sample image", "portrait.png"),
+    ("sample voice", "voice.m4a"),
+)
 
 
 def up(
@@ -115,9 +121,9 @@ def _print_addresses(running: EmbeddedStack, settings: Settings) -> None:
 
 
 def _print_simulator(simulated: SimulatedEnvironment, api_url: str) -> None:
-    """Print the sample videos, the faults, and a script that connects another shell to this service."""
-    for name in ("dataset.mp4", "consent.mp4"):
-        print_line(f"{'sample video':14}{simulated.media.url(name)}")
+    """Print some sample recordings, the faults, and a script that connects another shell to this service."""
+    for label, name in SHOWN_SAMPLES:
+        print_line(f"{label:14}{simulated.media.url(name)}")
     script = simulated.data / SETTINGS_SCRIPT
     settings = {**simulated.settings(keeps_behaviour=True), "PREFECT_API_URL": api_url}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]

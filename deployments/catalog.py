@@ -91,7 +91,7 @@ CATALOG: Sequence[DeploymentSpec] = (
         "Continues one provisioning, given its id or reference: after an operational error was fixed, after a "
         "timeout, or to start one that was queued with avatars enqueue.",
     ),
-    DeploymentSpec(release_recordings, "Releases the quarantined videos of a refused avatar after a review."),
+    DeploymentSpec(release_recordings, "Releases the quarantined recordings of a refused avatar after a review."),
     DeploymentSpec(
         provision_pending,
         "Checks and submits the provisionings in ACCEPTED: queued ones, and those stopped by an operational error.",

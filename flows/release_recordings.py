@@ -1,4 +1,4 @@
-"""The flow `release-recordings`: a person releases the videos of a refused avatar from quarantine."""
+"""The flow `release-recordings`: a person releases the recordings of a refused avatar from quarantine."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ async def release_recordings(provisioning_id: str, reason: str) -> State:
             await publish_artifact(provisioning.id)
     except AvatarsError as error:
         return final_state_for_error(error)
-    return Completed(message=state_message(f"{released} videos released: {redact(reason)}"))
+    return Completed(message=state_message(f"{released} recordings released: {redact(reason)}"))

@@ -35,6 +35,8 @@ async def resume_provisioning(
     dataset_video: str = "",
     consent_video: str = "",
     image: str = "",
+    voice_id: str = "",
+    voice_sample: str = "",
     wait: WaitMode = "suspend",
 ) -> State:
     """Continue a provisioning from its current status. A terminal one is re-opened first, if the action allows it.
@@ -46,26 +48,36 @@ async def resume_provisioning(
         action: `resume` continues TIMED_OUT, CANCELLED and VANISHED where they stopped. `retry` checks and submits
             REJECTED again, for which nothing was sent. Both are free. `retrain` submits TRAINING_FAILED,
             SUBMISSION_FAILED or VANISHED again, which may be charged. After an earlier submission it also takes
-            REJECTED, and ACCEPTED with other recordings.
+            REJECTED, and ACCEPTED with other recordings or another voice.
         reason: Who decided and why; stored in the ledger. `retrain` requires it.
         dataset_video: For `retrain` only: Address of another dataset video. Empty to keep the one of the request.
         consent_video: For `retrain` only: Address of another consent video. Empty to keep the one of the request.
         image: For `retrain` of an image request only: Address of another image. Empty to keep its image.
+        voice_id: For `retrain` of an image request only: Id of another voice at Argil. It replaces the voice or the
+            voice sample. Empty to keep it.
+        voice_sample: For `retrain` of an image request only: Address of another voice sample, from which Argil
+            clones a voice. It replaces the voice or the voice sample. Empty to keep it.
         wait: What the run does during the training. `suspend`: it suspends itself, needs no process, and is
             resumed when the training ends. `block`: its process keeps polling. `none`: it ends after the
             submission, and `reconcile-avatars` completes the provisioning.
 
     """
     owner = lease_owner_for_run("resume-provisioning")
-    recordings = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
+    recordings = {
+        "dataset_video": dataset_video,
+        "consent_video": consent_video,
+        "image": image,
+        "voice_sample": voice_sample,
+    }
     given = [url for url in recordings.values() if url]
+    changes = {**recordings, "voice_id": voice_id}
     try:
         async with app_context():
             provisioning = await find_provisioning(provisioning_id)
             await name_run_after(provisioning, action)
             if not await was_resumed():  # an outcome recorded during the suspension is reported, not re-opened
                 with protect_urls(given) if given else contextlib.nullcontext():
-                    provisioning = await _reopen(provisioning, owner, action, reason, recordings)
+                    provisioning = await _reopen(provisioning, owner, action, reason, changes)
             provisioning = await run_to_completion(provisioning, owner, watch_timeout(wait))
         if provisioning.status is Status.TRAINING and wait == "suspend":
             await suspend(provisioning, owner)
@@ -76,11 +88,13 @@ async def resume_provisioning(
 
 
 async def _reopen(
-    provisioning: Provisioning, owner: LeaseOwner, action: ResumeAction, reason: str, recordings: dict[str, str]
+    provisioning: Provisioning, owner: LeaseOwner, action: ResumeAction, reason: str, changes: dict[str, str]
 ) -> Provisioning:
     if action == "retrain":
-        return await retrain_provisioning(provisioning, owner, reason, **recordings)
-    if problems := [(name, f"`{action}` takes no other recordings") for name, url in recordings.items() if url]:
+        return await retrain_provisioning(provisioning, owner, reason, **changes)
+    if problems := [
+        (name, f"`{action}` takes no changes of the request") for name, text in changes.items() if text
+    ]:
         raise InvalidRequest(problems, hint="choose `retrain`, or make a corrected request with the same reference")
     if action == "retry":
         return await retry_provisioning(provisioning, owner, reason)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.image_request import describe_credits
+from models.image_request import CREDITS_PER_IMAGE, describe_credits
 from models.manifest_validation import ManifestRow
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
@@ -113,11 +113,12 @@ class BatchProgress:
             batch_id: The id of the batch in the ledger; None for a dry run, which is not on record.
         """
         self.rows = [RowResult.initial(row) for row in rows]
-        self._images = [
+        self._images = {
             number
             for number, row in enumerate(rows)
             if row.request is not None and row.request.kind is RequestKind.IMAGE
-        ]
+        }
+        self._created_images = 0
         self.counts = Counter(row.status for row in self.rows)
         self.started_at = started_at
         self.finished = self.counts[INVALID]
@@ -137,8 +138,12 @@ class BatchProgress:
             result: Its new result.
             finished: Whether this run will not process the row any further.
         """
-        self.counts[self.rows[number].status] -= 1
+        previous = self.rows[number]
+        self.counts[previous.status] -= 1
         self.counts[result.status] += 1
+        # A row that attaches has its avatar from the start: an earlier run created it.
+        is_new = previous.status != PENDING and result.avatar_id not in (None, previous.avatar_id)
+        self._created_images += is_new and number in self._images
         self.rows[number] = result
         self.finished += finished
         if finished and result.needs_attention:
@@ -171,19 +176,29 @@ class BatchProgress:
         """Return the counts with the elapsed time, the rate and the remaining time."""
         remaining = self.eta_seconds(now)
         eta = f", about {remaining:.0f} s left" if remaining is not None and self.finished < self.total else ""
-        return f"{self.finished} of {self.total} rows {self.verb} ({self.summary}); {self._pace(now)}{eta}"
+        done = f"{self.finished} of {self.total} rows {self.verb}"
+        return f"{done} ({self.summary_with_credits}); {self._pace(now)}{eta}"
 
     def result_text(self, now: float) -> str:
         """Return the counts of a batch that has ended, with its time and rate."""
         rows = f"{self.total} rows checked, nothing was sent" if self.is_dry_run else f"{self.total} rows"
-        return f"{rows}: {self.summary}{self._credits}; {self._pace(now)}"
+        return f"{rows}: {self.summary_with_credits}; {self._pace(now)}"
 
     @property
-    def _credits(self) -> str:
-        """What the avatars from images cost, or would cost after a dry run; empty without one."""
-        rows = [self.rows[number] for number in self._images]
-        count = sum(row.status == WOULD_CREATE if self.is_dry_run else row.avatar_id is not None for row in rows)
-        return f"; {describe_credits(count)}" if count else ""
+    def summary_with_credits(self) -> str:
+        """The counts, and what the avatars from images cost, or would cost after a dry run."""
+        return "; ".join(filter(None, [self.summary, describe_credits(self._images_to_pay)]))
+
+    @property
+    def image_credits(self) -> int:
+        """The credits of the avatars from images that this batch created, or would create after a dry run."""
+        return CREDITS_PER_IMAGE * self._images_to_pay
+
+    @property
+    def _images_to_pay(self) -> int:
+        if not self.is_dry_run:
+            return self._created_images
+        return sum(self.rows[number].status == WOULD_CREATE for number in self._images)
 
     @property
     def verb(self) -> str:

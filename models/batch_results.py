@@ -37,8 +37,8 @@ _NEXT_STEPS = {
     INVALID: "correct the row, keep its reference, and run the batch again",
     WOULD_CREATE: "run the batch without --dry-run",
     WOULD_RESUME: "run the batch without --dry-run",
-    WOULD_REJECT: "replace the video that the reasons name, and run the batch again",
-    CHECK_INCONCLUSIVE: "run the batch again when the video's host responds",
+    WOULD_REJECT: "replace the recording that the reasons name, and run the batch again",
+    CHECK_INCONCLUSIVE: "run the batch again when the host responds",
 }
 
 

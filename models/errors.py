@@ -146,8 +146,8 @@ class ReferenceConflict(RequestError):
     code = "request.reference-conflict"
     problem = "already belongs to provisioning {id} with a different request"
     remedy = (
-        "it was submitted, cancelled or erased, or its request was replaced: send the same name, videos and extras "
-        "as `avatars show {id}` names, or use a reference of its own for another avatar"
+        "it was submitted, cancelled or erased, or its request was replaced: send the same name, recordings and "
+        "extras as `avatars show {id}` names, or use a reference of its own for another avatar"
     )
 
     def __init__(self, reference: str, provisioning_id: str) -> None:
@@ -247,19 +247,19 @@ class PrefectError(OperationalError):
 
 
 class NetworkUnavailable(OperationalError):
-    """No host name can be resolved, or the network answers all of them itself, so no video can be checked."""
+    """No host name can be resolved, or the network answers all of them itself, so no recording can be checked."""
 
     code = "network.unavailable"
 
 
 class MediaUnreachable(OperationalError):
-    """A media host gave no usable response, so the video was not checked."""
+    """A media host gave no usable response, so the recording was not checked."""
 
     code = "media.unreachable"
 
 
 class MediaNotInspected(MediaUnreachable):
-    """The processes that read a video with FFmpeg ended or exceeded a limit, so the video was not checked."""
+    """The processes that read a recording ended or exceeded a limit, so it was not checked."""
 
     code = "media.not-inspected"
 

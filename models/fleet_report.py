@@ -7,6 +7,7 @@ from datetime import datetime
 
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import markdown, markdown_with_code
+from models.image_request import describe_credits
 from models.outcomes import OUTCOMES, deployment_step, further_reasons, next_step
 from models.provisioning import Provisioning, Status, parse_provisioning_id
 from models.redaction import redact
@@ -34,6 +35,7 @@ def render_fleet_report(
     limits: Sequence[str] = (),
     account: Sequence[str] = (),
     *,
+    images: int = 0,
     artifact_ids: Mapping[str, str] | None = None,
     releases: Mapping[str, Sequence[Release]] | None = None,
 ) -> str:
@@ -45,12 +47,15 @@ def render_fleet_report(
         now: The time of the report, in UTC.
         limits: The pauses and the budget of the day, one line each.
         account: How the account at Argil differs from the ledger, one line each.
+        images: The submissions with images that Argil accepted; each one is charged.
         artifact_ids: The ids of the artifacts about these provisionings, by the id of the provisioning.
         releases: The releases from quarantine, by the id of the provisioning.
     """
     artifact_ids, releases = artifact_ids or {}, releases or {}
     lines = [f"# Avatars, {now:%Y-%m-%d %H:%M} UTC", ""]
     lines += [f"- {count} **{status}**: {OUTCOMES[status].description}" for status, count in counts.items()]
+    if images:
+        lines.append(f"- Submissions that Argil accepted: {describe_credits(images)}")
     if not counts:
         lines += ["No avatars yet. To request one, run the deployment provision-avatar/on-demand."]
     if limits:

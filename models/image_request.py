@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from models.errors import InvalidRequest
 from models.media_rules import MediaRole
@@ -61,9 +61,10 @@ class ImageRequest(AvatarRequest):
         RecordingAddress,
         Field(
             title="Image",
-            description="HTTPS URL of the picture: PNG, JPEG or WEBP, exactly 16:9 or 9:16, from 1280x720 or "
-            "720x1280 to 3840x2160 or 2160x3840, at most 10 MB. One face from the front, and no other person.",
-            examples=["https://example.com/ada/portrait.png"],
+            description="Address of the picture: PNG, JPEG or WEBP, exactly 16:9 or 9:16, from 1280x720 or "
+            "720x1280 to 3840x2160 or 2160x3840, at most 10 MB. One face from the front, and no other person. "
+            "A URI in an object store (recommended), or an HTTPS URL.",
+            examples=["s3://recordings/ada/portrait.png"],
         ),
     ]
     consent_video: Annotated[
@@ -71,9 +72,9 @@ class ImageRequest(AvatarRequest):
         BeforeValidator(empty_as_none),
         Field(
             title="Consent video",
-            description="HTTPS URL of the recorded consent of the same person: MP4 or MOV, at most 30 seconds, "
+            description="Address of the recorded consent of the same person: MP4 or MOV, at most 30 seconds, "
             "at most 100 MB. Argil does not receive it. Required, unless AVATARS_IMAGE_CONSENT is optional.",
-            examples=["https://example.com/ada/consent.mp4"],
+            examples=["s3://recordings/ada/consent.mp4"],
         ),
     ] = None
     voice_id: Annotated[
@@ -91,24 +92,24 @@ class ImageRequest(AvatarRequest):
         BeforeValidator(empty_as_none),
         Field(
             title="Voice sample",
-            description="HTTPS URL of a recording of the person's voice, from which Argil clones a voice first: "
+            description="Address of a recording of the person's voice, from which Argil clones a voice first: "
             "20 seconds to 5 minutes without silence and noise. It requires a consent video. Leave it empty if you "
             "name a voice.",
-            examples=["https://example.com/ada/voice.mp3"],
+            examples=["s3://recordings/ada/voice.mp3"],
         ),
     ] = None
     extras: Extras = Field(default_factory=dict)
     reference: Reference = None
 
-    @model_validator(mode="after")
-    def _check_voice(self) -> Self:
-        if self.voice_sample is None:
-            return self
-        if self.voice_id is not None:
-            raise ValueError("voice_sample: must not be given with voice_id: a voice is cloned or it exists")
-        if self.consent_video is None:
-            raise ValueError("consent_video: is required with voice_sample, whatever AVATARS_IMAGE_CONSENT is")
-        return self
+    @field_validator("voice_sample")
+    @classmethod
+    def _check_voice_sample(cls, sample: str | None, info: ValidationInfo) -> str | None:
+        """Check the sample against the fields before it; an invalid one is absent, and a problem of its own."""
+        if sample is not None and info.data.get("voice_id") is not None:
+            raise ValueError("must not be given with voice_id: a voice is cloned or it exists")
+        if sample is not None and "consent_video" in info.data and info.data["consent_video"] is None:
+            raise ValueError("requires a consent_video, whatever AVATARS_IMAGE_CONSENT is")
+        return sample
 
     def _identity(self, forms: Mapping[MediaRole, str]) -> list[Any]:
         sample = [forms[MediaRole.VOICE_SAMPLE]] if MediaRole.VOICE_SAMPLE in forms else []
@@ -124,7 +125,9 @@ class ImageRequest(AvatarRequest):
 
 
 def describe_credits(count: int) -> str:
-    """Return what the creates of some avatars from images cost, for people."""
+    """Return what the creates of some avatars from images cost, for people; empty for none."""
+    if not count:
+        return ""
     return f"{count:,} from images for {CREDITS_PER_IMAGE * count:,} credits ({CREDITS_PER_IMAGE} each)"
 
 

@@ -75,8 +75,8 @@ class TableReader:
             "spaces or invisible characters were removed around the text of {places}",
             "line" if unit == "line" else "cell",
         )
-        self._skipped = Places("{places} with neither a name, a video nor a reference {were} skipped", unit)
-        self._totals = Places("{places} with totals instead of videos {were} skipped", unit)
+        self._skipped = Places("{places} with neither a name, a recording nor a reference {were} skipped", unit)
+        self._totals = Places("{places} with totals instead of recordings {were} skipped", unit)
         self._titles = Places("{places} with a title instead of an avatar {were} skipped", unit)
         self._repeated = Places("the header line is repeated in {places}", unit)
         self._other_header: int | None = None

@@ -25,9 +25,10 @@ NOTES = (
     "1 to 5 minutes, 720p to 4K, at most 1.5 GB.",
     "consent_video: required. Address of the recorded consent of the same person: MP4 or MOV, at most "
     "30 seconds and 100 MB.",
-    "image: instead of dataset_video, for an avatar from a picture. HTTPS address of a PNG, JPEG or WEBP file, "
+    "image: instead of dataset_video, for an avatar from a picture. Address of a PNG, JPEG or WEBP file, "
     "exactly 16:9 or 9:16, from 1280x720 to 3840x2160, at most 10 MB. Add the column; one list may have both.",
     "voice_id: optional, for a row with an image. The id of a voice at Argil.",
+    "voice_sample: the same. Address of a recording of the person's voice, from which Argil clones one.",
     "Write each address out; a word with a link behind it is not read.",
     "reference: optional. Your own key of the person, unique in the list and always the same. "
     "The same reference never creates a second avatar.",

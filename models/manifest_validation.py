@@ -37,10 +37,13 @@ _VIDEO_HINT = (
 )
 _HINTS = {
     "name": "give the avatar a name of 1 to 256 characters, as text",
-    "dataset_video": _VIDEO_HINT,
+    "dataset_video": f"{_VIDEO_HINT}; or give an image instead",
     "consent_video": _VIDEO_HINT,
-    "image": "give the https URL of the PNG, JPEG or WEBP file itself, and no dataset_video in the same row",
-    "voice_id": "give the id of a voice at Argil, or leave it out",
+    "image": "give the https URL of the PNG, JPEG or WEBP file itself, or its URI such as s3://BUCKET/KEY, and no "
+    "dataset_video in the same row",
+    "voice_id": "give the voice_id of a voice at Argil, or leave it out",
+    "voice_sample": "give the https URL of the audio file itself, or its URI such as s3://BUCKET/KEY; neither a "
+    "voice_id nor a dataset_video in the same row",
     "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",
     "reference": "give a key of at most 256 characters (in a spreadsheet, format the column as text), or omit it",
     "row": "fix the syntax of the row; docs/batch.md shows each format",
@@ -198,7 +201,7 @@ def _reject_duplicate(row: ManifestRow, lines: Sequence[int], unit: str) -> Mani
     more = len(lines) - 1 - len(listed_lines)
     others = f"{', '.join(listed_lines)} and {more:,} more" if more else ", ".join(listed_lines)
     if row.request is not None and row.reference.startswith(DERIVED_REFERENCE_PREFIX):
-        rule = f"requests the same avatar as {others}: name, videos and extras are equal"
+        rule = f"requests the same avatar as {others}: name, recordings and extras are equal"
         hint = "remove one of them, or give each its own reference to create two avatars"
     else:
         rule = f"is also the reference of {others}; it is {redact(row.reference)!r}"

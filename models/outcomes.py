@@ -49,7 +49,7 @@ class Outcome:
 
 
 RELEASED_NEXT_STEP = (
-    "the videos were released from quarantine; to submit them again, make a new request with another reference"
+    "the recordings were released from quarantine; to submit them again, make a new request with another reference"
 )
 """The next step of a refused provisioning after the release of its recordings."""
 
@@ -103,7 +103,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "avatar.submission-failed",
         "Argil rejected the create request; no avatar was created",
         "read Argil's response in the reasons, then `avatars retrain {id} --reason ...` submits it again, with "
-        "other videos if given",
+        "other recordings if given",
         "run the deployment resume-provisioning/on-demand with the id {id}, the action retrain and a reason",
     ),
     Status.TRAINING_FAILED: Outcome(
@@ -111,17 +111,18 @@ OUTCOMES: dict[Status, Outcome] = {
         "TrainingFailed",
         "avatar.training-failed",
         "Argil could not train the avatar; it gives no reason",
-        "check light, sound and framing of the dataset video; `avatars retrain {id} --reason ... --dataset-video "
-        "URL` submits another one and may be charged; or contact Argil's support with the avatar id",
+        "check light, sound and framing of the recording; `avatars retrain {id} --reason ...` with "
+        "`--dataset-video URL` or `--image URL` submits another one and may be charged; or contact Argil's support "
+        "with the avatar id",
         "run the deployment resume-provisioning/on-demand with the id {id}, the action retrain, a "
-        "reason and another dataset video",
+        "reason and another dataset video or image",
     ),
     Status.REFUSED: Outcome(
         11,
         "Refused",
         "avatar.refused",
-        "Argil's moderation refused the avatar; it gives no reason. Both videos are quarantined",
-        "check that the consent was given by the person in the dataset video; "
+        "Argil's moderation refused the avatar; it gives no reason. Its recordings are quarantined",
+        "check that the person in the recordings gave the consent; "
         "`avatars release {id} --reason ...` lifts the quarantine",
         "run the deployment release-recordings/on-demand with the id {id} and a reason",
     ),

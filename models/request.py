@@ -255,7 +255,7 @@ def validate_recording(address: str) -> None:
     except ValueError as error:
         problem = _format_problem(str(error), address, redact_url)
         raise InvalidRequest(
-            [("recording", problem)], hint="pass the https URL of the video, or its URI in an object store"
+            [("recording", problem)], hint="pass the https URL of the recording, or its URI in an object store"
         ) from None
 
 

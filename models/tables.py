@@ -81,6 +81,9 @@ HAS_BATCH_CLAUSE = text("batch_id IS NOT NULL")
 HAS_AVATAR_CLAUSE = text("avatar_id IS NOT NULL")
 HAS_VOICE_CLAUSE = text("voice_id IS NOT NULL")
 OPEN_CLONE_CLAUSE = text("state IN ('PENDING', 'UNKNOWN', 'CREATED')")
+OWN_VOICE_CLAUSE = text("voice_id IS NOT NULL AND NOT (kind = 'image' AND voice_source = 'given')")
+"""Matches voices of one provisioning only. An image request may name a voice that other requests name, too."""
+IMAGE_CLAUSE = text("kind = 'image'")
 VOICE_DUE_CLAUSE = text("voice_due_at IS NOT NULL")
 
 # SQLite assigns ids automatically only to a column of the exact type INTEGER.

@@ -11,7 +11,7 @@ from store.evidence import list_evidence
 
 
 async def quarantine_submission(context: AppContext, provisioning: Provisioning, submission_id: str) -> None:
-    """Quarantine both recordings of a submission, as its evidence identifies them; no-op if they were before.
+    """Quarantine the recordings of a submission, as its evidence identifies them; no-op if they were before.
 
     The request of the provisioning may be another one since, so that the evidence counts, which stays after an
     erasure, too.

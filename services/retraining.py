@@ -14,6 +14,9 @@ from services.earlier_avatars import find_earlier_avatar
 from services.reopening import require_reopenable
 from services.submissions import limit_problem
 
+_VOICE_FIELDS = frozenset({"voice_id", "voice_sample"})
+"""Fields of an image request that exclude each other."""
+
 
 async def retrain(
     context: AppContext,
@@ -23,12 +26,15 @@ async def retrain(
     dataset_video: str = "",
     consent_video: str = "",
     image: str = "",
+    voice_id: str = "",
+    voice_sample: str = "",
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
 
     In the second case nothing is submitted, and the request stays as it is. One that waits in ACCEPTED for another
-    submission gets other recordings. It is returned unchanged if this caller asked for a retrain before, also for
-    one in flight: a run that starts again never retrains. The count for AVATARS_RETRAIN_LIMIT stays.
+    submission gets other recordings or another voice. It is returned unchanged if this caller asked for a retrain
+    before, also for one in flight: a run that starts again never retrains. The count for AVATARS_RETRAIN_LIMIT
+    stays.
 
     Args:
         context: The context of this process.
@@ -38,11 +44,13 @@ async def retrain(
         dataset_video: The address of another dataset video; empty to keep the one of the request.
         consent_video: The address of another consent video; empty to keep it.
         image: The address of another image; empty to keep it.
+        voice_id: Another voice at Argil, which replaces the voice or the voice sample; empty to keep it.
+        voice_sample: The address of another voice sample, which replaces the same; empty to keep it.
 
     Raises:
         NotReopenable: Its status is none of `retrainable_statuses`.
         ProvisioningErased: It was erased.
-        InvalidRequest: The reason or an address breaks a rule, or AVATARS_SOURCES does not allow an address.
+        InvalidRequest: The reason, an address or the voice breaks a rule, or an address is not in AVATARS_SOURCES.
         SubmissionLimitReached: AVATARS_SUBMISSION_LIMIT is used up; nothing was changed.
         ArgilUnreachable: The earlier avatars could not be read; nothing was changed.
         SubmissionUnresolved: An earlier submission may have an avatar; nothing was changed.
@@ -54,7 +62,13 @@ async def retrain(
     if await context.ledger.has_called(provisioning.id, owner, CallerAction.RETRAIN):
         return provisioning
     reason = parse_reason(reason)
-    given = {"dataset_video": dataset_video, "consent_video": consent_video, "image": image}
+    given = {
+        "dataset_video": dataset_video,
+        "consent_video": consent_video,
+        "image": image,
+        "voice_id": voice_id,
+        "voice_sample": voice_sample,
+    }
     submissions = await context.ledger.list_submissions(provisioning.id)
     statuses = retrainable_statuses(
         {submission.state for submission in submissions}, has_other_recordings=any(given.values())
@@ -63,7 +77,7 @@ async def retrain(
         # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
         await context.ledger.record_call(provisioning.id, owner, CallerAction.RETRAIN)
     require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
-    request = _with_recordings(provisioning.request, given)
+    request = _with_changes(provisioning.request, given)
     earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=True)
     if earlier is not None:
         message = (
@@ -77,22 +91,33 @@ async def retrain(
         raise SubmissionLimitReached(
             f"provisioning {provisioning.id} cannot be retrained: {problem}", hint="raise AVATARS_SUBMISSION_LIMIT"
         )
-    is_same_request = provisioning.request_fingerprint in request.fingerprints
-    recordings = "the same recordings" if is_same_request else "other recordings"
+    change = _describe_change(provisioning, request)
     return await context.ledger.reopen(
         provisioning,
         owner,
         CallerAction.RETRAIN,
-        f"{RETRAINED} {recordings}: {reason}",
+        f"{RETRAINED} {change}: {reason}",
         Status.ACCEPTED,
         request=request,
     )
 
 
-def _with_recordings(request: AvatarRequest, given: Mapping[str, str]) -> AvatarRequest:
-    """Return the request with the given recordings by field. Raises InvalidRequest."""
-    changes = {name: url for name, url in given.items() if url}
+def _with_changes(request: AvatarRequest, given: Mapping[str, str]) -> AvatarRequest:
+    """Return the request with the given fields; a voice replaces the former one. Raises InvalidRequest."""
+    changes = {name: text for name, text in given.items() if text}
     rule = f"is not a field of this request, which is of the kind {request.kind}"
-    if problems := [(name, rule) for name in changes if name not in request.recording_fields.values()]:
+    if problems := [(name, rule) for name in changes if name not in type(request).model_fields]:
         raise InvalidRequest(problems, hint="give its own recordings, or make a new request with another reference")
-    return validate_fields(type(request), {**request.model_dump(), **changes}) if changes else request
+    if not changes:
+        return request
+    without = dict.fromkeys(_VOICE_FIELDS) if _VOICE_FIELDS & changes.keys() else {}
+    return validate_fields(type(request), {**request.model_dump(), **without, **changes})
+
+
+def _describe_change(provisioning: Provisioning, after: AvatarRequest) -> str:
+    """Return what is other, for the event. Addresses of the same object, signed or not, are the same."""
+    if provisioning.request_fingerprint in after.fingerprints:
+        return "the same recordings"
+    voice = {name: getattr(after, name) for name in _VOICE_FIELDS if hasattr(after, name)}
+    is_only_voice = provisioning.request.model_copy(update=voice).fingerprint in after.fingerprints
+    return "another voice" if is_only_voice else "other recordings"

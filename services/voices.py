@@ -40,13 +40,7 @@ async def find_delivered_voice(context: AppContext, provisioning: Provisioning, 
         return provisioning
     try:
         if (voice_id := await _requested_voice(context, provisioning)) is not None:
-            return await context.ledger.record_voice(
-                provisioning,
-                owner,
-                voice_id,
-                VoiceSource.GIVEN,
-                f"voice {voice_id} is recorded: the request has it",
-            )
+            return await context.ledger.record_requested_voice(provisioning, owner, voice_id)
         voice_ids = await context.ledger.list_delivered_voices(provisioning.avatar_id)
         if not voice_ids:
             return provisioning
@@ -145,13 +139,8 @@ class _Lookup:
             return None
         context, source = self._context, VoiceSource.WEBHOOK
         if (voice_id := await _requested_voice(context, provisioning)) is not None:
-            return await context.ledger.record_voice(
-                provisioning,
-                self._owner,
-                voice_id,
-                VoiceSource.GIVEN,
-                f"voice {voice_id} is recorded: the request has it",
-                announce_at=context.clock.now(),
+            return await context.ledger.record_requested_voice(
+                provisioning, self._owner, voice_id, announce_at=context.clock.now()
             )
         voice_ids = await context.ledger.list_delivered_voices(provisioning.avatar_id)
         voice = await _verify_delivered(context, voice_ids, earliest_creation(provisioning, submission))

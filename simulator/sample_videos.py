@@ -1,4 +1,7 @@
-"""Generates sample videos: small real files, one for each case that the media check distinguishes."""
+"""Generates sample videos: small real files, one for each case that the media check distinguishes.
+
+For requests with an image, there are also a picture and a recording of a voice.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import math
 import struct
 import sys
 import uuid
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -117,6 +121,19 @@ def make_huge(path: Path) -> None:
         file.write(moov)
 
 
+def make_picture(path: Path, *, width: int = 1280, height: int = 720) -> None:
+    """Write a grey PNG picture."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = (b"\0" + bytes([GREY[0]]) * width) * height
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = (struct.pack(">I", len(body)) + kind + body + _checksum(kind + body) for kind, body in chunks)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def _checksum(data: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(data))
+
+
 def make_page(path: Path) -> None:
     """Write an HTML page, as a share link returns it instead of the video."""
     path.write_text("<!DOCTYPE html><html><title>Video</title><body>Sign in to watch this video.</body></html>\n")
@@ -138,6 +155,8 @@ SAMPLES: dict[str, VideoFactory] = {
     "matroska.mp4": partial(make_video, seconds=75, container="matroska"),
     "sound-only.mp4": partial(make_video, seconds=75, with_video=False, with_audio=True),
     "page.mp4": make_page,
+    "portrait.png": make_picture,
+    "voice.m4a": partial(make_video, seconds=30, with_video=False, with_audio=True),
 }
 
 if __name__ == "__main__":

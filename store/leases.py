@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Text, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Text, TextClause, bindparam, case, func, or_, select, update
 from sqlalchemy import cast as cast_to
 
 from models.clock import MAX_CLOCK_DIFFERENCE, Clock
@@ -21,7 +21,7 @@ from models.errors import (
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import RequestKind
 from models.request_kinds import SUBMITTED_KINDS
-from models.tables import provisioning_table
+from models.tables import IMAGE_CLAUSE, provisioning_table
 from store import mappers
 from store.database import Database
 from store.lease_validity import latest_expiry, lease_time
@@ -79,7 +79,6 @@ _PENDING = (
     select(provisioning_table.c.id)
     .where(
         provisioning_table.c.status == Status.ACCEPTED,
-        provisioning_table.c.kind.in_(bindparam("kinds", expanding=True)),
         provisioning_table.c.erased_at.is_(None),
         provisioning_table.c.lease_owner.is_(None),  # reconciliation advances provisionings with an expired lease
         or_(
@@ -108,13 +107,20 @@ _OLDEST_PENDING = _PENDING.order_by(provisioning_table.c.created_at, provisionin
 _LIKELIEST_PROBE = _PENDING.order_by(
     case((_WAITS_FOR_PAUSE, 0), else_=1), provisioning_table.c.updated_at, provisioning_table.c.id
 )
-_ACQUIRE_OLDEST_PENDING, _ACQUIRE_LIKELIEST_PROBE = (
-    update(provisioning_table)
-    .where(provisioning_table.c.id == pending.scalar_subquery())
+_KIND: Mapping[frozenset[RequestKind], ColumnElement[bool] | TextClause] = {
+    # The literal text of its partial index: while videos are paused, all those that wait are older.
+    frozenset({RequestKind.IMAGE}): IMAGE_CLAUSE,
+    frozenset({RequestKind.VIDEO}): provisioning_table.c.kind == RequestKind.VIDEO,
+    frozenset(SUBMITTED_KINDS): provisioning_table.c.kind.in_(SUBMITTED_KINDS),
+}
+_ACQUIRE_PENDING = {
+    (kinds, is_probe): update(provisioning_table)
+    .where(provisioning_table.c.id == pending.where(condition).scalar_subquery())
     .values(_ACQUIRE_VALUES)
     .returning(*provisioning_table.c)
-    for pending in (_OLDEST_PENDING, _LIKELIEST_PROBE)
-)
+    for kinds, condition in _KIND.items()
+    for is_probe, pending in ((False, _OLDEST_PENDING), (True, _LIKELIEST_PROBE))
+}
 
 
 class LeaseRepository:
@@ -178,12 +184,11 @@ class LeaseRepository:
             "started_at": started_at,
             "blocked_before": blocked_before,
             "ahead_of_clock": self._clock.now() + MAX_CLOCK_DIFFERENCE,
-            "kinds": [*kinds],
         }
 
         def acquire(connection: Connection) -> Row[Any] | None:
             parameters = self._acquire_parameters(connection, owner, duration)
-            statement = _ACQUIRE_LIKELIEST_PROBE if is_probe else _ACQUIRE_OLDEST_PENDING
+            statement = _ACQUIRE_PENDING[frozenset(kinds), is_probe]
             return connection.execute(statement, {**parameters, **times}).one_or_none()
 
         row = await self._database.write(acquire)

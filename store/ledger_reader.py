@@ -18,9 +18,11 @@ from models.provisioning import (
     ProvisioningEvent,
     Status,
     Submission,
+    SubmissionState,
     parse_provisioning_id,
 )
 from models.tables import (
+    IMAGE_CLAUSE,
     IN_FLIGHT_CLAUSE,
     TIMED_OUT_CLAUSE,
     duplicate_table,
@@ -81,6 +83,18 @@ class LedgerReader:
             lambda connection: {Status(status): count for status, count in connection.execute(query)}
         )
         return {status: counted[status] for status in Status if status in counted}
+
+    async def count_image_creates(self) -> int:
+        """Return how many submissions with images Argil accepted. Each one is charged, a retrain included."""
+        # Without statistics, SQLite would begin a join with all submissions.
+        created = (
+            select(func.count())
+            .where(submission_table.c.provisioning_id == provisioning_table.c.id)
+            .where(submission_table.c.state == SubmissionState.CREATED)
+            .scalar_subquery()
+        )
+        query = select(func.coalesce(func.sum(created), 0)).select_from(provisioning_table).where(IMAGE_CLAUSE)
+        return int(await self.database.read(lambda connection: connection.execute(query).scalar_one()))
 
     async def count_absences(self) -> tuple[int, int]:
         """Return how many provisionings are in TRAINING, and for how many of them Argil answers 404."""

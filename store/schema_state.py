@@ -12,7 +12,7 @@ from models.errors import DatabaseError
 if TYPE_CHECKING:  # store/sqlite_listing.py works without SQLAlchemy
     from sqlalchemy import Connection
 
-HEAD_REVISION = "voice_clones"
+HEAD_REVISION = "shared_voices"
 """The latest revision in migrations/versions.
 
 A constant, so that Alembic is imported only for an upgrade: the import takes a fifth of the CPU time of
@@ -20,7 +20,7 @@ A constant, so that Alembic is imported only for an upgrade: the import takes a 
 """
 UPGRADABLE_REVISIONS = {
     *("initial", "recording_identity", "reopening", "observations", "batches", "limits", "tick_leases"),
-    *("unknown_avatars", "kinds", "cancelled_batches", "adoptions", "uploads", "voices"),
+    *("unknown_avatars", "kinds", "cancelled_batches", "adoptions", "uploads", "voices", "voice_clones"),
 }
 VERSION_TABLE = "alembic_version"
 LEDGER_TABLE = "provisionings"

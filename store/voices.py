@@ -29,6 +29,27 @@ _MAY_CONTINUE = (Status.CANCELLED, Status.TIMED_OUT, Status.VANISHED)
 class VoiceWriter(TransitionWriter):
     """Reads and writes voices. Every method raises DatabaseError if the database fails."""
 
+    async def record_requested_voice(
+        self,
+        provisioning: Provisioning,
+        owner: LeaseOwner,
+        voice_id: str,
+        *,
+        announce_at: datetime | None = None,
+    ) -> Provisioning:
+        """Record the voice that an image request names or that was cloned for it. Others may name the same voice.
+
+        The arguments and errors are those of `record_voice`, without VoiceTaken.
+        """
+        return await self.transition(
+            provisioning,
+            owner,
+            f"voice {voice_id} is recorded: the request has it",
+            voice_id=voice_id,
+            voice_source=VoiceSource.GIVEN,
+            voice_due_at=announce_at,
+        )
+
     async def record_voice(
         self,
         provisioning: Provisioning,
@@ -79,7 +100,7 @@ class VoiceWriter(TransitionWriter):
         )
 
     def _refuse_taken(self, connection: Connection, provisioning: Provisioning, voice_id: str) -> None:
-        taken = select(_ROW.id).where(_ROW.voice_id == voice_id, _ROW.id != provisioning.id)
+        taken = select(_ROW.id).where(_ROW.voice_id == voice_id, _ROW.id != provisioning.id).limit(1)
         if (other_id := connection.execute(taken).scalar_one_or_none()) is not None:
             raise VoiceTaken(voice_id, other_id)
 

@@ -25,12 +25,20 @@ async def publish_fleet_report() -> str:
         latest = {status: await context.ledger.list_latest(status, MAX_LISTED_PER_STATUS) for status in Status}
         limits = await context.limits.read(context.guard)
         account = await describe_account(context, limits)
+        images = await context.ledger.count_image_creates()
         now = context.clock.now()
         releases = await context.quarantine.list_releases([refused.id for refused in latest[Status.REFUSED]])
     listed = [provisioning for status in Status for provisioning in latest[status] if status is not Status.READY]
     artifact_ids = await find_artifact_ids(listed)
     markdown = render_fleet_report(
-        counts, latest, now, limits.describe(), account, artifact_ids=artifact_ids, releases=releases
+        counts,
+        latest,
+        now,
+        limits.describe(),
+        account,
+        images=images,
+        artifact_ids=artifact_ids,
+        releases=releases,
     )
     summary = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no avatars yet"
     async with get_client() as client:

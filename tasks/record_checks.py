@@ -1,4 +1,4 @@
-"""The task that records the checks of both recordings and decides whether the provisioning continues."""
+"""The task that records the checks of all recordings and decides whether the provisioning continues."""
 
 from __future__ import annotations
 

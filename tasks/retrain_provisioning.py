@@ -19,6 +19,8 @@ async def retrain_provisioning(
     dataset_video: str = "",
     consent_video: str = "",
     image: str = "",
+    voice_id: str = "",
+    voice_sample: str = "",
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar.
 
@@ -29,7 +31,15 @@ async def retrain_provisioning(
         while True:
             try:
                 return await retraining.retrain(
-                    context, provisioning, owner, reason, dataset_video, consent_video, image
+                    context,
+                    provisioning,
+                    owner,
+                    reason,
+                    dataset_video,
+                    consent_video,
+                    image,
+                    voice_id,
+                    voice_sample,
                 )
             except StaleVersion:  # another caller wrote in between: decide again
                 provisioning = await context.ledger.get(provisioning.id)

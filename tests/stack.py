@@ -190,6 +190,8 @@ class RunningStack:
         self.receiver = self.printed(r"^webhooks +(http://[^/\s]+)")
         self.dataset = self.printed(r"(https://\S+/dataset\.mp4)")
         self.consent = self.printed(r"(https://\S+/consent\.mp4)")
+        self.image = self.printed(r"^sample image +(\S+)")
+        self.voice_sample = self.printed(r"^sample voice +(\S+)")
 
     def args(self) -> list[str]:
         """Return further arguments of the command."""

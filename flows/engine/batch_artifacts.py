@@ -142,4 +142,4 @@ def _table_row(row: RowResult) -> dict[str, str]:
 def _description(progress: BatchProgress) -> str:
     omitted = progress.total - MAX_TABLE_ROWS
     note = f"; {omitted} rows are not shown" if omitted > 0 else ""
-    return "; ".join([progress.summary + note, *progress.limits])
+    return "; ".join([progress.summary_with_credits + note, *progress.limits])

@@ -13,9 +13,11 @@ from models.tables import (
     HAS_AVATAR_CLAUSE,
     HAS_BATCH_CLAUSE,
     HAS_VOICE_CLAUSE,
+    IMAGE_CLAUSE,
     IN_FLIGHT_CLAUSE,
     METADATA,
     OPEN_CLONE_CLAUSE,
+    OWN_VOICE_CLAUSE,
     TIMED_OUT_CLAUSE,
     VOICE_DUE_CLAUSE,
     provisioning_table,
@@ -54,11 +56,25 @@ Index(
     postgresql_where=HAS_AVATAR_CLAUSE,
 )
 Index(
-    "uq_provisionings_voice_id",
+    "ix_provisionings_image_status_created_at_id",
+    provisioning_table.c.status,
+    provisioning_table.c.created_at,
+    provisioning_table.c.id,
+    sqlite_where=IMAGE_CLAUSE,
+    postgresql_where=IMAGE_CLAUSE,
+)
+Index(
+    "ix_provisionings_voice_id",
     provisioning_table.c.voice_id,
-    unique=True,
     sqlite_where=HAS_VOICE_CLAUSE,
     postgresql_where=HAS_VOICE_CLAUSE,
+)
+Index(
+    "uq_provisionings_own_voice_id",
+    provisioning_table.c.voice_id,
+    unique=True,
+    sqlite_where=OWN_VOICE_CLAUSE,
+    postgresql_where=OWN_VOICE_CLAUSE,
 )
 Index(
     "ix_provisionings_voice_due_at_id",

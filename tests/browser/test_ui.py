@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import APIResponse, Locator, Page, Route, expect, sync_playwright
 
+from models.image_request import ImageRequest
 from models.request import ProvisioningRequest
 from tests.chromium import BROWSER, FLAGS, needs_browser, resolver_flag
 from tests.stack import WAIT_TIMEOUT_SECONDS, RunningStack, wait_for
@@ -252,7 +253,7 @@ def test_refused_run_shows_its_subflow_and_no_signature(up: RunningStack, ui: Ui
         "Eve: REFUSED",
         "release-recordings/on-demand",
         "moderation refused the avatar",
-        "Both videos are quarantined",
+        "Its recordings are quarantined",
     )
     expect(ui.page.get_by_role("tabpanel")).not_to_contain_text("`", use_inner_text=True)
     ui.expect_nothing_off_screen()
@@ -348,7 +349,7 @@ def test_release_form_lifts_the_quarantine(up: RunningStack, ui: Ui, runs: dict[
     ui.open_run(run_id)
     ui.expect_header("release ", "Completed")
     ui.open_tab("Details")
-    ui.expect_texts("2 videos released: reviewed by Grace")
+    ui.expect_texts("2 recordings released: reviewed by Grace")
 
 
 def test_batch_form_says_what_a_manifest_may_be(ui: Ui) -> None:
@@ -369,3 +370,43 @@ def test_batch_form_without_one_source_creates_no_run(up: RunningStack, ui: Ui) 
     ui.submit()
     expect(ui.field("rows")).to_contain_text("[{'name': 'Ada Lovelace'}] is not of type 'null'")
     assert up.api.runs_of("provision-batch") == []
+
+
+def test_image_form_describes_its_fields(up: RunningStack, ui: Ui) -> None:
+    ui.open_form("provision-image-avatar")
+    for field in ImageRequest.model_fields.values():
+        assert field.title
+        assert field.description
+        expect(ui.field(field.title)).to_contain_text(field.description)
+    ui.fill({"Name": "Grace", "Image": "http://127.0.0.1/grace.png"})
+    ui.submit()
+    expect(ui.page.get_by_text("does not match '^(https|s3|gs|az)://'").first).to_be_visible()
+    assert up.api.runs_of("provision-image-avatar") == []
+
+
+def test_image_form_leads_to_a_ready_avatar_with_its_voice(up: RunningStack, ui: Ui, runs: dict[str, str]) -> None:
+    """Eve's refusal has the consent video in quarantine, so that it is released first."""
+    up.api.wait_for_final_state(runs["Eve"])
+    released = up.api.create_run(
+        "release-recordings/on-demand", {"provisioning_id": runs["Eve"], "reason": "the same sample"}
+    )
+    up.api.wait_for_final_state(released.json()["id"])
+    ui.open_form("provision-image-avatar")
+    ui.fill(
+        {
+            "Name": "Grace Hopper",
+            "Image": up.image,
+            "Consent video": up.consent,
+            "Voice sample": up.voice_sample,
+            "Reference": "grace",
+        }
+    )
+    run_id = ui.create_run(ui.submit)
+    assert up.api.wait_for_final_state(run_id)["name"] == "Ready"
+    ui.open_run(run_id)
+    ui.expect_header("Grace Hopper", "Ready")
+    avatar = up.avatars("show", "grace")
+    assert (avatar["kind"], avatar["voice_source"]) == ("image", "given")
+    ui.open_artifact_of_run(re.compile("^avatar-"))
+    ui.expect_texts("Grace Hopper: READY", avatar["avatar_id"], avatar["voice_id"], "PNG, 1280x720", "2 credits")
+    ui.expect_nothing_off_screen()

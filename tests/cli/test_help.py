@@ -67,6 +67,8 @@ def test_examples_are_commands_that_fit_the_screen(example: str) -> None:
     command, _, _ = build_app(arguments).parse_args(arguments, exit_on_error=False, print_error=False)
     assert callable(command)
     assert max(map(len, example.splitlines())) <= 78
+    if words[1] in {"provision", "enqueue"}:  # an image request without it is refused by default
+        assert "--consent-video" in words
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ class PrefectArtifacts:
         self.updates = 0
         self.is_published = asyncio.Event()
         self.tables: list[list[dict[str, str]]] = []
+        self.descriptions: list[str] = []
 
     async def create_progress(self, percent: float, key: str, text: str) -> UUID:  # noqa: ARG002  # Prefect's
         self.progress = (percent, text)
@@ -38,6 +39,7 @@ class PrefectArtifacts:
 
     async def create_table(self, *, key: str, table: list[dict[str, str]], description: str) -> UUID:  # noqa: ARG002
         self.tables.append(table)
+        self.descriptions.append(description)
         return UUID(int=2)
 
 
@@ -90,6 +92,19 @@ async def test_artifact_has_the_limits_that_were_read_last(artifacts: PrefectArt
     await publish(progress, artifacts, "READY", "READY", "READY")
     assert artifacts.progress is not None
     assert artifacts.progress[1].endswith("; payment: waits; 3 of 5, 2 left")
+
+
+async def test_artifacts_name_the_credits_of_images(artifacts: PrefectArtifacts) -> None:
+    rows: list[Any] = [
+        {"name": f"row {number}", "image": f"https://h.example/{number}.png", "consent_video": URL}
+        for number in range(3)
+    ]
+    await publish(
+        BatchProgress(parse_rows(rows), 100.0, is_dry_run=True), artifacts, "WOULD_CREATE", "WOULD_REJECT"
+    )
+    assert artifacts.progress is not None
+    assert "; 1 from images for 2 credits (2 each)" in artifacts.progress[1]
+    assert artifacts.descriptions[0].endswith("; 1 from images for 2 credits (2 each)")
 
 
 async def test_artifact_of_a_dry_run_is_a_check(artifacts: PrefectArtifacts) -> None:

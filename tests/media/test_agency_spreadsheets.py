@@ -110,7 +110,7 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
     "blank rows inside, totals at the end": (
         xlsx([HEADER, ADA, [], [None, " "], EVE, [], ["Total: 2", "2 videos", None, None]]),
         ("a-1", "e-2"),
-        "row 7 with totals instead of videos was skipped",
+        "row 7 with totals instead of recordings was skipped",
     ),
     "template with formats, comments and protection": (xlsx([HEADER, ADA, EVE], styled), ("a-1", "e-2"), ""),
     "filter": (xlsx([HEADER, ADA, EVE], filtered), ("a-1", "e-2"), "hidden rows are read like the others: 3"),
@@ -132,7 +132,7 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
     "table with its row of totals": (
         xlsx([HEADER, ADA, EVE, ["Ergebnis", None, None, 2]]),
         ("a-1", "e-2"),
-        "row 4 with totals instead of videos was skipped",
+        "row 4 with totals instead of recordings was skipped",
     ),
     "header in row 30": (
         xlsx([*([f"Note {number}"] for number in range(29)), HEADER, ADA, EVE]),
@@ -203,7 +203,7 @@ READ: dict[str, tuple[bytes, Sequence[str], str]] = {
             [[*HEADER, "Done"], [*ADA, True], [*EVE, False], *([None, None, None, None, False] for _ in range(50))]
         ),
         ("a-1", "e-2"),
-        "rows 4, 5, 6, 7, 8 and 45 more with neither a name, a video nor a reference were skipped",
+        "rows 4, 5, 6, 7, 8 and 45 more with neither a name, a recording nor a reference were skipped",
     ),
     "titles of sections": (
         xlsx([HEADER, ["Team Berlin"], ADA, ["Team Paris"], EVE], sections),

@@ -102,9 +102,14 @@ def test_result_names_the_credits_of_images() -> None:
     ]
     progress = BatchProgress(parse_rows(rows), started_at=100.0)
     for number in (0, 2):
+        progress.update_row(number, progress.rows[number].with_status("ACCEPTED", []))
         progress.update_row(number, replace(progress.rows[number], status="READY", avatar_id="a-1"), finished=True)
+    progress.update_row(1, replace(progress.rows[1], status="READY", avatar_id="a-2"), finished=True)  # attached
     assert "1 from images for 2 credits (2 each)" in progress.result_text(101.0)
+    assert "1 from images for 2 credits (2 each)" in progress.progress_text(101.0)
+    assert progress.image_credits == 2
     planned = BatchProgress(parse_rows(rows), started_at=100.0, is_dry_run=True)
     for number in range(3):
         planned.update_row(number, planned.rows[number].with_status(WOULD_CREATE, []), finished=True)
     assert "2 from images for 4 credits (2 each)" in planned.result_text(101.0)
+    assert planned.image_credits == 4

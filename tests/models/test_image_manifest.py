@@ -13,6 +13,7 @@ from models.manifest_validation import ManifestRow, reject_without_consent
 from models.request import ProvisioningRequest
 
 D, C, I = "https://v.example/d.mp4", "https://v.example/c.mp4", "https://v.example/i.png"  # noqa: E741
+S = "https://v.example/s.mp3"
 VOICE = "3f2b8c1e-5d47-4a90-9b6e-0c1d2e3f4a5b"
 
 
@@ -53,9 +54,32 @@ def test_row_with_neither_is_a_problem() -> None:
     assert [problem.code for problem in bad.problems] == ["row.dataset_video"]
 
 
-def test_voice_of_a_video_row_is_a_problem() -> None:
-    [bad] = rows_of(f"name,dataset_video,consent_video,voice_id\nAda,{D},{C},{VOICE}\n")
-    assert [problem.code for problem in bad.problems] == ["row.voice_id"]
+@pytest.mark.parametrize(("column", "value"), [("voice_id", VOICE), ("voice_sample", S)])
+def test_voice_of_a_video_row_is_a_problem(column: str, value: str) -> None:
+    [bad] = rows_of(f"name,dataset_video,consent_video,{column}\nAda,{D},{C},{value}\n")
+    assert [problem.code for problem in bad.problems] == [f"row.{column}"]
+
+
+@pytest.mark.parametrize(
+    ("voice", "code"),
+    [
+        (f"{VOICE},{S}", "row.voice_sample"),
+        (f"Ada,{S}", "row.voice_id"),
+        (",http://v.example/s.mp3", "row.voice_sample"),
+        (",Ada", "row.voice_sample"),
+    ],
+)
+def test_wrong_voice_of_an_image_row_is_named(voice: str, code: str) -> None:
+    [bad] = rows_of(f"name,image,consent_video,voice_id,voice_sample\nAda,{I},{C},{voice}\n")
+    [problem] = bad.problems
+    assert problem.code == code
+    assert "voice_id" in problem.hint
+
+
+def test_sample_without_consent_is_named() -> None:
+    [bad] = rows_of(f"name,image,consent_video,voice_sample\nAda,{I},,{S}\n")
+    [problem] = bad.problems
+    assert (problem.code, "consent_video" in problem.message) == ("row.voice_sample", True)
 
 
 @pytest.mark.parametrize("header", ["name,image,consent_video", "Name,Portrait,Consent", "name,photo,consent"])

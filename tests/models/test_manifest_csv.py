@@ -166,7 +166,7 @@ def test_number_sign_in_a_path_has_an_error_of_its_own() -> None:
 def test_rows_without_a_manifest_value_are_skipped() -> None:
     manifest = read(f"{HEADER},extras.team,Done\n{ROW},berlin,FALSE\n,,,berlin,FALSE\n , ,,berlin,FALSE\n")
     assert names_of(manifest) == ["Ada"]
-    assert manifest.notices[-1] == "lines 3, 4 with neither a name, a video nor a reference were skipped"
+    assert manifest.notices[-1] == "lines 3, 4 with neither a name, a recording nor a reference were skipped"
 
 
 def test_repeated_header_is_skipped_and_another_one_is_not() -> None:

@@ -316,6 +316,12 @@ def test_fleet_report_lists_the_limits_if_there_are_any() -> None:
     assert "## Limits" not in render_fleet_report({}, {}, AT)
 
 
+def test_fleet_report_names_the_credits_of_images() -> None:
+    fleet = render_fleet_report({Status.READY: 12}, {}, AT, images=12)
+    assert "- Submissions that Argil accepted: 12 from images for 24 credits (2 each)\n" in fleet
+    assert "credits" not in render_fleet_report({Status.READY: 12}, {}, AT)
+
+
 FACTS = {"size_bytes": 12_345_678, "duration_seconds": 61.04, "video_codec": "h264", "width": 1920, "height": 1080}
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from flows.engine.execution import InlineExecution
+from flows.engine.state_machine import run_to_completion
 from models.errors import InvalidRequest
 from models.image_request import ImageRequest
 from models.media_rules import MediaRole
-from models.provisioning import Provisioning, Status
+from models.provisioning import Provisioning, Status, VoiceSource
 from models.recording_identity import RecordingIdentity
 from models.webhook import parse_callback_path
 from services.retraining import retrain
@@ -133,6 +135,37 @@ async def test_retrain_refuses_a_recording_of_the_other_kind(
     with pytest.raises(InvalidRequest, match="dataset_video"):
         await retrain(harness.context, failed, harness.owner, "a video", dataset_video=OTHER_IMAGE)
     assert (await harness.reload(failed)).status is Status.SUBMISSION_FAILED
+
+
+async def test_only_accepted_creates_with_images_are_counted(
+    harness: ProvisioningHarness, image_request: ImageRequest
+) -> None:
+    failed = await submitted(harness, image_request, "invalid")
+    await harness.submitted(reference="video")
+    assert await harness.context.ledger.count_image_creates() == 0
+    other = image_request.model_copy(update={"extras": {}})
+    for reference in ("ada-2", "ada-3"):
+        opened, _ = await harness.context.ledger.get_or_create(other, reference, harness.owner)
+        await harness.submitted_from(
+            await harness.context.leases.acquire(opened.id, harness.owner, harness.context.lease_duration)
+        )
+    assert await harness.context.ledger.count_image_creates() == 2
+    assert failed.status is Status.SUBMISSION_FAILED
+
+
+async def test_requests_that_name_one_voice_are_ready_with_it(
+    harness: ProvisioningHarness, image_request: ImageRequest, argil: ArgilSimulator
+) -> None:
+    account = argil.account
+    voice = account.voices.add_clone(
+        {"name": "House", "audioUrl": "https://videos.example/house.mp3"}, account.now(), creates=True, status=201
+    )
+    assert voice is not None
+    request = image_request.model_copy(update={"voice_id": voice["id"]})
+    for reference in ("look-1", "look-2"):
+        opened, _ = await harness.context.ledger.get_or_create(request, reference, harness.owner)
+        ready = await run_to_completion(opened, harness.owner, None, InlineExecution())
+        assert (ready.status, ready.voice_id, ready.voice_source) == (Status.READY, voice["id"], VoiceSource.GIVEN)
 
 
 async def test_image_avatar_is_ready_soon_after_its_training(

@@ -27,6 +27,7 @@ from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, VoiceSource
 from models.request_kinds import parse_fields
 from services.erasure import erase_provisioning
+from services.retraining import retrain
 from services.voice_cloning import POLLS_PER_GRACE_PERIOD
 from simulator import responses
 from simulator.scenarios import CreateResponse
@@ -36,6 +37,7 @@ from tasks.clone_voice import clone_voice
 from tests.provisioning_harness import LEASE_SECONDS, ProvisioningHarness, ScriptedClock, SimulatorGateway
 
 SAMPLE = "https://videos.example/ada/voice.mp3?X-Amz-Signature=canary-signature"
+OTHER_SAMPLE = "https://videos.example/ada/another.mp3"
 CUT_AFTER = CreateResponse(None, creates_avatar=True)
 CUT_BEFORE = CreateResponse(None)
 
@@ -91,7 +93,7 @@ def cloning(
     ("changes", "problem"),
     [
         ({"voice_id": str(uuid4())}, "voice_sample: must not be given with voice_id"),
-        ({"consent_video": None}, "consent_video: is required with voice_sample"),
+        ({"consent_video": None}, "voice_sample: requires a consent_video"),
         ({"voice_sample": "http://h.example/v.mp3"}, "must begin with https://"),
         ({"voice_sample": "s"}, "must begin with https://"),
     ],
@@ -299,12 +301,84 @@ async def test_crash_around_the_clone_clones_one_voice(
 async def test_replaced_request_clones_its_own_sample(cloning: Cloning) -> None:
     cloning.argil.account.voices.clone_faults.append(CreateResponse(HTTPStatus.BAD_REQUEST))
     rejected = await cloning.run(await cloning.open())
-    other = "https://videos.example/ada/another.mp3"
-    replaced = await cloning.open(voice_sample=other)
+    replaced = await cloning.open(voice_sample=OTHER_SAMPLE)
     assert replaced.id == rejected.id
     ready = await cloning.run(replaced)
     assert ready.status is Status.READY
-    assert [received.body["audioUrl"] for received in cloning.argil.account.voices.received] == [SAMPLE, other]
+    assert [received.body["audioUrl"] for received in cloning.argil.account.voices.received] == [
+        SAMPLE,
+        OTHER_SAMPLE,
+    ]
+
+
+# Retrain
+
+
+async def failed_submission(cloning: Cloning) -> Provisioning:
+    """Return a provisioning whose voice was cloned, but whose create Argil rejected."""
+    failed = await cloning.run(await cloning.open(extras={"simulator": "invalid"}))
+    assert failed.status is Status.SUBMISSION_FAILED
+    return failed
+
+
+async def retrained(cloning: Cloning, provisioning: Provisioning, **changes: str) -> Provisioning:
+    """Retrain as a person does, with a caller of its own, and submit again."""
+    caller = LeaseOwner(actor="retrain", id=str(uuid4()))
+    reopened = await retrain(cloning.context, provisioning, caller, "another try", **changes)
+    return await cloning.run(reopened, caller)
+
+
+async def test_retrain_with_another_image_keeps_the_voice(cloning: Cloning) -> None:
+    again = await retrained(cloning, await failed_submission(cloning), image="https://videos.example/ada/b.png")
+    (voice_id,) = cloning.cloned
+    assert cloning.sent_voices == [voice_id, voice_id]
+    assert any("retrained with other recordings" in text for text in await cloning.harness.event_messages(again))
+
+
+async def test_retrain_with_another_sample_clones_that_one_once(cloning: Cloning) -> None:
+    failed = await failed_submission(cloning)
+    again = await retrained(cloning, failed, voice_sample=OTHER_SAMPLE)
+    assert any("retrained with another voice" in text for text in await cloning.harness.event_messages(again))
+    again = await retrained(cloning, again, voice_sample=f"{OTHER_SAMPLE}?X-Amz-Signature=2")
+    await retrained(cloning, again, voice_sample=SAMPLE)  # the voice of the first sample is still there
+    received = [voice.body["audioUrl"] for voice in cloning.argil.account.voices.received]
+    assert received == [SAMPLE, OTHER_SAMPLE]
+    first, second = cloning.cloned
+    assert cloning.sent_voices == [first, second, second, first]
+
+
+async def test_retrain_with_a_voice_id_replaces_the_sample(cloning: Cloning) -> None:
+    failed = await failed_submission(cloning)
+    account = cloning.argil.account
+    account.voices.add_clone({"name": "Own", "audioUrl": SAMPLE}, account.now(), creates=True, status=201)
+    cloned, own = cloning.cloned
+    again = await retrained(cloning, failed, voice_id=own.upper())
+    assert MediaRole.VOICE_SAMPLE not in again.request.recordings
+    await retrained(cloning, again, voice_sample=SAMPLE)
+    assert cloning.sent_voices == [cloned, own, cloned]
+    assert cloning.cloned == [cloned, own]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"voice_id": str(uuid4()), "voice_sample": SAMPLE}, "must not be given with voice_id"),
+        ({"voice_id": "Ada"}, "must be a UUID"),
+        ({"voice_sample": "http://h.example/v.mp3"}, "must begin with https://"),
+    ],
+)
+async def test_retrain_refuses_a_wrong_voice(cloning: Cloning, changes: dict[str, str], problem: str) -> None:
+    failed = await failed_submission(cloning)
+    with pytest.raises(InvalidRequest, match=problem):
+        await retrained(cloning, failed, **changes)
+    assert (await cloning.harness.reload(failed)).status is Status.SUBMISSION_FAILED
+
+
+async def test_retrain_of_videos_takes_no_voice(cloning: Cloning) -> None:
+    failed = await cloning.harness.submitted("invalid", reference="video")
+    for changes in ({"voice_id": str(uuid4())}, {"voice_sample": SAMPLE}):
+        with pytest.raises(InvalidRequest, match="not a field of this request"):
+            await retrained(cloning, failed, **changes)
 
 
 async def test_second_owner_cannot_record_a_second_intent(cloning: Cloning) -> None:

@@ -48,6 +48,16 @@ def test_some_samples_have_an_audio_track(name: str, samples: Path) -> None:
         assert len(container.streams.video) == (0 if name == "sound-only.mp4" else 1)
 
 
+def test_picture_and_voice_are_usable(samples: Path) -> None:
+    with av.open(str(ensure_sample("portrait.png", samples))) as container:
+        (frame,) = container.decode(video=0)
+    assert (frame.width, frame.height) == (1280, 720)
+    with av.open(str(ensure_sample("voice.m4a", samples))) as container:
+        assert len(container.streams.audio) == 1
+        assert container.duration is not None
+        assert 20 <= container.duration / av.time_base <= 300
+
+
 def test_index_position_matches_the_sample_name(samples: Path) -> None:
     first = ensure_sample("dataset-index-first.mp4", samples).read_bytes()
     last = ensure_sample("dataset.mp4", samples).read_bytes()

@@ -16,10 +16,11 @@ from sqlalchemy import Connection, event, insert, text
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
 from models.evidence import InputEvidence
+from models.image_request import ImageRequest
 from models.limits import SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
-from models.request import ProvisioningRequest
+from models.request import ProvisioningRequest, RequestKind
 from models.spend_limits import SpendLimits
 from models.tables import (
     batch_table,
@@ -100,6 +101,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ),
     **{f"LedgerReader.list_page by {name}": list_of(page) for name, page in FILTERED_PAGES.items()},
     "LedgerReader.count_by_status": lambda ledger, _: ledger.count_by_status(),
+    "LedgerReader.count_image_creates": lambda ledger, _: ledger.count_image_creates(),
     "LedgerReader.count_absences": lambda ledger, _: ledger.count_absences(),
     "LedgerReader.list_unleased": lambda ledger, provisioning: ledger.list_unleased(
         Status.TRAINING, after=provisioning
@@ -232,6 +234,7 @@ WRITES = {
 }
 ALLOWED_FULL_SCANS = {
     "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
+    "LedgerReader.count_image_creates": {"provisionings by an index"},  # of the image requests only
     "BatchRepository.list_page": {"batches by an index"},  # of which it reads one page
     # at most one row per cause and API key
     "LimitRepository.read_for_all_keys": {"pauses", "pauses by an index"},
@@ -279,6 +282,39 @@ def test_every_query_is_covered() -> None:
         if not name.startswith("_")
     }
     assert queries == {name.partition(" ")[0] for name in READS if "." in name} | WRITES
+
+
+async def test_waiting_image_is_found_without_reading_the_videos(
+    history: Ledger, image_request: ImageRequest
+) -> None:
+    """While the create with videos is gone, all requests with videos wait, and most are older."""
+    clock, owner = FakeClock(), LeaseOwner(actor="test", id="d")
+    waiting, _ = await history.get_or_create(image_request, "image", owner)
+    statement = text("UPDATE provisionings SET status = 'ACCEPTED' WHERE kind = 'video'")
+    await history.database.write(lambda connection: connection.execute(statement))
+    await history.database.write(lambda connection: connection.execute(text("ANALYZE")))
+    updates: list[tuple[str, Any]] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        updates.append((statement, parameters))
+
+    event.listen(history.database.engine, "before_cursor_execute", listen)
+    acquired = await LeaseRepository(history.database, clock).acquire_next_pending(
+        owner,
+        timedelta(seconds=60),
+        started_at=clock.now(),
+        blocked_before=clock.now(),
+        kinds=[RequestKind.IMAGE],
+    )
+    event.remove(history.database.engine, "before_cursor_execute", listen)
+    assert acquired is not None
+    assert acquired.id == waiting.id
+    (update,) = [item for item in updates if item[0].startswith("UPDATE")]
+    explain = "EXPLAIN QUERY PLAN" if history.database.is_sqlite else "EXPLAIN"
+    plan = await history.database.read(
+        lambda connection: str(connection.exec_driver_sql(f"{explain} {update[0]}", update[1]).all())
+    )
+    assert "ix_provisionings_image_status_created_at_id" in plan
 
 
 async def list_two_pages_of_batches(ledger: Ledger) -> None:

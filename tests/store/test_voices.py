@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from models.errors import DatabaseError, ProvisioningErased, StaleVersion, VoiceTaken
+from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, VoiceSource
-from models.request import ProvisioningRequest
+from models.request import AvatarRequest, ProvisioningRequest
 from models.voice import TrainingPeriod
 from models.webhook import WebhookDelivery
 from store.database import Database
@@ -30,7 +31,7 @@ def ledger(database: Database, clock: FakeClock) -> Ledger:
 class Avatars:
     """Creates provisionings in the statuses of a training."""
 
-    def __init__(self, ledger: Ledger, clock: FakeClock, owner: LeaseOwner, request: ProvisioningRequest) -> None:
+    def __init__(self, ledger: Ledger, clock: FakeClock, owner: LeaseOwner, request: AvatarRequest) -> None:
         self.ledger, self.clock, self.owner, self.request = ledger, clock, owner, request
 
     async def training(self, reference: str, name: str = "Ada") -> Provisioning:
@@ -94,6 +95,17 @@ async def test_database_refuses_a_second_owner_of_a_voice(avatars: Avatars, data
     statement = text("UPDATE provisionings SET voice_id = 'v-1' WHERE id = :id")
     with pytest.raises(DatabaseError):
         await database.write(lambda connection: connection.execute(statement, {"id": second.id}))
+
+
+async def test_image_requests_share_the_voice_that_they_name(avatars: Avatars, image_request: ImageRequest) -> None:
+    avatars.request = image_request
+    first, second, third = [await avatars.ended(reference) for reference in "123"]
+    for image in (first, second):
+        named = await avatars.ledger.record_requested_voice(image, avatars.owner, "v-1")
+        assert (named.voice_id, named.voice_source, named.voice_due_at) == ("v-1", VoiceSource.GIVEN, None)
+    assert await avatars.ledger.find_foreign_voices("a-1", ["v-1"]) == {"v-1"}
+    with pytest.raises(VoiceTaken):  # a person, a delivery or a match
+        await avatars.give(third)
 
 
 async def test_race_for_a_voice_is_reported_as_taken(avatars: Avatars, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_refused_run_has_a_refused_subflow(up: RunningStack) -> None:
     released = up.api.create_run(
         "release-recordings/on-demand", {"provisioning_id": created.json()["id"], "reason": "reviewed by Eve"}
     )
-    assert "2 videos released" in up.api.wait_for_final_state(released.json()["id"])["message"]
+    assert "2 recordings released" in up.api.wait_for_final_state(released.json()["id"])["message"]
 
 
 @pytest.mark.parametrize(
