@@ -116,9 +116,8 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
     }
     batch |= {"started_at": now, "row_count": sum(TERMINAL.values()), "invalid_count": 0}
     connection.execute(insert(batch_table), [batch])
-    insert_provisionings(
-        connection, [seeded_row(number, status, now) for number, status in enumerate(statuses, 1)], now
-    )
+    keyed = ((seeded_id(number, status), status) for number, status in enumerate(statuses, 1))
+    insert_provisionings(connection, [seeded_row(key, status, now) for key, status in keyed], now)
 
 
 def insert_provisionings(connection: Connection, provisionings: Sequence[dict[str, Any]], now: datetime) -> None:
@@ -192,9 +191,8 @@ def seeded_id(number: int, status: Status) -> str:
     return (_COPIED if status in TERMINAL else _NOT_COPIED) + str(uuid.UUID(int=number))[8:]
 
 
-def seeded_row(number: int, status: Status, now: datetime) -> dict[str, Any]:
-    """Return the row of a provisioning; its submission has the same id."""
-    key = seeded_id(number, status)
+def seeded_row(key: str, status: Status, now: datetime) -> dict[str, Any]:
+    """Return the row of a provisioning with this id; its submission has the same id."""
     return {
         "id": key,
         "version": EVENTS,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
 from sqlalchemy import Connection
 
-from benchmarks.seed_ledger import insert_provisionings, maintain, seeded_id, seeded_row
+from benchmarks.seed_ledger import insert_provisionings, maintain, seeded_row
 from models.argil_avatar import AvatarStatus
 from models.provisioning import Status
 from store import migrate
@@ -18,8 +19,8 @@ ROWS_PER_TRANSACTION = 2_000
 
 
 def training_submission_id(number: int) -> str:
-    """Return the submission id of a training by its number, from 0."""
-    return seeded_id(number + 1, Status.TRAINING)
+    """Return the submission id of a training by its number: a random UUID in form, as those of real submissions."""
+    return str(uuid.UUID(int=number, version=4))
 
 
 async def seed_trainings(url: str, avatar_ids: Sequence[str]) -> None:
@@ -29,8 +30,9 @@ async def seed_trainings(url: str, avatar_ids: Sequence[str]) -> None:
     def insert_page(connection: Connection, start: int) -> None:
         page = avatar_ids[start : start + ROWS_PER_TRANSACTION]
         rows = [
-            seeded_row(number, Status.TRAINING, now) | {"avatar_id": avatar_id, "raw_status": AvatarStatus.TRAINING}
-            for number, avatar_id in enumerate(page, start + 1)
+            seeded_row(training_submission_id(number), Status.TRAINING, now)
+            | {"avatar_id": avatar_id, "raw_status": AvatarStatus.TRAINING}
+            for number, avatar_id in enumerate(page, start)
         ]
         insert_provisionings(connection, rows, now)
 
