@@ -255,7 +255,7 @@ ALLOWED_FULL_SCANS = {
 ALLOWED_MANY_ROWS = {
     *("LedgerReader.count_by_status", "BatchRepository.count_by_status", "EventArchive.preview"),
     "find_ids_by_tag",
-    *("UploadRepository.unused_uploads", "UploadRepository.count_unused"),
+    *("UploadRepository.unused_uploads", "UploadRepository.count_unused", "UploadRepository.finished_uploads"),
 }
 """Queries that may read many rows: all keys, those of a page of batches, a page of archivable events, all uploads.
 
