@@ -8,11 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import batch, concurrent_trainings, ledger, media
+from benchmarks import api_runs, batch, concurrent_trainings, ledger, media, reconcile
 from benchmarks.implementations import IMPLEMENTATIONS, PLAIN_PREFECT
-from benchmarks.report import render
+from benchmarks.report import Measurements, render
+from benchmarks.run_services import RUN_IMPLEMENTATIONS
 
-PARTS = ("batch", "trainings", "media", "ledger")
+PARTS = ("batch", "trainings", "media", "ledger", "reconcile", "api")
 LIMIT_SECONDS = 900.0
 MAX_REPEATED_SIZE = 1000
 """Batches up to this size are measured several times."""
@@ -27,28 +28,31 @@ def main(args: Sequence[str]) -> None:
     parser.add_argument("--limit-seconds", type=float, default=LIMIT_SECONDS, help="time limit of one run")
     parser.add_argument("--trainings", type=int, default=10000, help="number of concurrent trainings")
     parser.add_argument("--rows", type=int, default=ledger.ROWS, help="provisionings in the large ledger")
+    parser.add_argument("--in-flight", type=int, default=reconcile.IN_FLIGHT, help="trainings to reconcile")
+    parser.add_argument("--ended", type=int, default=reconcile.ENDED, help="trainings that end between two passes")
+    parser.add_argument("--api-runs", nargs="+", type=int, default=api_runs.RUNS, help="runs over the Prefect API")
     parser.add_argument("--output", type=Path, default=Path("BENCHMARKS.md"))
     options = parser.parse_args(args)
     command = shlex.join(["python", "-m", "benchmarks", *args])
 
-    def write(
-        runs: Sequence[batch.BatchMeasurement] = (),
-        trainings: Sequence[concurrent_trainings.TrainingLoad] = (),
-        probes: Sequence[media.ProbeMeasurement] = (),
-        rows: Sequence[ledger.Row] = (),
-    ) -> None:
+    def write(measurements: Measurements) -> None:
         before = options.output.read_text() if options.output.exists() else ""
-        options.output.write_text(render(before, command, runs, trainings, probes, rows))
+        options.output.write_text(render(before, command, measurements))
         print(f"written to {options.output}", flush=True)
 
     if "batch" in options.only:
-        write(runs=_batches(options.sizes, options.runs, options.limit_seconds))
+        write(Measurements(batches=_batches(options.sizes, options.runs, options.limit_seconds)))
     if "trainings" in options.only:
-        write(trainings=[concurrent_trainings.measure(options.trainings)])
+        write(Measurements(trainings=[concurrent_trainings.measure(options.trainings)]))
     if "media" in options.only:
-        write(probes=media.measure())
+        write(Measurements(probes=media.measure()))
     if "ledger" in options.only:
-        write(rows=ledger.measure(options.rows))
+        write(Measurements(ledger=ledger.measure(options.rows)))
+    if "reconcile" in options.only:
+        passes = reconcile.measure(options.in_flight, options.ended, limit_seconds=options.limit_seconds)
+        write(Measurements(reconcile=passes))
+    if "api" in options.only:
+        write(Measurements(api=_api_runs(options.api_runs, options.limit_seconds)))
 
 
 def _batches(sizes: Sequence[int], repetitions: int, limit_seconds: float) -> list[batch.BatchMeasurement]:
@@ -66,6 +70,22 @@ def _batches(sizes: Sequence[int], repetitions: int, limit_seconds: float) -> li
                 if not run.cost.completed:
                     too_slow.add(implementation.name)
     return runs
+
+
+def _api_runs(sizes: Sequence[int], limit_seconds: float) -> list[api_runs.ApiRunsMeasurement]:
+    """Measure each implementation with each number of runs; one that timed out gets no larger number."""
+    measured: list[api_runs.ApiRunsMeasurement] = []
+    too_slow: set[str] = set()
+    for runs in sorted(sizes):
+        for implementation in RUN_IMPLEMENTATIONS:
+            if implementation.name in too_slow:
+                continue
+            measurement = api_runs.measure(implementation, runs, limit_seconds=limit_seconds)
+            print(measurement, flush=True)
+            measured.append(measurement)
+            if not measurement.completed:
+                too_slow.add(implementation.name)
+    return measured
 
 
 if __name__ == "__main__":

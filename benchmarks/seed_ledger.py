@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -89,12 +90,12 @@ async def seed(url: str, rows: int) -> None:
 
         for start in range(0, len(copies), COPY_BATCH_SIZE):
             await database.write(partial(copy_batch, start=start))
-        await _maintain(database)
+        await maintain(database)
     finally:
         await database.close()
 
 
-async def _maintain(database: Database) -> None:
+async def maintain(database: Database) -> None:
     """Checkpoint SQLite's WAL, or vacuum PostgreSQL. Neither runs in a transaction."""
     if database.is_sqlite:
         with contextlib.closing(database.engine.raw_connection()) as connection:
@@ -107,7 +108,20 @@ async def _maintain(database: Database) -> None:
 
 def _insert_base_rows(connection: Connection, now: datetime) -> None:
     statuses = [status for status, count in {**IN_FLIGHT, **TERMINAL}.items() for _ in range(count)]
-    provisionings = [_provisioning(number, status, now) for number, status in enumerate(statuses, 1)]
+    batch: dict[str, Any] = {
+        "id": BATCH_ID,
+        "manifest": "creators.csv",
+        "manifest_sha256": 64 * "0",
+        "started_by": "benchmark",
+    }
+    batch |= {"started_at": now, "row_count": sum(TERMINAL.values()), "invalid_count": 0}
+    connection.execute(insert(batch_table), [batch])
+    keyed = ((seeded_id(number, status), status) for number, status in enumerate(statuses, 1))
+    insert_provisionings(connection, [seeded_row(key, status, now) for key, status in keyed], now)
+
+
+def insert_provisionings(connection: Connection, provisionings: Sequence[dict[str, Any]], now: datetime) -> None:
+    """Insert provisionings from `seeded_row` with their submissions, evidence, events, deliveries and extras."""
     video = InputEvidence.from_facts(_URL.format("ada", "dataset"), _FACTS).model_dump(mode="json")
     submissions = [
         {
@@ -161,17 +175,9 @@ def _insert_base_rows(connection: Connection, now: datetime) -> None:
         for provisioning in provisionings
         for name, value in provisioning["request"]["extras"].items()
     ]
-    batch: dict[str, Any] = {
-        "id": BATCH_ID,
-        "manifest": "creators.csv",
-        "manifest_sha256": 64 * "0",
-        "started_by": "benchmark",
-    }
-    batch |= {"started_at": now, "row_count": sum(TERMINAL.values()), "invalid_count": 0}
     for table, values in (
         (provisioning_table, provisionings),
         (extra_table, extras),
-        (batch_table, [batch]),
         (submission_table, submissions),
         (evidence_table, evidence),
         (event_table, events),
@@ -185,8 +191,8 @@ def seeded_id(number: int, status: Status) -> str:
     return (_COPIED if status in TERMINAL else _NOT_COPIED) + str(uuid.UUID(int=number))[8:]
 
 
-def _provisioning(number: int, status: Status, now: datetime) -> dict[str, Any]:
-    key = seeded_id(number, status)
+def seeded_row(key: str, status: Status, now: datetime) -> dict[str, Any]:
+    """Return the row of a provisioning with this id; its submission has the same id."""
     return {
         "id": key,
         "version": EVENTS,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 MAX_CONCURRENT_CREATES = 20
+SERVED_DEPLOYMENT = "provision-served/plain"
+"""The flow and the deployment of prefect_serve.py."""
 TERMINAL_STATUSES = ("IDLE", "TRAINING_FAILED", "REFUSED")
 
 
