@@ -38,7 +38,7 @@ fuzz: $(READY)  ## run 110,000 hostile inputs with limits on time and memory (30
 	$(BIN)/python -m tests.fuzz --cases 100000
 	AVATARS_FUZZ=long $(BIN)/pytest tests/fuzz/test_servers.py
 
-bench: $(READY)  ## run all benchmarks and write BENCHMARKS.md (an hour or more)
+bench: $(READY)  ## run all benchmarks and write BENCHMARKS.md (two hours or more)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
 	$(BIN)/python -m benchmarks
 
