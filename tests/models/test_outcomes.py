@@ -96,7 +96,7 @@ def test_every_status_has_description_and_next_step(status: Status) -> None:
 IMPOSSIBLE = ("retrain", "retry", "release", "--dataset-video", "quarantined", "looked up")
 
 
-@pytest.mark.parametrize("status", ADOPTED_OUTCOMES.keys() | {Status.TRAINING, Status.TIMED_OUT, Status.CANCELLED})
+@pytest.mark.parametrize("status", sorted({*ADOPTED_OUTCOMES, Status.TRAINING, Status.TIMED_OUT, Status.CANCELLED}))
 def test_no_text_about_an_adopted_avatar_names_an_impossible_step(status: Status) -> None:
     request = AdoptedRequest(name="Mary", reference="mary-1")
     adopted = provisioning(status, request=request, avatar_id="a-1")
