@@ -10,7 +10,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "  --dataset-video s3://recordings/ada.mp4 \\\n"
         "  --consent-video s3://recordings/ada-consent.mp4",
         'avatars provision --name "Ada Lovelace" --reference creator-4711 \\\n'
-        "  --image ./ada.png --consent-video ./ada-consent.mp4",
+        "  --image https://example.com/ada.png \\\n"
+        "  --consent-video https://example.com/ada-consent.mp4",
     ),
     "batch": (
         "avatars batch --template creators.xlsx",
@@ -44,7 +45,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "retrain": (
         'avatars retrain creator-4711 --reason "Eva: recorded again, more light" \\\n'
         "  --dataset-video s3://recordings/brighter.mp4",
-        'avatars retrain creator-4712 --reason "new voice" --voice-sample ./ada.mp3',
+        'avatars retrain creator-4712 --reason "new voice" \\\n  --voice-sample s3://recordings/ada.mp3',
     ),
     "adopt": (
         "avatars adopt 8d7c9d5e-4f4a-4a52-9a5f-0d8f4f0f6a11 --reference creator-4711",

@@ -106,7 +106,8 @@ def retrain(
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
-        dataset_video: Address or path of another dataset video, if it was recorded again.
+        dataset_video: Address of another dataset video, if it was recorded again. A path needs AVATARS_UPLOAD_URL,
+            as for the other recordings.
         consent_video: Address or path of another consent video.
         image: Address or path of another image, for an image request.
         voice_id: Id of another voice at Argil, for an image request. It replaces the voice or the voice sample.

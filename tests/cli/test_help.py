@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -23,7 +24,7 @@ code = run(sys.argv[1:])
 print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
 
-
+RECORDING_OPTIONS = ("--dataset-video", "--image", "--consent-video", "--voice-sample")
 EXPENSIVE_PACKAGES = {"prefect", "sqlalchemy", "pydantic_settings", "asyncio", "ssl", "rich", "dotenv", "difflib"}
 """Each would take a hundredth or more of the CPU time of `avatars list`, whose target is 0.6 seconds."""
 
@@ -69,6 +70,23 @@ def test_examples_are_commands_that_fit_the_screen(example: str) -> None:
     assert max(map(len, example.splitlines())) <= 78
     if words[1] in {"provision", "enqueue"}:  # an image request without it is refused by default
         assert "--consent-video" in words
+    if words[1] in {"provision", "enqueue", "retrain"}:
+        # A path needs AVATARS_UPLOAD_URL, which is not set by default.
+        videos = [words[words.index(option) + 1] for option in words if option in RECORDING_OPTIONS]
+        assert all(re.match("s3://|https://", video) for video in videos)
+
+
+@pytest.mark.parametrize("command", ["provision", "enqueue"])
+def test_help_says_what_a_path_and_an_image_need(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "2000")
+    assert run([command, "--help"]) == EXIT_OK
+    lines = capsys.readouterr().out.splitlines()
+    for option in RECORDING_OPTIONS:
+        [line] = [line for line in lines if line.startswith("│") and f" {option} " in line]
+        assert "needs AVATARS_UPLOAD_URL" in line
+    assert any("--consent-video" in line and "AVATARS_IMAGE_CONSENT" in line for line in lines)
 
 
 @pytest.mark.parametrize(
