@@ -13,7 +13,7 @@ from cli.flow_runner import require_known, run_and_report
 from cli.ledger_actions import run_on_ledger
 from cli.local_uploads import has_local_recordings, upload_fields
 from cli.options import JsonFlag, ProvisioningKey
-from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, select_ids
+from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, require_changeable, select_ids
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -26,7 +26,8 @@ from services.store import Store
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-_CONTINUED_STATUSES = SCHEDULE_RESUMABLE_STATUSES | {status for status in Status if not status.is_terminal}
+_IN_FLIGHT = frozenset(status for status in Status if not status.is_terminal)
+_CONTINUED_STATUSES = SCHEDULE_RESUMABLE_STATUSES | _IN_FLIGHT
 """Of a batch. A provisioning that a person cancelled is named by its id or `--status CANCELLED`."""
 
 
@@ -69,6 +70,7 @@ def retry(
 
     """
     selection = Selection(provisionings, status, batch)
+    require_changeable(selection, RETRYABLE_STATUSES | _IN_FLIGHT, "retry")
     if not enqueue:
         return _run(selection, RETRYABLE_STATUSES, action="retry", reason=reason, as_json=json)
     owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
