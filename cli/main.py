@@ -224,20 +224,24 @@ def _unknown_command(name: str) -> InvalidArguments:
     return InvalidArguments(f"no command is named {name!r}", hint=f"{question}`avatars --help` lists the commands")
 
 
-def _usage_error(error: CycloptsError, args: list[str]) -> InvalidArguments:
-    return InvalidArguments(str(error), hint=f"`avatars {args[0]} --help` explains the command")
+def _explain(error: CycloptsError, args: list[str]) -> InvalidArguments:
+    from cli.usage_errors import usage_error  # most commands have none
+
+    return usage_error(error, args)
 
 
 def run(args: list[str]) -> int:
     """Run one command and print expected errors; return the exit code."""
     configure_streams()
+    if args == ["help"]:
+        args = ["--help"]
     app = build_app(args)
     try:
         if args and args[0] not in {*_OVERVIEW_FLAGS, *(command.name for command in COMMANDS)}:
             raise _unknown_command(args[0])  # the message of cyclopts would import every command
         code: object = app(args, exit_on_error=False, print_error=False)
     except (CycloptsError, AvatarsError) as raised:
-        error = raised if isinstance(raised, AvatarsError) else _usage_error(raised, args)
+        error = raised if isinstance(raised, AvatarsError) else _explain(raised, args)
         if _wants_json(args):
             print_json(error_view(error))
         print_error(error)

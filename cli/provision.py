@@ -16,7 +16,7 @@ from cli.local_uploads import delete_finished, has_local_recordings, parse_and_u
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.errors import UnknownProvisioning
+from models.errors import InvalidRequest, UnknownProvisioning
 from models.exit_codes import EXIT_OK
 from models.image_request import ImageRequest, require_consent
 from models.json_views import provisioning_summary
@@ -82,6 +82,11 @@ class RequestOptions:
             "reference": self.reference,
         }
         fields = {name: value for name, value in given.items() if value is not None}
+        if self.dataset_video is None and self.image is None:
+            raise InvalidRequest(
+                [("recordings", "neither a dataset video nor an image is given")],
+                hint="give --dataset-video or --image, and --consent-video",
+            )
         if not has_local_recordings(fields):
             return parse_fields(fields)
         settings = Settings.load()

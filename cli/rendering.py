@@ -110,7 +110,7 @@ def print_history(
     for column in ("Time (UTC)", "Status"):
         table.add_column(column, no_wrap=True)  # the other columns wrap on a narrow terminal
     table.add_column("Actor")
-    table.add_column("Message")
+    table.add_column("Message", overflow="fold")
     for event in events:
         table.add_row(
             f"{event.occurred_at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, shown(event.message)
