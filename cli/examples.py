@@ -68,6 +68,24 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 """By the name of the command: what a user types, as it is shown."""
 
 
+OVERVIEW_END = """Start:
+  avatars demo                                see every outcome, without a key
+  avatars simulate > simulated.sh             a simulated Argil for other shells
+  avatars check --role dataset ada.mp4        check a recording
+  avatars batch --template creators.xlsx      write an empty list to fill in
+  avatars batch creators.xlsx --dry-run       check the list and its recordings
+  avatars batch creators.xlsx                 create the avatars
+  avatars list --needs-attention              what waits for you
+
+Exit codes:
+  0  success                                  10  training failed
+  1  some of several did not succeed          11  refused by moderation
+  2  bad input, or a rejected request         12  training timed out
+  3  something outside the request to fix     13  cancelled
+  4  Argil rejected the request               14  the avatar vanished"""
+"""The end of `avatars --help`. A test compares the codes with docs/outcomes.md."""
+
+
 def examples_of(words: Sequence[str]) -> str:
     """Return the end of the help text of a command.
 

@@ -16,6 +16,7 @@ from cli.options import JsonFlag, ProvisioningKey
 from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, require_changeable, select_ids
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
+from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRYABLE_STATUSES, SCHEDULE_RESUMABLE_STATUSES
 from models.request import parse_reason
@@ -141,7 +142,7 @@ def _run(
     if reason:
         parse_reason(reason)
     ids = asyncio.run(select_ids(selection, batch_statuses))
-    title = f"{action}: {selection.keys[0] if selection.names_one else f'{len(ids)} provisionings'}"
+    title = f"{action}: {selection.keys[0] if selection.names_one else counted(len(ids), 'provisioning')}"
 
     async def start(provisioning_id: str) -> State:
         return await _start(provisioning_id, action=action, reason=reason)

@@ -11,6 +11,7 @@ from models.escaping import short_line
 from models.image_request import CREDITS_PER_IMAGE, describe_credits
 from models.manifest_validation import ManifestRow
 from models.outcomes import OUTCOMES
+from models.plural import counted
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import RequestKind
@@ -199,12 +200,14 @@ class BatchProgress:
         """Return the counts with the elapsed time, the rate and the remaining time."""
         remaining = self.eta_seconds(now)
         eta = f", about {remaining:.0f} s left" if remaining is not None and self.finished < self.total else ""
-        done = f"{self.finished} of {self.total} rows {self.verb}"
+        done = f"{self.finished:,} of {counted(self.total, 'row')} {self.verb}"
         return f"{done} ({self.summary_with_credits}); {self._pace(now)}{eta}"
 
     def result_text(self, now: float) -> str:
         """Return the counts of a batch that has ended, with its time and rate."""
-        rows = f"{self.total} rows checked, nothing was sent" if self.is_dry_run else f"{self.total} rows"
+        rows = counted(self.total, "row")
+        if self.is_dry_run:
+            rows = f"{rows} checked, nothing was sent"
         return f"{rows}: {self.summary_with_credits}; {self._pace(now)}"
 
     @property

@@ -15,7 +15,8 @@ from cyclopts import App
 
 from cli.examples import EXAMPLES
 from cli.main import COMMANDS, Command, build_app, run
-from models.exit_codes import EXIT_OK
+from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR
+from models.outcomes import OUTCOMES
 
 REPORT_IMPORTS = """
 import sys
@@ -55,6 +56,26 @@ def test_overview_lists_every_command_in_its_group(capsys: pytest.CaptureFixture
         overview.index(f" {group} ─") for group in ("Provision", "Inspect", "Operate", "Set up", "Options")
     ]
     assert positions == sorted(positions)
+
+
+def test_overview_ends_with_a_start_and_every_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == EXIT_OK
+    start, _, codes = capsys.readouterr().out.partition("Start:")[2].partition("Exit codes:")
+    commands = re.findall(r"  (avatars .*?)(?:   |$)", start, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == [
+        *("demo", "simulate", "check", "batch", "batch", "batch", "list")
+    ]
+    for command in commands:
+        arguments = shlex.split(command.partition(" > ")[0])[1:]
+        assert callable(build_app(arguments).parse_args(arguments, exit_on_error=False, print_error=False)[0])
+    documented = {outcome.exit_code for outcome in OUTCOMES.values()} | {
+        EXIT_BATCH_INCOMPLETE,
+        EXIT_OPERATIONAL_ERROR,
+    }
+    assert {int(code) for code in re.findall(r"(?:^|  )(\d+)  ", codes)} == documented
 
 
 def test_every_command_has_examples() -> None:

@@ -12,6 +12,7 @@ import pytest
 from cyclopts import App
 
 from cli.main import COMMANDS, build_app, run
+from models.errors import ArgilUnauthorized
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 
 
@@ -165,3 +166,14 @@ def test_several_problems_are_printed_once(capsys: pytest.CaptureFixture[str]) -
     error = capsys.readouterr().err
     assert error.startswith("error 2 problems:\n  - name: is empty\n  - consent_video: is required\n")
     assert error.count("is empty") == 1
+
+
+def test_error_of_a_command_without_a_provisioning_resumes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ArgilUnauthorized("Argil rejects the API key", hint="check ARGIL_API_KEY, then `avatars resume ID`")
+
+    monkeypatch.setattr("cli.account.Settings.load", fail)
+    run(["account"])
+    assert "check ARGIL_API_KEY, then run the command again" in capsys.readouterr().err
