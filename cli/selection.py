@@ -110,7 +110,7 @@ async def _find_ids(ledger: LedgerReader, keys: Sequence[str]) -> list[str]:
     raise first
 
 
-def require_changeable(selection: Selection, statuses: Collection[Status], command: str) -> None:
+def require_changeable(selection: Selection, statuses: frozenset[Status], command: str) -> None:
     """Refuse a `--status` whose provisionings the command never changes: each would be the same error.
 
     Args:
@@ -119,9 +119,10 @@ def require_changeable(selection: Selection, statuses: Collection[Status], comma
         command: Its name.
 
     Raises:
-        InvalidArguments: A status is none of them; nothing is selected.
+        InvalidArguments: Every named status is another one; nothing is selected.
     """
-    if wrong := [status for status in selection.statuses or () if status not in statuses]:
+    wrong = selection.statuses or ()
+    if wrong and statuses.isdisjoint(wrong):
         raise InvalidArguments(
             f"`{command}` does not change provisionings that are {', '.join(wrong)}; nothing was changed",
             hint=f"it takes those that are {', '.join(sorted(statuses))}; "
