@@ -8,13 +8,11 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
 # Runs a command with its output in a log, which is printed only if the command fails.
 LOGGED = $(1) > .venv/install.log 2>&1 || { cat .venv/install.log; exit 1; }
-# The options of `make coverage`. They are not read from the environment.
-COVERAGE :=
 
 # Commands and tests start many processes, which compile every module again if this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up help setup test coverage test-system chaos fuzz bench check docs dist lock clean
+.PHONY: demo up help setup test test-system chaos fuzz bench check docs dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	@$(BIN)/avatars demo
@@ -27,11 +25,8 @@ help:  ## list these commands
 
 setup: $(READY)  ## install everything that development needs into .venv
 
-test: $(READY)  ## run all tests except the system tests
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" $(COVERAGE)
-
-coverage: COVERAGE := --cov --cov-report=term:skip-covered
-coverage: test  ## run the same tests, and print the coverage of the unit tests
+test: $(READY)  ## run all tests except the system tests, and print the coverage of the unit tests
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered
 
 test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (an hour)
 	$(BIN)/pytest -m system
@@ -43,7 +38,7 @@ fuzz: $(READY)  ## run 110,000 hostile inputs with limits on time and memory (30
 	$(BIN)/python -m tests.fuzz --cases 100000
 	AVATARS_FUZZ=long $(BIN)/pytest tests/fuzz/test_servers.py
 
-bench: $(READY)  ## run all benchmarks and write BENCHMARKS.md (an hour or more)
+bench: $(READY)  ## run all benchmarks and write BENCHMARKS.md (two hours or more)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r benchmarks/requirements.lock
 	$(BIN)/python -m benchmarks
 

@@ -40,9 +40,9 @@ def tree_megabytes(roots: Iterable[int]) -> float:
     return kilobytes / KILOBYTES_PER_MEGABYTE
 
 
-def kill_tree(root: int) -> None:
-    """Kill a process and its descendants."""
-    for pid in process_tree([root]):
+def kill_all(pids: Iterable[int]) -> None:
+    """Kill those of the processes that still run."""
+    for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 

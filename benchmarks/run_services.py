@@ -20,7 +20,7 @@ import httpx
 
 from benchmarks.baselines.job import SERVED_DEPLOYMENT
 from benchmarks.implementations import POLL_SECONDS
-from benchmarks.process_tree import kill_tree
+from benchmarks.process_tree import kill_all, process_tree
 from benchmarks.simulator_process import SimulatorProcess
 from deployments.embedded.prefect_connection import embedded_database_settings
 from deployments.embedded.prefect_server import prefect_server
@@ -128,10 +128,11 @@ def _run_until_exit(
     try:
         yield process, printed
     finally:
+        tree = process_tree([process.pid])  # before its end, after which the others have another parent
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT_SECONDS)
-        kill_tree(process.pid)
+        kill_all(tree)
         process.wait()
 
 

@@ -161,6 +161,13 @@ def is_plain_id(value: object) -> TypeGuard[str]:
     return redact(value) == value  # the ledger compares ids, so it cannot store another text
 
 
+def _clean_status(text: str) -> str:
+    """Return a status as it can be stored and shown. A list has thousands, almost all of them documented."""
+    if text in DOCUMENTED_STATUSES:
+        return text
+    return replace_unstorable_characters(redact_stored(text))[:MAX_STATUS_CHARACTERS]
+
+
 ArgilId = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(validate_storable_id)]
 LenientStr = Annotated[str | None, _or_none_unless(str)]
 LenientInt = Annotated[int | None, _or_none_unless(int)]
@@ -177,12 +184,7 @@ class Avatar(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
     id: ArgilId
-    status: Annotated[
-        str,
-        AfterValidator(redact_stored),
-        AfterValidator(replace_unstorable_characters),
-        AfterValidator(lambda text: text[:MAX_STATUS_CHARACTERS]),
-    ]  # recorded and shown without mapping
+    status: Annotated[str, AfterValidator(_clean_status)]  # recorded and shown without mapping
     name: LenientStr = None
     created_at: Annotated[
         datetime | None,
@@ -255,6 +257,15 @@ class AvatarList:
         item = self._by_id.get(avatar_id)
         return item is not None and item.get("status") == status
 
-    def get(self, avatar_id: str) -> Avatar | None:
+    def get(self, avatar_id: str | None) -> Avatar | None:
         """Return the avatar, None if the list does not contain it."""
-        return Avatar.parse(self._by_id.get(avatar_id))
+        return Avatar.parse(self._by_id.get(avatar_id)) if avatar_id is not None else None
+
+    def ids_by_submission(self) -> dict[str, list[str]]:
+        """Return the ids of the avatars that carry a submission id, by that id."""
+        ids: dict[str, list[str]] = {}
+        for avatar_id, item in self._by_id.items():
+            submission_id = (read_extras(item.get("extras")) or {}).get(SUBMISSION_ID_EXTRA)
+            if submission_id is not None:
+                ids.setdefault(submission_id, []).append(avatar_id)
+        return ids

@@ -41,7 +41,7 @@ _HINTS = {
     "consent_video": _VIDEO_HINT,
     "image": "give the https URL of the PNG, JPEG or WEBP file itself, or its URI such as s3://BUCKET/KEY, and no "
     "dataset_video in the same row",
-    "voice_id": "give the voice_id of a voice at Argil, or leave it out",
+    "voice_id": "give the voice_id of a voice at Argil, in a row with an image only, or leave it out",
     "voice_sample": "give the https URL of the audio file itself, or its URI such as s3://BUCKET/KEY; neither a "
     "voice_id nor a dataset_video in the same row",
     "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",

@@ -79,6 +79,8 @@ class SourcePrefix:
     def parse(cls, prefix: str) -> Self:
         """Return the entry for a text such as `s3://bucket` or `s3://bucket/folder/`. Raises ValueError."""
         scheme, bucket, key = _split_uri(prefix)
+        if "*" in key:  # as in patterns of other programs; a folder with this name is written as %2A
+            raise ValueError(f"it has a wildcard, but an entry allows all keys below it; it is {prefix!r}")
         if len(key) > 1:
             key = key.removesuffix("/")
         return cls(scheme, bucket, _decode_segments(scheme, key) if key else ())

@@ -8,9 +8,9 @@ person decided to ignore, and those of earlier versions, are left as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from models.argil_avatar import Avatar, AvatarStatus
+from models.argil_avatar import Avatar, AvatarList, AvatarStatus
 from models.errors import (
     AvatarNotFound,
     AvatarTaken,
@@ -33,12 +33,12 @@ _RANKS = {AvatarStatus.IDLE: 0, AvatarStatus.TRAINING_FAILED: 2}
 """Of several avatars of one request the usable one is recorded first, then those in training or refused."""
 
 
-async def recover_listed(context: AppContext, avatars: Mapping[str, Avatar], owner: LeaseOwner) -> int:
+async def recover_listed(context: AppContext, avatars: AvatarList, owner: LeaseOwner) -> int:
     """Recover the lost submissions of the provisionings of the ledger; return their number.
 
     Args:
         context: The context of this process.
-        avatars: The account list that was compared with the ledger just now, by avatar id.
+        avatars: The account list that was compared with the ledger just now.
         owner: The writer.
 
     Raises:
@@ -81,7 +81,7 @@ async def recover_rows(context: AppContext, rows: Iterable[ManifestRow], owner: 
                 continue  # the row itself reports it
             except BatchCancelled:
                 return recovered  # so does each row
-            recovered += await _recover(context, provisioning.id, unknown, {}, owner)
+            recovered += await _recover(context, provisioning.id, unknown, AvatarList([]), owner)
     return recovered
 
 
@@ -100,7 +100,7 @@ async def recover_submission_of(context: AppContext, provisioning: Provisioning,
 
     """
     unknown = await context.unknown_avatars.list_undecided_of(_tag(provisioning))
-    for avatar in await _fetch(context, unknown, {}):
+    for avatar in await _fetch(context, unknown, AvatarList([])):
         provisioning = await _record(context, provisioning, avatar, owner)
     return provisioning
 
@@ -117,7 +117,7 @@ async def _recover(
     context: AppContext,
     provisioning_id: str,
     unknown: Sequence[UnknownAvatar],
-    listed: Mapping[str, Avatar],
+    listed: AvatarList,
     owner: LeaseOwner,
 ) -> int:
     recovered = 0
@@ -147,9 +147,7 @@ async def _record(
     return recorded
 
 
-async def _fetch(
-    context: AppContext, unknown: Sequence[UnknownAvatar], listed: Mapping[str, Avatar]
-) -> list[Avatar]:
+async def _fetch(context: AppContext, unknown: Sequence[UnknownAvatar], listed: AvatarList) -> list[Avatar]:
     """Return the avatars that Argil still has, the one to continue with first. Raises ArgilUnauthorized."""
     avatars: list[Avatar] = []
     for item in unknown:

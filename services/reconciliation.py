@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clients.training_status import fetch_avatars
-from models.argil_avatar import Avatar, AvatarStatus
+from models.argil_avatar import Avatar, AvatarList, AvatarStatus
 from models.errors import AvatarTaken, ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
@@ -34,9 +34,9 @@ LATE_COMPLETION_WINDOW = timedelta(days=7)
 
 @dataclass(frozen=True)
 class _Listing:
-    """The account's avatars by id, and when the list call started; None if it proves no absence."""
+    """The account's avatars, and when the list call started; None if it proves no absence."""
 
-    avatars: dict[str, Avatar]
+    avatars: AvatarList
     complete_at: datetime | None
 
 
@@ -62,11 +62,10 @@ async def find_orphaned(owner: LeaseOwner, tick: Tick | None = None) -> AsyncIte
         reading = await read_account(context, tick)
         tick.start_budget()
         if not reading.outage:
-            listed = reading.account.avatars if reading.account is not None else []
-            listed_avatars = {avatar.id: avatar for avatar in listed}
-            await recover_listed(context, listed_avatars, owner)
-            await reconcile_account(context, list(listed_avatars.values()), owner)
-            stages = _build_stages(context, owner, _Listing(listed_avatars, reading.complete_at), tick)
+            avatars = AvatarList(reading.account.items if reading.account is not None else [])
+            await recover_listed(context, avatars, owner)
+            await reconcile_account(context, avatars, owner)
+            stages = _build_stages(context, owner, _Listing(avatars, reading.complete_at), tick)
             async for page in iter_stages(context, stages, tick):
                 yield page
         await context.observations.record(Observation.RECONCILED)
@@ -82,7 +81,7 @@ def _build_stages(context: AppContext, owner: LeaseOwner, listing: _Listing, tic
         return await live_owners.leave_out(await _select_due(context, owner, page, listing, tick))
 
     async def select_listed(page: list[Provisioning]) -> list[Provisioning]:
-        return [item for item in page if item.avatar_id in listing.avatars and item.erased_at is None]
+        return [item for item in page if item.erased_at is None and listing.avatars.get(item.avatar_id)]
 
     return [
         Stage(Status.ACCEPTED, _read_unleased(context, Status.ACCEPTED), select_owned),
@@ -93,22 +92,19 @@ def _build_stages(context: AppContext, owner: LeaseOwner, listing: _Listing, tic
     ]
 
 
-async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owner: LeaseOwner) -> None:
+async def reconcile_account(context: AppContext, avatars: AvatarList, owner: LeaseOwner) -> None:
     """Record changes of the account's avatars that belong to submissions in the ledger.
 
     These are the avatar of a provisioning that was cancelled before Argil responded or waits to be submitted again,
     the current status of a cancelled avatar, and duplicates. The lease owner of a provisioning in SUBMITTING
-    resolves it.
+    resolves it. Provisionings whose listed avatars are on record as theirs are not read.
 
     Raises:
         DatabaseError: The ledger cannot be read or written.
 
     """
-    avatars_by_submission_id: dict[str, list[Avatar]] = {}
-    for avatar in avatars:
-        if avatar.submission_id is not None:
-            avatars_by_submission_id.setdefault(avatar.submission_id, []).append(avatar)
-    submission_ids = list(avatars_by_submission_id)
+    ids_by_submission = avatars.ids_by_submission()
+    submission_ids = await _find_unrecorded(context, ids_by_submission)
     for start in range(0, len(submission_ids), PAGE_SIZE):
         page = await context.ledger.find_by_submission_ids(submission_ids[start : start + PAGE_SIZE])
         submissions = await context.ledger.list_submissions_by_provisioning(
@@ -116,10 +112,27 @@ async def reconcile_account(context: AppContext, avatars: Iterable[Avatar], owne
         )
         for provisioning in page:
             if provisioning.status is not Status.SUBMITTING:
+                own = {
+                    submission.id: [
+                        avatar
+                        for avatar_id in ids_by_submission.get(submission.id, ())
+                        if (avatar := avatars.get(avatar_id)) is not None
+                    ]
+                    for submission in submissions[provisioning.id]
+                }
                 with protect_request(provisioning.request):
-                    await _reconcile_provisioning(
-                        context, provisioning, submissions[provisioning.id], avatars_by_submission_id, owner
-                    )
+                    await _reconcile_provisioning(context, provisioning, submissions[provisioning.id], own, owner)
+
+
+async def _find_unrecorded(context: AppContext, ids_by_submission: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the submission ids of the list for whose avatars there may be something to record."""
+    found: list[str] = []
+    submission_ids = list(ids_by_submission)
+    for start in range(0, len(submission_ids), PAGE_SIZE):
+        page = submission_ids[start : start + PAGE_SIZE]
+        recorded = await context.ledger.find_recorded_avatar_ids(page)
+        found += [key for key in page if key not in recorded or ids_by_submission[key] != [recorded[key]]]
+    return found
 
 
 async def _reconcile_provisioning(
@@ -204,7 +217,7 @@ async def _select_due(
     context: AppContext, owner: LeaseOwner, page: list[Provisioning], listing: _Listing, tick: Tick
 ) -> list[Provisioning]:
     by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
-    known = [listing.avatars[avatar_id] for avatar_id in by_avatar_id if avatar_id in listing.avatars]
+    known = [avatar for avatar_id in by_avatar_id if (avatar := listing.avatars.get(avatar_id)) is not None]
     fetched = await fetch_avatars(context.argil, by_avatar_id, known, may_continue=lambda: not tick.is_over)
     if fetched.stopped_at is not None:
         tick.stop(page[page.index(by_avatar_id[fetched.stopped_at]) - 1])  # the first poll is always sent

@@ -173,6 +173,33 @@ class LedgerReader:
             select(provisioning_table).where(provisioning_table.c.id.in_(provisioning_ids))
         )
 
+    async def find_recorded_avatar_ids(self, submission_ids: Sequence[str]) -> dict[str, str]:
+        """Return the avatar id of each submission whose avatar is that of its provisioning, by submission id.
+
+        Cancelled provisionings are left out: the status of their avatars is recorded, too.
+        """
+        columns = submission_table.c.id, submission_table.c.provisioning_id, submission_table.c.avatar_id
+        query = select(*columns).where(submission_table.c.id.in_(submission_ids))
+
+        def find(connection: Connection) -> dict[str, str]:
+            submissions = connection.execute(query).all()
+            if not submissions:
+                return {}
+            # Not a join: PostgreSQL may then scan one of the tables, once per page of ids.
+            current = select(provisioning_table.c.id, provisioning_table.c.avatar_id).where(
+                provisioning_table.c.id.in_({row.provisioning_id for row in submissions}),
+                provisioning_table.c.status != Status.CANCELLED,
+                provisioning_table.c.avatar_id.is_not(None),
+            )
+            avatar_ids = {row.id: row.avatar_id for row in connection.execute(current)}
+            return {
+                row.id: row.avatar_id
+                for row in submissions
+                if row.provisioning_id in avatar_ids and row.avatar_id == avatar_ids[row.provisioning_id]
+            }
+
+        return await self.database.read(find)
+
     async def find_fingerprints(self, references: Sequence[str]) -> dict[str, str]:
         """Return the fingerprint of the request of each reference that the ledger has."""
         return await self._find_by_reference(references, provisioning_table.c.request_fingerprint)

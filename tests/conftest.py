@@ -36,10 +36,9 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 MEASURED_FOLDERS = {"models", "clients", "media", "store", "services", "tasks"}
-"""The folders of tests/ whose coverage `make coverage` measures.
+"""The folders of tests/ whose coverage `make test` measures.
 
-Before Python 3.14, measuring takes half as much time again. Most other tests run the code in child processes, where
-it is not measured.
+Most other tests run the code in child processes, where it is not measured.
 """
 CLEARED_PREFIXES = ("ARGIL_", "AVATARS_", "PREFECT_")
 POSTGRESQL_URL = os.environ.get("AVATARS_TEST_POSTGRESQL_URL")

@@ -25,7 +25,7 @@ from tests.chaos.test_crash_points import (
 )
 from tests.chaos.totals import LONG_RUN, TIMEOUT_SECONDS, ChaosTotals
 
-pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
 
 STEP_SECONDS = 7200.0
 STRIDE = 1 if LONG_RUN else 50

@@ -10,7 +10,7 @@ LONG_RUN = os.environ.get("AVATARS_CHAOS") == "long"
 """Whether this is the long run (`make chaos`); read before the fixtures clear the environment."""
 CRASH_POINTS = tuple(int(number) for number in os.environ.get("AVATARS_CHAOS_POINTS", "").split(",") if number)
 """The crash points of the only history to run, as a failure of test_crash_points.py names them; empty for all."""
-TIMEOUT_SECONDS = 1800 if LONG_RUN else 120
+TIMEOUT_SECONDS = 1800 if LONG_RUN else 300
 """Limits a hanging test; on a busy machine one test of the long run takes minutes."""
 MIN_CRASH_POINTS = 1000
 MIN_KILLS = 30

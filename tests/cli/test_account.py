@@ -15,6 +15,8 @@ from services.store import open_store
 from simulator.server import ArgilSimulator
 from tests.cli_process import avatars
 
+pytestmark = pytest.mark.system
+
 VIDEO = RecordingSource(url="https://videos.example/a.mp4")
 
 

@@ -11,6 +11,8 @@ from simulator.server import ArgilSimulator
 from tests.cli.test_account import create
 from tests.cli_process import avatars
 
+pytestmark = pytest.mark.system
+
 
 def ids(argil: ArgilSimulator) -> list[str]:
     return [str(avatar["id"]) for avatar in argil.account.avatars]

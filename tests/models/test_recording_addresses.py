@@ -155,6 +155,8 @@ def test_sources_are_case_sensitive_settings(monkeypatch: pytest.MonkeyPatch) ->
         ("AVATARS_SOURCES", "https://bucket.s3.amazonaws.com/"),
         ("AVATARS_SOURCES", "s3://"),
         ("AVATARS_SOURCES", "s3://*"),
+        ("AVATARS_SOURCES", "s3://bucket/*"),
+        ("AVATARS_SOURCES", "s3://bucket/ada*/"),
         ("AVATARS_SOURCES", "s3://bucket//"),
         ("AVATARS_SOURCES", "s3://bucket/../"),
         ("AVATARS_S3_ENDPOINT", "http://store.example"),

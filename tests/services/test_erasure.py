@@ -40,7 +40,7 @@ async def test_unresolved_submission_must_be_resolved_first(harness: Provisionin
     with pytest.raises(NotTerminal, match="outcome of a submission is unknown") as caught:
         await erase(harness, cancelled)
     assert f"avatars resume {provisioning.id}" in caught.value.hint
-    await reconcile_account(harness.context, await harness.context.argil.list_avatars(), harness.owner)
+    await reconcile_account(harness.context, await harness.context.argil.list_avatars_lazy(), harness.owner)
     assert len(await erase(harness, cancelled)) == 1
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from models.provisioning import LeaseOwner, Status, SubmissionState
+from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.request import SUBMISSION_ID_EXTRA
 from models.settings import Settings
 from services import duplicates as module
+from services.cancellation import cancel_provisioning
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
+from store.ledger_reader import LedgerReader
 from store.observations import Observation
 from tasks.record_training_failure import record_training_failure
 from tests.provisioning_harness import (
@@ -49,6 +53,28 @@ async def test_late_avatar_of_a_lost_submission_is_reported_once(
     assert reported == [late.id]
     assert sum("duplicate at Argil" in message for message in await harness.event_messages(training)) == 1
     assert (await harness.reload(training)).version == training.version
+
+
+async def test_avatars_on_record_are_not_read_from_the_ledger_again(
+    harness: ProvisioningHarness, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger with 100,000 trainings would be read twice per pass. A cancelled one is: its status is recorded."""
+    first, second = [await harness.submitted(reference=f"ada-{number}") for number in range(2)]
+    await cancel_provisioning(harness.context.ledger, second, harness.owner, "a person cancelled it")
+    [of_first], [of_second] = [await harness.submissions(item) for item in (first, second)]
+    find = LedgerReader.find_by_submission_ids
+    read: list[str] = []
+
+    async def recorded_find(self: LedgerReader, submission_ids: Sequence[str]) -> list[Provisioning]:
+        read.extend(submission_ids)
+        return await find(self, submission_ids)
+
+    monkeypatch.setattr(LedgerReader, "find_by_submission_ids", recorded_find)
+    clock.advance(TRAINING_SECONDS)
+    await list_orphaned(harness.owner)
+    assert read == [of_second.id]
+    assert of_first.id != of_second.id
+    assert (await harness.reload(second)).raw_status == "IDLE"
 
 
 @pytest.mark.parametrize("step", [7200.0, -7200.0])

@@ -15,7 +15,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from models.errors import DatabaseError
 from models.provisioning import LeaseOwner
@@ -36,6 +36,24 @@ async def test_migrations_match_the_tables(database: Database) -> None:
         return list(compare_metadata(MigrationContext.configure(connection), SCHEMA))
 
     assert await database.read(differences) == []
+
+
+async def test_partial_indexes_of_the_migrations_are_those_of_the_tables(database: Database) -> None:
+    """Alembic does not compare the condition of an index."""
+
+    def read(connection: Connection) -> set[str | None]:
+        option, inspector = f"{connection.dialect.name}_where", inspect(connection)
+        reflected = [index for table in SCHEMA.tables for index in inspector.get_indexes(table)]
+        return {index["name"] for index in reflected if index.get("dialect_options", {}).get(option) is not None}
+
+    expected = {
+        str(index.name)
+        for table in SCHEMA.tables.values()
+        for index in table.indexes
+        if index.dialect_options["postgresql"]["where"] is not None
+    }
+    assert expected
+    assert await database.read(read) == expected
 
 
 def test_head_revision_is_the_newest_migration() -> None:

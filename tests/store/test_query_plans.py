@@ -87,6 +87,12 @@ def list_of(page: LatestPage) -> Callable[[Ledger, Provisioning], Awaitable[obje
     return lambda ledger, _: ledger.list_page(page)
 
 
+async def find_recorded(ledger: Ledger, provisioning: Provisioning) -> object:
+    submissions = await ledger.list_submissions(provisioning.id)
+    assert submissions, "without one, the second query is not sent"
+    return await ledger.find_recorded_avatar_ids([item.id for item in submissions])
+
+
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
@@ -116,6 +122,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ),
     "LedgerReader.list_duplicates": lambda ledger, provisioning: ledger.list_duplicates(provisioning.id),
     "LedgerReader.find_by_submission_ids": lambda ledger, _: ledger.find_by_submission_ids(["s-1", "s-2"]),
+    "LedgerReader.find_recorded_avatar_ids": find_recorded,
     "LedgerReader.find_fingerprints": lambda ledger, _: ledger.find_fingerprints(["p-1", "p-2"]),
     "LedgerReader.find_statuses": lambda ledger, _: ledger.find_statuses(["p-1", "p-2"]),
     "LimitRepository.read_for_all_keys": lambda ledger, _: LimitRepository(
@@ -255,7 +262,7 @@ ALLOWED_FULL_SCANS = {
 ALLOWED_MANY_ROWS = {
     *("LedgerReader.count_by_status", "BatchRepository.count_by_status", "EventArchive.preview"),
     "find_ids_by_tag",
-    *("UploadRepository.unused_uploads", "UploadRepository.count_unused"),
+    *("UploadRepository.unused_uploads", "UploadRepository.count_unused", "UploadRepository.finished_uploads"),
 }
 """Queries that may read many rows: all keys, those of a page of batches, a page of archivable events, all uploads.
 
