@@ -20,6 +20,7 @@ from models.adoption_map import MAX_BYTES, parse_adoption_map, raise_problems
 from models.errors import InvalidArguments, InvalidRequest
 from models.exit_codes import EXIT_OK
 from models.json_views import provisioning_summary
+from models.plural import counted
 from models.provisioning import LeaseOwner
 from models.regular_files import read_regular_file
 from models.settings import Settings
@@ -141,7 +142,7 @@ def _print_all(report: AdoptionReport, *, as_json: bool, is_preview: bool) -> No
     print_line(f"{new_count:,} {verb}, {known_count:,} adopted before")
     if report.remaining_count:
         print_status(
-            f"{report.remaining_count:,} avatars made elsewhere are not in the map: `avatars account` names them"
+            f"the map lacks {counted(report.remaining_count, 'avatar')} made elsewhere: see `avatars account`"
         )
 
 

@@ -16,6 +16,7 @@ from models.archive import ArchiveResult
 from models.clock import SystemClock
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK
+from models.plural import counted
 from models.settings import Settings
 from services.store import open_store
 from store.archive_file import ArchiveFile
@@ -69,7 +70,8 @@ async def _archive(age: timedelta, file: ArchiveFile | None) -> ArchiveResult:
 def _print(result: ArchiveResult, *, dry_run: bool) -> None:
     would_be = "would be " if dry_run else ""
     target = f"{result.file}, SHA-256 {result.sha256}" if result.file else "a file"
-    moved = f"{result.events} events of {result.provisionings} provisionings {would_be}moved to {target}"
+    events, provisionings = counted(result.events, "event"), counted(result.provisionings, "provisioning")
+    moved = f"{events} of {provisionings} {would_be}moved to {target}"
     for line in (
         moved if result.events else "no events moved: no provisioning is old enough",
         f"{result.deliveries} webhook deliveries {would_be}deleted",

@@ -78,7 +78,7 @@ def _remaining(progress: BatchProgress, now: float) -> str:
 
 def print_result(progress: BatchProgress) -> None:
     """Print the rows with reasons, in the order of the manifest, and the counts with the time and the rate."""
-    rows = [row for row in progress.rows if row.needs_attention]
+    rows = [row for row in progress.rows if row.needs_attention or (progress.is_dry_run and row.warnings)]
     if rows:
         stdout_console.print(table_of_rows(rows[:MAX_PRINTED_ROWS]))
     print_line(progress.result_text(time.monotonic()))
@@ -103,7 +103,7 @@ def table_of_rows(rows: Sequence[RowResult]) -> Table:
     for row in rows:
         lines = (
             line
-            for reason in row.reasons  # the first column has the line
+            for reason in (*row.reasons, *row.warnings)  # the first column has the line
             for line in (reason.message.removeprefix(f"line {row.line}, "), reason.hint and f"→ {reason.hint}")
         )
         reasons = shown_lines(filter(None, lines))

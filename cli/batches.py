@@ -17,6 +17,7 @@ from models.batch_record import BatchRecord
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.json_views import batch_summary
+from models.plural import counted
 from models.provisioning import Status
 from models.settings import Settings
 from services.store import open_store
@@ -86,7 +87,7 @@ def _cells(batch: BatchRecord, counts: Mapping[Status, int]) -> tuple[str, str, 
     texts = [f"{count} {status}" for status, count in per_status.items() if count]
     # Not recorded: the batch runs or was stopped. Or a later batch took them.
     texts += [f"{others} of another batch or not recorded"] if others > 0 else []
-    counted = f"{batch.row_count} rows: {', '.join(texts)}"
-    counted += ("; cancelled" if batch.cancelled_at else "") + ("" if batch.ended_at else "; not ended")
+    summary = f"{counted(batch.row_count, 'row')}: {', '.join(texts)}"
+    summary += ("; cancelled" if batch.cancelled_at else "") + ("" if batch.ended_at else "; not ended")
     started_at = f"{batch.started_at:%Y-%m-%d %H:%M:%S}"
-    return batch.id, started_at, batch.manifest or ROWS, batch.started_by, counted
+    return batch.id, started_at, batch.manifest or ROWS, batch.started_by, summary

@@ -8,7 +8,7 @@ import uuid
 from cli.console import print_status
 from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag
-from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, select_ids
+from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, require_changeable, select_ids
 from models.clock import SystemClock
 from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status
 from models.settings import Settings
@@ -27,10 +27,17 @@ def cancel(
     With `--batch`, rows that have not begun never begin, unless `--status` selects some of the batch.
     """
     selection = Selection(provisionings, status, batch)
+    require_changeable(selection, _CANCELLABLE_STATUSES | {Status.CANCELLED}, "cancel")
     owner = LeaseOwner(actor="cancel", id=str(uuid.uuid4()))
 
     async def cancel_one(store: Store, provisioning: Provisioning) -> Provisioning:
-        return await cancel_provisioning(store.ledger, provisioning, owner, "a person cancelled it")
+        return await cancel_provisioning(
+            store.ledger,
+            provisioning,
+            owner,
+            "a person cancelled it",
+            is_released=await store.quarantine.is_released(provisioning),
+        )
 
     selected = asyncio.run(select_ids(selection, _CANCELLABLE_STATUSES))
     if batch is not None:

@@ -20,6 +20,7 @@ from models.local_paths import file_url_problem, is_local_path
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
+from models.plural import counted
 from models.request import validate_recording
 from models.request_sources import require_allowed
 from models.settings import Settings
@@ -51,7 +52,7 @@ def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:
         warnings = [warning.model_dump() for warning in report.warnings]
         print_json({**document, "passed": passed, "reasons": reasons, "warnings": warnings})
     else:
-        _print(report)
+        print_report(report)
     return EXIT_OK if passed else EXIT_USAGE
 
 
@@ -74,11 +75,12 @@ def _check_address(address: str, role: MediaRole, settings: Settings) -> MediaRe
         return asyncio.run(checker.check(address, role))
 
 
-def _print(report: MediaReport) -> None:
+def print_report(report: MediaReport) -> None:
+    """Print the facts, each rule with its result, and the verdict."""
     if report.facts is not None:
         facts = report.facts
         print_line(_format_image(facts) if isinstance(facts, ImageFacts) else _format_facts(facts))
-        requests = f" with {report.requests} requests" if report.requests else ""
+        requests = f" with {counted(report.requests, 'request')}" if report.requests else ""
         stdout_console.print(f"read{requests}: {report.bytes_fetched:,} bytes", style="dim")
     for row in report.checks:
         failed = Text("fail  ", "red") if row.enforced else Text("warn  ", "yellow")
@@ -86,6 +88,13 @@ def _print(report: MediaReport) -> None:
         stdout_console.print(mark.append_text(shown(row.expected, "default")))
         for text in filter(None, (row.actual, "" if row.passed else f"→ {row.hint}")):
             stdout_console.print(Padding(shown(text), (0, 0, 0, 6), expand=False))
+    print_line(_verdict(report))
+
+
+def _verdict(report: MediaReport) -> str:
+    failed = counted(len(report.reasons), "rule") if report.reasons else "no rule"
+    warnings = f", {counted(len(report.warnings), 'warning')}" if report.warnings else ""
+    return f"{failed} failed{warnings}: this recording would be {'rejected' if report.reasons else 'accepted'}"
 
 
 def _format_facts(facts: MediaFacts) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.console import print_error, print_json, print_status, show_run_log
 from cli.exit_codes import exit_code_for, exit_code_of_several
-from cli.flow_runner import Outcome, prepared_environment, read_outcome, run_for_error
+from cli.flow_runner import RunOutcome, prepared_environment, read_outcome, run_for_error
 from cli.rendering import print_outcome
 from models.error_view import error_view
 from models.errors import AvatarsError, DatabaseError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_CONCURRENT_RUNS = 20
 """Runs of one command at a time; each waits for its training in this process."""
 
-Result = tuple[AvatarsError | None, Outcome | None]
+Result = tuple[AvatarsError | None, RunOutcome | None]
 """The error of a run, and the outcome that the ledger has; None if the ledger cannot be read."""
 
 
@@ -74,16 +74,16 @@ async def run_each(
     return await asyncio.gather(*(run(key) for key in provisioning_ids))
 
 
-def _print_result(error: AvatarsError | None, outcome: Outcome | None, *, as_json: bool) -> int:
+def _print_result(error: AvatarsError | None, outcome: RunOutcome | None, *, as_json: bool) -> int:
     """Print the result of one run, as JSON only its error, and return its exit code."""
     if outcome is not None and not as_json:
-        print_outcome(outcome[0])
+        print_outcome(outcome.provisioning, is_released=outcome.is_released)
     if error is not None:
         print_error(error)
         return exit_code_for(error)
-    return EXIT_OK if outcome is None else OUTCOMES[outcome[0].status].exit_code
+    return EXIT_OK if outcome is None else OUTCOMES[outcome.provisioning.status].exit_code
 
 
-def _to_json(key: str, error: AvatarsError | None, outcome: Outcome | None) -> dict[str, Any]:
-    document = {"id": key} if outcome is None else provisioning_summary(*outcome)
+def _to_json(key: str, error: AvatarsError | None, outcome: RunOutcome | None) -> dict[str, Any]:
+    document = {"id": key} if outcome is None else provisioning_summary(outcome.provisioning, outcome.submissions)
     return document | (error_view(error) if error is not None else {})

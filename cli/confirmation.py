@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from cli.terminal import stderr_console
-from models.errors import UnconfirmedBatch
+from cli.terminal import shown, stderr_console
+from models.errors import InvalidArguments, UnconfirmedBatch
 from models.image_request import describe_credits
 from models.request import RequestKind
 
 
+def has_terminal() -> bool:
+    """Return whether a person can read a question and answer it."""
+    return sys.stdin.isatty() and stderr_console.is_terminal
+
+
 def confirm(question: str) -> bool:
     """Ask on a terminal; False for any other answer than yes, and without a terminal."""
-    if not (sys.stdin.isatty() and stderr_console.is_terminal):
+    if not has_terminal():
         return False
-    stderr_console.print(f"{question} [y/N] ", end="", markup=False)
+    stderr_console.print(shown(f"{question} [y/N] "), end="")
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
@@ -37,3 +42,9 @@ def require_confirmed_creates(counts: Counter[RequestKind], limit: int) -> None:
         raise UnconfirmedBatch(
             f"{text}; nothing was sent", hint="check it with `--dry-run`, then confirm it with `--yes`"
         )
+
+
+def require_confirmed_erasure(name: str, reference: str) -> None:
+    """Ask on a terminal before a person's data is erased. Raises InvalidArguments if the answer is not yes."""
+    if has_terminal() and not confirm(f"! erase the data of {name!r}, reference {reference!r}, for good?"):
+        raise InvalidArguments("the erasure was not confirmed; nothing was erased", hint="answer y, or add --yes")

@@ -80,8 +80,10 @@ def print_csv(rows: Iterable[Sequence[str]]) -> None:
 
 def print_error(error: AvatarsError) -> None:
     """Print an expected error to stderr: its message, every problem of a request, and its hint."""
-    _print(error.message, stderr=True, label="error ")
-    if isinstance(error, InvalidRequest) and len(error.problems) > 1:
+    if not isinstance(error, InvalidRequest) or len(error.problems) == 1:
+        _print(error.message, stderr=True, label="error ")
+    else:
+        _print(f"{len(error.problems):,} problems:", stderr=True, label="error ")
         for field, problem in error.problems:
             _print(f"  - {field}: {problem}", stderr=True)
     if error.hint:

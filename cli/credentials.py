@@ -15,6 +15,7 @@ from models.errors import ArgilUnauthorized, AvatarsError, SettingsError
 from models.exit_codes import EXIT_OK
 from models.redaction import redact_url, register_secret
 from models.settings import Settings
+from models.validation_texts import rule_text
 
 
 def credentials() -> int:
@@ -40,7 +41,7 @@ def credentials() -> int:
         block = ArgilCredentials(api_key=SecretStr(key))
     except ValidationError as error:
         [problem] = error.errors(include_input=False, include_url=False)
-        rule = problem["msg"].removeprefix("Value error, ")
+        rule = rule_text(problem)
         raise SettingsError(f"the API key {rule}", hint="enter it again") from None
     tried = asyncio.run(_try_key(key))
     with ensure_prefect_api(print_status) as url:

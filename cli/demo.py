@@ -122,7 +122,10 @@ def _count_avatars(provisioning: Provisioning, simulated: SimulatedEnvironment) 
 
 
 def demo() -> int:
-    """Show every outcome on this machine against the simulator."""
+    """Show every outcome on this machine against the simulator.
+
+    It takes one or two minutes, needs neither a network nor an API key, and costs nothing.
+    """
     data_dir = HOME / "demo"
     with simulated_environment(training_seconds=TRAINING_SECONDS, data_dir=data_dir) as simulated:
         simulated.apply(keeps_behaviour=False)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from cli.confirmation import require_confirmed_erasure
 from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag, ProvisioningKey
 from cli.terminal import stdout_console
@@ -31,6 +32,7 @@ def erase(
     *,
     in_prefect: Annotated[bool, Parameter(negative=())] = False,
     archive: Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)] = (),
+    yes: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
 ) -> int:
     """Erase a person's name, URLs and extras from the ledger and list what remains elsewhere.
@@ -40,9 +42,12 @@ def erase(
     Args:
         in_prefect: Also delete the person's runs and artifacts in Prefect, and their rows in those of a batch.
         archive: Archive file to erase the messages from, if it was moved since `avatars archive`; can be repeated.
+        yes: Do not ask. Without it, the command asks on a terminal, unless it prints JSON.
 
     """
-    subject = asyncio.run(_find(provisioning))
+    name, subject = asyncio.run(_find(provisioning))
+    if not (yes or json):
+        require_confirmed_erasure(name, subject.reference)
     # Before the ledger: it has the name and the URLs by which runs are found.
     prefect = _search_prefect(subject, in_prefect=in_prefect)
     report = asyncio.run(_erase(subject.provisioning_id, archive)).model_copy(
@@ -58,9 +63,11 @@ def erase(
     return EXIT_OK
 
 
-async def _find(key: str) -> DataSubject:
+async def _find(key: str) -> tuple[str, DataSubject]:
+    """Return the name of the avatar and what identifies the person's data."""
     async with open_store(Settings.load(), SystemClock()) as store:
-        return await find_data_subject(store.ledger, key)
+        subject = await find_data_subject(store.ledger, key)
+        return (await store.ledger.get(subject.provisioning_id)).name, subject
 
 
 def _search_prefect(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from models.clock import SystemClock
 from models.evidence import evidence_report
 from models.exit_codes import EXIT_OK
 from models.media_rules import MediaRole
+from models.plural import counted
 from models.settings import Settings
 from services.store import open_store
 from store.evidence import list_evidence
@@ -52,7 +53,7 @@ def _print(document: dict[str, Any]) -> None:
                 for label, value in _facts(record[role.value]):
                     print_line(f"    {label:<{_LABEL_WIDTH}}  {value}")
     for release in document["releases"]:
-        what = f"{release['recordings']} recordings released from quarantine: {release['reason']}"
+        what = f"{counted(release['recordings'], 'recording')} released from quarantine: {release['reason']}"
         print_line(f"  {release['released_at']}: {what}")
     if not document["evidence"]:
         print_status(

@@ -10,7 +10,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "  --dataset-video s3://recordings/ada.mp4 \\\n"
         "  --consent-video s3://recordings/ada-consent.mp4",
         'avatars provision --name "Ada Lovelace" --reference creator-4711 \\\n'
-        "  --image ./ada.png --consent-video ./ada-consent.mp4",
+        "  --image https://example.com/ada.png \\\n"
+        "  --consent-video https://example.com/ada-consent.mp4",
     ),
     "batch": (
         "avatars batch --template creators.xlsx",
@@ -44,7 +45,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "retrain": (
         'avatars retrain creator-4711 --reason "Eva: recorded again, more light" \\\n'
         "  --dataset-video s3://recordings/brighter.mp4",
-        'avatars retrain creator-4712 --reason "new voice" --voice-sample ./ada.mp3',
+        'avatars retrain creator-4712 --reason "new voice" \\\n  --voice-sample s3://recordings/ada.mp3',
     ),
     "adopt": (
         "avatars adopt 8d7c9d5e-4f4a-4a52-9a5f-0d8f4f0f6a11 --reference creator-4711",
@@ -65,6 +66,24 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "credentials": ("avatars credentials",),
 }
 """By the name of the command: what a user types, as it is shown."""
+
+
+OVERVIEW_END = """Start:
+  avatars demo                                see every outcome, without a key
+  avatars simulate > simulated.sh             a simulated Argil for other shells
+  avatars check --role dataset ada.mp4        check a recording
+  avatars batch --template creators.xlsx      write an empty list to fill in
+  avatars batch creators.xlsx --dry-run       check the list and its recordings
+  avatars batch creators.xlsx                 create the avatars
+  avatars list --needs-attention              what waits for you
+
+Exit codes:
+  0  success                                  10  training failed
+  1  some of several did not succeed          11  refused by moderation
+  2  bad input, or a rejected request         12  training timed out
+  3  something outside the request to fix     13  cancelled
+  4  Argil rejected the request               14  the avatar vanished"""
+"""The end of `avatars --help`. A test compares the codes with docs/outcomes.md."""
 
 
 def examples_of(words: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cli.console import print_json, print_status, show_run_log
 from cli.rendering import print_outcome
@@ -130,20 +130,29 @@ async def _error_from_state(state: State) -> AvatarsError | None:
     return None
 
 
-Outcome = tuple[Provisioning, list[Submission]]
+class RunOutcome(NamedTuple):
+    """What the ledger has of a provisioning after a run."""
+
+    provisioning: Provisioning
+    submissions: list[Submission]
+    is_released: bool
 
 
-async def read_outcome(settings: Settings, key: str) -> Outcome:
+async def read_outcome(settings: Settings, key: str) -> RunOutcome:
     """Return the provisioning with its submissions. Raises UnknownProvisioning and DatabaseError."""
     async with open_store(settings, SystemClock()) as store:
         provisioning = await store.ledger.get(key)
-        return provisioning, await store.ledger.list_submissions(provisioning.id)
+        return RunOutcome(
+            provisioning,
+            await store.ledger.list_submissions(provisioning.id),
+            await store.quarantine.is_released(provisioning),
+        )
 
 
 async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str) -> AvatarsError:
     """Put the provisioning's id into the error's hint if the ledger has the provisioning."""
     try:
-        provisioning, _ = await read_outcome(settings, key)
+        provisioning = (await read_outcome(settings, key)).provisioning
     except AvatarsError:
         return error
     error.hint = error.hint.replace("avatars resume ID", f"avatars resume {provisioning.id}")
@@ -155,7 +164,7 @@ def require_known(key: str) -> None:
     asyncio.run(read_outcome(Settings.load(), key))
 
 
-async def run_one(start: Callable[[], Awaitable[State]], key: str | None, settings: Settings) -> Outcome:
+async def run_one(start: Callable[[], Awaitable[State]], key: str | None, settings: Settings) -> RunOutcome:
     """Run the flow of one provisioning and return its outcome. Raises AvatarsError if the run has none."""
     state, error = await run_flow(start, "the run" if key is None else f"the run of provisioning {key}")
     reference = key or str(state.state_details.flow_run_id)
@@ -182,9 +191,9 @@ def run_and_report(start: Callable[[], Awaitable[State]], *, key: str | None, ti
     """
     settings = Settings.load()
     with prepared_environment(settings), show_run_log(title):
-        provisioning, submissions = asyncio.run(run_one(start, key, settings))
+        provisioning, submissions, is_released = asyncio.run(run_one(start, key, settings))
     if as_json:
         print_json(provisioning_summary(provisioning, submissions))
     else:
-        print_outcome(provisioning)
+        print_outcome(provisioning, is_released=is_released)
     return OUTCOMES[provisioning.status].exit_code

@@ -13,6 +13,7 @@ from cyclopts.help.formatters.default import DefaultFormatter
 if TYPE_CHECKING:
     from cyclopts.help import HelpEntry, HelpPanel
     from rich.console import Console, ConsoleOptions
+    from rich.text import Text
 
 PLACEHOLDERS = {
     "--after": "ID",
@@ -74,13 +75,20 @@ def _placeholder(names: tuple[str, ...], metavar: str) -> str:
 
 
 def _shown(entry: HelpEntry) -> HelpEntry:
-    _unwrap_inline(entry.description)
+    text = _text_of(entry.description)
+    if text is not None:
+        text.plain = re.sub(r"\s*\n\s*", " ", text.plain)  # the docstring of a field keeps the indent of its lines
     return entry.copy(metavar=_placeholder(entry.names, entry.metavar)) if entry.metavar else entry
 
 
 def _unwrap_inline(description: Any) -> None:
+    text = _text_of(description)
+    if text is not None:
+        text.plain = unwrap(text.plain)
+
+
+def _text_of(description: Any) -> Text | None:
     from rich.text import Text
 
     text = getattr(description, "primary_renderable", None)
-    if isinstance(text, Text):
-        text.plain = unwrap(text.plain)
+    return text if isinstance(text, Text) else None

@@ -12,8 +12,9 @@ from cli.rendering import print_history, print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.image_facts import describe_image
-from models.json_views import provisioning_detail
+from models.json_views import provisioning_detail, shown_recordings
 from models.media_rules import MediaRole
+from models.outcomes import next_step
 from models.provisioning import LeaseOwner, Status
 from models.settings import Settings
 from models.submission_resolution import resolve_submissions
@@ -28,7 +29,7 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
         settings = Settings.load()
         async with open_store(settings, SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
-            is_released = bool(await store.quarantine.list_releases([stored.id]))
+            is_released = await store.quarantine.is_released(stored)
             limits = await read_limits(store, settings, stored.batch_id)
             events = await store.ledger.list_events(stored.id)
             submissions = await store.ledger.list_submissions(stored.id)
@@ -37,6 +38,10 @@ def show(provisioning: ProvisioningKey, /, *, json: JsonFlag = False) -> int:
             print_json({**provisioning_detail(stored, submissions, events, resolved), "limits": limits.to_json()})
         else:
             print_outcome(stored, is_released=is_released)
+            for role, address in shown_recordings(stored).items():
+                print_line(f"  {role}: {address}")
+            for name, value in stored.request.extras.items():
+                print_line(f"  extra {name}={value}")
             if image := describe_image((stored.media_facts or {}).get(MediaRole.IMAGE)):
                 print_line(f"  image: {image}")
             if stored.status is Status.ACCEPTED:
@@ -56,15 +61,17 @@ def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
 
     """
 
-    async def write() -> Sequence[str]:
+    async def write() -> tuple[Sequence[str], str]:
         async with open_store(Settings.load(), SystemClock()) as store:
             stored = await store.ledger.get(provisioning)
             owner = LeaseOwner(actor="release", id=str(uuid.uuid4()))
-            return await store.quarantine.release(stored, reason, owner)
+            released = await store.quarantine.release(stored, reason, owner)
+            return released, next_step(stored, is_released=await store.quarantine.is_released(stored))
 
-    released = asyncio.run(write())
+    released, step = asyncio.run(write())
     for identity in released:
         print_line(f"released {identity}")
     if not released:
         print_status("no recording of this provisioning is in quarantine")
+    print_status(f"next: {step}")
     return EXIT_OK

@@ -9,6 +9,7 @@ from cli.diagnostics import DiagnosticResult
 from models.clock import MAX_CLOCK_DIFFERENCE, SystemClock
 from models.disk_space import full_disk_problem
 from models.errors import AvatarsError
+from models.plural import counted
 from models.provisioning import Status
 from models.service_health import argil_problem, format_age, schedule_problem, silence_limit
 from models.settings import Settings
@@ -102,7 +103,7 @@ async def _check_limits(store: Store, settings: Settings) -> DiagnosticResult:
     limits = await read_limits(store, settings)
     waiting = (await store.ledger.count_by_status()).get(Status.ACCEPTED, 0)
     lines = [*(pause.describe(limits.now) for pause in limits.pauses), limits.describe_budget()]
-    detail = "; ".join([*lines, f"{waiting} provisionings wait in ACCEPTED"])
+    detail = "; ".join([*lines, f"waiting in ACCEPTED: {counted(waiting, 'provisioning')}"])
     probed = next((pause for pause in limits.pauses if pause.cause.is_probed), None)
     hint = "" if probed is None else probed.remedy
     return DiagnosticResult("Limits", ok=probed is None, detail=detail, hint=hint)

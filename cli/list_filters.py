@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -11,8 +11,8 @@ from cyclopts import Parameter
 
 from cli.options import StatusNames, parse_extras
 from models.argil_avatar import replace_unstorable_characters
-from models.errors import InvalidRequest, UnknownBatch
-from models.provisioning import parse_provisioning_id
+from models.errors import InvalidArguments, InvalidRequest, UnknownBatch
+from models.provisioning import NEEDS_ATTENTION, Status, parse_provisioning_id
 from models.request import normalize_extra
 from models.text_normalization import normalize_name, normalize_reference
 from store.latest_page import LatestPage
@@ -25,6 +25,9 @@ class ListFilters:
 
     status: StatusNames = None
     """Only provisionings with this status; can be repeated."""
+
+    needs_attention: Annotated[bool, Parameter(negative=())] = False
+    """Only provisionings that wait for a person, on a terminal with the next step of each."""
 
     batch: str | None = None
     """Only provisionings that this batch took last; `avatars batches` lists the ids."""
@@ -53,11 +56,12 @@ class ListFilters:
         Raises:
             InvalidRequest: A value can be that of no provisioning.
             UnknownBatch: The batch is not an id.
+            InvalidArguments: No given status waits for a person.
         """
         extras = parse_extras(self.extra)
         return LatestPage(
             limit,
-            self.status or (),
+            self._statuses(),
             since=_parse_moment("since", self.since),
             until=_parse_moment("until", self.until),
             batch_id=_parse_batch(self.batch),
@@ -67,12 +71,25 @@ class ListFilters:
             extras={_normalize_extra(key): _normalize_extra(value) for key, value in extras.items()},
         )
 
+    def _statuses(self) -> Sequence[Status]:
+        if not self.needs_attention:
+            return self.status or ()
+        statuses = [status for status in NEEDS_ATTENTION if status in (self.status or NEEDS_ATTENTION)]
+        if not statuses:
+            raise InvalidArguments(
+                f"no provisioning waits for a person in {', '.join(self.status or ())}",
+                hint=f"leave out --needs-attention, or name one of {', '.join(NEEDS_ATTENTION)}",
+            )
+        return statuses
+
     def arguments(self) -> Iterator[str]:
         """Yield the options as arguments of a command line."""
         values: list[tuple[str, Any]] = [("status", value) for value in self.status or ()]
         values += [(name, getattr(self, name)) for name in ("batch", "name", "reference")]
         values += [("avatar-id", self.avatar_id), *(("extra", pair) for pair in self.extra)]
         values += [("since", self.since), ("until", self.until)]
+        if self.needs_attention:
+            yield "--needs-attention"
         for name, value in values:
             if value is not None:
                 yield f"--{name}={value}"  # one argument, because the value may begin with a dash

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -58,7 +58,7 @@ def list_provisionings(
         print_csv([PROVISIONING_COLUMNS, *(provisioning_cells(provisioning) for provisioning, _ in page)])
     else:
         nothing = START if after is None and filters == ListFilters() else NO_MATCH
-        _print_provisionings([provisioning for provisioning, _ in page], nothing)
+        _print_provisionings([provisioning for provisioning, _ in page], filters, nothing)
     if len(listed) > limit:
         flags = ["--csv"] if csv else []
         command = [*filters.arguments(), *flags, "--limit", str(limit), "--after", page[-1][0].id]
@@ -66,16 +66,41 @@ def list_provisionings(
     return EXIT_OK
 
 
-def _print_provisionings(provisionings: Sequence[Provisioning], nothing: str) -> None:
+def _print_provisionings(provisionings: Sequence[Provisioning], filters: ListFilters, nothing: str) -> None:
     """Print two lines each and their reasons on a terminal, otherwise one line each; `nothing` for no row."""
     if not provisionings:
         print_status(nothing)
     elif has_styles(sys.stdout):
         from cli.rendering import print_list_of_provisionings  # imports Rich
 
-        print_list_of_provisionings(provisionings)
+        steps = _next_steps(provisionings) if filters.needs_attention else {}
+        print_list_of_provisionings(provisionings, steps)
     else:
         for provisioning in provisionings:
             created_at = f"{provisioning.created_at:%Y-%m-%dT%H:%M:%SZ}"
             cells = (f"{provisioning.status:<{_STATUS_WIDTH}}", provisioning.id, created_at, provisioning.reference)
             print_line("  ".join((*cells, provisioning.name)))
+
+
+def _next_steps(provisionings: Sequence[Provisioning]) -> dict[str, str]:
+    """Return the next step of each provisioning, by its id, as `avatars show` prints it."""
+    from models.outcomes import next_step
+
+    released = _find_released([item.id for item in provisionings if item.status is Status.REFUSED])
+    return {item.id: next_step(item, is_released=item.id in released) for item in provisionings}
+
+
+def _find_released(refused_ids: Sequence[str]) -> Collection[str]:
+    """Return the ids of those whose recordings were released. The ledger is opened only if there are any."""
+    if not refused_ids:
+        return ()
+    import asyncio
+
+    from models.clock import SystemClock
+    from services.store import open_store
+
+    async def read() -> Collection[str]:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            return (await store.quarantine.list_releases(refused_ids)).keys()
+
+    return asyncio.run(read())

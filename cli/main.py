@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from cli.console import configure_streams, print_error, print_json, print_status
-from cli.examples import EXAMPLES, examples_of
+from cli.examples import EXAMPLES, OVERVIEW_END, examples_of
 from cli.exit_codes import exit_code_for
 from cli.help_format import CommandHelp, shown_default
 from models.error_view import error_view
@@ -197,6 +197,8 @@ def build_app(args: Sequence[str]) -> App:
     )
     for flag in ("--help", "--version"):
         app[flag].group = (OPTIONS,)
+    if invoked in _OVERVIEW_FLAGS or not args:
+        app.help_epilogue = OVERVIEW_END
     if invoked in EXAMPLES:
         app.help_epilogue = examples_of(args)
     for position, (name, import_path, group, summary, arguments) in enumerate(COMMANDS):
@@ -224,20 +226,26 @@ def _unknown_command(name: str) -> InvalidArguments:
     return InvalidArguments(f"no command is named {name!r}", hint=f"{question}`avatars --help` lists the commands")
 
 
-def _usage_error(error: CycloptsError, args: list[str]) -> InvalidArguments:
-    return InvalidArguments(str(error), hint=f"`avatars {args[0]} --help` explains the command")
+def _explain(error: CycloptsError, args: list[str]) -> InvalidArguments:
+    from cli.usage_errors import usage_error  # most commands have none
+
+    return usage_error(error, args)
 
 
 def run(args: list[str]) -> int:
     """Run one command and print expected errors; return the exit code."""
     configure_streams()
+    if args == ["help"]:
+        args = ["--help"]
     app = build_app(args)
     try:
         if args and args[0] not in {*_OVERVIEW_FLAGS, *(command.name for command in COMMANDS)}:
             raise _unknown_command(args[0])  # the message of cyclopts would import every command
         code: object = app(args, exit_on_error=False, print_error=False)
     except (CycloptsError, AvatarsError) as raised:
-        error = raised if isinstance(raised, AvatarsError) else _usage_error(raised, args)
+        error = raised if isinstance(raised, AvatarsError) else _explain(raised, args)
+        # Of a provisioning, cli/flow_runner.py has put its id there. Other commands have none to resume.
+        error.hint = error.hint.replace("then `avatars resume ID`", "then run the command again")
         if _wants_json(args):
             print_json(error_view(error))
         print_error(error)

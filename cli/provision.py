@@ -16,7 +16,7 @@ from cli.local_uploads import delete_finished, has_local_recordings, parse_and_u
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.errors import UnknownProvisioning
+from models.errors import InvalidRequest, UnknownProvisioning
 from models.exit_codes import EXIT_OK
 from models.image_request import ImageRequest, require_consent
 from models.json_views import provisioning_summary
@@ -44,19 +44,24 @@ class RequestOptions:
     """Name of the avatar at Argil, 1 to 256 characters."""
 
     dataset_video: str | None = None
-    """Path, s3, gs or az URI, or HTTPS URL of the training recording: MP4 or MOV, 1 to 5 minutes, up to 1.5 GB."""
+    """Address of the training recording: MP4 or MOV, 1 to 5 minutes, up to 1.5 GB. An s3, gs or az URI, an HTTPS
+    URL, or the path of a local file; a path needs AVATARS_UPLOAD_URL."""
 
     image: str | None = None
-    """The same of an image instead: PNG, JPEG or WEBP, 16:9 or 9:16, 1280x720 to 3840x2160, at most 10 MB."""
+    """Address of an image instead: PNG, JPEG or WEBP, 16:9 or 9:16, 1280x720 to 3840x2160, at most 10 MB. A path
+    needs AVATARS_UPLOAD_URL."""
 
     consent_video: str | None = None
-    """The same of the person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB."""
+    """Address of the person's recorded consent: MP4 or MOV, at most 30 seconds, at most 100 MB. Required with
+    --dataset-video and --voice-sample, and with --image unless AVATARS_IMAGE_CONSENT is optional. A path needs
+    AVATARS_UPLOAD_URL."""
 
     voice_id: str | None = None
     """The id of a voice at Argil for an avatar from an image; without it, Argil designs one from the image."""
 
     voice_sample: str | None = None
-    """Path or address of a recording of the voice, from which Argil clones a voice for an avatar from an image."""
+    """Address of a recording of the voice, from which Argil clones a voice for an avatar from an image. A path
+    needs AVATARS_UPLOAD_URL."""
 
     extra: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = ()
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
@@ -77,6 +82,11 @@ class RequestOptions:
             "reference": self.reference,
         }
         fields = {name: value for name, value in given.items() if value is not None}
+        if self.dataset_video is None and self.image is None:
+            raise InvalidRequest(
+                [("recordings", "neither a dataset video nor an image is given")],
+                hint="give --dataset-video or --image, and --consent-video",
+            )
         if not has_local_recordings(fields):
             return parse_fields(fields)
         settings = Settings.load()

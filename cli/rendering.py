@@ -34,8 +34,14 @@ def styled(status: Status) -> Text:
     return Text(status, _STYLES.get(status, "cyan"))
 
 
-def print_list_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
-    """Print two lines per provisioning, which fit 80 columns, and its reasons below them; nothing is cut."""
+def print_list_of_provisionings(provisionings: Sequence[Provisioning], next_steps: Mapping[str, str]) -> None:
+    """Print two lines per provisioning, which fit 80 columns, and below them its reasons and next step, uncut.
+
+    Args:
+        provisionings: The provisionings.
+        next_steps: The next steps to print, by the id of the provisioning.
+
+    """
     stdout_console.print(f"{'STATUS':<{STATUS_WIDTH}}  CREATED (UTC)     NAME\n  ID, REFERENCE", style="dim")
     for provisioning in provisionings:
         status = styled(provisioning.status)
@@ -44,7 +50,18 @@ def print_list_of_provisionings(provisionings: Sequence[Provisioning]) -> None:
         stdout_console.print(Text.assemble(status, created_at, shown(provisioning.name, "bold")), soft_wrap=True)
         print_line(f"  {provisioning.id}  {provisioning.reference}")
         for reason in provisioning.reasons:
-            stdout_console.print(Padding(shown(f"{reason.code}: {reason.message}"), (0, 0, 0, 4), expand=False))
+            _print_wrapped(f"{reason.code}: {reason.message}", 4)
+        if provisioning.id in next_steps:
+            _print_wrapped(f"next: {next_steps[provisioning.id]}", 4)
+
+
+def _print_wrapped(text: str, indent: int, style: str = "") -> None:
+    """Print a paragraph whose lines are indented and, on a terminal, broken at words."""
+    paragraph = shown(text, style)
+    if stdout_console.is_terminal:
+        stdout_console.print(Padding(paragraph, (0, 0, 0, indent), expand=False))
+    else:
+        print_line(" " * indent + text, style)
 
 
 def print_list_of_batches(rows: Sequence[Sequence[str]]) -> None:
@@ -80,7 +97,7 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
             print_line(f"  - {reason.code}: {reason.message}")
         if reason.hint and reason.hint not in (step, outcome.next_step_for(provisioning.id)):
             print_line(f"    {reason.hint}", style="dim")
-    print_line(f"  next: {step}")
+    _print_wrapped(f"next: {step}", 2)
 
 
 def print_history(
@@ -93,7 +110,7 @@ def print_history(
     for column in ("Time (UTC)", "Status"):
         table.add_column(column, no_wrap=True)  # the other columns wrap on a narrow terminal
     table.add_column("Actor")
-    table.add_column("Message")
+    table.add_column("Message", overflow="fold")
     for event in events:
         table.add_row(
             f"{event.occurred_at:%Y-%m-%d %H:%M:%S}", styled(event.to_status), event.actor, shown(event.message)

@@ -13,9 +13,10 @@ from cli.flow_runner import require_known, run_and_report
 from cli.ledger_actions import run_on_ledger
 from cli.local_uploads import has_local_recordings, upload_fields
 from cli.options import JsonFlag, ProvisioningKey
-from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, select_ids
+from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, require_changeable, select_ids
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
+from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRYABLE_STATUSES, SCHEDULE_RESUMABLE_STATUSES
 from models.request import parse_reason
@@ -26,7 +27,8 @@ from services.store import Store
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
-_CONTINUED_STATUSES = SCHEDULE_RESUMABLE_STATUSES | {status for status in Status if not status.is_terminal}
+_IN_FLIGHT = frozenset(status for status in Status if not status.is_terminal)
+_CONTINUED_STATUSES = SCHEDULE_RESUMABLE_STATUSES | _IN_FLIGHT
 """Of a batch. A provisioning that a person cancelled is named by its id or `--status CANCELLED`."""
 
 
@@ -69,6 +71,7 @@ def retry(
 
     """
     selection = Selection(provisionings, status, batch)
+    require_changeable(selection, RETRYABLE_STATUSES | _IN_FLIGHT, "retry")
     if not enqueue:
         return _run(selection, RETRYABLE_STATUSES, action="retry", reason=reason, as_json=json)
     owner = LeaseOwner(actor="retry", id=str(uuid.uuid4()))
@@ -106,7 +109,8 @@ def retrain(
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
-        dataset_video: Address or path of another dataset video, if it was recorded again.
+        dataset_video: Address of another dataset video, if it was recorded again. A path needs AVATARS_UPLOAD_URL,
+            as for the other recordings.
         consent_video: Address or path of another consent video.
         image: Address or path of another image, for an image request.
         voice_id: Id of another voice at Argil, for an image request. It replaces the voice or the voice sample.
@@ -138,7 +142,7 @@ def _run(
     if reason:
         parse_reason(reason)
     ids = asyncio.run(select_ids(selection, batch_statuses))
-    title = f"{action}: {selection.keys[0] if selection.names_one else f'{len(ids)} provisionings'}"
+    title = f"{action}: {selection.keys[0] if selection.names_one else counted(len(ids), 'provisioning')}"
 
     async def start(provisioning_id: str) -> State:
         return await _start(provisioning_id, action=action, reason=reason)

@@ -10,11 +10,12 @@ from cyclopts import Parameter
 
 from cli.options import normalize_status
 from models.clock import SystemClock
-from models.errors import InvalidRequest
+from models.errors import InvalidArguments, InvalidRequest, UnknownProvisioning
 from models.provisioning import Status
 from models.settings import Settings
 from services.store import open_store
 from store.latest_page import LatestPage
+from store.ledger_reader import LedgerReader
 
 PAGE_SIZE = 500
 
@@ -77,7 +78,7 @@ async def select_ids(selection: Selection, batch_statuses: Collection[Status]) -
             hint="name ids or references, a status with --status, or a batch with --batch",
         )
     async with open_store(Settings.load(), SystemClock()) as store:
-        selected = [(await store.ledger.get(key)).id for key in selection.keys]
+        selected = await _find_ids(store.ledger, selection.keys)
         if selection.batch is not None:
             batch_id = (await store.batches.get(selection.batch)).id
             page = LatestPage(PAGE_SIZE, selection.statuses or sorted(batch_statuses), batch_id=batch_id)
@@ -89,3 +90,41 @@ async def select_ids(selection: Selection, batch_statuses: Collection[Status]) -
             selected += [provisioning.id for provisioning in provisionings if provisioning.erased_at is None]
             page = replace(page, after=provisionings[-1].sort_key)
     return list(dict.fromkeys(selected))
+
+
+async def _find_ids(ledger: LedgerReader, keys: Sequence[str]) -> list[str]:
+    """Return the ids of these provisionings; the error of an unknown key says that nothing was changed."""
+    found: list[str] = []
+    unknown: list[UnknownProvisioning] = []
+    for key in keys:
+        try:
+            found.append((await ledger.get(key)).id)
+        except UnknownProvisioning as error:
+            unknown.append(error)
+    if not unknown:
+        return found
+    [first, *others] = unknown
+    if len(keys) > 1:
+        also = f"; unknown, too: {', '.join(repr(error.key) for error in others)}" if others else ""
+        first.hint = f"nothing was changed{also}; {first.hint}"
+    raise first
+
+
+def require_changeable(selection: Selection, statuses: frozenset[Status], command: str) -> None:
+    """Refuse a `--status` whose provisionings the command never changes: each would be the same error.
+
+    Args:
+        selection: What the user names.
+        statuses: Those that the command changes or accepts.
+        command: Its name.
+
+    Raises:
+        InvalidArguments: Every named status is another one; nothing is selected.
+    """
+    wrong = selection.statuses or ()
+    if wrong and statuses.isdisjoint(wrong):
+        raise InvalidArguments(
+            f"`{command}` does not change provisionings that are {', '.join(wrong)}; nothing was changed",
+            hint=f"it takes those that are {', '.join(sorted(statuses))}; "
+            "`avatars list --needs-attention` shows the next step of each",
+        )

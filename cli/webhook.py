@@ -16,6 +16,7 @@ from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
+from models.plural import counted
 from models.settings import Settings
 from models.webhook import RECEIVER_PATH, SUBSCRIBED_EVENTS, Webhook, mask_token, receiver_url
 
@@ -97,7 +98,7 @@ def remove(*, url: str) -> int:
     address = receiver_url(url)
     count = _call_argil(lambda argil: unregister_all(argil, address), Settings.load())
     if count:
-        print_line(f"removed {count} webhooks of {address}…")
+        print_line(f"removed {counted(count, 'webhook')} of {address}…")
     else:
         print_status(f"Argil has no webhook for {address}…")
     return EXIT_OK

@@ -11,6 +11,7 @@ from typing import Any
 
 from models.account_list import AccountList
 from models.argil_avatar import Avatar
+from models.plural import counted
 from models.provisioning import Status
 from models.unknown_avatars import is_our_submission_id
 from models.uploads import Upload
@@ -185,4 +186,4 @@ def our_submission_id(avatar: Avatar) -> str | None:
 
 
 def _avatars(count: int) -> str:
-    return "1 avatar" if count == 1 else f"{count:,} avatars"
+    return counted(count, "avatar")

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from models.escaping import short_line
 from models.image_request import CREDITS_PER_IMAGE, describe_credits
 from models.manifest_validation import ManifestRow
 from models.outcomes import OUTCOMES
+from models.plural import counted
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import RequestKind
@@ -24,6 +26,8 @@ WOULD_REJECT = "WOULD_REJECT"
 CHECK_INCONCLUSIVE = "CHECK_INCONCLUSIVE"
 """A media host did not answer, so the row could not be checked."""
 
+MAX_LABEL_CHARACTERS = 300
+"""Of the line and the name of a row, which has at most 256 characters if it is valid."""
 _DRY_RUN_OK = {WOULD_CREATE, WOULD_RESUME, Status.READY}
 _STATE_NAMES = {
     INVALID: "Rejected",
@@ -34,7 +38,7 @@ _STATE_NAMES = {
     CHECK_INCONCLUSIVE: "CheckInconclusive",
 }
 _NON_FAILURE_STATES = {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
-_FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons")
+_FIELDS = ("line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons", "warnings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class RowResult:
     avatar_id: str | None = None
     voice_id: str | None = None
     reasons: Sequence[Reason] = ()
+    warnings: Sequence[Reason] = ()
+    """Rules that its recordings break, but that do not reject it."""
 
     @classmethod
     def initial(cls, row: ManifestRow) -> RowResult:
@@ -71,6 +77,15 @@ class RowResult:
         """Return the row with a status of its own and the reasons for it."""
         return replace(self, status=status, reasons=reasons)
 
+    def with_warnings(self, warnings: Sequence[Reason]) -> RowResult:
+        """Return the row with the warnings of its media check."""
+        return replace(self, warnings=warnings)
+
+    @property
+    def label(self) -> str:
+        """The row as logs name it."""
+        return short_line(f"line {self.line}, {self.name}", MAX_LABEL_CHARACTERS)
+
     @property
     def needs_attention(self) -> bool:
         """Whether the row has reasons that a person should read."""
@@ -79,7 +94,16 @@ class RowResult:
     @property
     def reasons_text(self) -> str:
         """All reasons as one line of text."""
-        return "; ".join(f"{reason.code}: {reason.message}" for reason in self.reasons)
+        return _join(self.reasons)
+
+    @property
+    def warnings_text(self) -> str:
+        """All warnings as one line of text."""
+        return _join(self.warnings)
+
+
+def _join(reasons: Sequence[Reason]) -> str:
+    return "; ".join(f"{reason.code}: {reason.message}" for reason in reasons)
 
 
 def format_duration(seconds: float) -> str:
@@ -176,12 +200,14 @@ class BatchProgress:
         """Return the counts with the elapsed time, the rate and the remaining time."""
         remaining = self.eta_seconds(now)
         eta = f", about {remaining:.0f} s left" if remaining is not None and self.finished < self.total else ""
-        done = f"{self.finished} of {self.total} rows {self.verb}"
+        done = f"{self.finished:,} of {counted(self.total, 'row')} {self.verb}"
         return f"{done} ({self.summary_with_credits}); {self._pace(now)}{eta}"
 
     def result_text(self, now: float) -> str:
         """Return the counts of a batch that has ended, with its time and rate."""
-        rows = f"{self.total} rows checked, nothing was sent" if self.is_dry_run else f"{self.total} rows"
+        rows = counted(self.total, "row")
+        if self.is_dry_run:
+            rows = f"{rows} checked, nothing was sent"
         return f"{rows}: {self.summary_with_credits}; {self._pace(now)}"
 
     @property
@@ -235,6 +261,9 @@ class BatchProgress:
         """Return every row as JSON-compatible values."""
         return [
             {name: getattr(row, name) for name in _FIELDS}
-            | {"reasons": [reason.model_dump(mode="json") for reason in row.reasons]}
+            | {
+                name: [reason.model_dump(mode="json") for reason in reasons]
+                for name, reasons in (("reasons", row.reasons), ("warnings", row.warnings))
+            }
             for row in self.rows
         ]

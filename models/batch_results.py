@@ -31,7 +31,7 @@ from models.workbook import write_workbook
 
 ResultsFormat = Literal["csv", "json", "xlsx"]
 MAX_REASONS_CHARACTERS = 4000
-"""Of the reasons of one row, which a spreadsheet shows in one cell."""
+"""Of the reasons and of the warnings of one row, which a spreadsheet shows in one cell each."""
 _NEXT_STEPS = {
     PENDING: "run the batch again",
     INVALID: "correct the row, keep its reference, and run the batch again",
@@ -76,7 +76,9 @@ def _rows(progress: BatchProgress, manifest: Manifest) -> Iterator[list[str]]:
 
 def _result_cells(result: RowResult) -> list[str]:
     reasons = shorten(visible(result.reasons_text), MAX_REASONS_CHARACTERS)
-    return [result.status, result.avatar_id or "", result.voice_id or "", reasons, _next_step(result)]
+    warnings = shorten(visible(result.warnings_text), MAX_REASONS_CHARACTERS)
+    ids = [result.avatar_id or "", result.voice_id or ""]
+    return [result.status, *ids, reasons, warnings, _next_step(result)]
 
 
 def _next_step(result: RowResult) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from models.plural import counted
 from models.prefect_traces import PrefectTraces, Relation
 
 MAX_LISTED_IDS = 20
@@ -103,8 +104,8 @@ class ErasureReport(BaseModel):
             return
         if traces.can_be_removed:
             runs = traces.run_ids(Relation.OWN, Relation.SHARED)
-            artifacts = len(traces.own_artifacts) + len(traces.shared_artifacts)
-            yield f"{len(runs)} runs and {artifacts} artifacts hold it, and `{command}` removes it: {_listed(runs)}"
+            artifacts = counted(len(traces.own_artifacts) + len(traces.shared_artifacts), "artifact")
+            yield f"in {counted(len(runs), 'run')} and {artifacts}; `{command}` removes it: {_listed(runs)}"
         for relation, text in _UNCHANGED_RUNS.items():
             if ids := traces.run_ids(relation):
                 yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"

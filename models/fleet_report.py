@@ -9,7 +9,7 @@ from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import markdown, markdown_with_code
 from models.image_request import describe_credits
 from models.outcomes import OUTCOMES, deployment_step, further_reasons, next_step
-from models.provisioning import Provisioning, Status, parse_provisioning_id
+from models.provisioning import NEEDS_ATTENTION, Provisioning, Status, parse_provisioning_id
 from models.redaction import redact
 from models.release import Release
 
@@ -17,14 +17,6 @@ ERASED_ITEM = f"- {ERASED_PLACEHOLDER}"
 """What an erasure leaves of an item."""
 _ARTIFACT_PATH = "/v2/artifacts/artifact/"
 _RUN_PATH = "/v2/runs/flow-run/"
-_NEEDS_ATTENTION = (
-    Status.REFUSED,
-    Status.TRAINING_FAILED,
-    Status.SUBMISSION_FAILED,
-    Status.TIMED_OUT,
-    Status.VANISHED,
-    Status.REJECTED,
-)
 _IN_FLIGHT = (Status.TRAINING, Status.SUBMITTING, Status.ACCEPTED)
 
 
@@ -62,7 +54,7 @@ def render_fleet_report(
         lines += ["", "## Limits", "", *(f"- {markdown(redact(line))}" for line in limits)]
     if account:
         lines += ["", "## Account at Argil", "", *(f"- {markdown(redact(line))}" for line in account)]
-    attention = [item for status in _NEEDS_ATTENTION for item in newest.get(status, ())]
+    attention = [item for status in NEEDS_ATTENTION for item in newest.get(status, ())]
     in_flight = [item for status in _IN_FLIGHT for item in newest.get(status, ())]
     sections = {
         "Needs attention": [item for item in attention if item.id not in releases],

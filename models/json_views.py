@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from models.attempts import list_attempts
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
+from models.redaction import redact_url
 from models.submission_resolution import ResolvedSubmission
 
 if TYPE_CHECKING:  # its imports would slow `avatars list` down
@@ -41,7 +42,7 @@ def provisioning_detail(
     events: Sequence[ProvisioningEvent],
     resolved: Mapping[str, ResolvedSubmission],
 ) -> dict[str, Any]:
-    """Return the summary with the events, the media facts, and each submission's resolution and cause.
+    """Return the summary with recordings, extras, events, media facts, and each submission's resolution and cause.
 
     Args:
         provisioning: The provisioning.
@@ -62,9 +63,16 @@ def provisioning_detail(
         }
     return {
         **summary,
+        "recordings": shown_recordings(provisioning),
+        "extras": dict(provisioning.request.extras),
         "events": [event.model_dump(mode="json") for event in events],
         "media": provisioning.media_facts,
     }
+
+
+def shown_recordings(provisioning: Provisioning) -> dict[str, str]:
+    """Return the address of each recording by role, without its query; none after an erasure."""
+    return {role.value: redact_url(url) for role, url in provisioning.request.recordings.items()}
 
 
 def batch_summary(batch: BatchRecord, counts: Mapping[Status, int]) -> dict[str, Any]:

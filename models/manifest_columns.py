@@ -26,7 +26,14 @@ from models.text_normalization import trim
 
 EXTRAS_PREFIX = "extras."
 """The prefix of a column with one pair of extras, for example `extras.team`."""
-RESULT_COLUMNS = ("result_status", "result_avatar_id", "result_voice_id", "result_reasons", "result_next_step")
+RESULT_COLUMNS = (
+    "result_status",
+    "result_avatar_id",
+    "result_voice_id",
+    "result_reasons",
+    "result_warnings",
+    "result_next_step",
+)
 """Columns of a results file, which are ignored when it is read as a manifest."""
 _RESULT_KEYS = frozenset(map(header_key, RESULT_COLUMNS))
 COLUMN_PATTERN = rf"^({'|'.join(COLUMNS)}|{re.escape(EXTRAS_PREFIX)}.+)$"

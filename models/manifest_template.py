@@ -13,8 +13,8 @@ from models.workbook import write_workbook
 
 EXAMPLE = {
     "name": "Ada Lovelace",
-    "dataset_video": "s3://recordings/ada/dataset.mp4",
-    "consent_video": "s3://recordings/ada/consent.mp4",
+    "dataset_video": "https://example.com/ada/dataset.mp4",
+    "consent_video": "https://example.com/ada/consent.mp4",
     "reference": "creator-4711",
     f"{EXTRAS_PREFIX}team": "berlin",
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
 
 from models.audio_checks import check_audio, check_audio_length
 from models.image_checks import check_image
@@ -38,6 +41,30 @@ def check_rules(
 def violations(facts: MediaFacts | ImageFacts, role: MediaRole) -> list[Reason]:
     """Return a reason for every rule of `role` that the facts break, in the order of the rules."""
     return failure_reasons(check_rules(facts, role), role)
+
+
+def recorded_warnings(
+    media_facts: Mapping[str, Any], policy: MediaPolicy = DEFAULT_MEDIA_POLICY, *, is_enforced: bool = True
+) -> list[Reason]:
+    """Return the warnings of a media check from the facts that the ledger recorded.
+
+    Args:
+        media_facts: The facts as JSON, by role. Those that are absent or of an earlier version have no warnings.
+        policy: The configurable rules.
+        is_enforced: Whether violated rules reject a request; otherwise they are warnings, too.
+    """
+    warnings: list[Reason] = []
+    for role in MediaRole:
+        facts_type = ImageFacts if role is MediaRole.IMAGE else MediaFacts
+        try:
+            facts = facts_type.model_validate(media_facts.get(role))
+        except ValidationError:
+            continue
+        results = check_rules(facts, role, policy)
+        if not is_enforced:
+            warnings += failure_reasons(results, role)
+        warnings += failure_reasons(results, role, enforced=False)
+    return warnings
 
 
 def _rows(facts: MediaFacts, role: MediaRole, policy: MediaPolicy) -> Iterator[RuleRow]:

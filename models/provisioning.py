@@ -83,6 +83,15 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 FINAL_STATUSES = frozenset(status for status, targets in TRANSITIONS.items() if not targets)
 """The terminal statuses that cannot be re-opened: READY and REFUSED."""
+NEEDS_ATTENTION = (
+    Status.REFUSED,
+    Status.TRAINING_FAILED,
+    Status.SUBMISSION_FAILED,
+    Status.TIMED_OUT,
+    Status.VANISHED,
+    Status.REJECTED,
+)
+"""The statuses that wait for a person, in the order of the fleet report."""
 
 
 class SubmissionState(StrEnum):

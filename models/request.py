@@ -34,6 +34,7 @@ from models.text_normalization import (
     refuse_hidden_characters,
     trim,
 )
+from models.validation_texts import EMPTY, rule_text
 
 SUBMISSION_ID_EXTRA = "submission_id"
 """The key in `extras` that holds the submission id. Argil returns it with the created avatar."""
@@ -293,7 +294,9 @@ def validate_fields(request_class: type[AnyRequest], fields: Mapping[str, Any]) 
             (
                 shorten(redact(".".join(map(str, problem["loc"]))), MAX_FIELD_CHARACTERS) or "request",
                 _format_problem(
-                    problem["msg"], problem["input"], redact_url if problem["loc"][:1] in _URL_FIELDS else redact
+                    rule_text(problem),
+                    problem["input"],
+                    redact_url if problem["loc"][:1] in _URL_FIELDS else redact,
                 ),
             )
             for problem in error.errors(include_url=False)
@@ -303,6 +306,8 @@ def validate_fields(request_class: type[AnyRequest], fields: Mapping[str, Any]) 
 
 def _format_problem(rule: str, value: object, redacted: Callable[[str], str]) -> str:
     rule = rule.removeprefix("Value error, ")
+    if value == "" and rule == EMPTY:
+        return rule
     if isinstance(value, int) and value.bit_length() > MAX_ECHOED_BITS:
         return f"{rule}; it is a number of {value.bit_length():,} bits"
     if value is None or isinstance(value, int | float):

@@ -133,7 +133,7 @@ class ContentIndex:
             is_other_file = sha256 is not None and first_sha256 is not None and sha256 != first_sha256
             if first_line != line and first_identity != identity and not is_other_file:
                 warnings.append(
-                    f"the {role} recording of line {line} has the same content as one of line {first_line}, "
+                    f"the {role} recording has the same content as one of line {first_line}, "
                     f"under another URL: {redact_url(url)}"
                 )
         return warnings

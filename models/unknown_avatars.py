@@ -14,6 +14,7 @@ from typing import Any
 
 from models.argil_avatar import Avatar, read_extras, replace_unstorable_characters
 from models.errors import UnknownAvatars
+from models.plural import counted
 from models.request import SUBMISSION_ID_EXTRA
 
 MAX_NAMED = 10
@@ -86,7 +87,7 @@ def describe_unknown_avatars(avatars: Sequence[UnknownAvatar], count: int) -> st
         count: How many there are.
     """
     others = f", and {count - len(avatars):,} more" if count > len(avatars) else ""
-    number = "1 avatar" if count == 1 else f"{count:,} avatars"
+    number = counted(count, "avatar")
     labels = ", ".join(avatar.label for avatar in avatars)
     return f"this ledger does not know the submissions of {number} at Argil: {labels}{others}"
 

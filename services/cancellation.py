@@ -10,11 +10,23 @@ from store.ledger import Ledger
 
 
 async def cancel_provisioning(
-    ledger: Ledger, provisioning: Provisioning, owner: LeaseOwner, message: str
+    ledger: Ledger,
+    provisioning: Provisioning,
+    owner: LeaseOwner,
+    message: str,
+    *,
+    is_released: bool = False,
 ) -> Provisioning:
     """Return the provisioning as CANCELLED, with its avatar id if it has one.
 
     A cancelled provisioning is returned unchanged. The next write of a lease owner that works on it fails.
+
+    Args:
+        ledger: The ledger.
+        provisioning: The provisioning as it was read.
+        owner: The caller.
+        message: What the event says.
+        is_released: Whether a person released its recordings from quarantine, for the hint of an error.
 
     Raises:
         NotCancellable: The provisioning has another terminal status.
@@ -30,7 +42,7 @@ async def cancel_provisioning(
     if Status.CANCELLED not in TRANSITIONS[provisioning.status]:
         raise NotCancellable(
             f"provisioning {provisioning.id} cannot be cancelled: it is {provisioning.status}",
-            hint=next_step(provisioning),
+            hint=next_step(provisioning, is_released=is_released),
         )
     outcome = outcome_of(Status.CANCELLED, provisioning.kind)
     description = f"{message}; {_remote_state_message(provisioning)}"

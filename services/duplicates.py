@@ -8,7 +8,7 @@ from models.argil_avatar import Avatar
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import AppContext
 from services.events import emit_duplicate_event
-from services.run_log import log_to_run
+from services.run_log import log_about_one
 
 
 async def report_duplicate(
@@ -25,5 +25,5 @@ async def report_duplicate(
     )
     submission_id = avatar.submission_id or ""
     if await context.ledger.record_duplicate(provisioning, owner, submission_id, avatar.id, message):
-        log_to_run("%s", message, level=logging.ERROR)
+        log_about_one("%s", message, level=logging.ERROR)
         emit_duplicate_event(provisioning, avatar.id)

@@ -143,7 +143,8 @@ async def retry(
         return provisioning
     if await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
         return provisioning
-    require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
+    is_released = await quarantine.is_released(provisioning)
+    require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY, is_released=is_released)
     return await _reopen_rejected(ledger, quarantine, sources, provisioning, owner, CallerAction.RETRY, message)
 
 
@@ -152,8 +153,17 @@ def _message(what: str, reason: str) -> str:
     return f"{what}: {parse_reason(reason)}" if reason.strip() else what
 
 
-def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], action: CallerAction) -> None:
-    """Raise ProvisioningErased or NotReopenable unless the action re-opens a provisioning like this one."""
+def require_reopenable(
+    provisioning: Provisioning, statuses: frozenset[Status], action: CallerAction, *, is_released: bool = False
+) -> None:
+    """Raise ProvisioningErased or NotReopenable unless the action re-opens a provisioning like this one.
+
+    Args:
+        provisioning: The provisioning.
+        statuses: Those that the action re-opens.
+        action: What was asked for.
+        is_released: Whether a person released its recordings from quarantine.
+    """
     if provisioning.erased_at is not None:
         raise ProvisioningErased(provisioning.id)
     if provisioning.kind is RequestKind.ADOPTED:
@@ -166,7 +176,7 @@ def require_reopenable(provisioning: Provisioning, statuses: frozenset[Status], 
         raise NotReopenable(
             f"provisioning {provisioning.id} is {provisioning.status}: `{action}` re-opens only "
             f"{', '.join(sorted(statuses))}",
-            hint=next_step(provisioning),
+            hint=next_step(provisioning, is_released=is_released),
         )
 
 

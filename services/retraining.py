@@ -76,7 +76,8 @@ async def retrain(
     if not provisioning.status.is_terminal and provisioning.status not in statuses:
         # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
         await context.ledger.record_call(provisioning.id, owner, CallerAction.RETRAIN)
-    require_reopenable(provisioning, statuses, CallerAction.RETRAIN)
+    is_released = await context.quarantine.is_released(provisioning)
+    require_reopenable(provisioning, statuses, CallerAction.RETRAIN, is_released=is_released)
     request = _with_changes(provisioning.request, given)
     earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=True)
     if earlier is not None:

@@ -128,7 +128,11 @@ def _decide(connection: Connection, adoption: Adoption, recorded: _Recorded) -> 
     if provisioning_id is not None:
         return AdoptionResult(problem=_on_record(avatar_id, provisioning_id))
     if (taken := recorded.by_reference.get(reference)) is not None:
-        return AdoptionResult(problem=reference_conflict(taken))
+        conflict = reference_conflict(taken)
+        conflict.hint = (
+            f"give the avatar a reference of its own; `avatars show {taken.id}` shows what has this reference"
+        )
+        return AdoptionResult(problem=conflict)
     try:
         refuse_id(connection, reference)
     except ReferenceIsId as error:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 from models.clock import Clock
 from models.evidence import Evidence
 from models.media_rules import MediaRole
-from models.provisioning import LeaseOwner, Provisioning
+from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.redaction import redact
 from models.release import RELEASE_EVENT, Release
@@ -184,6 +184,11 @@ class QuarantineRepository:
             return released
 
         return await self._database.write(write)
+
+    async def is_released(self, provisioning: Provisioning) -> bool:
+        """Return whether a person released the recordings of this provisioning, which Argil refused."""
+        is_refused = provisioning.status is Status.REFUSED
+        return is_refused and bool(await self.list_releases([provisioning.id]))
 
     async def list_releases(self, provisioning_ids: Sequence[str]) -> Mapping[str, Sequence[Release]]:
         """Return the releases of these provisionings, oldest first.

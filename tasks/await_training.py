@@ -15,7 +15,7 @@ from models.provisioning import LeaseOwner, Provisioning
 from models.request import SUBMISSION_ID_EXTRA
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
-from services.run_log import log_to_run
+from services.run_log import log_about_one, log_to_run
 
 
 @task(**TASK_OPTIONS)
@@ -53,7 +53,7 @@ async def await_training(
             nonlocal current
             if avatar.status not in DOCUMENTED_STATUSES and avatar.status not in warned_statuses:
                 warned_statuses.add(avatar.status)
-                log_to_run(
+                log_about_one(
                     "Argil reports the undocumented status %r: polling continues",
                     avatar.status,
                     level=logging.WARNING,
@@ -79,7 +79,7 @@ async def await_training(
                 log_to_run("Argil returns avatar %s again", provisioning.avatar_id)
                 await context.ledger.clear_not_found([provisioning.id])
             else:
-                log_to_run("Argil answers 404 for avatar %s", provisioning.avatar_id, level=logging.WARNING)
+                log_about_one("Argil answers 404 for avatar %s", provisioning.avatar_id, level=logging.WARNING)
                 await context.ledger.record_not_found([provisioning.id], since)
             current = replace(current, not_found_since=since)
 

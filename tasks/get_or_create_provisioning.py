@@ -14,7 +14,7 @@ from models.request import RECOMMENDED_MAX_EXTRAS, AvatarRequest
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.reopening import open_request
-from services.run_log import log_to_run
+from services.run_log import log_about_one, log_to_run
 
 
 @task(**TASK_OPTIONS)
@@ -40,7 +40,7 @@ async def get_or_create_provisioning(request: AvatarRequest, reference: str, own
     if any(map(is_signed, request.recordings.values())):
         log_to_run("%s", SIGNATURE_NOTICE)
     if is_new and len(request.extras) >= RECOMMENDED_MAX_EXTRAS:
-        log_to_run(
+        log_about_one(
             "Argil's documentation recommends at most %d extras, including the submission id",
             RECOMMENDED_MAX_EXTRAS,
             level=logging.WARNING,

@@ -12,7 +12,7 @@ from models.reason import Reason
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_checks import RecordingCheckResult, blocking_reasons, inconclusive_error
-from services.run_log import log_to_run
+from services.run_log import log_about_one
 
 
 @task(**TASK_OPTIONS)
@@ -60,7 +60,7 @@ async def record_checks(
         if warnings:
             message = f"{message}; {_join_reasons('warnings', warnings)}"
         if not_enforced or warnings:
-            log_to_run("%s", message, level=logging.WARNING)
+            log_about_one("%s", message, level=logging.WARNING)
         return await context.ledger.transition(provisioning, owner, message, reasons=[], media_facts=media_facts)
 
 

@@ -24,7 +24,7 @@ from services.admission import wait_out_rate_pause
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_links import RecordingLinks
-from services.run_log import log_to_run
+from services.run_log import log_about_one
 from services.submissions import (
     build_create_request,
     callback_url,
@@ -149,7 +149,7 @@ async def _send(
         )
         raise
     except SubmissionOutcomeUnknown as error:
-        log_to_run(
+        log_about_one(
             "%s: the avatar is looked up before anything is sent again", error.message, level=logging.WARNING
         )
         return await ledger.resolve_submission(

@@ -75,6 +75,12 @@ def _is_ready(url: str) -> bool:
         return False
 
 
+MAX_LOG_LINES = 8
+"""Lines of the log in the error of a server that does not start."""
+MAX_LOG_BYTES = 3000
+"""Bytes of the log in that error, which has 4,000 characters at most."""
+
+
 @contextlib.contextmanager
 def prefect_server(
     home: Path,
@@ -113,13 +119,33 @@ def prefect_server(
         open_in_home(home, log.name) as output,
         run_child(*args, output=output, inherited=PREFECT_SERVER, environment=environment) as process,
     ):
+        log_start = output.tell()
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(url):
             if process.poll() is not None or time.monotonic() > deadline:
                 problem = describe_failed_start("the Prefect server", process.poll())
-                raise PrefectError(problem, hint=full_disk_problem(home) or f"read the log: {log}")
+                raise PrefectError(problem, hint=full_disk_problem(home) or _log_hint(log, log_start))
             time.sleep(READINESS_POLL_SECONDS)
         yield PrefectServer(url, process)
+
+
+def _log_hint(log: Path, start: int) -> str:
+    """Return the end of what the server wrote to its log: with `--simulate`, the file is deleted at the end.
+
+    Args:
+        log: The log, which may have records of earlier servers.
+        start: Where those of this server begin, in bytes.
+    """
+    try:
+        with log.open("rb") as file:
+            file.seek(max(start, file.seek(0, os.SEEK_END) - MAX_LOG_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    written = [line.strip() for line in lines if line.strip()][-MAX_LOG_LINES:]
+    if not written:
+        return f"its log is empty: {log}"
+    return f"the log {log} ends with: {' | '.join(written)}"
 
 
 def open_in_home(home: Path, name: str) -> IO[bytes]:

@@ -17,7 +17,7 @@ from flows.engine.execution import Branch, InlineExecution
 from flows.engine.outage_wait import OutageWait
 from flows.engine.state_machine import run_to_completion
 from flows.engine.voice_announcement import announce_voices
-from models.batch import INVALID, BatchProgress
+from models.batch import INVALID, BatchProgress, RowResult
 from models.batch_record import BatchSource
 from models.errors import (
     ArgilPaymentRequired,
@@ -43,6 +43,7 @@ from models.errors import (
     VideoCreatePaused,
 )
 from models.manifest_validation import ManifestRow
+from models.media_checks import recorded_warnings
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from models.recording_secrets import protect_request
@@ -51,7 +52,7 @@ from models.shared_recordings import ContentIndex
 from services.context import AppContext
 from services.lost_submissions import recover_rows
 from services.prefect_options import TASK_OPTIONS
-from services.run_log import log_to_run, warnings_only
+from services.run_log import log_about_one, log_to_run, logging_about_row, warnings_only
 from tasks.find_voices import find_voices
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
@@ -186,6 +187,7 @@ class _RowExecution(InlineExecution):
         self._number = number
         self._has_slot = False
         self._last_status: Status | None = None
+        self._warnings: list[Reason] | None = None
 
     async def acquire_slot(self) -> None:
         if not self._has_slot:
@@ -202,15 +204,27 @@ class _RowExecution(InlineExecution):
 
     def on_checked(self, provisioning: Provisioning) -> None:
         line, facts = self._batch.rows[self._number].line, provisioning.media_facts or {}
+        self._warnings = None
         for warning in self._batch.contents.find_copies(line, provisioning.request, facts):
-            log_to_run("%s", warning, level=logging.WARNING)
+            log_about_one("%s", warning, level=logging.WARNING)
 
     def on_status_change(self, provisioning: Provisioning) -> None:
-        progress = self._batch.progress
-        progress.update_row(self._number, progress.rows[self._number].with_provisioning(provisioning))
+        self._batch.progress.update_row(self._number, self._with_provisioning(provisioning))
         previous, self._last_status = self._last_status, provisioning.status
         if previous is not None and provisioning.status in _ANSWERED:
             self._batch.outage.end()  # Argil has just created, returned or rejected the avatar
+
+    def _with_provisioning(self, provisioning: Provisioning) -> RowResult:
+        """Return the row with the status of its provisioning, and the warnings of its media check."""
+        settings = self._batch.context.settings
+        if self._warnings is None and provisioning.media_facts and provisioning.status is not Status.REJECTED:
+            self._warnings = recorded_warnings(
+                provisioning.media_facts,
+                settings.media_policy,
+                is_enforced=settings.avatars_media_check == "strict",
+            )
+        row = self._batch.progress.rows[self._number].with_provisioning(provisioning)
+        return row.with_warnings(self._warnings or ())
 
     async def run(self) -> None:
         """Process the row and store its result in the batch progress."""
@@ -219,7 +233,7 @@ class _RowExecution(InlineExecution):
         try:
             await self.acquire_slot()
             if self._batch.abort_error is None:
-                with protect_request(request):
+                with protect_request(request), logging_about_row(self._batch.progress.rows[self._number].label):
                     await (self._preview(request) if self._batch.dry_run else self._provision(request))
         except OperationalError as error:
             self._record_blocker(error)
@@ -255,9 +269,7 @@ class _RowExecution(InlineExecution):
                 # Keep the concurrency slot, so that no other row starts while Argil fails.
                 await batch.outage.wait(error, getattr(error, "retry_after_seconds", None))
             else:
-                return progress.update_row(
-                    self._number, progress.rows[self._number].with_provisioning(provisioning), finished=True
-                )
+                return progress.update_row(self._number, self._with_provisioning(provisioning), finished=True)
 
     async def _record_cancelled(self, error: BatchCancelled) -> None:
         """Store the outcome that the row has on record, or that it is cancelled: the command cancels the others."""
@@ -271,7 +283,7 @@ class _RowExecution(InlineExecution):
         with contextlib.suppress(UnknownProvisioning):
             provisioning = await self._batch.context.ledger.get(row.reference)
             if provisioning.batch_id == error.batch_id:
-                row = row.with_provisioning(provisioning)
+                row = self._with_provisioning(provisioning)
                 is_recorded = provisioning.status.is_terminal
         if not is_recorded:
             row = row.with_status(Status.CANCELLED, [Reason.from_error(error)])

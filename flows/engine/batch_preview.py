@@ -44,6 +44,7 @@ async def preview_row(context: AppContext, row: RowResult, request: AvatarReques
     unsaved = _unsaved_provisioning(request, row.reference, context)
     checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in request.recordings))
     level = context.settings.avatars_media_check
+    row = row.with_warnings([warning for check in checks for warning in check.warnings])
     try:
         voice_problem = await check_voice.fn(unsaved)
     except OperationalError as unreachable:

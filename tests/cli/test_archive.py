@@ -60,7 +60,7 @@ def test_archive_after_dry_run_moves_events(tmp_path: Path, capsys: pytest.Captu
 
 def test_archive_text_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["archive", "--older-than-days", "90", "--dry-run"]) == EXIT_OK
-    assert "2 events of 1 provisionings would be moved to a file" in capsys.readouterr().out
+    assert "2 events of 1 provisioning would be moved to a file" in capsys.readouterr().out
     assert run(["archive", "--older-than-days", "101", "--output", str(tmp_path / "none.jsonl")]) == EXIT_OK
     assert "no provisioning is old enough" in capsys.readouterr().out
     assert not (tmp_path / "none.jsonl").exists()

@@ -83,3 +83,13 @@ def test_dry_run_is_shown_as_a_check(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == (
         "3 rows checked, nothing was sent: 3 WOULD_CREATE; 0:03 elapsed, 1.0 rows/s\n"
     )
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+def test_dry_run_shows_rows_with_warnings(is_dry_run: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = make_progress(is_dry_run=is_dry_run)
+    warning = Reason(code="dataset.no-audio", message="it has no audio", hint="record it again")
+    warned = progress.rows[1].with_warnings([warning])
+    progress.update_row(1, warned.with_status("WOULD_CREATE", []), finished=True)
+    print_result(progress)
+    assert ("it has no audio" in capsys.readouterr().out) is is_dry_run

@@ -82,7 +82,7 @@ def test_batches_in_a_pipe_are_one_line_each(capsys: pytest.CaptureFixture[str])
     tuesday, monday = capsys.readouterr().out.splitlines()
     assert tuesday.startswith(f"{TUESDAY}  ")
     assert "(rows)" in tuesday
-    assert tuesday.endswith("1 rows: 1 ACCEPTED; not ended")
+    assert tuesday.endswith("1 row: 1 ACCEPTED; not ended")
     assert monday.endswith(
         "5 rows: 1 INVALID, 1 ACCEPTED, 1 CANCELLED, 1 REJECTED, 1 of another batch or not recorded"
     )
@@ -146,7 +146,7 @@ def test_cancelled_batch_takes_no_further_row(
     assert (code, tuesday["counts"], monday["cancelled_at"]) == (EXIT_OK, {"CANCELLED": 1}, None)
     assert tuesday["cancelled_at"] is not None
     assert run(["batches"]) == EXIT_OK
-    assert capsys.readouterr().out.splitlines()[0].endswith("1 rows: 1 CANCELLED; cancelled; not ended")
+    assert capsys.readouterr().out.splitlines()[0].endswith("1 row: 1 CANCELLED; cancelled; not ended")
 
 
 def test_cancel_takes_the_row_that_was_recorded_until_then(

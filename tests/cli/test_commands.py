@@ -146,7 +146,7 @@ VALID = {
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"--name": "x" * 300}, "name: String should have at most 256 characters"),
+        ({"--name": "x" * 300}, "name: must have at most 256 characters"),
         ({"--dataset-video": "http://h/d.mp4?sig=canary-signature"}, "dataset_video: must begin with https://"),
         ({"--extra": "no-pair"}, "must be KEY=VALUE"),
         ({"--extra": "submission_id=1"}, "must not contain 'submission_id'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from cyclopts import App
 
 from cli.examples import EXAMPLES
 from cli.main import COMMANDS, Command, build_app, run
-from models.exit_codes import EXIT_OK
+from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR
+from models.outcomes import OUTCOMES
 
 REPORT_IMPORTS = """
 import sys
@@ -23,7 +25,7 @@ code = run(sys.argv[1:])
 print(code, *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
 
-
+RECORDING_OPTIONS = ("--dataset-video", "--image", "--consent-video", "--voice-sample")
 EXPENSIVE_PACKAGES = {"prefect", "sqlalchemy", "pydantic_settings", "asyncio", "ssl", "rich", "dotenv", "difflib"}
 """Each would take a hundredth or more of the CPU time of `avatars list`, whose target is 0.6 seconds."""
 
@@ -56,6 +58,26 @@ def test_overview_lists_every_command_in_its_group(capsys: pytest.CaptureFixture
     assert positions == sorted(positions)
 
 
+def test_overview_ends_with_a_start_and_every_exit_code(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == EXIT_OK
+    start, _, codes = capsys.readouterr().out.partition("Start:")[2].partition("Exit codes:")
+    commands = re.findall(r"  (avatars .*?)(?:   |$)", start, re.MULTILINE)
+    assert [command.split()[1] for command in commands] == [
+        *("demo", "simulate", "check", "batch", "batch", "batch", "list")
+    ]
+    for command in commands:
+        arguments = shlex.split(command.partition(" > ")[0])[1:]
+        assert callable(build_app(arguments).parse_args(arguments, exit_on_error=False, print_error=False)[0])
+    documented = {outcome.exit_code for outcome in OUTCOMES.values()} | {
+        EXIT_BATCH_INCOMPLETE,
+        EXIT_OPERATIONAL_ERROR,
+    }
+    assert {int(code) for code in re.findall(r"(?:^|  )(\d+)  ", codes)} == documented
+
+
 def test_every_command_has_examples() -> None:
     assert list(EXAMPLES) == [command.name for command in COMMANDS]
 
@@ -69,6 +91,23 @@ def test_examples_are_commands_that_fit_the_screen(example: str) -> None:
     assert max(map(len, example.splitlines())) <= 78
     if words[1] in {"provision", "enqueue"}:  # an image request without it is refused by default
         assert "--consent-video" in words
+    if words[1] in {"provision", "enqueue", "retrain"}:
+        # A path needs AVATARS_UPLOAD_URL, which is not set by default.
+        videos = [words[words.index(option) + 1] for option in words if option in RECORDING_OPTIONS]
+        assert all(re.match("s3://|https://", video) for video in videos)
+
+
+@pytest.mark.parametrize("command", ["provision", "enqueue"])
+def test_help_says_what_a_path_and_an_image_need(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "2000")
+    assert run([command, "--help"]) == EXIT_OK
+    lines = capsys.readouterr().out.splitlines()
+    for option in RECORDING_OPTIONS:
+        [line] = [line for line in lines if re.match(rf"│ [*]? +{option} ", line)]
+        assert "needs AVATARS_UPLOAD_URL" in line
+    assert any("--consent-video" in line and "AVATARS_IMAGE_CONSENT" in line for line in lines)
 
 
 @pytest.mark.parametrize(

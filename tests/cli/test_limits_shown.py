@@ -101,7 +101,7 @@ def test_doctor_names_the_pause_the_budget_and_what_waits() -> None:
     assert remedy == result.hint
     assert pause.startswith("payment: Argil asked for payment (402) at ")
     assert day == "1 of AVATARS_MAX_CREATES_PER_DAY=3 submissions today (UTC), 2 left"
-    assert waiting == "1 provisionings wait in ACCEPTED"
+    assert waiting == "waiting in ACCEPTED: 1 provisioning"
 
 
 def test_doctor_without_a_key_names_the_pauses_of_every_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_missing_or_unknown_id_changes_nothing(capsys: pytest.CaptureFixture[str
     ("args", "expected"),
     [
         (["cancel", "--status", "WRONG"], "WRONG"),
-        (["retry", "--status"], "requires an argument"),
+        (["retry", "--status"], "--status needs a value"),
         (["retrain", "no-1"], "reason"),
         (["retrain", "no-1", "no-2", "--reason", "x"], "no-2"),
     ],

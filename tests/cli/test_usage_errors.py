@@ -12,6 +12,7 @@ import pytest
 from cyclopts import App
 
 from cli.main import COMMANDS, build_app, run
+from models.errors import ArgilUnauthorized
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 
 
@@ -48,21 +49,27 @@ def test_unknown_option_with_json_is_one_document(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = read_error([*command, "--no-such-option", "--json"], capsys)
-    assert re.search("no-such-option|requires an argument", error["message"])
-    assert error["hint"] == f"`avatars {command[0]} --help` explains the command"
+    assert re.search("no-such-option|is required", error["message"])
+    assert error["hint"] == f"`avatars {' '.join(command)} --help` explains the command"
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["show"], "ID requires an argument"),
-        (["show", "a", "b"], "'b'"),
+        (["show"], "ID is required"),
+        (["show", "a", "b"], "unexpected argument 'b'"),
+        (["show", "a", "b", "c"], "unexpected arguments 'b', 'c'"),
+        (["check", "a"], "--role is required; it is one of dataset, consent, image, voice-sample"),
+        (["check", "a", "--role", "x"], "--role: must be one of dataset, consent, image, voice-sample; it is 'x'"),
+        (["webhook", "register"], "--url is required"),
+        (["list", "--limit", "abc"], "--limit: must be a whole number; it is 'abc'"),
+        (["up", "--training-seconds", "x"], "--training-seconds: must be a number; it is 'x'"),
         (["webhook", "lst"], 'Did you mean "list"?'),
         (["webhook"], "--json"),
         ([], "--json"),
-        (["list", "--limit"], "--limit requires an argument"),
+        (["list", "--limit"], "--limit needs a value"),
         (["list", "--limit", "-3"], 'Invalid value "-3" for --limit'),
-        (["list", "--status", "redy"], '"READY"'),
+        (["list", "--status", "redy"], "TRAINING, READY,"),
         (["up", "--port", "-1"], 'Invalid value "-1" for --port'),
         (["up", "--port", "65536"], 'Invalid value "65536" for --port'),
         (["up", "--training-seconds", "-1"], "for --training-seconds"),
@@ -136,3 +143,37 @@ def test_json_flag_with_a_value_gives_the_document(capsys: pytest.CaptureFixture
     for flag, has_document in (("--json=true", True), ("--json=false", False)):
         assert run(["list", "--limit", "x", flag]) == EXIT_USAGE
         assert bool(capsys.readouterr().out) == has_document
+
+
+def test_several_statuses_in_one_value_suggest_to_repeat_the_option(capsys: pytest.CaptureFixture[str]) -> None:
+    hint = read_error(["list", "--status", "ready,timed-out", "--json"], capsys)["hint"]
+    assert hint.startswith("repeat the option: `--status ready --status timed-out`")
+    assert "repeat" not in read_error(["list", "--status", "ready,x", "--json"], capsys)["hint"]
+
+
+def test_help_without_dashes_is_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["help"]) == EXIT_OK
+    assert "Usage: avatars COMMAND" in capsys.readouterr().out
+
+
+def test_request_without_recordings_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    error = read_error(["provision", "--name", "Ada", "--json"], capsys)
+    assert error["hint"] == "give --dataset-video or --image, and --consent-video"
+
+
+def test_several_problems_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["enqueue", "--name", "", "--dataset-video", "https://h.example/d"]) == EXIT_USAGE
+    error = capsys.readouterr().err
+    assert error.startswith("error 2 problems:\n  - name: is empty\n  - consent_video: is required\n")
+    assert error.count("is empty") == 1
+
+
+def test_error_of_a_command_without_a_provisioning_resumes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise ArgilUnauthorized("Argil rejects the API key", hint="check ARGIL_API_KEY, then `avatars resume ID`")
+
+    monkeypatch.setattr("cli.account.Settings.load", fail)
+    run(["account"])
+    assert "check ARGIL_API_KEY, then run the command again" in capsys.readouterr().err

@@ -54,7 +54,7 @@ def test_webhook_register_list_and_remove(simulated: ArgilSimulator) -> None:
     assert MASKED_URL in webhook("list").stdout
 
     removed = webhook("remove", "--url", BASE, AVATARS_WEBHOOK_TOKEN="")
-    assert (removed.returncode, removed.stdout) == (0, f"removed 1 webhooks of {MASKED_URL}\n")
+    assert (removed.returncode, removed.stdout) == (0, f"removed 1 webhook of {MASKED_URL}\n")
     assert registered_webhooks(simulated) == []
     nothing = webhook("remove", "--url", BASE)
     assert (nothing.returncode, nothing.stdout) == (0, "")

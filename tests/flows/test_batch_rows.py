@@ -19,6 +19,7 @@ from models.batch_record import BatchSource
 from models.errors import ArgilPaymentRequired, ArgilUnreachable
 from models.limits import MAX_PAUSE
 from models.manifest_validation import ManifestRow
+from models.media_facts import MediaFacts
 from models.media_report import MediaReport
 from models.media_rules import MediaRole
 from models.provisioning import Status
@@ -204,3 +205,43 @@ async def test_402_leaves_every_row_recorded_and_the_paid_rest_follows(
     while (provisioning := await pending.acquire_next()) is not None:
         await run_to_completion(provisioning, harness.owner, 0.0, InlineExecution())
     assert len(argil.account.avatars) == len(rows)
+
+
+@pytest.mark.parametrize("changes", [{"avatars_media_check": "strict"}])
+@pytest.mark.parametrize(("dry_run", "is_again"), [(True, False), (False, False), (False, True)])
+async def test_warnings_of_a_row_are_in_its_result_and_log(
+    harness: ProvisioningHarness,  # noqa: F811
+    media: FakeMedia,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+    dry_run: bool,
+    is_again: bool,
+) -> None:
+    media.results[MediaRole.DATASET] = MediaFacts(
+        size_bytes=10**8,
+        container="mp4",
+        video_codec="h264",
+        width=1920,
+        height=1080,
+        duration_seconds=120.0,
+        has_audio=False,
+    )
+
+    async def run() -> BatchRun:
+        rows = make_rows(harness, 1)
+        batch = BatchRun(harness.context, rows, harness.owner, timeout_seconds=0.0, concurrency=1, dry_run=dry_run)
+        await process_chunk.fn(batch, 1, 1)
+        return batch
+
+    if is_again:
+        await run()
+        caplog.clear()
+    [row] = (await run()).progress.rows
+    assert row.status == (WOULD_CREATE if dry_run else Status.TRAINING)
+    assert [warning.code for warning in row.warnings] == ["dataset.no-audio"]
+    logged = [message for message in caplog.messages if "dataset.no-audio" in message]
+    if dry_run or is_again:  # the result has it, and nothing was checked now
+        assert logged == []
+    else:
+        assert [message.startswith(f"line 1, {harness.request.name}: all recordings") for message in logged] == [
+            True
+        ]

@@ -121,7 +121,8 @@ def test_results_of_jsonl_have_its_keys_as_columns() -> None:
 def test_json_results_have_every_row() -> None:
     documents = json.loads(results_of(manifest_of(["a", "b"]), "json"))
     assert [document["status"] for document in documents] == [Status.READY, Status.READY]
-    assert set(documents[0]) == {"line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons"}
+    fields = {"line", "reference", "name", "status", "id", "avatar_id", "voice_id", "reasons", "warnings"}
+    assert set(documents[0]) == fields
 
 
 def test_yaml_values_of_any_type_have_cells() -> None:
@@ -179,3 +180,19 @@ def test_next_step_of_a_row_is_that_of_its_case() -> None:
     assert steps[:2] == ["run the batch again", "`avatars resume p-1` continues it"]
     assert steps[2].startswith("wait: the schedule `provision-pending` submits it once the reason no longer")
     assert steps[3].startswith("wait: the schedule `provision-pending` submits it while")
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_results_have_the_warnings_of_a_row(form: ResultsFormat) -> None:
+    manifest = manifest_of(["Ada"])
+    progress = BatchProgress(manifest.rows, started_at=0.0)
+    warned = replace(progress.rows[0], id="id").with_warnings(
+        [Reason(code="dataset.no-audio", message="=no audio")]
+    )
+    progress.update_row(0, warned.with_status(Status.READY, []), finished=True)
+    data = render_results(progress, manifest, form).decode()
+    if form == "json":
+        assert json.loads(data)[0]["warnings"] == [{"code": "dataset.no-audio", "message": "=no audio", "hint": ""}]
+    else:
+        [row] = csv.DictReader(io.StringIO(data.removeprefix("\ufeff")), delimiter=";")
+        assert row["result_warnings"] == "dataset.no-audio: =no audio"

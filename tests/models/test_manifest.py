@@ -68,7 +68,7 @@ def test_all_formats_give_the_same_requests(format_name: str) -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str, str]] = {
-    "name empty": ({"name": ""}, "row.name", "name: String should have at least 1 character; it is ''"),
+    "name empty": ({"name": ""}, "row.name", "name: is empty"),
     "name long": ({"name": "x" * 257}, "row.name", "at most 256 characters"),
     "no https": ({"dataset_video": f"http://h/d?s={CANARY}"}, "row.dataset_video", "it is 'http://h/d?…'"),
     "no url": (
@@ -79,8 +79,8 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
     "userinfo": ({"dataset_video": f"https://u:{CANARY}@h/d"}, "row.dataset_video", "user name or password"),
     "space in a URL": ({"consent_video": "https://h/c d"}, "row.consent_video", "must not contain a space"),
     "our key": ({"extras": {"submission_id": "1"}}, "row.extras", "the service sets this key itself"),
-    "many extras": ({"extras": {str(n): "x" for n in range(10)}}, "row.extras", "at most 9 items"),
-    "long extra": ({"extras": {"team": "x" * 257}}, "row.extras", "extras.team: String should have at most 256"),
+    "many extras": ({"extras": {str(n): "x" for n in range(10)}}, "row.extras", "at most 9 entries"),
+    "long extra": ({"extras": {"team": "x" * 257}}, "row.extras", "extras.team: must have at most 256"),
     "reference long": ({"reference": "r" * 257}, "row.reference", "at most 256 characters"),
 }
 
@@ -153,7 +153,7 @@ def test_missing_reference_is_derived_from_the_content() -> None:
         (b'{"name": "Ada", "name": "Eve"}', "name: is repeated"),
         (b'{"nmae": "canary-signature"}', "nmae: is not a column of a manifest"),
         (b"[" * 100_000, "row: is not valid JSON"),
-        (b'{"name": 7, "extras": [1]}', "extras: Input should be a valid dictionary"),
+        (b'{"name": 7, "extras": [1]}', "extras: must be pairs of a key and a text"),
     ],
 )
 def test_bad_jsonl_line_does_not_stop_the_next(line: bytes, message: str) -> None:
@@ -277,7 +277,7 @@ def test_yaml_problems_name_line_and_value() -> None:
     text += "- just text\n- name: a\n  name: b\n"
     first, second, third = parse_manifest(text.encode(), "yaml")
     assert [row.line for row in (first, second, third)] == [2, 5, 6]
-    assert "line 2, name: Input should be a valid string; it is 7" in [message for _, message in problems_of(first)]
+    assert "line 2, name: must be text; it is 7" in [message for _, message in problems_of(first)]
     assert "must be a mapping" in problems_of(second)[0][1]
     assert ("row.name", "line 6, name: is repeated") in problems_of(third)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from models.errors import MediaRejected
-from models.media_checks import check_rules, violations
+from models.media_checks import check_rules, recorded_warnings, violations
 from models.media_codes import MediaCode
 from models.media_facts import MediaFacts
 from models.media_report import MediaReport, rejected_result
@@ -347,3 +347,12 @@ def test_silence_is_not_checked_without_the_audio_rule() -> None:
     facts = MediaFacts(**GOOD_CONSENT | {"audio_bit_rate": 256.0})
     rows = check_rules(facts, MediaRole.CONSENT, MediaPolicy(consent_audio="off"))
     assert all(row.passed for row in rows)
+
+
+@pytest.mark.parametrize(("is_enforced", "expected"), [(True, []), (False, ["dataset.duration-too-short"])])
+def test_recorded_facts_give_the_warnings_of_the_check_again(is_enforced: bool, expected: list[str]) -> None:
+    short = GOOD | {"has_audio": False, "duration_seconds": 5.0}
+    facts = {"dataset": MediaFacts(**short).model_dump(mode="json"), "consent": None, "image": {"of": "old"}}
+    found = [reason.code for reason in recorded_warnings(facts, is_enforced=is_enforced)]
+    assert found == [*expected, "dataset.no-audio"]
+    assert recorded_warnings({}) == []

@@ -45,13 +45,13 @@ def test_name_of_1_to_256_characters_is_accepted(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
-        ("", "at least 1 character; it is ''"),
+        ("", "is empty"),
         ("x" * 257, f"at most 256 characters; it is '{'x' * MAX_ECHOED_CHARACTERS}… (257 characters)'"),
-        (" \u200b", "at least 1 character; it is ''"),
+        (" \u200b", "is empty"),
         ("A\x00a", "must not contain U+0000 NULL; it is 'A\\x00a'"),
         ("A\u202ea", "must not contain U+202E RIGHT-TO-LEFT OVERRIDE; it is 'A\\u202ea'"),
-        (7, "valid string; it is 7"),
-        (None, "valid string; it is None"),
+        (7, "must be text; it is 7"),
+        (None, "must be text; it is None"),
         ("\udcff", "must not contain U+DCFF a lone surrogate; it is '\\udcff'"),
     ],
 )
@@ -108,7 +108,7 @@ def test_https_url_is_accepted_unchanged(url: str) -> None:
         ("https://h.ex%61mple/d.mp4", "must not contain % in its host"),
         ("https://h.example\uff052Fq/d.mp4", "must not contain % in its host"),
         ("https://[fe80::1%25eth0]/d.mp4", "must not contain % in its host"),
-        ("https://videos.example/" + "a" * 8192, "String should have at most 8192 characters"),
+        ("https://videos.example/" + "a" * 8192, "must have at most 8,192 characters"),
     ],
 )
 def test_invalid_url_is_rejected_with_its_rule(field: str, url: str, rule: str) -> None:
@@ -129,12 +129,12 @@ def test_extras_within_the_limits_are_accepted(extras: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("extras", "field", "rule"),
     [
-        ({str(n): "" for n in range(MAX_EXTRAS + 1)}, "extras", "at most 9 items"),
-        ({"": "v"}, "extras..[key]", "at least 1 character"),
+        ({str(n): "" for n in range(MAX_EXTRAS + 1)}, "extras", "at most 9 entries"),
+        ({"": "v"}, "extras..[key]", "is empty"),
         ({"k" * 257: "v"}, f"extras.{'k' * 257}.[key]", "at most 256 characters"),
         ({"k": "v" * 257}, "extras.k", "at most 256 characters"),
-        ({"k": 5}, "extras.k", "valid string; it is 5"),
-        ({"k": None}, "extras.k", "valid string; it is None"),
+        ({"k": 5}, "extras.k", "must be text; it is 5"),
+        ({"k": None}, "extras.k", "must be text; it is None"),
         ({"k\x00": "v"}, "extras.k\x00.[key]", "must not contain U+0000 NULL"),
         ({"k": "v\x00"}, "extras.k", "must not contain U+0000 NULL"),
         ({"k": "a\nb"}, "extras.k", "must not contain U+000A LINE FEED"),
@@ -148,8 +148,8 @@ def test_extras_within_the_limits_are_accepted(extras: dict[str, str]) -> None:
         ({"submission_id\u200b": "mine"}, "extras", "must not contain 'submission_id': the service sets this key"),
         ({"k": "v", "k ": "w"}, "extras", "must not repeat the key 'k'"),
         ({"\u00e9": "v", "e\u0301": "v"}, "extras", "must not repeat the key 'é'"),
-        ({" \u200b": "v"}, "extras. \u200b.[key]", "at least 1 character"),
-        ("k=v", "extras", "valid dictionary; it is 'k=v'"),
+        ({" \u200b": "v"}, "extras. \u200b.[key]", "is empty"),
+        ("k=v", "extras", "must be pairs of a key and a text; it is 'k=v'"),
     ],
 )
 def test_extras_beyond_the_limits_are_rejected(extras: object, field: str, rule: str) -> None:
@@ -180,12 +180,12 @@ def test_all_problems_are_reported_with_their_field() -> None:
 def test_all_missing_fields_are_reported() -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request({})
-    assert caught.value.problems == [(field, "Field required") for field in FIELDS]
+    assert caught.value.problems == [(field, "is required") for field in FIELDS]
     assert "docs/requests.md" in caught.value.hint
 
 
 def test_unknown_field_is_rejected_by_name() -> None:
-    assert problems_of(datasetVideo="x") == [("datasetVideo", "Extra inputs are not permitted; it is 'x'")]
+    assert problems_of(datasetVideo="x") == [("datasetVideo", "is not a field of this request; it is 'x'")]
 
 
 @pytest.mark.parametrize(
