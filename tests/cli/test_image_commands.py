@@ -48,7 +48,7 @@ def test_image_request_is_recorded_with_its_kind(capsys: pytest.CaptureFixture[s
     [
         (IMAGE, "consent_video"),
         ((*IMAGE, *VIDEO, *CONSENT), "image"),
-        (CONSENT, "dataset_video"),
+        (CONSENT, "recordings"),
         (VIDEO, "consent_video"),
         ((*VIDEO, *CONSENT, "--voice-id", VOICE), "voice_id"),
         ((*IMAGE, *CONSENT, "--voice-id", "ada"), "voice_id"),

@@ -60,7 +60,8 @@ def test_form_of_resume_describes_every_parameter() -> None:
     schema = parameter_schema(resume_provisioning.fn).model_dump()
     properties = schema["properties"]
     assert list(properties) == [
-        *("provisioning_id", "action", "reason", "dataset_video", "consent_video", "image", "wait")
+        *("provisioning_id", "action", "reason", "dataset_video", "consent_video", "image"),
+        *("voice_id", "voice_sample", "wait"),
     ]
     assert all(field["type"] == "string" and field["description"] for field in properties.values())
     assert properties["action"]["enum"] == ["resume", "retry", "retrain"]

@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from prefect import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.engine.voice_announcement import announce_voices
+from models.artifact_keys import avatar_key
 from models.escaping import MAX_EVENT_CHARACTERS, short_line
 from models.provisioning import Status
 from models.reason import Reason
@@ -107,9 +109,10 @@ async def test_event_of_a_voice_found_later_reaches_the_server(
         "voice_id": voice_id,
         "voice_source": "matched",
     }
+    key = ArtifactFilterKey(any_=[avatar_key(ready.name, ready.id)])
     async with get_client() as client:
-        artifact = await client.read_latest_artifacts(limit=1)
-    assert f"{voice_id}" in str(artifact[0].data)
+        [artifact] = await client.read_artifacts(artifact_filter=ArtifactFilter(key=key))
+    assert f"{voice_id}" in str(artifact.data)
     assert await announce_voices(await find_voices.fn(harness.owner)) == 0  # it is announced once
 
 
