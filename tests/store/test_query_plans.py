@@ -166,7 +166,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     ).list_releases(["p-1", "p-2"]),
     "QuarantineRepository.is_released": lambda ledger, provisioning: QuarantineRepository(
         ledger.database, FakeClock()
-    ).is_released(provisioning.model_copy(update={"status": Status.REFUSED})),
+    ).is_released(replace(provisioning, status=Status.REFUSED)),
     "WebhookDeliveryRepository.find_avatar_id": lambda ledger, _: WebhookDeliveryRepository(
         ledger.database, FakeClock()
     ).find_avatar_id("s-1"),
