@@ -94,7 +94,8 @@ OUTCOMES: dict[Status, Outcome] = {
         "Rejected",
         "avatar.rejected",
         "the request breaks the rules listed; it was not sent and not paid",
-        "fix what the reasons name, then make the same request again or run `avatars retry {id}`; both are free",
+        "correct what the reasons name and make the request again with the same reference; if its addresses stay, "
+        "`avatars retry {id}` suffices; both are free",
         "run the deployment resume-provisioning/on-demand with the id {id} and the action retry",
     ),
     Status.SUBMISSION_FAILED: Outcome(
