@@ -77,7 +77,8 @@ def _placeholder(names: tuple[str, ...], metavar: str) -> str:
 def _shown(entry: HelpEntry) -> HelpEntry:
     text = _text_of(entry.description)
     if text is not None:
-        text.plain = re.sub(r"\s*\n\s*", " ", text.plain)  # the docstring of a field keeps the indent of its lines
+        # The docstring of a field keeps the indent of its lines.
+        text.plain = " ".join(filter(None, map(str.strip, text.plain.split("\n"))))
     return entry.copy(metavar=_placeholder(entry.names, entry.metavar)) if entry.metavar else entry
 
 
