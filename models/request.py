@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -196,9 +197,9 @@ class AvatarRequest(BaseModel):
     def _fingerprint(self, forms: Mapping[MediaRole, str]) -> str:
         return hashlib.sha256(json.dumps(self._identity(forms)).encode()).hexdigest()
 
+    @abstractmethod
     def _identity(self, forms: Mapping[MediaRole, str]) -> list[Any]:
         """Return what identifies the request, with these forms of its recordings."""
-        raise NotImplementedError
 
 
 AnyRequest = TypeVar("AnyRequest", bound=AvatarRequest)
