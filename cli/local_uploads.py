@@ -13,7 +13,7 @@ from cli.console import print_status
 from cli.flow_runner import require_key_source
 from cli.upload_display import UploadDisplay
 from models.clock import SystemClock
-from models.errors import DatabaseError, InvalidRequest, UnknownProvisioning
+from models.errors import DatabaseError, InvalidRequest
 from models.local_paths import file_url_problem, is_local_path
 from models.manifest_formats import split_location
 from models.provisioning import Status
@@ -144,14 +144,8 @@ async def _all(uris: set[str]) -> set[str]:
 
 async def _is_kept(ledger: Ledger, request: AvatarRequest) -> bool:
     """Whether the ledger has the outcome of this request, so that nothing is sent for it."""
-    if request.reference is None:
-        return False
-    try:
-        provisioning = await ledger.get(request.reference)
-    except UnknownProvisioning:
-        return False
-    is_same = provisioning.request_fingerprint in request.fingerprints
-    return is_same and (provisioning.status in _KEPT_STATUSES or provisioning.erased_at is not None)
+    recorded = await ledger.find_recorded(request)
+    return recorded is not None and (recorded.status in _KEPT_STATUSES or recorded.erased_at is not None)
 
 
 def delete_finished(settings: Settings) -> None:

@@ -15,21 +15,20 @@ from cli.flow_runner import require_key_source, run_and_report
 from cli.local_uploads import delete_finished, has_local_recordings, parse_and_upload
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
+from models.canonical_form import is_signed
 from models.clock import SystemClock
-from models.errors import InvalidRequest, UnknownProvisioning
+from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK
 from models.image_request import ImageRequest, require_consent
 from models.json_views import provisioning_summary
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission
-from models.recording_identity import is_signed
 from models.request import AvatarRequest
 from models.request_kinds import parse_fields
 from models.request_sources import require_sources
 from models.settings import Settings
 from services.reopening import open_request
 from services.store import open_store
-from store.ledger import Ledger
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -133,7 +132,9 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
         require_consent(request, settings.avatars_image_consent)
         async with open_store(settings, SystemClock()) as store:
             owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
-            if not await _attaches(store.ledger, request):
+            recorded = await store.ledger.find_recorded(request)
+            # The recordings of a request that stays as it is are not read again.
+            if recorded is None or recorded.status is Status.REJECTED:
                 require_sources(request, settings.sources)
             reference = request.reference or str(uuid.uuid4())
             provisioning, _ = await open_request(
@@ -149,15 +150,3 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
     else:
         print_outcome(provisioning)
     return EXIT_OK
-
-
-async def _attaches(ledger: Ledger, request: AvatarRequest) -> bool:
-    """Whether the same request is on record and stays as it is, so that its recordings are not read again."""
-    if request.reference is None:
-        return False
-    try:
-        provisioning = await ledger.get(request.reference)
-    except UnknownProvisioning:
-        return False
-    is_same = provisioning.request_fingerprint in request.fingerprints
-    return is_same and provisioning.status is not Status.REJECTED

@@ -17,6 +17,7 @@ from media.remote.name_resolution import NameResolution
 from media.remote.remote_file import RemoteFile
 from media.remote.ssrf_guard import PublicOnlyTransport
 from media.spreadsheets.reader import read_spreadsheet
+from models.canonical_form import split_url
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, NetworkUnavailable, SettingsError
 from models.google_sheets import export_url
 from models.manifest import (
@@ -37,7 +38,6 @@ from models.manifest_formats import (
 )
 from models.manifest_rows import MAX_BYTES
 from models.object_store_uris import URI_SCHEMES
-from models.recording_identity import split_url
 from models.recording_secrets import protect_urls
 from models.redaction import redact_url
 from models.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file

@@ -15,11 +15,12 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import unquote
 
+from models.canonical_form import canonical_form, shown_form
 from models.erasure import ERASED_PLACEHOLDER
 from models.errors import InvalidRequest
 from models.manifest_validation import possible_derived_references
 from models.provisioning import Provisioning
-from models.recording_identity import canonical_form, identity_digest, identity_digests, shown_form
+from models.recording_identity import identity_digest, identity_digests
 from models.redaction import redact_url
 from models.request import AvatarRequest
 from models.request_kinds import RECORDING_FIELDS, parse_fields

@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from models.canonical_form import shown_form
 from models.media_rules import MediaRole
 from models.provisioning import Provisioning, Submission
-from models.recording_identity import identity_digest, shown_form
+from models.recording_identity import identity_digest
 from models.release import Release
 
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.argil_avatar import replace_unstorable_characters
+from models.canonical_form import is_signed
 from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.image_request import CONSENT_RULE, ImageConsent, lacks_consent
 from models.manifest_rows import COLUMNS, RawRow, find_duplicates
 from models.media_rules import MediaRole
 from models.reason import Reason
-from models.recording_identity import is_signed
 from models.redaction import redact
 from models.request import MAX_FIELD_CHARACTERS, AvatarRequest
 from models.request_kinds import RECORDING_ROLES, parse_fields

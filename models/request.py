@@ -21,11 +21,11 @@ from pydantic import (
     ValidationError,
 )
 
+from models.canonical_form import MAX_URL_CHARACTERS, canonical_form, equivalent_forms
 from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.media_rules import MediaRole
 from models.recording_addresses import ADDRESS_PATTERN, validate_address
-from models.recording_identity import MAX_URL_CHARACTERS, canonical_form, equivalent_forms
 from models.redaction import contains_secret, redact, redact_url
 from models.text_normalization import (
     MAX_NORMALIZED_CHARACTERS,

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from models.authority import parse_authority
+from models.canonical_form import configure_signature_parameters
 from models.endpoint_uris import configure_s3_endpoint
 from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
 from models.errors import SettingsError
@@ -30,7 +31,6 @@ from models.image_request import ImageConsent
 from models.media_rules import Enforcement, MediaPolicy
 from models.object_store_uris import configure_azure_account
 from models.recording_addresses import ObjectAddress, SourcePrefix, parse_sources
-from models.recording_identity import configure_signature_parameters
 from models.recording_secrets import register_credentials, register_password
 from models.redaction import register_secret
 from models.reference_host import reference_host

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.canonical_form import equivalent_forms, shown_form
 from models.errors import SharedRecordings
 from models.manifest_validation import DERIVED_REFERENCE_PREFIX, ManifestRow
 from models.media_rules import MediaRole
-from models.recording_identity import equivalent_forms, shown_form
 from models.redaction import redact_url
 from models.request import AvatarRequest
 

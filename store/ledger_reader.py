@@ -21,6 +21,7 @@ from models.provisioning import (
     SubmissionState,
     parse_provisioning_id,
 )
+from models.request import AvatarRequest
 from models.tables import (
     IMAGE_CLAUSE,
     IN_FLIGHT_CLAUSE,
@@ -67,6 +68,16 @@ class LedgerReader:
         if (provisioning := await self.database.read(find)) is None:
             raise UnknownProvisioning(key)
         return provisioning
+
+    async def find_recorded(self, request: AvatarRequest) -> Provisioning | None:
+        """Return the provisioning of the same request with the same reference, None if it is not on record."""
+        if request.reference is None:
+            return None
+        try:
+            provisioning = await self.get(request.reference)
+        except UnknownProvisioning:
+            return None
+        return provisioning if provisioning.request_fingerprint in request.fingerprints else None
 
     async def list_latest(self, status: Status | None, limit: int) -> list[Provisioning]:
         """Return at most `limit` provisionings with the given status, or with any, newest first."""

@@ -6,10 +6,10 @@ import logging
 
 from prefect import task
 
+from models.canonical_form import is_signed
 from models.image_request import require_consent
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning
-from models.recording_identity import is_signed
 from models.request import RECOMMENDED_MAX_EXTRAS, AvatarRequest
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS

@@ -24,10 +24,11 @@ from media.remote.https_urls import parse_https_url
 from media.remote.storage_errors import storage_error
 from models.account_list import AccountList
 from models.argil_response import ArgilResponse
+from models.canonical_form import canonical_form, shown_form
 from models.data_subject import DataSubject, LedgerTraces
 from models.errors import AvatarsError, MediaRejected
 from models.manifest import parse_manifest
-from models.recording_identity import RecordingIdentity, canonical_form, shown_form
+from models.recording_identity import RecordingIdentity
 from models.recording_secrets import protect_urls, secrets_of_url
 from models.redaction import contains_secret, redact, redact_url
 from models.request import parse_reason, parse_request

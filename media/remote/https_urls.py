@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import httpx
 
+from models.canonical_form import MAX_URL_CHARACTERS
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
-from models.recording_identity import MAX_URL_CHARACTERS
 from models.redaction import redact_url
 
 MAX_PORT = 65535

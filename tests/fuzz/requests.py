@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.recording_identity import canonical_form, shown_form
+from models.canonical_form import canonical_form, shown_form
 from models.request import ProvisioningRequest, parse_request, validate_recording
 from tests.fuzz.target import FuzzTarget, expect_own_errors, secret_urls
 

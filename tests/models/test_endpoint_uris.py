@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from models.canonical_form import canonical_form, equivalent_forms
 from models.endpoint_uris import configure_s3_endpoint
 from models.image_request import ImageRequest
 from models.manifest import parse_rows
 from models.manifest_validation import derived_reference, possible_derived_references
-from models.recording_identity import RecordingIdentity, canonical_form, equivalent_forms, identity_digest
+from models.recording_identity import RecordingIdentity, identity_digest
 from models.request import ProvisioningRequest
 from models.shared_recordings import find_shared_recordings
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from models.canonical_form import canonical_form, is_signed
 from models.errors import InvalidRequest, SettingsError
 from models.object_store_uris import configure_azure_account
 from models.recording_addresses import ObjectAddress, parse_sources, source_problem, validate_address
-from models.recording_identity import canonical_form, is_signed
 from models.request import parse_request
 from models.settings import Settings
 

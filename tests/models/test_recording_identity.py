@@ -14,13 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.recording_identity import (
-    RecordingIdentity,
-    canonical_form,
-    configure_signature_parameters,
-    identity_digest,
-    shown_form,
-)
+from models.canonical_form import canonical_form, configure_signature_parameters, shown_form
+from models.recording_identity import RecordingIdentity, identity_digest
 from models.signature_parameters import SIGNATURE_SCHEMES
 
 URL = "https://files.example/q/d~1.mp4"

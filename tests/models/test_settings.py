@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from models import redaction
+from models.canonical_form import canonical_form
 from models.errors import SettingsError
-from models.recording_identity import canonical_form
 from models.redaction import redact
 from models.settings import Settings, is_loopback
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from models.canonical_form import shown_form
 from models.erasure import ERASED_PLACEHOLDER
 from models.errors import DatabaseError, ProvisioningErased, StaleVersion
 from models.evidence import evidence_report
@@ -15,7 +16,7 @@ from models.image_request import ImageRequest
 from models.media_rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
-from models.recording_identity import RecordingIdentity, identity_digest, shown_form
+from models.recording_identity import RecordingIdentity, identity_digest
 from models.request import ProvisioningRequest
 from models.webhook import WebhookDelivery
 from store.database import Database
