@@ -17,8 +17,9 @@ from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
 from models.account_list import AccountList
-from models.argil_avatar import Avatar, AvatarList, CreateAvatarRequest, CreateRequest
+from models.argil_avatar import Avatar, CreateAvatarRequest, CreateRequest
 from models.argil_response import ArgilResponse
+from models.avatar_list import AvatarList
 from models.certificates import require_usable_certificates
 from models.clock import Clock
 from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
@@ -191,7 +192,7 @@ class ArgilClient:
 
     async def list_avatars_lazy(self) -> AvatarList:
         """Like `list_avatars`, but parses an avatar only when it is read. Raises the same errors."""
-        return AvatarList((await self.list_account()).items)
+        return (await self.list_account()).index
 
     async def list_account(self) -> AccountList:
         """Like `list_avatars`, with what is needed to look a submission up. Raises the same errors."""
@@ -201,6 +202,7 @@ class ArgilClient:
                 received = await self._read(response, is_list=True)
         self._error_mapper.raise_unless_list(received)
         account = AccountList(received)
+        del received  # the body of a list of thousands
         if self._on_list is not None:
             await self._on_list(self, account)
         return account

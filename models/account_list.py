@@ -14,6 +14,8 @@ from http import HTTPStatus
 
 from models.argil_avatar import Avatar, read_extras
 from models.argil_response import ArgilResponse
+from models.avatar_list import AvatarList
+from models.json_array import JsonArray
 from models.request import SUBMISSION_ID_EXTRA
 from models.response_meaning import list_items
 
@@ -55,7 +57,7 @@ class AccountList:
 
     def __init__(self, response: ArgilResponse) -> None:
         """Read a response that holds a list (Meaning.AVATAR_LIST)."""
-        self.items = list_items(response.json) or []
+        self.items = list_items(response.json) or ()
         self.incomplete_because = incomplete_because(response)
         """Empty for a plain array without paging. services/empty_lists.py adds a reason."""
 
@@ -63,6 +65,11 @@ class AccountList:
     def avatars(self) -> list[Avatar]:
         """The avatars with an id and a status; other items are skipped."""
         return [avatar for item in self.items if (avatar := Avatar.parse(item)) is not None]
+
+    @cached_property
+    def index(self) -> AvatarList:
+        """The items by id and by submission id."""
+        return AvatarList(self.items)
 
     @property
     def names_an_avatar(self) -> bool:
@@ -118,7 +125,7 @@ def incomplete_because(response: ArgilResponse) -> str:
     """Return why a response with a list may not hold all items; empty for a plain array without paging."""
     if response.status != HTTPStatus.OK:
         return f"the list came with status {response.status}"
-    if not isinstance(response.json, list):
+    if not isinstance(response.json, list | JsonArray):
         return "the list is part of an object, so it may be one page"
     if _is_cached(response.headers):
         return "the list comes from a cache, so it may be older than the submission"

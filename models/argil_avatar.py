@@ -7,7 +7,6 @@ original one names the creation time of an avatar `createAt`, later pages `creat
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self, TypeGuard
@@ -241,31 +240,3 @@ class Avatar(BaseModel):
     def submission_id(self) -> str | None:
         """The submission id from `extras`, or None if absent."""
         return self.extras.get(SUBMISSION_ID_EXTRA)
-
-
-class AvatarList:
-    """The avatars of a list response, each parsed on access: most of thousands have not changed."""
-
-    def __init__(self, items: Sequence[object]) -> None:
-        """Index a decoded JSON list by id. Items that are not objects with an id are skipped."""
-        self._by_id: dict[str, dict[str, Any]] = {
-            item["id"]: item for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)
-        }
-
-    def has_status(self, avatar_id: str, status: str | None) -> bool:
-        """Whether the list contains the avatar with exactly this status."""
-        item = self._by_id.get(avatar_id)
-        return item is not None and item.get("status") == status
-
-    def get(self, avatar_id: str | None) -> Avatar | None:
-        """Return the avatar, None if the list does not contain it."""
-        return Avatar.parse(self._by_id.get(avatar_id)) if avatar_id is not None else None
-
-    def ids_by_submission(self) -> dict[str, list[str]]:
-        """Return the ids of the avatars that carry a submission id, by that id."""
-        ids: dict[str, list[str]] = {}
-        for avatar_id, item in self._by_id.items():
-            submission_id = (read_extras(item.get("extras")) or {}).get(SUBMISSION_ID_EXTRA)
-            if submission_id is not None:
-                ids.setdefault(submission_id, []).append(avatar_id)
-        return ids

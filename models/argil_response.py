@@ -40,7 +40,7 @@ class ArgilResponse:
     headers: Mapping[str, str]
     body: bytes | bytearray = b""
     is_list: bool = False
-    """Whether thousands of objects may follow; then a repeated key is not detected, for speed."""
+    """Whether thousands of objects may follow; then an array stays text, and a repeated key is not detected."""
 
     @property
     def is_success(self) -> bool:
@@ -55,7 +55,7 @@ class ArgilResponse:
     @cached_property
     def json(self) -> object:
         """The decoded JSON body, None if it is not JSON or an object has a key twice."""
-        return parse_json_or_none(self.body, unique_keys=not self.is_list)
+        return parse_json_or_none(self.body, unique_keys=not self.is_list, keep_array=self.is_list)
 
     @cached_property
     def fields(self) -> dict[str, Any]:

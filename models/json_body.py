@@ -6,13 +6,15 @@ import json
 import math
 from typing import Any
 
+from models.json_array import parse_array
+
 MAX_DEPTH = 32
 """Deeper values are dropped. Argil's documented responses have at most four levels."""
 MAX_INTEGER_CHARACTERS = 308
 """A longer integer is read as null: as a float it is infinite, and int() refuses one of more than 4,300 digits."""
 
 
-def parse_json_or_none(body: bytes | bytearray, *, unique_keys: bool = False) -> object:
+def parse_json_or_none(body: bytes | bytearray, *, unique_keys: bool = False, keep_array: bool = False) -> object:
     """Return the decoded JSON body, None if it is not valid JSON.
 
     The body may be UTF-8, UTF-16 or UTF-32, with or without a byte order mark. Any other encoding is read as
@@ -22,16 +24,14 @@ def parse_json_or_none(body: bytes | bytearray, *, unique_keys: bool = False) ->
         body: The body as received.
         unique_keys: Whether an object with a repeated key is invalid. The check is too slow for a list of
             thousands.
+        keep_array: Whether an array stays text, as a JsonArray.
     """
+    decoder = _UNIQUE_KEYS if unique_keys else _ANY_KEYS
     try:
-        return _load(body, unique_keys=unique_keys)
-    except UnicodeDecodeError:
-        pass
+        text = _decode(body)
+        array = parse_array(text, decoder) if keep_array else None
+        return decoder.decode(text) if array is None else array
     except (ValueError, RecursionError):  # RecursionError: the body is nested too deeply
-        return None
-    try:
-        return _load(body.decode("latin-1"), unique_keys=unique_keys)
-    except (ValueError, RecursionError):
         return None
 
 
@@ -46,14 +46,11 @@ def limit_depth(value: Any, levels: int = MAX_DEPTH) -> Any:
     return {key: limit_depth(item, levels - 1) for key, item in value.items()}
 
 
-def _load(body: bytes | bytearray | str, *, unique_keys: bool) -> object:
-    return json.loads(
-        body,
-        parse_constant=lambda _: None,
-        parse_float=_finite_or_none,
-        parse_int=_short_or_none,
-        object_pairs_hook=_object_with_unique_keys if unique_keys else None,
-    )
+def _decode(body: bytes | bytearray) -> str:
+    try:
+        return body.decode(json.detect_encoding(body), "surrogatepass")
+    except UnicodeDecodeError:
+        return body.decode("latin-1")
 
 
 def _finite_or_none(text: str) -> float | None:
@@ -70,3 +67,14 @@ def _object_with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, objec
     if len(fields) != len(pairs):
         raise ValueError("an object has a key twice")
     return fields
+
+
+_ANY_KEYS, _UNIQUE_KEYS = (
+    json.JSONDecoder(
+        parse_constant=lambda _: None,
+        parse_float=_finite_or_none,
+        parse_int=_short_or_none,
+        object_pairs_hook=hook,
+    )
+    for hook in (None, _object_with_unique_keys)
+)

@@ -6,13 +6,14 @@ leaves the outcome open. Sources: Argil's reference for POST /avatars (201 and 4
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 
 from models.argil_avatar import DOCUMENTED_STATUSES, UNKNOWN_STATUS
 from models.argil_response import ArgilResponse
+from models.json_array import JsonArray
 from models.video_create import says_video_create_is_removed
 
 
@@ -209,8 +210,8 @@ def meaning_of(sent: SentRequest, response: ArgilResponse) -> Meaning:
     return next(rule.meaning for rule in RULES if rule.applies(sent, response))
 
 
-def list_items(body: object) -> list[object] | None:
+def list_items(body: object) -> Sequence[object] | None:
     """Return the list in a decoded body or in its envelope object, None if there is none."""
     if isinstance(body, dict):
         body = next((body[name] for name in LIST_PROPERTIES if isinstance(body.get(name), list)), None)
-    return body if isinstance(body, list) else None
+    return body if isinstance(body, list | JsonArray) else None

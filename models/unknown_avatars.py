@@ -7,15 +7,13 @@ submitted before. It would submit the same requests again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from models.argil_avatar import Avatar, read_extras, replace_unstorable_characters
+from models.argil_avatar import Avatar, replace_unstorable_characters
 from models.errors import UnknownAvatars
 from models.plural import counted
-from models.request import SUBMISSION_ID_EXTRA
 
 MAX_NAMED = 10
 """Avatars that an error names."""
@@ -56,21 +54,10 @@ def is_our_submission_id(text: str) -> bool:
     return _OUR_SUBMISSION_ID.fullmatch(text) is not None
 
 
-def index_by_submission_id(items: Iterable[object]) -> dict[str, dict[str, Any]]:
-    """Return the items of an account list that carry a submission id in our form, by that id."""
-    indexed: dict[str, dict[str, Any]] = {}
-    for item in items:
-        if isinstance(item, dict):
-            submission_id = (read_extras(item.get("extras")) or {}).get(SUBMISSION_ID_EXTRA)
-            if submission_id is not None and is_our_submission_id(submission_id):
-                indexed.setdefault(submission_id, item)
-    return indexed
-
-
-def read_unknown_avatar(submission_id: str, item: dict[str, Any], first_seen_at: datetime) -> UnknownAvatar:
+def read_unknown_avatar(submission_id: str, item: object, first_seen_at: datetime) -> UnknownAvatar:
     """Return the unknown avatar that an item of an account list describes."""
     avatar = Avatar.parse_created(item)
-    name = item.get("name")
+    name = item.get("name") if isinstance(item, dict) else None
     return UnknownAvatar(
         submission_id=submission_id,
         avatar_id=None if avatar is None else avatar.id,

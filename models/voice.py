@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -71,7 +71,7 @@ class VoiceList:
 
     def __init__(self, response: ArgilResponse) -> None:
         """Read a response that holds a list; other items than voices are skipped."""
-        items: list[Any] = list_items(response.json) or []
+        items = list_items(response.json) or ()
         self.voices = [voice for item in items if (voice := Voice.parse(item)) is not None]
         self.incomplete_because = incomplete_because(response)
         """Empty for a plain array without paging."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from models.argil_avatar import Avatar, AvatarList, AvatarStatus
+from models.argil_avatar import Avatar, AvatarStatus
+from models.avatar_list import AvatarList
 from models.errors import (
     AvatarNotFound,
     AvatarTaken,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clients.training_status import fetch_avatars
-from models.argil_avatar import Avatar, AvatarList, AvatarStatus
+from models.argil_avatar import Avatar, AvatarStatus
+from models.avatar_list import AvatarList
 from models.errors import AvatarTaken, ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recording_secrets import protect_request
@@ -62,7 +63,7 @@ async def find_orphaned(owner: LeaseOwner, tick: Tick | None = None) -> AsyncIte
         reading = await read_account(context, tick)
         tick.start_budget()
         if not reading.outage:
-            avatars = AvatarList(reading.account.items if reading.account is not None else [])
+            avatars = AvatarList([]) if reading.account is None else reading.account.index
             await recover_listed(context, avatars, owner)
             await reconcile_account(context, avatars, owner)
             stages = _build_stages(context, owner, _Listing(avatars, reading.complete_at), tick)
@@ -103,8 +104,7 @@ async def reconcile_account(context: AppContext, avatars: AvatarList, owner: Lea
         DatabaseError: The ledger cannot be read or written.
 
     """
-    ids_by_submission = avatars.ids_by_submission()
-    submission_ids = await _find_unrecorded(context, ids_by_submission)
+    submission_ids = await _find_unrecorded(context, avatars)
     for start in range(0, len(submission_ids), PAGE_SIZE):
         page = await context.ledger.find_by_submission_ids(submission_ids[start : start + PAGE_SIZE])
         submissions = await context.ledger.list_submissions_by_provisioning(
@@ -115,7 +115,7 @@ async def reconcile_account(context: AppContext, avatars: AvatarList, owner: Lea
                 own = {
                     submission.id: [
                         avatar
-                        for avatar_id in ids_by_submission.get(submission.id, ())
+                        for avatar_id in avatars.ids_of(submission.id)
                         if (avatar := avatars.get(avatar_id)) is not None
                     ]
                     for submission in submissions[provisioning.id]
@@ -124,14 +124,14 @@ async def reconcile_account(context: AppContext, avatars: AvatarList, owner: Lea
                     await _reconcile_provisioning(context, provisioning, submissions[provisioning.id], own, owner)
 
 
-async def _find_unrecorded(context: AppContext, ids_by_submission: Mapping[str, Sequence[str]]) -> list[str]:
+async def _find_unrecorded(context: AppContext, avatars: AvatarList) -> list[str]:
     """Return the submission ids of the list for whose avatars there may be something to record."""
     found: list[str] = []
-    submission_ids = list(ids_by_submission)
+    submission_ids = list(avatars.submission_ids)
     for start in range(0, len(submission_ids), PAGE_SIZE):
         page = submission_ids[start : start + PAGE_SIZE]
         recorded = await context.ledger.find_recorded_avatar_ids(page)
-        found += [key for key in page if key not in recorded or ids_by_submission[key] != [recorded[key]]]
+        found += [key for key in page if key not in recorded or avatars.ids_of(key) != [recorded[key]]]
     return found
 
 

@@ -17,7 +17,7 @@ from models.account_list import AccountList
 from models.clock import Clock
 from models.submission_ids import tag_suffix
 from models.tables import submission_table, unknown_avatar_table
-from models.unknown_avatars import UnknownAvatar, index_by_submission_id, read_unknown_avatar
+from models.unknown_avatars import UnknownAvatar, is_our_submission_id, read_unknown_avatar
 from store.database import Database
 from store.upsert import insert_or_ignore
 
@@ -45,20 +45,20 @@ class UnknownAvatarRepository:
         Returns:
             The avatars that were not stored before.
         """
-        items = index_by_submission_id(account.items)
+        listed = {key for key in account.index.submission_ids if is_our_submission_id(key)}
         seen_at = self._clock.now()
-        candidates = items.keys() - self._known_ids
+        candidates = listed - self._known_ids
 
         def look_up(connection: Connection) -> tuple[dict[str, Row[Any]], set[str]]:
             stored = {row.submission_id: row for row in connection.execute(select(_TABLE))}
             return stored, _find_known(connection, candidates | stored.keys())
 
         stored, known = await self._database.read(look_up)
-        self._known_ids |= known & items.keys()
+        self._known_ids |= known & listed
         unknown = sorted(candidates - known - stored.keys())
-        found = [read_unknown_avatar(key, items[key], seen_at) for key in unknown]
+        found = [read_unknown_avatar(key, account.index.first_item(key), seen_at) for key in unknown]
         resolved = known & stored.keys()
-        unlisted = set() if account.incomplete_because else _unlisted(stored, items.keys())
+        unlisted = set() if account.incomplete_because else _unlisted(stored, listed)
         if not (found or resolved or unlisted):
             return []
         return await self._database.write(lambda connection: self._write(connection, found, resolved, unlisted))

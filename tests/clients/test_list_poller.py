@@ -507,6 +507,6 @@ async def test_error_in_the_poll_task_reaches_every_subscription(
 
     group = WatchGroup(monitor, account, clock, age_seconds=7200)
     await clock.run(50)
-    monkeypatch.setattr("models.argil_avatar.AvatarList.has_status", faulty)
+    monkeypatch.setattr("models.avatar_list.AvatarList.has_status", faulty)
     await clock.run(MAX_INTERVAL)
     assert all(isinstance(task.exception(), ZeroDivisionError) for task in group.tasks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from models.errors import UnknownAvatars
 from models.unknown_avatars import (
     UnknownAvatar,
-    index_by_submission_id,
     is_our_submission_id,
     read_unknown_avatar,
     unknown_avatars_error,
@@ -49,17 +47,6 @@ def test_only_random_uuids_have_our_form(text: str) -> None:
 )
 def test_similar_ids_of_other_programs_are_not_ours(text: str) -> None:
     assert not is_our_submission_id(text)
-
-
-def test_index_leaves_out_avatars_of_others() -> None:
-    ours: dict[str, Any] = {"id": "a-1", "extras": {"submission_id": OURS, "team": "blue"}}
-    as_text = {"id": "a-2", "extras": json.dumps({"submission_id": str(uuid.UUID(int=7, version=4))})}
-    others: list[object] = [
-        *(None, 7, "x", [], {}, {"id": "a-3"}, {"extras": None}, {"extras": []}, {"extras": "{"}),
-        *({"extras": {"submission_id": value}} for value in (None, 7, "", "s-1", OURS.upper(), [OURS])),
-        {"extras": {"other_id": OURS}},
-    ]
-    assert list(index_by_submission_id([*others, ours, as_text]).values()) == [ours, as_text]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ async def test_only_avatars_of_unknown_submissions_are_stored(
 ) -> None:
     known = await submit(Ledger(database, clock), provisioning_request, owner)
     unknown = new_id()
-    listed = account(item(known), item(unknown, "a-2", "Grace https://x.example/?sig=canary"), item("s-1", "a-3"))
+    of_other_programs = [item("", "a-3"), item("s-1", "a-4"), item(new_id().upper(), "a-5")]
+    listed = account(item(known), item(unknown, "a-2", "Grace https://x.example/?sig=canary"), *of_other_programs)
     [new] = await repository.compare(listed)
     assert (new.submission_id, new.avatar_id, new.first_seen_at) == (unknown, "a-2", clock.now())
     assert new.name.startswith("Grace https://x.example/")
