@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from cli.console import print_line, print_status
 from cli.options import Port, TrainingSeconds
-from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
@@ -26,6 +25,7 @@ from models.settings import Settings
 from models.webhook import RECEIVER_PATH
 
 if TYPE_CHECKING:
+    from cli.simulated_environment import SimulatedEnvironment
     from deployments.embedded.stack import EmbeddedStack
 
 DEFAULT_PORT = 4200
@@ -89,6 +89,8 @@ def _simulated_service(training_seconds: float, data_dir: Path | None) -> Iterat
     A configured ledger, Prefect API or webhook token is not used. The simulator does not have the avatars of that
     ledger, so reconciliation would set them to VANISHED.
     """
+    from cli.simulated_environment import simulated_environment  # the simulator's server would stay in memory
+
     with simulated_environment(training_seconds=training_seconds, data_dir=data_dir) as simulated:
         simulated.apply(keeps_behaviour=True)
         os.environ["AVATARS_WEBHOOK_TOKEN"] = secrets.token_urlsafe()

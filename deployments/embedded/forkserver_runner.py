@@ -22,7 +22,7 @@ from deployments.embedded.prefect_session import flush_telemetry
 from services.prefect_patches import install_hooks, patch_flow_run_starter
 
 _METHOD: Final = "forkserver"
-_PRELOAD_MODULES = ("deployments.catalog", "deployments.embedded.forkserver_runner", "prefect.flow_engine")
+_PRELOAD_MODULE = "deployments.embedded.forkserver_preload"
 
 
 def use_forkserver() -> None:
@@ -31,7 +31,7 @@ def use_forkserver() -> None:
     Does nothing on systems without a fork server; there Prefect's default start method is used.
     """
     if _METHOD in multiprocessing.get_all_start_methods():
-        multiprocessing.get_context(_METHOD).set_forkserver_preload([*_PRELOAD_MODULES])
+        multiprocessing.get_context(_METHOD).set_forkserver_preload([_PRELOAD_MODULE])
         patch_flow_run_starter(_start_process)
 
 

@@ -14,7 +14,7 @@ from media.ffmpeg.inspection import Inspection
 from media.processes.available_bytes import AvailableBytes
 from media.processes.child import Program
 from media.processes.messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits, Job
-from media.processes.pool import IDLE_SECONDS, JOBS_PER_CHILD, ChildPool
+from media.processes.pool import IDLE_SECONDS, JOBS_PER_CHILD, SHARING_SECONDS, ChildPool
 
 FFMPEG = Program("media.ffmpeg.inspector_process", "FFmpeg", TypeAdapter(Inspection))
 
@@ -29,8 +29,16 @@ class InspectorPool(ChildPool[Inspection]):
         size: int | None = None,
         jobs_per_child: int = JOBS_PER_CHILD,
         idle_seconds: float = IDLE_SECONDS,
+        sharing_seconds: float = SHARING_SECONDS,
     ) -> None:
-        super().__init__(FFMPEG, limits=limits, size=size, jobs_per_child=jobs_per_child, idle_seconds=idle_seconds)
+        super().__init__(
+            FFMPEG,
+            limits=limits,
+            size=size,
+            jobs_per_child=jobs_per_child,
+            idle_seconds=idle_seconds,
+            sharing_seconds=sharing_seconds,
+        )
 
     def inspect(self, available: AvailableBytes, stream: int | None = None) -> Inspection:
         """Inspect the bytes in a child process, and once more in a new one if it fails. Blocks.

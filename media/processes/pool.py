@@ -10,6 +10,7 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Generic, Self
 
 from media.processes.available_bytes import InspectionFailed
@@ -18,6 +19,9 @@ from media.processes.messages import DEFAULT_INSPECTION_LIMITS, InspectionLimits
 
 MAX_CHILDREN = 4
 """Reading an index takes a few milliseconds, its download longer: the 8 concurrent checks can take turns."""
+SHARING_SECONDS = 1.0
+"""Two jobs, as of the two recordings of a request, share a child process for this time: another one would take
+longer to start than to work. Then one recording delays the other, and each job gets its own."""
 JOBS_PER_CHILD = 500
 """Bounds what the library may leak. A start takes about 0.15 s of CPU."""
 IDLE_SECONDS = 10.0
@@ -37,6 +41,7 @@ class ChildPool(Generic[Answer]):
         size: The maximum number of child processes.
         jobs_per_child: The number of jobs after which one is replaced.
         idle_seconds: The time until an idle one is ended.
+        sharing_seconds: The time for which a job waits for the child process of another one.
     """
 
     def __init__(
@@ -47,12 +52,14 @@ class ChildPool(Generic[Answer]):
         size: int | None = None,
         jobs_per_child: int = JOBS_PER_CHILD,
         idle_seconds: float = IDLE_SECONDS,
+        sharing_seconds: float = SHARING_SECONDS,
     ) -> None:
         self._program = program
         self._limits = limits
         self._size = size or min(os.cpu_count() or 1, MAX_CHILDREN)
         self._jobs_per_child = jobs_per_child
         self._idle_seconds = idle_seconds
+        self._sharing_seconds = sharing_seconds
         self._start_empty()
         reference = weakref.WeakMethod(self._abandon)
         os.register_at_fork(after_in_child=lambda: (abandon := reference()) and abandon())
@@ -60,7 +67,8 @@ class ChildPool(Generic[Answer]):
     def _start_empty(self) -> None:
         self._is_closed = False
         # A fork copies locks in the state in which other threads hold them.
-        self._slots = threading.BoundedSemaphore(self._size)
+        self._turns = threading.Condition()
+        self._wanted = self._running = 0
         self._lock: threading.Lock = threading.Lock()
         self._idle: list[InspectorChild[Answer]] = []
         self._idle_timer: threading.Timer | None = None
@@ -73,7 +81,7 @@ class ChildPool(Generic[Answer]):
             InspectionFailed: If both child processes ended or exceeded a limit.
         """
         message = encode_job(job)
-        with self._slots:
+        with self._turn():
             for number in range(ATTEMPTS - 1):
                 with contextlib.suppress(InspectionFailed):
                     return self._run(message, is_retry=number > 0)
@@ -102,6 +110,30 @@ class ChildPool(Generic[Answer]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until one more job may run."""
+        with self._turns:
+            self._wanted += 1
+            self._turns.notify_all()  # more wanted jobs may mean more child processes
+            try:
+                self._turns.wait_for(self._may_share, self._sharing_seconds)
+                self._turns.wait_for(lambda: self._running < self._size)
+            except BaseException:
+                self._wanted -= 1
+                raise
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._wanted -= 1
+                self._running -= 1
+                self._turns.notify_all()
+
+    def _may_share(self) -> bool:
+        return self._running < min(self._size, (self._wanted + 1) // 2)
+
     def _run(self, message: list[bytes], *, is_retry: bool) -> Answer:
         child = self._take(must_be_new=is_retry)
         try:
@@ -122,7 +154,7 @@ class ChildPool(Generic[Answer]):
             if child.is_alive and not must_be_new:
                 return child
             self._end(child)
-        # Only a failed start, or the end of the pool, comes between: `_slots` limits their number.
+        # Only a failed start, or the end of the pool, comes between: `_turn` limits their number.
         child = InspectorChild(self._program, self._limits)
         with self._lock:
             self._children.add(child)

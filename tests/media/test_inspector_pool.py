@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,28 @@ def test_same_children_decode_av1_300_times() -> None:
         jobs = sum(child.jobs for child in pool._children)
     assert {inspection.videos[0].first_frame for inspection in inspections} == {FirstFrame.DECODED}
     assert (started, jobs) == (2, 300)  # no child was replaced
+
+
+def test_two_jobs_share_a_child_and_a_third_one_gets_another() -> None:
+    with InspectorPool(size=2, sharing_seconds=DEADLINE_SECONDS) as pool, ThreadPoolExecutor(3) as threads:
+        pid, first = inspect_with_a_stopped_child(pool, threads)
+        second = threads.submit(pool.inspect, SMALL)
+        wait_until(lambda: pool._wanted == 2)
+        assert children(pool) == [pid]
+        third = threads.submit(pool.inspect, SMALL)
+        assert wait((second, third), DEADLINE_SECONDS, FIRST_COMPLETED).done
+        assert len(children(pool)) == 2
+        os.kill(pid, signal.SIGCONT)
+        assert all(job.result(DEADLINE_SECONDS) for job in (first, second, third))
+
+
+def test_child_that_does_not_answer_delays_no_other_job() -> None:
+    with InspectorPool(size=2, sharing_seconds=0.05) as pool, ThreadPoolExecutor(1) as threads:
+        pid, job = inspect_with_a_stopped_child(pool, threads)
+        assert pool.inspect(SMALL).videos
+        assert not job.done()
+        os.kill(pid, signal.SIGCONT)
+        assert job.result(DEADLINE_SECONDS)
 
 
 def test_child_is_recycled_after_its_jobs() -> None:
