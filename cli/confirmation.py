@@ -8,6 +8,7 @@ from collections import Counter
 from cli.terminal import shown, stderr_console
 from models.errors import InvalidArguments, UnconfirmedBatch
 from models.image_request import describe_credits
+from models.plural import counted
 from models.request import RequestKind
 
 
@@ -35,7 +36,7 @@ def require_confirmed_creates(counts: Counter[RequestKind], limit: int) -> None:
         UnconfirmedBatch: No person confirmed it.
     """
     count, images = counts.total(), counts[RequestKind.IMAGE]
-    text = f"the batch would create {count:,} avatars, more than AVATARS_CONFIRM_CREATES={limit}"
+    text = f"the batch would create {counted(count, 'avatar')}, more than AVATARS_CONFIRM_CREATES={limit}"
     if images:
         text = f"{text}; {describe_credits(images)}"
     if count > limit and not confirm(f"! {text}, and each one is charged. Create them?"):

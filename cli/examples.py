@@ -52,7 +52,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "avatars adopt --all --map creators.csv --dry-run",
     ),
     "cancel": ("avatars cancel creator-4711", "avatars cancel --batch ID"),
-    "voice": ("avatars voice creator-4711 0d8f4f0f-6a11-4a52-9a5f-8d7c9d5e4f4a",),
+    "voice": (
+        "avatars voice creator-4711",
+        "avatars voice creator-4711 0d8f4f0f-6a11-4a52-9a5f-8d7c9d5e4f4a",
+    ),
     "release": ('avatars release creator-4711 --reason "Eva, 27 Nov: consent is on file"',),
     "erase": ("avatars erase creator-4711 --in-prefect",),
     "archive": ("avatars archive --older-than-days 365 --output avatars-2026.jsonl.gz",),

@@ -16,6 +16,7 @@ from models.clock import SystemClock
 from models.errors import DatabaseError, InvalidRequest
 from models.local_paths import file_url_problem, is_local_path
 from models.manifest_formats import split_location
+from models.plural import counted
 from models.provisioning import Status
 from models.recording_addresses import source_problem
 from models.request import AnyRequest, AvatarRequest
@@ -159,7 +160,7 @@ def delete_finished(settings: Settings) -> None:
 
     try:
         if count := asyncio.run(delete()):
-            print_status(f"{count} uploads deleted, which are no longer needed")
+            print_status(f"{counted(count, 'upload')} deleted, no longer needed")
     except DatabaseError as error:
         print_status(f"! no upload was deleted: {error.message}")
 

@@ -1,23 +1,27 @@
-"""`avatars voice`: record the voice of an avatar, which Argil's API requires for each video."""
+"""`avatars voice`: record the voice of an avatar, which Argil's video API requires, or list possible ones."""
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from datetime import UTC
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag, ProvisioningKey
 from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.errors import InvalidArguments
+from models.exit_codes import EXIT_OK
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
-from models.voice import parse_voice_id
-from services.given_voices import record_given_voice, remove_voice
-from services.store import Store
+from models.voice import Voice, parse_voice_id
+from services.given_voices import list_possible_voices, record_given_voice, remove_voice
+from services.store import Store, open_store
 
 
 def voice(
@@ -29,7 +33,7 @@ def voice(
     allow_older: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
 ) -> int:
-    """Record the voice of an avatar that is READY.
+    """Record the voice of an avatar that is READY. Without a voice, list those that it may be.
 
     Argil is asked for the voice first. A voice belongs to one avatar. One that is older than the submission is
     refused, because Argil did not create it for this avatar.
@@ -41,25 +45,61 @@ def voice(
             stays at Argil.
 
     """
-    if remove is (voice_id is not None):
+    if remove and voice_id is not None:
         raise InvalidArguments(
-            "either a voice or --remove is required", hint="write `avatars voice ID VOICE_ID`, or add --remove"
+            "a voice and --remove exclude each other", hint="write `avatars voice ID VOICE_ID`, or only --remove"
         )
-    if remove and allow_older:
-        raise InvalidArguments("--allow-older is for a voice that is recorded", hint="leave it out with --remove")
+    if allow_older and voice_id is None:
+        raise InvalidArguments("--allow-older is for VOICE_ID", hint="leave it out, or add VOICE_ID")
     owner = LeaseOwner(actor="voice", id=str(uuid.uuid4()))
     settings, clock = Settings.load(), SystemClock()
+    if voice_id is None and not remove:
+        return _list_possible(provisioning, settings, as_json=json)
     given = None if voice_id is None else parse_voice_id(voice_id)
     key = load_api_key(settings) if given else ""
 
     async def change(store: Store, current: Provisioning) -> Provisioning:
         if given is None:
             return await remove_voice(store.ledger, current, owner)
-        async with ArgilClient(
-            settings.argil_api_url, key, clock=clock, requests_per_second=settings.avatars_requests_per_second
-        ) as argil:
+        async with _client(settings, key) as argil:
             return await record_given_voice(
                 store.ledger, argil, clock, current, owner, given, allow_older=allow_older
             )
 
     return run_on_ledger([provisioning], change, is_one=True, as_json=json)
+
+
+def _list_possible(provisioning_id: str, settings: Settings, *, as_json: bool) -> int:
+    key = load_api_key(settings)
+
+    async def read() -> tuple[Provisioning, list[Voice]]:
+        async with open_store(settings, SystemClock()) as store, _client(settings, key) as argil:
+            provisioning = await store.ledger.get(provisioning_id)
+            return provisioning, await list_possible_voices(store.ledger, argil, provisioning)
+
+    provisioning, voices = asyncio.run(read())
+    if as_json:
+        print_json([voice.model_dump(mode="json") for voice in voices])
+        return EXIT_OK
+    for voice in voices:
+        created = (
+            "created at an unknown time"
+            if voice.created_at is None
+            else f"created {voice.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        )
+        mark = ", recorded for this avatar" if voice.id == provisioning.voice_id else ""
+        print_line(f"{voice.id}  {voice.name or 'without a name'}, {created}{mark}")
+    if voices:
+        print_status(f"record the right one: `avatars voice {provisioning.reference} VOICE_ID`")
+    else:
+        print_status(f"Argil has no voice that was created since the submission or is named {provisioning.name}")
+    return EXIT_OK
+
+
+def _client(settings: Settings, key: str) -> ArgilClient:
+    return ArgilClient(
+        settings.argil_api_url,
+        key,
+        clock=SystemClock(),
+        requests_per_second=settings.avatars_requests_per_second,
+    )

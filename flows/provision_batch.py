@@ -25,6 +25,7 @@ from models.manifest import ManifestOptions, parse_rows
 from models.manifest_columns import COLUMN_PATTERN, parse_column_map
 from models.manifest_formats import FormatName
 from models.manifest_validation import count_signed, reject_without_consent
+from models.plural import counted
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.redaction import redact
 from models.shared_recordings import shared_recordings_error
@@ -66,7 +67,7 @@ def _name_run() -> str:
     manifest, rows = parameters.get("manifest"), parameters.get("rows")
     if isinstance(manifest, str) and manifest:
         return run_name(redact(manifest_name(manifest)))
-    return f"{len(rows) if isinstance(rows, list) else 0} rows"
+    return counted(len(rows) if isinstance(rows, list) else 0, "row")
 
 
 @flow(name=FLOW_NAME, flow_run_name=_name_run, **FLOW_OPTIONS)

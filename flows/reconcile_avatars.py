@@ -12,6 +12,7 @@ from flows.engine.pool import acquire_each, run_many
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.voice_announcement import announce_voices
 from models.errors import AvatarsError, TickRunning
+from models.plural import counted
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
 from services.argil_outages import OutageCheck
@@ -69,7 +70,7 @@ async def _reconcile(context: AppContext, owner: LeaseOwner, tick: Tick) -> Reco
     resumed += await resume_finished_runs.fn()
     resumed += await keep_house(end_lost_runs, "runs without a process were not ended")
     if deleted := await delete_finished_uploads(context.uploads, context.settings):
-        log_to_run("%d uploads deleted, which are no longer needed", deleted)
+        log_to_run("%s deleted, no longer needed", counted(deleted, "upload"))
     voices = await announce_voices(await find_voices.fn(owner))
     unknown = await report_undecided(context.unknown_avatars)
     return ReconcileResult(

@@ -10,6 +10,7 @@ from flows.engine.final_state import final_state_for_error
 from flows.engine.run_context import lease_owner_for_run, name_run_after, run_name_for
 from models.errors import AvatarsError
 from models.escaping import state_message
+from models.plural import counted
 from models.redaction import redact
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
@@ -34,4 +35,4 @@ async def release_recordings(provisioning_id: str, reason: str) -> State:
             await publish_artifact(provisioning.id)
     except AvatarsError as error:
         return final_state_for_error(error)
-    return Completed(message=state_message(f"{released} recordings released: {redact(reason)}"))
+    return Completed(message=state_message(f"{counted(released, 'recording')} released: {redact(reason)}"))

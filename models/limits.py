@@ -25,6 +25,7 @@ from models.errors import (
     SubmissionPaused,
     VideoCreatePaused,
 )
+from models.plural import counted
 from models.request import RequestKind
 from models.spend_limits import SpendLimits
 from models.video_create import VIDEO_CREATE_REMEDY
@@ -164,7 +165,7 @@ class LimitState:
     def describe_budget(self) -> str:
         """Return how many avatars may still be created today, for people."""
         if self.limits.per_day is None:
-            return f"{self.created_today} submissions today (UTC), no limit"
+            return f"{counted(self.created_today, 'submission')} today (UTC), no limit"
         left = max(self.limits.per_day - self.created_today, 0)
         again = "" if left else "; the next UTC day goes on by itself"
         return (

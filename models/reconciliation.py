@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from models.plural import counted
+
 
 @dataclass(frozen=True, slots=True)
 class ReconcileResult:
@@ -34,13 +36,13 @@ class ReconcileResult:
     @property
     def summary(self) -> str:
         """The counts as one line for people."""
-        unknown = f"; {self.unknown_avatars} unknown avatars" if self.unknown_avatars else ""
+        unknown = f"; {counted(self.unknown_avatars, 'unknown avatar')}" if self.unknown_avatars else ""
         if self.note and not self.has_changes:
             return f"{self.note}{unknown}"
-        voices = f"; {self.voices} voices found" if self.voices else ""
+        voices = f"; {counted(self.voices, 'voice')} found" if self.voices else ""
         counts = (
-            f"{self.resumed} runs resumed; {self.advanced} orphaned provisionings advanced; "
-            f"{self.cancelled} cancelled{format_counts(self.by_status)}{voices}{unknown}"
+            f"{counted(self.resumed, 'run')} resumed; {counted(self.advanced, 'orphaned provisioning')} advanced; "
+            f"{self.cancelled:,} cancelled{format_counts(self.by_status)}{voices}{unknown}"
         )
         return f"{counts}; {self.note}" if self.note else counts
 

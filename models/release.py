@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-RELEASE_EVENT = "a person released {count} recordings from quarantine: {reason}"
+RELEASE_EVENT = "a person released {count} from quarantine: {reason}"
 """The message of the event that the ledger appends for a release."""
 
 

@@ -13,6 +13,7 @@ from models.errors import (
     UnintelligibleResponse,
 )
 from models.outcomes import OUTCOMES
+from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
 from models.response_meaning import Meaning
@@ -102,7 +103,7 @@ async def _record_unanswered(
     if lost_count % LOST_SUBMISSIONS_PER_STOP:
         return await _record_loss(context, provisioning, owner, latest, None)
     error = ArgilUnreachable(
-        f"{lost_count} submissions got no response and are presumed lost",
+        f"{counted(lost_count, 'submission')} got no response, presumed lost",
         hint=f"check the connection to Argil with `avatars doctor`, then run `avatars resume {provisioning.id}`",
     )
     await _record_loss(context, provisioning, owner, latest, error)

@@ -1,4 +1,4 @@
-"""Records the voice that a person names for an avatar. Without Prefect, whose import takes over a second."""
+"""The voice that a person names for an avatar, and those that it may be. Without Prefect, which loads slowly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from models.clock import Clock
 from models.errors import NotReady, OperationalError, PollFailed, VoiceRefused
 from models.outcomes import next_step
 from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource, submission_of_avatar
-from models.voice import Voice
+from models.voice import Voice, earliest_creation
 from store.ledger import Ledger
 
 
@@ -56,6 +56,34 @@ async def record_given_voice(
         f"voice {voice_id} is recorded: a person named it",
         announce_at=clock.now(),
     )
+
+
+async def list_possible_voices(ledger: Ledger, argil: ArgilClient, provisioning: Provisioning) -> list[Voice]:
+    """Return the voices of the account that may be that of a READY avatar, those of its name first.
+
+    These have its name, or were created since its submission. Voices of other avatars are left out.
+
+    Raises:
+        NotReady: The avatar is not READY.
+        OperationalError: Argil does not answer or rejects the API key, or the ledger fails.
+    """
+    _require_ready(provisioning)
+    try:
+        voices = (await argil.list_voices()).voices
+    except PollFailed as error:
+        raise OperationalError(
+            f"the voices could not be listed: {error.message}", hint="run the command again later"
+        ) from None
+    submission = submission_of_avatar(provisioning, await ledger.list_submissions(provisioning.id))
+    since = earliest_creation(provisioning, submission)
+    possible = [
+        voice
+        for voice in voices
+        if voice.name == provisioning.name or not (voice.created_at is None or voice.is_older_than(since))
+    ]
+    foreign = await ledger.find_foreign_voices(provisioning.avatar_id or "", [voice.id for voice in possible])
+    possible.sort(key=lambda voice: (voice.name != provisioning.name, voice.id))
+    return [voice for voice in possible if voice.id not in foreign]
 
 
 async def remove_voice(ledger: Ledger, provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from models.errors import DayBudgetUsed, SubmissionPaused
+from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning
 from models.request import RequestKind
 from models.request_kinds import SUBMITTED_KINDS
@@ -90,7 +91,7 @@ class PendingProvisionings:
         if context.settings.avatars_ignore_unknown:
             return False
         if count := await context.unknown_avatars.count_undecided():
-            self._tick.note = f"nothing is submitted, because {count:,} avatars at Argil are unknown"
+            self._tick.note = f"nothing is submitted, because of {counted(count, 'unknown avatar')} at Argil"
         return bool(count)
 
     async def _acquire(self, kinds: Collection[RequestKind], *, is_probe: bool = False) -> Provisioning | None:

@@ -13,6 +13,7 @@ from models.argil_avatar import (
 )
 from models.image_request import ImageRequest
 from models.media_rules import MediaRole
+from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.request import SUBMISSION_ID_EXTRA, AvatarRequest, ProvisioningRequest
 from models.settings import Settings
@@ -87,7 +88,9 @@ async def limit_problem(context: AppContext, provisioning: Provisioning) -> str:
         return ""
     submissions = await context.ledger.list_submissions(provisioning.id)
     count = sum(submission.state is not SubmissionState.NOT_CREATED for submission in submissions)
-    return f"{count} submissions may have been charged (AVATARS_SUBMISSION_LIMIT={limit})" if count >= limit else ""
+    if count < limit:
+        return ""
+    return f"{counted(count, 'submission')} may have been charged (AVATARS_SUBMISSION_LIMIT={limit})"
 
 
 async def record_created_avatar(

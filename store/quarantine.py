@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 from models.clock import Clock
 from models.evidence import Evidence
 from models.media_rules import MediaRole
+from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recording_identity import RecordingIdentity
 from models.redaction import redact
@@ -175,7 +176,9 @@ class QuarantineRepository:
                     "actor": owner.actor,
                     "from_status": provisioning.status,
                     "to_status": provisioning.status,
-                    "message": redact(RELEASE_EVENT.format(count=len(released), reason=reason)),
+                    "message": redact(
+                        RELEASE_EVENT.format(count=counted(len(released), "recording"), reason=reason)
+                    ),
                     "raw_status": None,
                     "flow_run_id": owner.flow_run_id,
                     "submission_id": None,

@@ -12,6 +12,7 @@ from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact,
 
 from models.batch import BatchProgress, RowResult
 from models.escaping import inert, short_line
+from models.plural import counted
 from models.provisioning import Status
 from models.shared_recordings import SharedRecordingGroup
 from services.run_log import log_to_run
@@ -141,5 +142,5 @@ def _table_row(row: RowResult) -> dict[str, str]:
 
 def _description(progress: BatchProgress) -> str:
     omitted = progress.total - MAX_TABLE_ROWS
-    note = f"; {omitted} rows are not shown" if omitted > 0 else ""
+    note = f"; without {counted(omitted, 'row')}" if omitted > 0 else ""
     return "; ".join([progress.summary_with_credits + note, *progress.limits])

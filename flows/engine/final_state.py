@@ -9,6 +9,7 @@ from models.batch import BatchProgress
 from models.errors import AvatarsError
 from models.escaping import state_message
 from models.outcomes import OUTCOMES
+from models.plural import counted
 from models.provisioning import Status
 from services.idle_runs import IDLE
 
@@ -21,7 +22,7 @@ def final_state_for_batch(progress: BatchProgress, *, dry_run: bool) -> State:
     if dry_run and progress.all_would_succeed:
         return Completed(name="Checked", message=f"nothing was sent: {progress.summary}")
     name = progress.state_name
-    message = f"{progress.total} rows: {progress.summary}"
+    message = f"{counted(progress.total, 'row')}: {progress.summary}"
     is_done = name in {OUTCOMES[status].state_name for status in (Status.READY, Status.TRAINING)}
     return Completed(name=name, message=message) if is_done else Failed(name=name, message=message)
 

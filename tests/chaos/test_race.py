@@ -234,8 +234,8 @@ def assert_only_outcomes(reports: list[dict[str, Any]], in_flight: int) -> None:
             if message.startswith("another run of reconcile-avatars is at work"):
                 continue
             match = re.fullmatch(
-                r"0 runs resumed; \d+ orphaned provisionings advanced; 0 cancelled((?:; \d+ [\w.-]+)*)"
-                r"(?:; \d+ voices found)?(?:; the rest is left to the next run)?",
+                r"0 runs resumed; \d+ orphaned provisionings? advanced; 0 cancelled((?:; \d+ [\w.-]+)*)"
+                r"(?:; \d+ voices? found)?(?:; the rest is left to the next run)?",
                 message,
             )
             assert match, message

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,9 @@ def create(
     return create
 
 
-def clone(argil: ArgilSimulator, age: timedelta = timedelta()) -> str:
+def clone(argil: ArgilSimulator, age: timedelta = timedelta(), name: str = "Ada") -> str:
     """Create a voice at the simulator and return its id."""
-    body = {"name": "Ada", "audioUrl": "https://h.example/a.mp3"}
+    body = {"name": name, "audioUrl": "https://h.example/a.mp3"}
     voice = argil.account.voices.add_clone(body, argil.account.now() - age, creates=True, status=201)
     assert voice is not None
     voice_id: str = voice["id"]
@@ -157,10 +158,41 @@ def test_removed_voice_can_be_given_to_another_avatar(
     assert [voice["id"] for voice in argil.account.voices.cloned] == [voice_id]
 
 
-@pytest.mark.parametrize("args", [["voice", "creator-1"], ["voice", "creator-1", "v-1", "--remove"]])
-def test_either_voice_or_remove_is_required(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(args) == EXIT_USAGE
-    assert "--remove" in capsys.readouterr().err
+@pytest.mark.parametrize("args", [["v-1", "--remove"], ["--allow-older"]])
+def test_options_that_exclude_each_other(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["voice", "creator-1", *args]) == EXIT_USAGE
+    assert "VOICE_ID" in capsys.readouterr().err
+
+
+def test_possible_voices_are_listed(
+    argil: ArgilSimulator, create: Callable[..., Provisioning], capsys: pytest.CaptureFixture[str]
+) -> None:
+    create()
+    create("creator-2")
+    create("failed", Status.TRAINING_FAILED)
+    assert run(["voice", "creator-1"]) == EXIT_OK
+    assert "Argil has no voice" in capsys.readouterr().err
+    older, taken, own = clone(argil, age=timedelta(hours=1)), clone(argil), clone(argil)
+    older_of_another_name = clone(argil, age=timedelta(hours=1), name="Grace")
+    new_of_another_name = clone(argil, name="Grace")
+    assert run(["voice", "creator-2", taken]) == EXIT_OK
+    assert run(["voice", "creator-1", own]) == EXIT_OK
+    capsys.readouterr()
+    assert run(["voice", "creator-1"]) == EXIT_OK
+    printed = capsys.readouterr()
+    *first, last = [line.split("  ")[0] for line in printed.out.splitlines()]
+    assert (set(first), last) == ({older, own}, new_of_another_name)
+    assert [line.split("  ")[0] for line in printed.out.splitlines() if "recorded for this avatar" in line] == [own]
+    assert " UTC" in printed.out
+    assert "avatars voice creator-1 VOICE_ID" in printed.err
+    assert run(["voice", "creator-1", "--json"]) == EXIT_OK
+    ids = [voice["id"] for voice in json.loads(capsys.readouterr().out)]
+    assert ids == [*first, last]
+    assert older_of_another_name not in ids
+    assert run(["voice", "failed"]) == EXIT_USAGE
+    argil.account.voices.list_status = HTTPStatus.INTERNAL_SERVER_ERROR
+    assert run(["voice", "creator-1"]) == EXIT_OPERATIONAL_ERROR
+    assert "canary" not in "".join(capsys.readouterr())
 
 
 def test_failing_argil_is_an_operational_error(

@@ -35,3 +35,10 @@ def test_json_has_the_documented_fields() -> None:
 def test_format_counts_is_sorted_and_empty_without_counts() -> None:
     assert format_counts(Counter(b=2, a=1)) == "; 1 a; 2 b"
     assert format_counts({}) == ""
+
+
+def test_one_of_a_kind_is_in_the_singular() -> None:
+    result = ReconcileResult(resumed=1, advanced=1, voices=1, unknown_avatars=1)
+    assert result.summary == (
+        "1 run resumed; 1 orphaned provisioning advanced; 0 cancelled; 1 voice found; 1 unknown avatar"
+    )
