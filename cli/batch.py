@@ -18,6 +18,7 @@ from cli.batch_display import print_result, showing_progress
 from cli.confirmation import confirm, require_confirmed_creates
 from cli.console import print_json, print_status
 from cli.flow_runner import prepared_environment, require_key_source, run_for_error
+from cli.listing import find_released
 from cli.local_uploads import delete_finished, manifest_folder, upload_recordings
 from cli.options import DryRunFlag, IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
 from cli.upload_display import UploadDisplay
@@ -27,7 +28,7 @@ from models.batch_record import BatchSource, manifest_name
 from models.batch_results import render_results, results_format
 from models.clock import SystemClock
 from models.env_file import ENV_FILE
-from models.errors import InvalidManifest
+from models.errors import DatabaseError, InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
 from models.manifest import Manifest, ManifestOptions
 from models.manifest_columns import parse_column_map
@@ -35,6 +36,7 @@ from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
 from models.manifest_validation import ManifestRow, reject_without_consent
 from models.private_files import replace_file, replacement_problem, trial_problem
+from models.provisioning import Status
 from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
@@ -265,8 +267,12 @@ def _write_template(path: Path) -> int:
 
 def write_results(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
     """Write the results file atomically and say so; an error is printed and does not fail the command."""
+    refused = [row.id for row in progress.rows if row.status == Status.REFUSED and row.id is not None]
     try:
-        replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv"))
+        form = results_format(path.name) or "csv"
+        replace_file(path, render_results(progress, manifest, form, find_released(refused)))
         print_status(f"results written to {path}")
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")
+    except DatabaseError as error:
+        print_status(f"! cannot write the results file {path}: {error.message}")

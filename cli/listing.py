@@ -86,11 +86,11 @@ def _next_steps(provisionings: Sequence[Provisioning]) -> dict[str, str]:
     """Return the next step of each provisioning, by its id, as `avatars show` prints it."""
     from models.outcomes import next_step
 
-    released = _find_released([item.id for item in provisionings if item.status is Status.REFUSED])
+    released = find_released([item.id for item in provisionings if item.status is Status.REFUSED])
     return {item.id: next_step(item, is_released=item.id in released) for item in provisionings}
 
 
-def _find_released(refused_ids: Sequence[str]) -> Collection[str]:
+def find_released(refused_ids: Sequence[str]) -> Collection[str]:
     """Return the ids of those whose recordings were released. The ledger is opened only if there are any."""
     if not refused_ids:
         return ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal, get_args
 
 from models.batch import (
@@ -48,44 +48,55 @@ def results_format(file_name: str) -> ResultsFormat | None:
     return next((known for known in get_args(ResultsFormat) if known == suffix), None)
 
 
-def render_results(progress: BatchProgress, manifest: Manifest, form: ResultsFormat) -> bytes:
+def render_results(
+    progress: BatchProgress, manifest: Manifest, form: ResultsFormat, released: Collection[str] = ()
+) -> bytes:
     """Return the content of the results file.
 
     CSV has a byte order mark, because Excel reads it as Windows-1252 otherwise, and the separator of the manifest.
+
+    Args:
+        progress: The results of all rows.
+        manifest: The manifest.
+        form: The format of the file.
+        released: The ids of the provisionings that Argil refused and whose recordings a person released.
     """
     if form == "json":
         return json_document(progress.to_json_rows(), ascii_only=False).encode()
     header = [*manifest.columns, *RESULT_COLUMNS]
     if form == "xlsx":
-        return write_workbook("results", [header, *_rows(progress, manifest)], first_marked=len(manifest.columns))
+        return write_workbook(
+            "results", [header, *_rows(progress, manifest, released)], first_marked=len(manifest.columns)
+        )
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, delimiter=manifest.separator)
     own_count = len(manifest.columns)
-    for cells in (header, *_rows(progress, manifest)):
+    for cells in (header, *_rows(progress, manifest, released)):
         writer.writerow([*map(own_cell, cells[:own_count]), *map(spreadsheet_cell, cells[own_count:])])
     return BOM_UTF8 + buffer.getvalue().encode("utf-8", "replace")
 
 
-def _rows(progress: BatchProgress, manifest: Manifest) -> Iterator[list[str]]:
+def _rows(progress: BatchProgress, manifest: Manifest, released: Collection[str]) -> Iterator[list[str]]:
     """Yield the cells of each row. Those beyond the header stay beyond it, so that the row is read as before."""
     width = len(manifest.columns)
     for row, result in zip(manifest.rows, progress.rows, strict=True):
         padding = [""] * (width - len(row.cells))
-        yield [*row.cells[:width], *padding, *_result_cells(result), *row.cells[width:]]
+        yield [*row.cells[:width], *padding, *_result_cells(result, released), *row.cells[width:]]
 
 
-def _result_cells(result: RowResult) -> list[str]:
+def _result_cells(result: RowResult, released: Collection[str]) -> list[str]:
     reasons = shorten(visible(result.reasons_text), MAX_REASONS_CHARACTERS)
     warnings = shorten(visible(result.warnings_text), MAX_REASONS_CHARACTERS)
     ids = [result.avatar_id or "", result.voice_id or ""]
-    return [result.status, *ids, reasons, warnings, _next_step(result)]
+    return [result.status, *ids, reasons, warnings, _next_step(result, released)]
 
 
-def _next_step(result: RowResult) -> str:
+def _next_step(result: RowResult, released: Collection[str]) -> str:
     if (step := _NEXT_STEPS.get(result.status)) is not None:
         return step
     if result.id is None:
         return _NEXT_STEPS[PENDING]  # the batch was cancelled before it recorded the row
     if result.status == Status.ACCEPTED:
         return accepted_step(result.id, result.reasons)
-    return OUTCOMES[Status(result.status)].next_step_for(result.id, result.voice_id)
+    outcome = OUTCOMES[Status(result.status)]
+    return outcome.next_step_for(result.id, result.voice_id, is_released=result.id in released)

@@ -196,3 +196,15 @@ def test_results_have_the_warnings_of_a_row(form: ResultsFormat) -> None:
     else:
         [row] = csv.DictReader(io.StringIO(data.removeprefix("\ufeff")), delimiter=";")
         assert row["result_warnings"] == "dataset.no-audio: =no audio"
+
+
+def test_released_row_is_not_to_be_released_again() -> None:
+    manifest = manifest_of(["a", "b"])
+    progress = BatchProgress(manifest.rows, started_at=0.0)
+    for number, row in enumerate(progress.rows):
+        refused = replace(row, status=Status.REFUSED, id=f"id-{number}")
+        progress.update_row(number, refused, finished=True)
+    text = render_results(progress, manifest, "csv", {"id-1"}).decode("utf-8-sig")
+    kept, released = [row[RESULT_COLUMNS[-1]] for row in csv.DictReader(io.StringIO(text), delimiter=";")]
+    assert "avatars release" in kept
+    assert "avatars release" not in released
