@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -101,11 +102,14 @@ def table_of_rows(rows: Sequence[RowResult]) -> Table:
     table.add_column("Name")
     table.add_column("Reasons")
     for row in rows:
-        lines = (
-            line
-            for reason in (*row.reasons, *row.warnings)  # the first column has the line
-            for line in (reason.message.removeprefix(f"line {row.line}, "), reason.hint and f"→ {reason.hint}")
-        )
-        reasons = shown_lines(filter(None, lines))
-        table.add_row(str(row.line), _style_status(row.status), shown(row.name), reasons)
+        table.add_row(str(row.line), _style_status(row.status), shown(row.name), shown_lines(_reason_lines(row)))
     return table
+
+
+def _reason_lines(row: RowResult) -> Iterator[str]:
+    """Yield the reasons and warnings of a row; reasons with one remedy stand before it."""
+    reasons = [*row.reasons, *row.warnings]
+    for reason, following in zip_longest(reasons, reasons[1:]):
+        yield reason.message.removeprefix(f"line {row.line}, ")  # the first column has the line
+        if reason.hint and (following is None or following.hint != reason.hint):
+            yield f"→ {reason.hint}"

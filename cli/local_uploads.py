@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import getpass
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +91,26 @@ def _resolve(
     local: LocalRecordings[UploadDisplay], fields: Mapping[str, Any]
 ) -> tuple[dict[str, Any], InvalidRequest | None]:
     """Return the fields with addresses instead of paths, and the error with the problems of all files."""
-    problems: list[tuple[str, str]] = []
-    hint = ""
+    errors: list[InvalidRequest] = []
     resolved = dict(fields)
     for field, role in RECORDING_ROLES.items():
         if text := fields.get(field):
             try:
                 resolved[field] = local.address(text, role, field)
             except InvalidRequest as error:
-                problems += error.problems
-                hint = hint or error.hint
-    return resolved, InvalidRequest(problems, hint=hint) if problems else None
+                errors.append(error)
+    return resolved, _joined(errors)
+
+
+def _joined(errors: Sequence[InvalidRequest]) -> InvalidRequest | None:
+    """Return one error with all problems; a problem whose remedy is not that of all names its own."""
+    problems: list[tuple[str, str]] = []
+    hints = {error.hint for error in errors}
+    for error in errors:
+        remedy = f"; {error.hint}" if len(hints) > 1 and len(error.problems) == 1 else ""
+        problems += [(field, f"{rule}{remedy}") for field, rule in error.problems]
+    hint = next((error.hint for error in errors if len(hints) == 1 or len(error.problems) > 1), "")
+    return InvalidRequest(problems, hint=hint) if problems else None
 
 
 def upload_recordings(

@@ -120,9 +120,8 @@ def _validate_row(raw: RawRow, unit: str, resolve_path: ResolvePath | None) -> M
         if column not in COLUMNS
     ]
     fields = {column: value for column, value in raw.values.items() if column in COLUMNS}
-    if resolve_path is not None:
-        found_problems += _resolve_paths(fields, resolve_path)
-    reported_columns = {column.partition(".")[0] for column, _ in found_problems}
+    file_problems = [] if resolve_path is None else _resolve_paths(fields, resolve_path)
+    reported_columns = {column.partition(".")[0] for column, *_ in (*found_problems, *file_problems)}
     request = None
     try:
         request = parse_fields(fields)
@@ -134,8 +133,8 @@ def _validate_row(raw: RawRow, unit: str, resolve_path: ResolvePath | None) -> M
     # JSON can hold lone surrogates, which cannot be encoded for output.
     reference = _written_reference(raw_reference) if isinstance(raw_reference, str) else ""
     name = replace_unstorable_characters(redact(raw_name))[:256] if isinstance(raw_name, str) else ""
-    if request is None or found_problems:
-        problems = [row_problem(raw, unit, column, rule) for column, rule in found_problems]
+    if request is None or found_problems or file_problems:
+        problems = [row_problem(raw, unit, *problem) for problem in (*found_problems, *file_problems)]
         return ManifestRow(raw.line, reference[:256], name, None, problems, raw.cells)
     reference = request.reference or derived_reference(request)
     if request.reference is None:
@@ -143,16 +142,15 @@ def _validate_row(raw: RawRow, unit: str, resolve_path: ResolvePath | None) -> M
     return ManifestRow(raw.line, reference, request.name, request, cells=raw.cells)
 
 
-def _resolve_paths(fields: dict[Any, Any], resolve_path: ResolvePath) -> list[tuple[str, str]]:
-    """Replace the paths among the recordings of a row by addresses, and return the problems of the files."""
+def _resolve_paths(fields: dict[Any, Any], resolve_path: ResolvePath) -> list[tuple[str, str, str]]:
+    """Replace the paths among the recordings of a row by addresses; return the problems of the files with hints."""
     problems = []
     for column, role in RECORDING_ROLES.items():
         if isinstance(text := fields.get(column), str) and text:
             try:
                 fields[column] = resolve_path(text, role, column)
             except InvalidRequest as error:
-                remedy = f"; {error.hint}" if error.hint else ""
-                problems += [(field, f"{problem}{remedy}") for field, problem in error.problems]
+                problems += [(field, problem, error.hint) for field, problem in error.problems]
     return problems
 
 
@@ -181,12 +179,21 @@ def _written_reference(reference: str) -> str:
     return replace_unstorable_characters(redact(reference))
 
 
-def row_problem(raw: RawRow, unit: str, column: str, rule: str) -> Reason:
-    """Return the problem of a row in one column, with the row's number, and the cell's letter in a sheet."""
+def row_problem(raw: RawRow, unit: str, column: str, rule: str, hint: str | None = None) -> Reason:
+    """Return the problem of a row in one column, with the row's number, and the cell's letter in a sheet.
+
+    Args:
+        raw: The row.
+        unit: What a row is called.
+        column: The column.
+        rule: The rule that it breaks, with the value.
+        hint: The remedy; None is that of the column.
+    """
     base = column.partition(".")[0]
     letter = raw.letters.get(column) or raw.letters.get(base)
     column = shorten(column, MAX_FIELD_CHARACTERS) + (f" ({letter}{raw.line})" if letter else "")
-    hint = _HINTS.get(base, "remove the column, or check its name for a typo")
+    if hint is None:
+        hint = _HINTS.get(base, "remove the column, or check its name for a typo")
     code = base if base in COLUMNS else "malformed"
     return Reason(
         code=f"row.{code}", message=replace_unstorable_characters(f"{unit} {raw.line}, {column}: {rule}"), hint=hint

@@ -116,7 +116,7 @@ class LocalRecordings(Generic[AnyObserver]):
                 digest = self._digests[file.state] = sha256_of(descriptor)
             require_unchanged(file, descriptor, field)
         if (facts := report.facts) is None:  # perhaps not a recording, so AVATARS_MEDIA_CHECK does not matter
-            raise _rejected(field, report.reasons)
+            raise _rejected(field, role, report.reasons)
         kind = facts.format if isinstance(facts, ImageFacts) else facts.container
         name = object_name(digest, file.path, kind)
         uri = self._upload_folder.address_of(name)
@@ -134,7 +134,7 @@ class LocalRecordings(Generic[AnyObserver]):
                 raise InvalidRequest([(field, error.message)], hint=error.hint) from None
         report = self._checked[key]
         if report.reasons and self._settings.avatars_media_check == "strict":
-            raise _rejected(field, report.reasons)
+            raise _rejected(field, role, report.reasons)
         return report
 
     def warnings(self) -> Iterator[str]:
@@ -212,6 +212,8 @@ def refuse_path_of_remote_manifest(text: str, role: MediaRole, field: str) -> st
     return text
 
 
-def _rejected(field: str, reasons: list[Reason]) -> InvalidRequest:
-    hint = next((reason.hint for reason in reasons if reason.hint), "")
-    return InvalidRequest([(field, reason.message) for reason in reasons], hint=hint)
+def _rejected(field: str, role: MediaRole, reasons: list[Reason]) -> InvalidRequest:
+    if len(reasons) == 1:
+        return InvalidRequest([(field, reasons[0].message)], hint=reasons[0].hint)
+    problems = [(field, "; ".join(filter(None, (reason.message, reason.hint)))) for reason in reasons]
+    return InvalidRequest(problems, hint=f"`avatars check --role {role} FILE` shows the result of each rule")

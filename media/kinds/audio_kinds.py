@@ -16,7 +16,7 @@ _KINDS = (
     ("mp3", re.compile(rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")),
     ("aac", re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")),
 )
-_HINT = "export the voice as MP3, M4A, WAV, FLAC or OGG, and use the URL of the file itself"
+_HINT = "export the voice as MP3, M4A, WAV, FLAC or OGG, and use that file itself"
 
 
 def require_audio(head: bytes) -> str:

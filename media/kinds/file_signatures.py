@@ -27,13 +27,13 @@ class FileKind(NamedTuple):
 
 def picture(name: str) -> FileKind:
     """Return the kind of a still picture."""
-    hint = "use the URL of the video, not of a picture"
+    hint = "use the video, not a picture"
     return FileKind(MediaCode.NOT_A_VIDEO, f"a picture ({name})", hint, is_picture=True)
 
 
 def document(name: str) -> FileKind:
     """Return the kind of a document or of other data without a video."""
-    return FileKind(MediaCode.NOT_A_VIDEO, name, "use the URL of the video file")
+    return FileKind(MediaCode.NOT_A_VIDEO, name, "use the video file")
 
 
 def encrypted(name: str) -> FileKind:

@@ -13,7 +13,7 @@ from models.media_codes import MediaCode
 
 _IMAGE = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP", re.DOTALL)
 _VIDEO = FileKind(MediaCode.NOT_A_VIDEO, "a video (MP4 or MOV)", "")
-_USE_IMAGE_HINT = "use the URL of the image"
+_USE_IMAGE_HINT = "use the image file"
 # Codes that say what is wrong with a file of any kind, and their remedies.
 _KEPT_CODES = {
     MediaCode.EMPTY_FILE: "check that the upload was completed",

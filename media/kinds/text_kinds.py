@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 # Of the characters of a text that is not UTF-8.
 _MAX_FOREIGN_RATIO = 0.5
 
-_DIRECT_HINT = "use the direct download URL of the file, not the page that shows it"
+_DIRECT_HINT = "use the file itself or its direct download URL, not the page that shows it"
 _PAGE = FileKind(MediaCode.NOT_A_VIDEO, "a web page or an error message", _DIRECT_HINT)
 _STORE_ERROR = FileKind(MediaCode.NOT_A_VIDEO, "an error message of an object store", _DIRECT_HINT)
 _JSON = FileKind(MediaCode.NOT_A_VIDEO, "a JSON document, such as an error message", _DIRECT_HINT)
@@ -56,7 +56,7 @@ _PREFIXES = (
     ("-----begin age encrypted file", encrypted("age")),
     ("u2fsdgvkx1", encrypted("OpenSSL")),
     ("data:video/", _BASE64),
-    ("data:image/", FileKind(MediaCode.NOT_A_VIDEO, "an image as base64 text", "use the URL of the video itself")),
+    ("data:image/", FileKind(MediaCode.NOT_A_VIDEO, "an image as base64 text", "use the video file itself")),
     ("{\\rtf", document("an RTF document")),
     ("%!ps", document("a PostScript document")),
     ("{", _JSON),

@@ -14,7 +14,7 @@ from media.kinds.file_kinds import KIND_BYTES, identify
 from media.mp4.boxes import find_layout
 from models.errors import MediaRejected
 
-PICTURE = "use the URL of the video"
+PICTURE = "use the video"
 EXPORT = "export it as MP4"
 UNPACK = "unpack it first"
 PAGE = "direct download URL"
@@ -72,9 +72,9 @@ BINARY = [
     (ftyp(b"abcd", b"isom", b"heic") + box(b"meta", bytes(40)), "not-a-video", "HEIC", PICTURE),
     (ftyp(b"crx ", b"isom") + box(b"moov", bytes(40)), "not-a-video", "camera raw", PICTURE),
     # Documents, archives, other data
-    (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3" + bytes(50), "not-a-video", "PDF", "URL of the video"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(50), "not-a-video", "Office", "URL of the video"),
-    (zip_of("[Content_Types].xml", "word/document.xml"), "not-a-video", "Office", "URL of the video"),
+    (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3" + bytes(50), "not-a-video", "PDF", "use the video"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(50), "not-a-video", "Office", "use the video"),
+    (zip_of("[Content_Types].xml", "word/document.xml"), "not-a-video", "Office", "use the video"),
     (zip_of("v.mp4"), "not-a-video", "a ZIP archive", UNPACK),
     (zip_of(), "not-a-video", "a ZIP archive", UNPACK),
     (gzip.compress(b"x", mtime=0), "not-a-video", "a gzip archive", UNPACK),

@@ -281,6 +281,8 @@ async def test_rows_of_a_manifest_have_paths_relative_to_it(
     assert "not a file: URL" in messages[0][1]
     assert "at least 60 seconds" in messages[1][0]
     assert len(messages[1]) == 1
+    assert [problem.hint for problem in rows[3].problems] == ["record at least 60 seconds"]
+    assert "check the path" in rows[2].problems[0].hint
     assert "must begin with https://" in messages[2][0]
     assert server.requests == []
 
