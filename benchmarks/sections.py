@@ -16,8 +16,14 @@ from benchmarks.run_services import MAX_PROCESSES, PREFECT_SERVE
 
 
 def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    rows = [heads, ["---"] * len(heads), *lines]
+    """Return a table. A shorter line, as of a run that timed out, has no figures in its other columns."""
+    filled = ([*line, *["–"] * (len(heads) - len(line))] for line in lines)
+    rows = [heads, ["---"] * len(heads), *filled]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _timed_out(seconds: float) -> str:
+    return f"timed out after {seconds:.0f}"
 
 
 def batch_section(runs: Sequence[BatchMeasurement]) -> str:
@@ -42,9 +48,7 @@ def batch_section(runs: Sequence[BatchMeasurement]) -> str:
     for (count, name), (run, repetitions) in medians.items():
         bare, _ = medians.get((count, ASYNCIO_HTTPX.name), (run, 0))
         if not run.cost.completed:
-            lines.append(
-                [str(count), name, str(repetitions), f"timed out after {run.cost.wall_seconds:.0f}", *["–"] * 6]
-            )
+            lines.append([str(count), name, str(repetitions), _timed_out(run.cost.wall_seconds)])
             continue
         lines.append(
             [
@@ -141,7 +145,7 @@ def reconcile_section(passes: Sequence[ReconcileMeasurement]) -> str:
         head = [f"{item.in_flight:,}", f"{item.ended:,}", item.implementation, f"{item.recorded:,}"]
         cost, base = item.cost, bare.get((item.in_flight, item.ended), item.cost)
         if not cost.completed:
-            lines.append([*head, f"timed out after {cost.wall_seconds:.0f}", *["–"] * 7])
+            lines.append([*head, _timed_out(cost.wall_seconds)])
             continue
         lines.append(
             [
@@ -180,7 +184,7 @@ def api_section(measured: Sequence[ApiRunsMeasurement]) -> str:
     for item in measured:
         head = [f"{item.runs:,}", item.implementation]
         if not item.completed:
-            lines.append([*head, "–", f"timed out after {item.ended_seconds:.0f}", *["–"] * 3])
+            lines.append([*head, "–", _timed_out(item.ended_seconds)])
             continue
         base = plain.get(item.runs)
         lines.append(
