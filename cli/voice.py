@@ -33,7 +33,9 @@ def voice(
     allow_older: Annotated[bool, Parameter(negative=())] = False,
     json: JsonFlag = False,
 ) -> int:
-    """Record the voice of an avatar that is READY. Without a voice, list those that it may be.
+    """Record the voice of an avatar that is READY.
+
+    Without a voice, the command lists those that it may be.
 
     Argil is asked for the voice first. A voice belongs to one avatar. One that is older than the submission is
     refused, because Argil did not create it for this avatar.

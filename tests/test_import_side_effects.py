@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("models", "clients", "media", "store", "services", "tasks", "flows", "deployments", "cli", "simulator")
-ENTRY_POINTS = {"flows/__init__.py"}
-"""Its import is the entry point of a run in a Prefect worker, as its comment explains."""
+ENTRY_POINTS = {"flows/__init__.py", "deployments/embedded/forkserver_preload.py"}
+"""Their import is the entry point of a run in a Prefect worker, and that of the fork server."""
 DEFINITIONS = {"store/migrations/partial_indexes.py"}
 """An Index that is created adds itself to its table."""
 

@@ -76,6 +76,9 @@ FILTERED_PAGES = {
 """Pages of `avatars list` with filters. Each filter matches most rows or one."""
 
 
+REQUEST = ProvisioningRequest(
+    name="Ada", dataset_video="https://h.example/d.mp4", consent_video="https://h.example/c.mp4", reference="p-7"
+)
 UPLOAD = Upload(f"s3://uploads/{'a' * 64}.mp4", "a" * 64, 1, "test", FakeClock().now(), FakeClock().now(), None)
 
 
@@ -95,6 +98,7 @@ async def find_recorded(ledger: Ledger, provisioning: Provisioning) -> object:
 
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
+    "LedgerReader.find_recorded": lambda ledger, _: ledger.find_recorded(REQUEST),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
     "LedgerReader.list_page": lambda ledger, provisioning: ledger.list_page(
         LatestPage(
