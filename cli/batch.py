@@ -119,7 +119,7 @@ def batch(
     for notice in loaded.notices:
         print_status(f"! {notice}")
     loaded, shared = asyncio.run(_compare_with_ledger(settings, loaded))
-    _print_shared_recordings(shared)
+    _print_shared_recordings(shared, will_be_asked=dry_run and not allow_shared_recordings)
     if shared and not (allow_shared_recordings or dry_run or confirm(SHARED_QUESTION)):
         raise shared_recordings_error(shared)
     asyncio.run(_require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run))
@@ -184,11 +184,13 @@ def _to_json(progress: BatchProgress, manifest: Manifest, shared: list[SharedRec
     }
 
 
-def _print_shared_recordings(groups: list[SharedRecordingGroup]) -> None:
+def _print_shared_recordings(groups: list[SharedRecordingGroup], *, will_be_asked: bool) -> None:
     for group in groups[:MAX_PRINTED_GROUPS]:
         print_status(f"! {group.text}")
     if len(groups) > MAX_PRINTED_GROUPS:
         print_status(f"! the first {MAX_PRINTED_GROUPS} of {len(groups):,} groups; `--dry-run --json` lists all")
+    if groups and will_be_asked:
+        print_status("! without --dry-run, these rows need --allow-shared-recordings, or a yes on a terminal")
 
 
 async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:

@@ -34,7 +34,7 @@ MAX_REASONS_CHARACTERS = 4000
 """Of the reasons and of the warnings of one row, which a spreadsheet shows in one cell each."""
 _NEXT_STEPS = {
     PENDING: "run the batch again",
-    INVALID: "correct the row, keep its reference, and run the batch again",
+    INVALID: "correct what the reasons name, and run the batch again",
     WOULD_CREATE: "run the batch without --dry-run",
     WOULD_RESUME: "run the batch without --dry-run",
     WOULD_REJECT: "replace the recording that the reasons name, and run the batch again",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,6 +31,7 @@ MAX_LISTED_LINES = 10
 DERIVED_REFERENCE_PREFIX = "row-"
 """The prefix of a derived reference, given to a row without one."""
 DERIVED_REFERENCE_DIGITS = 40
+_DERIVED_REFERENCE = re.compile(rf"{DERIVED_REFERENCE_PREFIX}[0-9a-f]{{{DERIVED_REFERENCE_DIGITS}}}")
 
 _VIDEO_HINT = (
     "give the https URL of the MP4 or MOV file itself, or its URI such as s3://BUCKET/KEY, written out: "
@@ -69,6 +71,11 @@ class ManifestRow:
 def derived_reference(request: AvatarRequest) -> str:
     """Return the reference of a row without one: equal requests have equal references."""
     return _reference_of(request.fingerprint)
+
+
+def is_derived_reference(reference: str) -> bool:
+    """Return whether a reference has the form of a derived one; people also write references like `row-3`."""
+    return _DERIVED_REFERENCE.fullmatch(reference) is not None
 
 
 def possible_derived_references(request: AvatarRequest) -> list[str]:
@@ -207,7 +214,7 @@ def _reject_duplicate(row: ManifestRow, lines: Sequence[int], unit: str) -> Mani
     ]
     more = len(lines) - 1 - len(listed_lines)
     others = f"{', '.join(listed_lines)} and {more:,} more" if more else ", ".join(listed_lines)
-    if row.request is not None and row.reference.startswith(DERIVED_REFERENCE_PREFIX):
+    if row.request is not None and is_derived_reference(row.reference):
         rule = f"requests the same avatar as {others}: name, recordings and extras are equal"
         hint = "remove one of them, or give each its own reference to create two avatars"
     else:

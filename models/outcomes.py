@@ -113,8 +113,8 @@ OUTCOMES: dict[Status, Outcome] = {
         "avatar.training-failed",
         "Argil could not train the avatar; it gives no reason",
         "check light, sound and framing of the recording; `avatars retrain {id} --reason ...` with "
-        "`--dataset-video URL` or `--image URL` submits another one and may be charged; or contact Argil's support "
-        "with the avatar id",
+        "another `--dataset-video URL`, or `--image URL` for an avatar from an image, submits it and may be "
+        "charged; or contact Argil's support with the avatar id",
         "run the deployment resume-provisioning/on-demand with the id {id}, the action retrain, a "
         "reason and another dataset video or image",
     ),

@@ -168,6 +168,8 @@ def validate_https_url(url: str) -> str:
 
 
 def _neither_problem(address: str) -> str:
+    if not address.strip():
+        return "must not be empty"
     if _LOCAL_PATH.match(address):
         return f"must begin with {_SCHEMES}: the path of a local file is accepted by the commands of `avatars` only"
     if (match := _ANY_SCHEME.match(address)) and match["scheme"].lower() in URI_SCHEMES:

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.canonical_form import equivalent_forms, shown_form
 from models.errors import SharedRecordings
-from models.manifest_validation import DERIVED_REFERENCE_PREFIX, ManifestRow
+from models.manifest_validation import ManifestRow, is_derived_reference
 from models.media_rules import MediaRole
 from models.redaction import redact_url
 from models.request import AvatarRequest
@@ -39,7 +39,7 @@ class SharedRecordingGroup:
     def text(self) -> str:
         """The group as one line for people."""
         rows = [
-            f"{line}" if reference.startswith(DERIVED_REFERENCE_PREFIX) else f"{line} ({reference!r})"
+            f"{line}" if is_derived_reference(reference) else f"{line} ({reference!r})"
             for line, reference in zip(self.lines[:MAX_LISTED_ROWS], self.references[:MAX_LISTED_ROWS], strict=True)
         ]
         more = len(self.lines) - len(rows)

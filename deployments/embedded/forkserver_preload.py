@@ -7,6 +7,7 @@ exempts everything from garbage collections, which write to each object that the
 from __future__ import annotations
 
 import gc
+import warnings
 from importlib import import_module
 
 from prefect.client.schemas.objects import FlowRun, TaskRun
@@ -29,5 +30,9 @@ for name in MODULES:
     import_module(name)
 for model in (FlowRun, TaskRun):
     model.model_rebuild()  # Prefect builds them at their first use
+# Each fork executes the main module once more, although it is imported.
+warnings.filterwarnings(
+    "ignore", message=r"'deployments\.embedded\.\w+' found in sys\.modules", category=RuntimeWarning
+)
 gc.collect()
 gc.freeze()

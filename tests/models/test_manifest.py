@@ -460,3 +460,17 @@ def test_yaml_aliases_of_short_values_are_read() -> None:
     lines += [f"- {{name: B{number}, {videos}, extras: *e}}" for number in range(100)]
     rows = parse_manifest("\n".join(lines).encode(), "yaml")
     assert [row.request and row.request.extras["team"] for row in rows] == ["berlin"] * 101
+
+
+def test_reference_that_begins_like_a_derived_one_is_not_taken_for_one() -> None:
+    rows = [{**ROW, "reference": "row-3"}, {**ROW, "name": "Eve", "reference": "row-3"}]
+    for row in parse_manifest(write_manifest("csv", rows), "csv"):
+        [(_, message)] = problems_of(row)
+        assert "is also the reference of line" in message
+
+
+def test_empty_address_is_said_to_be_empty() -> None:
+    [row] = parse_manifest(write_manifest("csv", [{**ROW, "consent_video": ""}]), "csv")
+    [(code, message)] = problems_of(row)
+    assert code == "row.consent_video"
+    assert "must not be empty" in message

@@ -84,7 +84,7 @@ def test_https_url_is_accepted_unchanged(url: str) -> None:
         ("HTTPS://videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
         ("videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
         (" https://videos.example/a.mp4", "must begin with https://, s3://, gs:// or az://"),
-        ("", "must begin with https://, s3://, gs:// or az://"),
+        ("", "must not be empty"),
         ("https:///a.mp4", "must name a host"),
         ("https://:443/a.mp4", "must name a host"),
         ("https://[::1/a.mp4", "must be a valid URL"),
