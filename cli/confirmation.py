@@ -46,6 +46,7 @@ def require_confirmed_creates(counts: Counter[RequestKind], limit: int) -> None:
 
 
 def require_confirmed_erasure(name: str, reference: str) -> None:
-    """Ask on a terminal before a person's data is erased. Raises InvalidArguments if the answer is not yes."""
-    if has_terminal() and not confirm(f"! erase the data of {name!r}, reference {reference!r}, for good?"):
-        raise InvalidArguments("the erasure was not confirmed; nothing was erased", hint="answer y, or add --yes")
+    """Ask before a person's data is erased. Raises InvalidArguments without a yes, as without a terminal."""
+    if not confirm(f"! erase the data of {name!r}, reference {reference!r}, for good?"):
+        hint = "answer y, or add --yes" if has_terminal() else "without a terminal, add --yes"
+        raise InvalidArguments("the erasure was not confirmed; nothing was erased", hint=hint)

@@ -76,7 +76,8 @@ class ErasureReport(BaseModel):
             )
         if self.voice_ids:
             steps.append(
-                "at Argil: the voice remains. Delete it in Argil's app, or ask its support to delete: "
+                "at Argil: the voice remains; note its id, which the ledger no longer has. Delete the voice in "
+                "Argil's app, or ask its support to delete: "
                 f"{_listed(self.voice_ids)}"
             )
         if self.voice_clone_ids:
@@ -111,7 +112,8 @@ class ErasureReport(BaseModel):
                 yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"
         if traces.logs_of_runs:
             yield (
-                "the logs, states, names or tags of these runs mention it and stay; `prefect flow-run delete ID` "
+                "the logs, states, names or tags of these runs mention it and stay; note their ids, because they "
+                "were found by the name, which the ledger no longer has. `prefect flow-run delete ID` "
                 f"deletes them with the history of everyone in the run: {_listed(traces.logs_of_runs)}"
             )
         if traces.others:

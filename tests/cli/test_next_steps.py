@@ -137,7 +137,9 @@ def test_show_names_recordings_and_extras_without_queries(capsys: pytest.Capture
 
 
 def test_show_names_no_recording_of_an_erased_person(capsys: pytest.CaptureFixture[str]) -> None:
-    run(["erase", "ok"])
+    assert run(["erase", "ok"]) == EXIT_USAGE
+    assert "without a terminal, add --yes" in capsys.readouterr().err
+    assert run(["erase", "ok", "--yes"]) == EXIT_OK
     capsys.readouterr()
     run(["show", "ok", "--json"])
     document = json.loads(capsys.readouterr().out)
