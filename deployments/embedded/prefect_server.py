@@ -46,18 +46,14 @@ class PrefectServer:
     process: subprocess.Popen[bytes]
 
 
-def find_free_port(port: int, *, hint: str) -> int:
-    """Check that a port on loopback is free and return it; 0 selects a free port.
-
-    The port is not reserved: another process can bind it after this function has returned.
+def bind_port(port: int, *, hint: str) -> socket.socket:
+    """Return a socket that listens on a port on loopback; 0 selects a free port.
 
     Raises:
         SettingsError: The port cannot be bound; carries `hint`.
     """
     try:
-        with socket.create_server((HOST, port)) as listener:
-            free_port: int = listener.getsockname()[1]
-            return free_port
+        return socket.create_server((HOST, port))
     except OSError as error:
         raise port_error(port, error, hint=hint) from None
 
@@ -108,17 +104,28 @@ def prefect_server(
         PrefectError: The server exits or is not ready after READY_SECONDS.
     """
     log = home / LOG_NAME
-    port = find_free_port(port, hint=PORT_HINT)  # otherwise another server on it could answer the readiness check
+    # The child inherits the socket: a port that it binds itself could be taken until then, and the server of
+    # somebody else would answer the readiness check.
+    listener = bind_port(port, hint=PORT_HINT)
+    port = listener.getsockname()[1]
     url = f"http://{HOST}:{port}/api"
     own_settings = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url}
     if os.environ.get(UI_API_URL) == "":  # a simulated server; Prefect would pass the empty value on to the UI
         own_settings[UI_API_URL] = url
     environment = {**QUIET_SETTINGS, **retention, **password, **database, **own_settings}
-    args = ("deployments.embedded.server_process", str(port), *sorted(allowed_hosts))
-    with (
-        open_in_home(home, log.name) as output,
-        run_child(*args, output=output, inherited=PREFECT_SERVER, environment=environment) as process,
-    ):
+    args = ("deployments.embedded.server_process", str(listener.fileno()), *sorted(allowed_hosts))
+    with contextlib.ExitStack() as stack:
+        with listener:
+            output = stack.enter_context(open_in_home(home, log.name))
+            process = stack.enter_context(
+                run_child(
+                    *args,
+                    output=output,
+                    inherited=PREFECT_SERVER,
+                    environment=environment,
+                    pass_fds=[listener.fileno()],
+                )
+            )
         log_start = output.tell()
         deadline = time.monotonic() + READY_SECONDS
         while not _is_ready(url):

@@ -1,11 +1,12 @@
 """Runs Prefect's server behind RequestGuard; otherwise the same as `prefect server start`.
 
-Usage: `python -m deployments.embedded.server_process PORT [ALLOWED_HOST ...]`. All other settings are Prefect's.
+Usage: `python -m deployments.embedded.server_process DESCRIPTOR [ALLOWED_HOST ...]`. The rest is set by Prefect.
 """
 
 from __future__ import annotations
 
 import functools
+import socket
 import sys
 from collections.abc import Collection
 
@@ -15,13 +16,14 @@ from prefect.server.api.server import RequestLimitMiddleware, create_app
 from prefect.settings import PREFECT_SERVER_CORS_ALLOWED_ORIGINS, Settings, get_current_settings, temporary_settings
 from starlette.middleware import Middleware
 
-from deployments.embedded.prefect_server import HOST
 from deployments.embedded.request_guard import MAX_BODY_BYTES, App, RequestGuard
 from deployments.embedded.request_slots import RequestSlots
 from deployments.embedded.server_connections import TimedProtocol, raise_open_files_limit
 from models.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
 
 DEFAULT_API_PATH = "/api"
+STARTUP_FAILURE = 3
+"""The exit code of uvicorn's own command."""
 
 
 def allowed_origins(settings: Settings, port: int) -> list[str]:
@@ -56,16 +58,16 @@ def _is_request_limit(middleware: Middleware) -> bool:
     return factory is RequestLimitMiddleware
 
 
-def run_server(port: int, hosts: Collection[str]) -> None:
+def run_server(listener: socket.socket, hosts: Collection[str]) -> None:
     """Run Prefect's API, UI and background services on loopback until SIGTERM.
 
     Args:
-        port: The port to listen on.
+        listener: The socket that listens on loopback.
         hosts: Values of AVATARS_ALLOWED_HOSTS.
     """
     settings = get_current_settings()
     api = settings.server.api
-    origins = allowed_origins(settings, port)
+    origins = allowed_origins(settings, listener.getsockname()[1])
     prefect_app = create_prefect_app(origins)
     limit = take_request_limit(prefect_app)
     app: App = RequestSlots(prefect_app, limit) if limit else prefect_app
@@ -76,10 +78,8 @@ def run_server(port: int, hosts: Collection[str]) -> None:
         api_path=api.base_path or DEFAULT_API_PATH,
     )
     raise_open_files_limit()
-    uvicorn.run(
+    config = uvicorn.Config(
         RequestGuard(app, policy),
-        host=HOST,
-        port=port,
         http=TimedProtocol,  # h11 refuses repeated Host headers and keeps absolute targets, which the guard needs
         ws_max_size=MAX_BODY_BYTES,
         ws_ping_interval=api.websocket_ping_interval,
@@ -87,7 +87,11 @@ def run_server(port: int, hosts: Collection[str]) -> None:
         timeout_keep_alive=api.keepalive_timeout,
         log_level=settings.server.logging_level.lower(),
     )
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":
-    run_server(int(sys.argv[1]), sys.argv[2:])
+    run_server(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
