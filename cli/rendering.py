@@ -81,7 +81,8 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
         is_released: Whether a person released its recordings from quarantine.
 
     """
-    description, step = describe(provisioning), next_step(provisioning, is_released=is_released)
+    description = describe(provisioning, is_released=is_released)
+    step = next_step(provisioning, is_released=is_released)
     heading = Text.assemble(styled(provisioning.status), " ", shown(provisioning.name, "bold"), ": ")
     stdout_console.print(heading.append_text(shown(description)), soft_wrap=not stdout_console.is_terminal)
     print_line(f"  provisioning {provisioning.id}, reference {provisioning.reference}, kind {provisioning.kind}")

@@ -48,6 +48,7 @@ class Outcome:
         return self.deployment_step.format(id=provisioning_id)
 
 
+REFUSAL = "Argil's moderation refused the avatar; it gives no reason"
 RELEASED_NEXT_STEP = (
     "the recordings were released from quarantine; to submit them again, make a new request with another reference"
 )
@@ -122,7 +123,7 @@ OUTCOMES: dict[Status, Outcome] = {
         11,
         "Refused",
         "avatar.refused",
-        "Argil's moderation refused the avatar; it gives no reason. Its recordings are quarantined",
+        f"{REFUSAL}. Its recordings are quarantined",
         "check that the person in the recordings gave the consent; "
         "`avatars release {id} --reason ...` lifts the quarantine",
         "run the deployment release-recordings/on-demand with the id {id} and a reason",
@@ -194,8 +195,15 @@ def outcome_of(status: Status, kind: RequestKind) -> Outcome:
     return adopted or OUTCOMES[status]
 
 
-def describe(provisioning: Provisioning) -> str:
-    """Return what its status means for this provisioning: a cancellation says what remains at Argil."""
+def describe(provisioning: Provisioning, *, is_released: bool = False) -> str:
+    """Return what its status means for this provisioning: a cancellation says what remains at Argil.
+
+    Args:
+        provisioning: The provisioning.
+        is_released: Whether a person released its recordings from quarantine.
+    """
+    if is_released:
+        return f"{REFUSAL}. A person released its recordings"
     if provisioning.status is Status.CANCELLED and provisioning.reasons:
         return provisioning.reasons[0].message
     return outcome_of(provisioning.status, provisioning.kind).description

@@ -113,6 +113,12 @@ def test_no_text_about_an_adopted_avatar_names_an_impossible_step(status: Status
     assert found == []
 
 
+def test_released_refusal_is_no_longer_said_to_be_quarantined() -> None:
+    refused = provisioning(Status.REFUSED)
+    assert "are quarantined" in describe(refused)
+    assert describe(refused, is_released=True).endswith("A person released its recordings")
+
+
 def test_adopted_outcomes_differ_in_their_texts_only() -> None:
     for status, outcome in ADOPTED_OUTCOMES.items():
         usual = OUTCOMES[status]
