@@ -366,7 +366,7 @@ INVALID: dict[str, tuple[bytes, str]] = {
         xlsx([HEADER, ADA, ["Eve"]], merged("B2:C3")),
         "dataset_video (B3): is covered by the merged cell B2",
     ),
-    "name without videos": (xlsx([HEADER, ADA, ["Eve"]]), "dataset_video (B3): must begin with https://"),
+    "name without videos": (xlsx([HEADER, ADA, ["Eve"]]), "dataset_video (B3): must not be empty"),
     "another list below": (
         xlsx([HEADER, ADA, [], ["name", "consent_video", "dataset_video"], EVE[:3]]),
         "is below another header line, in row 4: put each table in a file or a sheet of its own",
