@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import os
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -270,11 +271,11 @@ def _write_template(path: Path) -> int:
 def write_results(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
     """Write the results file atomically and say so; an error is printed and does not fail the command."""
     refused = [row.id for row in progress.rows if row.status == Status.REFUSED and row.id is not None]
+    released: Collection[str] = ()
+    with contextlib.suppress(DatabaseError):  # only the advice about released rows depends on it
+        released = find_released(refused)
     try:
-        form = results_format(path.name) or "csv"
-        replace_file(path, render_results(progress, manifest, form, find_released(refused)))
+        replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv", released))
         print_status(f"results written to {path}")
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")
-    except DatabaseError as error:
-        print_status(f"! cannot write the results file {path}: {error.message}")
