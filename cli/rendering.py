@@ -127,6 +127,6 @@ def print_history(
         style = _RESOLUTION_STYLES.get(resolution.kind, "")
         avatar = f"avatar {submission.avatar_id}: " if submission.avatar_id else ""
         stdout_console.print(Padding(shown(f"{avatar}{resolution.description}", style), (0, 0, 0, 5), expand=False))
-        stdout_console.print(
-            Padding(shown(f"requested by {attempt.requested_by}: {attempt.cause}"), (0, 0, 0, 5), expand=False)
-        )
+        if attempt.requested_by:
+            cause = f"requested by {attempt.requested_by}: {attempt.cause}"
+            stdout_console.print(Padding(shown(cause), (0, 0, 0, 5), expand=False))

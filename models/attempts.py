@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from models.provisioning import ProvisioningEvent, Status, Submission
 from models.reopening import REQUEST_CHANGES
 
+RECOVERED = "recovered a submission that this ledger had lost"
+"""The start of the message of an event that records a submission from its avatar, without a request for it."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -15,7 +18,7 @@ class Attempt:
 
     submission: Submission
     requested_by: str
-    """The actor: a flow or command. Empty if the event was archived."""
+    """The actor: a flow or command. Empty if the event was archived. Of a lost submission: what recovered it."""
     cause: str
     """The event's message; it ends with the person's reason, if one was given."""
 
@@ -32,6 +35,8 @@ def list_attempts(submissions: Sequence[Submission], events: Sequence[Provisioni
     for event in events:
         if event.to_status is Status.ACCEPTED and _asks_for_a_submission(event):
             latest = event
+        elif event.submission_id is not None and event.message.startswith(RECOVERED):
+            causes.setdefault(event.submission_id, event)
         elif event.to_status is Status.SUBMITTING and event.submission_id is not None and latest is not None:
             causes.setdefault(event.submission_id, latest)
     return [

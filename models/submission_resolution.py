@@ -1,4 +1,4 @@
-"""Determines from the ledger how each submission was resolved: answered, adopted, lost or unknown."""
+"""Determines from the ledger how each submission was resolved, for example answered, adopted or lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.attempts import RECOVERED
 from models.provisioning import DuplicateAvatar, ProvisioningEvent, Status, Submission, SubmissionState
 
 
@@ -20,6 +21,8 @@ class Resolution(StrEnum):
     """Argil did not create an avatar."""
     CREATED = "created"
     """Argil created an avatar; whether it answered or the avatar was adopted is in the archived events."""
+    RECOVERED = "recovered"
+    """This ledger had lost the submission; its avatar was found by the submission id, which proves the request."""
     ADOPTED = "adopted"
     """Argil did not answer; the avatar was found by its submission id."""
     LOST = "lost"
@@ -85,6 +88,8 @@ def _resolve_by_state(
             status = f" ({submission.http_status})" if submission.http_status else ""
             return Resolution.NOT_CREATED, f"Argil did not create an avatar{status}"
         case SubmissionState.CREATED:
+            if events and events[0].message.startswith(RECOVERED):
+                return Resolution.RECOVERED, "this ledger had lost it; its avatar was found by its submission id"
             if not events or events[0].to_status is not Status.SUBMITTING:
                 return Resolution.CREATED, "Argil created its avatar; its history was archived"
             return (

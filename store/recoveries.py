@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select
 
 from models.argil_avatar import Avatar
+from models.attempts import RECOVERED
 from models.provisioning import FINAL_STATUSES, LeaseOwner, Provisioning, Status, SubmissionState
 from models.redaction import redact, redact_json
 from models.spend_limits import SpendLimits
@@ -84,7 +85,7 @@ class RecoveryWriter(TransitionWriter):
             "batch_id": None,
         }
         avatar_change: dict[str, Any] = {"avatar_id": avatar.id} if continues else {}
-        message = redact(f"Argil has avatar {avatar.id} of a submission that this ledger lost; recorded")
+        message = redact(f"{RECOVERED}: Argil has its avatar {avatar.id}")
 
         def record(connection: Connection) -> Provisioning:
             recovered = self._transition(

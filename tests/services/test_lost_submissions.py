@@ -13,9 +13,11 @@ from starlette.responses import JSONResponse
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
 from models.argil_avatar import Avatar
+from models.attempts import RECOVERED, list_attempts
 from models.errors import UnknownAvatars
 from models.provisioning import Provisioning, Status, SubmissionState
 from models.submission_ids import new_submission_id
+from models.submission_resolution import Resolution, resolve_submissions
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator
 from tests.provisioning_harness import ProvisioningHarness, ScriptedClock, SimulatorGateway, list_orphaned
@@ -46,6 +48,11 @@ async def test_reconciliation_continues_with_the_avatar_of_a_waiting_request(
     assert (current.status, current.avatar_id, current.reasons) == (Status.TRAINING, avatar.id, [])
     assert await harness.states(accepted) == [SubmissionState.CREATED]
     assert await undecided(harness) == 0
+    submissions = await harness.context.ledger.list_submissions(accepted.id)
+    events = await harness.context.ledger.list_events(accepted.id)
+    assert [item.kind for item in resolve_submissions(submissions, events, []).values()] == [Resolution.RECOVERED]
+    [attempt] = list_attempts(submissions, events)
+    assert (attempt.requested_by, attempt.cause) == (events[-1].actor, f"{RECOVERED}: Argil has its avatar {avatar.id}")
     assert argil.account.count("GET /avatars") == 1
     assert argil.account.count(f"GET /avatars/{avatar.id}") == 0
     ended = await run_to_completion(current, harness.owner, None, InlineExecution())
