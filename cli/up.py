@@ -60,6 +60,11 @@ def up(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, lambda *_: stop_requested.set())
+    if simulate:
+        from deployments.embedded.prefect_server import PORT_HINT, bind_port
+
+        # The server binds it itself; here a port in use is reported before the simulator and its videos are made.
+        bind_port(port, hint=PORT_HINT).close()
     with contextlib.ExitStack() as stack:
         simulated = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else None
         settings = Settings.load()

@@ -151,7 +151,7 @@ def _log_hint(log: Path, start: int) -> str:
         lines = []
     written = [line.strip() for line in lines if line.strip()][-MAX_LOG_LINES:]
     if not written:
-        return f"its log is empty: {log}"
+        return f"its log {log} is empty; if the machine is busy, try again"
     return f"the log {log} ends with: {' | '.join(written)}"
 
 

@@ -176,6 +176,16 @@ def test_up_names_a_port_that_is_in_use(up: Protected, used_port: str, tmp_path:
         assert hint in completed.stderr
 
 
+def test_simulated_service_names_a_port_in_use_before_it_starts_anything(
+    up: Protected, used_port: str, tmp_path: Path
+) -> None:
+    completed = up.run("up", "--simulate", "--port", used_port, "--data-dir", str(tmp_path / "data"))
+    assert (completed.returncode, completed.stdout) == (3, "")
+    assert f"error port {used_port} cannot be used" in completed.stderr.splitlines()[0]
+    assert "--port; 0 selects a free port" in completed.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def reader_environment(up: Protected) -> dict[str, str]:
     """Return the environment that docs/api.md requires."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
