@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import getpass
 import os
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,20 +15,20 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from cli.batch_display import print_result, showing_progress
+from cli.batch_results import write_results
 from cli.confirmation import confirm, require_confirmed_creates
 from cli.console import print_json, print_status
 from cli.flow_runner import prepared_environment, require_key_source, run_for_error
-from cli.listing import find_released
 from cli.local_uploads import delete_finished, manifest_folder, upload_recordings
 from cli.options import DryRunFlag, IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown
 from cli.upload_display import UploadDisplay
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress
 from models.batch_record import BatchSource, manifest_name
-from models.batch_results import render_results, results_format
+from models.batch_results import results_format
 from models.clock import SystemClock
 from models.env_file import ENV_FILE
-from models.errors import DatabaseError, InvalidManifest
+from models.errors import InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
 from models.manifest import Manifest, ManifestOptions
 from models.manifest_columns import parse_column_map
@@ -37,7 +36,6 @@ from models.manifest_formats import FormatName, split_location
 from models.manifest_template import render_template, template_format
 from models.manifest_validation import ManifestRow, reject_without_consent
 from models.private_files import replace_file, replacement_problem, trial_problem
-from models.provisioning import Status
 from models.regular_files import find_same_file
 from models.settings import Settings
 from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
@@ -266,16 +264,3 @@ def _write_template(path: Path) -> int:
     replace_file(path, render_template(form))
     print_status(f"template written to {path}")
     return EXIT_OK
-
-
-def write_results(path: Path, progress: BatchProgress, manifest: Manifest) -> None:
-    """Write the results file atomically and say so; an error is printed and does not fail the command."""
-    refused = [row.id for row in progress.rows if row.status == Status.REFUSED and row.id is not None]
-    released: Collection[str] = ()
-    with contextlib.suppress(DatabaseError):  # only the advice about released rows depends on it
-        released = find_released(refused)
-    try:
-        replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv", released))
-        print_status(f"results written to {path}")
-    except OSError as error:
-        print_status(f"! cannot write the results file {path}: {error.strerror}")

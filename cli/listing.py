@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -72,35 +72,13 @@ def _print_provisionings(provisionings: Sequence[Provisioning], filters: ListFil
         print_status(nothing)
     elif has_styles(sys.stdout):
         from cli.rendering import print_list_of_provisionings  # imports Rich
+        from models.outcomes import next_step
 
-        steps = _next_steps(provisionings) if filters.needs_attention else {}
+        # Refused ones are not released: the filter leaves those out.
+        steps = {item.id: next_step(item) for item in provisionings} if filters.needs_attention else {}
         print_list_of_provisionings(provisionings, steps)
     else:
         for provisioning in provisionings:
             created_at = f"{provisioning.created_at:%Y-%m-%dT%H:%M:%SZ}"
             cells = (f"{provisioning.status:<{_STATUS_WIDTH}}", provisioning.id, created_at, provisioning.reference)
             print_line("  ".join((*cells, provisioning.name)))
-
-
-def _next_steps(provisionings: Sequence[Provisioning]) -> dict[str, str]:
-    """Return the next step of each provisioning, by its id, as `avatars show` prints it."""
-    from models.outcomes import next_step
-
-    released = find_released([item.id for item in provisionings if item.status is Status.REFUSED])
-    return {item.id: next_step(item, is_released=item.id in released) for item in provisionings}
-
-
-def find_released(refused_ids: Sequence[str]) -> Collection[str]:
-    """Return the ids of those whose recordings were released. The ledger is opened only if there are any."""
-    if not refused_ids:
-        return ()
-    import asyncio
-
-    from models.clock import SystemClock
-    from services.store import open_store
-
-    async def read() -> Collection[str]:
-        async with open_store(Settings.load(), SystemClock()) as store:
-            return (await store.quarantine.list_releases(refused_ids)).keys()
-
-    return asyncio.run(read())

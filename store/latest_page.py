@@ -11,6 +11,15 @@ from models.provisioning import Status
 _IN_STATUSES = "coalesce(status, '') IN"
 """A condition that no index serves: a query planner without statistics may prefer the index on the status."""
 
+_WITHOUT_RELEASED = (
+    "(provisionings.status <> 'REFUSED' OR coalesce((SELECT max(CASE WHEN released_at IS NULL THEN 1 ELSE 0 END) "
+    "FROM quarantine WHERE provisioning_id = provisionings.id), 1) = 1)"
+)
+"""The rule of `QuarantineRepository.is_released`, negated.
+
+With EXISTS in the OR, PostgreSQL would read the whole table.
+"""
+
 
 @dataclass(frozen=True)
 class LatestPage:
@@ -29,6 +38,7 @@ class LatestPage:
         reference: Its reference, in normal form.
         avatar_id: Its avatar.
         extras: Pairs that its request has, each of them.
+        without_released: Leave out refused ones whose recordings a person released from quarantine.
 
     """
 
@@ -42,6 +52,7 @@ class LatestPage:
     reference: str | None = None
     avatar_id: str | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
+    without_released: bool = False
 
     def parameters(self) -> dict[str, str | int | datetime]:
         """Return the values of the named parameters in `sql`."""
@@ -82,6 +93,7 @@ class LatestPage:
     def _keys_by_status(self) -> str:
         """Merge the newest keys of each status, so one index serves any combination of statuses, also rare ones."""
         conditions = [*self._column_conditions(), *self._extra_conditions(), *self._bounds()]
+        conditions += self._release_conditions()
         return " UNION ALL ".join(
             f"SELECT id, created_at FROM (SELECT id, created_at FROM provisionings "  # noqa: S608  # parameters only
             f"WHERE {' AND '.join([f'status = :status_{number}', *conditions])} "
@@ -95,6 +107,7 @@ class LatestPage:
             *self._column_conditions(),
             *self._extra_conditions(),
             *self._status_conditions(),
+            *self._release_conditions(),
             *self._bounds(),
         ]
         return f"SELECT id, created_at FROM provisionings WHERE {' AND '.join(conditions)}"  # noqa: S608  # as above
@@ -104,7 +117,7 @@ class LatestPage:
         conditions = ["extras.key = :key_0", "extras.value = :value_0"]
         conditions += self._bounds("extras.created_at", "extras.provisioning_id")
         join = ""
-        if more := [*self._status_conditions(), *self._extra_conditions(start=1)]:
+        if more := [*self._status_conditions(), *self._release_conditions(), *self._extra_conditions(start=1)]:
             join = "CROSS JOIN provisionings "
             conditions += ["provisionings.id = extras.provisioning_id", *more]
         return (
@@ -135,6 +148,9 @@ class LatestPage:
     def _status_conditions(self) -> list[str]:
         marks = ", ".join(f":status_{number}" for number in range(len(self._statuses())))
         return [f"{_IN_STATUSES} ({marks})"] if self.statuses else []
+
+    def _release_conditions(self) -> list[str]:
+        return [_WITHOUT_RELEASED] if self.without_released else []
 
     def _bounds(self, created_at: str = "created_at", key: str = "id") -> list[str]:
         bounds = (

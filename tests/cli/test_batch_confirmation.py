@@ -7,16 +7,19 @@ import pty
 import sqlite3
 import subprocess
 import sys
+import uuid
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cli.batch import write_results
+from cli.batch_results import write_results
 from cli.main import run
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress
 from models.exit_codes import EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+from models.provisioning import Status
 
 ROWS = 412
 HEADER = "name,dataset_video,consent_video\n"
@@ -72,6 +75,17 @@ def test_results_that_were_not_written_are_not_announced(
         assert announced in capsys.readouterr().err.replace("\n", " ")
     write_results(tmp_path / "removed" / "results.csv", progress, read)
     assert "results written" not in capsys.readouterr().err
+
+
+def test_results_are_written_although_the_ledger_fails(tmp_path: Path, ledger: Path) -> None:
+    """A refused row makes the command look for its release; only the advice depends on it."""
+    ledger.write_bytes(b"not a database" * 100)
+    read = load_manifest(manifest(tmp_path / "m.csv", 1))
+    progress = BatchProgress(read.rows, started_at=0.0)
+    refused = replace(progress.rows[0], id=str(uuid.uuid4())).with_status(Status.REFUSED, [])
+    progress.update_row(0, refused, finished=True)
+    write_results(tmp_path / "results.csv", progress, read)
+    assert "REFUSED" in (tmp_path / "results.csv").read_text()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,17 @@ def test_needs_attention_lists_what_waits_for_a_person(
     assert listed(capsys, "--needs-attention", *options) == expected
 
 
+@pytest.mark.parametrize(
+    "options", [[], ["--reference", "no"], ["--name", "Ada"], ["--extra", "team=of no"]], ids=str
+)
+def test_released_refusal_no_longer_needs_attention(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no" in listed(capsys, "--needs-attention", *options)
+    run(["release", "no", "--reason", "Eva"])
+    capsys.readouterr()
+    assert "no" not in listed(capsys, "--needs-attention", *options)
+    assert "no" in listed(capsys, "--status", "REFUSED", *options)
+
+
 def test_needs_attention_stays_on_the_next_page(capsys: pytest.CaptureFixture[str]) -> None:
     run(["list", "--needs-attention", "--limit", "1"])
     assert "avatars list --needs-attention --limit 1 --after" in capsys.readouterr().err
@@ -88,14 +99,12 @@ def test_needs_attention_refuses_a_status_that_waits_for_no_person(capsys: pytes
 
 
 def test_needs_attention_on_a_terminal_has_the_next_steps(capsys: pytest.CaptureFixture[str]) -> None:
-    run(["release", "no", "--reason", "Eva"])
     environment = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "80"}
     command = [sys.executable, "-m", "cli", "list", "--needs-attention"]
     out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     plain = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", out).split())
-    assert f"next: {RELEASED_NEXT_STEP}" in plain
     assert "next: `avatars resume" in plain
-    assert RELEASE_COMMAND not in plain
+    assert RELEASE_COMMAND in plain
 
 
 def test_release_prints_the_next_step_and_show_repeats_it(capsys: pytest.CaptureFixture[str]) -> None:

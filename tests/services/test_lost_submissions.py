@@ -52,7 +52,8 @@ async def test_reconciliation_continues_with_the_avatar_of_a_waiting_request(
     events = await harness.context.ledger.list_events(accepted.id)
     assert [item.kind for item in resolve_submissions(submissions, events, []).values()] == [Resolution.RECOVERED]
     [attempt] = list_attempts(submissions, events)
-    assert (attempt.requested_by, attempt.cause) == (events[-1].actor, f"{RECOVERED}: Argil has its avatar {avatar.id}")
+    cause = f"{RECOVERED}: Argil has its avatar {avatar.id}"
+    assert (attempt.requested_by, attempt.cause) == (events[-1].actor, cause)
     assert argil.account.count("GET /avatars") == 1
     assert argil.account.count(f"GET /avatars/{avatar.id}") == 0
     ended = await run_to_completion(current, harness.owner, None, InlineExecution())
