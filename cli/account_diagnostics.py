@@ -39,7 +39,7 @@ async def check_account(settings: Settings, key: str, *, is_available: bool) -> 
             ignored = await _describe_ignored(store.unknown_avatars, clock)
     except AvatarsError as error:
         return DiagnosticResult.from_error(CHECK, error)
-    return DiagnosticResult(CHECK, ok=True, detail=f"none waits for a decision{ignored}{problem}")
+    return DiagnosticResult(CHECK, ok=True, detail=f"no unknown avatar waits for a decision{ignored}{problem}")
 
 
 async def _compare(settings: Settings, key: str, store: Store, clock: Clock) -> str:

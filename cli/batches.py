@@ -86,7 +86,7 @@ def _cells(batch: BatchRecord, counts: Mapping[Status, int]) -> tuple[str, str, 
     others = batch.row_count - sum(per_status.values())
     texts = [f"{count} {status}" for status, count in per_status.items() if count]
     # Not recorded: the batch runs or was stopped. Or a later batch took them.
-    texts += [f"{others} of another batch or not recorded"] if others > 0 else []
+    texts += [f"{others} taken by a later batch or not recorded"] if others > 0 else []
     summary = f"{counted(batch.row_count, 'row')}: {', '.join(texts)}"
     summary += ("; cancelled" if batch.cancelled_at else "") + ("" if batch.ended_at else "; not ended")
     started_at = f"{batch.started_at:%Y-%m-%d %H:%M:%S}"

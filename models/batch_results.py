@@ -25,7 +25,7 @@ from models.batch import (
 from models.escaping import json_document, own_cell, shorten, spreadsheet_cell, visible
 from models.manifest import Manifest
 from models.manifest_columns import RESULT_COLUMNS
-from models.outcomes import OUTCOMES, accepted_step
+from models.outcomes import OUTCOMES, step_by_reasons
 from models.provisioning import Status
 from models.workbook import write_workbook
 
@@ -96,7 +96,8 @@ def _next_step(result: RowResult, released: Collection[str]) -> str:
         return step
     if result.id is None:
         return _NEXT_STEPS[PENDING]  # the batch was cancelled before it recorded the row
-    if result.status == Status.ACCEPTED:
-        return accepted_step(result.id, result.reasons)
-    outcome = OUTCOMES[Status(result.status)]
+    status = Status(result.status)
+    if step := step_by_reasons(status, result.id, result.reasons):
+        return step
+    outcome = OUTCOMES[status]
     return outcome.next_step_for(result.id, result.voice_id, is_released=result.id in released)

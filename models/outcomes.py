@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from models.errors import ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused
 from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.media_codes import MediaCode
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import RequestKind
@@ -213,8 +214,8 @@ def next_step(provisioning: Provisioning, *, is_released: bool = False) -> str:
     """Return the next step for this provisioning, with its id filled in."""
     if provisioning.erased_at is not None:
         return "none: its personal data was erased; provision again under a new reference"
-    if provisioning.status is Status.ACCEPTED:
-        return accepted_step(provisioning.id, provisioning.reasons)
+    if step := step_by_reasons(provisioning.status, provisioning.id, provisioning.reasons):
+        return step
     return outcome_of(provisioning.status, provisioning.kind).next_step_for(
         provisioning.id, provisioning.voice_id, is_released=is_released
     )
@@ -227,9 +228,13 @@ def deployment_step(provisioning: Provisioning) -> str:
     return outcome_of(provisioning.status, provisioning.kind).deployment_step_for(provisioning.id)
 
 
-def accepted_step(provisioning_id: str, reasons: Collection[Reason]) -> str:
-    """Return the next step for a provisioning in ACCEPTED, with its id filled in."""
-    if not reasons:
+def step_by_reasons(status: Status, provisioning_id: str, reasons: Collection[Reason]) -> str | None:
+    """Return the next step if it depends on the reasons, with the id filled in; None if the status tells it."""
+    if status is Status.REJECTED and reasons and all(reason.code.endswith(_QUARANTINED) for reason in reasons):
+        step = _QUARANTINED_STEP
+    elif status is not Status.ACCEPTED:
+        return None
+    elif not reasons:
         step = _QUEUED
     elif all(reason.code in _CODES_THAT_END for reason in reasons):
         step = _WAITING
@@ -238,6 +243,11 @@ def accepted_step(provisioning_id: str, reasons: Collection[Reason]) -> str:
     return step.format(id=provisioning_id)
 
 
+_QUARANTINED = f".{MediaCode.QUARANTINED}"
+_QUARANTINED_STEP = (
+    "have a person review the refused provisioning that the reasons name; after `avatars release ID --reason ...` "
+    "with its id, `avatars retry {id}` is free"
+)
 _QUEUED = (
     "wait: the schedule `provision-pending` submits it while `avatars up` or a worker runs; "
     "`avatars resume {id}` submits it now"

@@ -88,20 +88,22 @@ def _resolve_by_state(
             status = f" ({submission.http_status})" if submission.http_status else ""
             return Resolution.NOT_CREATED, f"Argil did not create an avatar{status}"
         case SubmissionState.CREATED:
-            if events and events[0].message.startswith(RECOVERED):
-                return Resolution.RECOVERED, "this ledger had lost it; its avatar was found by its submission id"
-            if not events or events[0].to_status is not Status.SUBMITTING:
-                return Resolution.CREATED, "Argil created its avatar; its history was archived"
-            return (
-                (Resolution.ANSWERED, "answered")
-                if _answered_immediately(events)
-                else (Resolution.ADOPTED, "no answer; adopted: its avatar was found by its submission id")
-            )
+            return _resolve_created(events)
         case SubmissionState.LOST:
             resubmitted = f"submitted again as #{later.ordinal}" if later else "not submitted again yet"
             return Resolution.LOST, f"no answer; presumed lost after the grace period, {resubmitted}"
         case SubmissionState.UNKNOWN:
             return Resolution.UNKNOWN, "no answer; not resolved yet"
+
+
+def _resolve_created(events: Sequence[ProvisioningEvent]) -> tuple[Resolution, str]:
+    if events and events[0].message.startswith(RECOVERED):
+        return Resolution.RECOVERED, "this ledger had lost it; its avatar was found by its submission id"
+    if not events or events[0].to_status is not Status.SUBMITTING:
+        return Resolution.CREATED, "Argil created its avatar; its history was archived"
+    if _answered_immediately(events):
+        return Resolution.ANSWERED, "answered"
+    return Resolution.ADOPTED, "no answer; adopted: its avatar was found by its submission id"
 
 
 def _answered_immediately(events: Sequence[ProvisioningEvent]) -> bool:

@@ -63,7 +63,7 @@ async def publish_shared_recordings(groups: Sequence[SharedRecordingGroup], run_
     A failed call to Prefect is logged and does not affect the batch.
     """
     key = f"shared-recordings-{run_id}"
-    log_to_run("rows share recordings: %d groups are listed in the artifact %s", len(groups), key)
+    log_to_run("%s of rows share recordings; see the artifact %s of this run", counted(len(groups), "group"), key)
     table = [{"rows": inert(group.text), "count": len(group.lines)} for group in groups[:MAX_TABLE_ROWS]]
     try:
         await acreate_table_artifact(key=key, table=table, description="Rows that share recordings")

@@ -84,7 +84,7 @@ def test_batches_in_a_pipe_are_one_line_each(capsys: pytest.CaptureFixture[str])
     assert "(rows)" in tuesday
     assert tuesday.endswith("1 row: 1 ACCEPTED; not ended")
     assert monday.endswith(
-        "5 rows: 1 INVALID, 1 ACCEPTED, 1 CANCELLED, 1 REJECTED, 1 of another batch or not recorded"
+        "5 rows: 1 INVALID, 1 ACCEPTED, 1 CANCELLED, 1 REJECTED, 1 taken by a later batch or not recorded"
     )
 
 

@@ -128,3 +128,18 @@ def test_adopted_outcomes_differ_in_their_texts_only() -> None:
             usual.event,
         )
         assert outcome.next_step != usual.next_step
+
+
+def test_rejection_for_quarantine_says_to_review_the_refused_one() -> None:
+    quarantined = Reason(
+        code="dataset.quarantined", message="the dataset video belongs to provisioning p-1", hint=""
+    )
+    short = Reason(code="dataset.duration", message="shorter than 60 s", hint="")
+    [review, both, corrected] = [
+        next_step(provisioning(Status.REJECTED, reasons=reasons))
+        for reasons in ([quarantined], [quarantined, short], [short])
+    ]
+    assert "avatars release" in review
+    assert "avatars retry" in review
+    assert both == corrected
+    assert "correct what the reasons name" in corrected
