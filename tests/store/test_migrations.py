@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 
-from models.errors import BatchCancelled
+from models.errors import BatchCancelled, DatabaseError
 from models.manifest import parse_rows
 from models.manifest_validation import DERIVED_REFERENCE_PREFIX
 from models.provisioning import LeaseOwner, Status
@@ -331,4 +331,51 @@ async def test_existing_batches_are_not_cancelled_by_the_upgrade(database_url: s
     await database.write(lambda connection: command.downgrade(alembic_config(connection), "kinds"))
     columns = await database.read(lambda connection: inspect(connection).get_columns("batches"))
     assert "cancelled_at" not in {column["name"] for column in columns}
+    await database.close()
+
+
+async def test_shared_voices_upgrade_keeps_each_voice_and_its_owner(database_url: str) -> None:
+    """Afterwards only image requests that name a voice may share it, also with one from before the upgrade."""
+    database = Database(database_url)
+    await asyncio.to_thread(database.create_file)
+    voices = {
+        "webhook": ("video", "v-1", "webhook"),
+        "matched": ("video", "v-2", "matched"),
+        "named": ("image", "v-3", "given"),
+        "none": ("image", None, None),
+    }
+
+    def values(key: str, kind: str, voice_id: str | None, source: str | None) -> dict[str, Any]:
+        voice = {"kind": kind, "voice_id": voice_id, "voice_source": source}
+        return provisioning_values(key, key, status="READY", **voice)
+
+    def create(connection: Connection) -> None:
+        command.upgrade(alembic_config(connection), "voice_clones")
+        insert_rows(connection, "provisionings", [values(key, *voice) for key, voice in voices.items()])
+        clone = {"sample_sha256": CONTENT, "state": "CREATED", "created_at": NOW, "state_changed_at": NOW}
+        insert_row(connection, "voice_clones", id=str(UUID(int=1)), provisioning_id="none", **clone)
+
+    def read(connection: Connection) -> dict[str, Any]:
+        rows = connection.execute(text("SELECT id, kind, voice_id, voice_source FROM provisionings"))
+        return {key: tuple(voice) for key, *voice in rows}
+
+    def add(key: str, *voice: str) -> Awaitable[None]:
+        return database.write(lambda connection: insert_row(connection, "provisionings", **values(key, *voice)))
+
+    await database.write(create)
+    for _ in range(2):
+        await migrate.upgrade(database)
+        assert await database.read(read) == voices
+        await add("shares", "image", "v-3", "given")
+        for voice_id in ("v-1", "v-2"):
+            with pytest.raises(DatabaseError, match=r"(?i)unique"):
+                await add("another", "video", voice_id, "given")
+        await database.write(
+            lambda connection: connection.execute(text("DELETE FROM provisionings WHERE id = 'shares'"))
+        )
+        await database.write(lambda connection: command.downgrade(alembic_config(connection), "voice_clones"))
+        with pytest.raises(DatabaseError, match=r"(?i)unique"):
+            await add("shares", "image", "v-3", "given")
+    count = text("SELECT count(*) FROM voice_clones")
+    assert await database.read(lambda connection: connection.scalar(count)) == 1
     await database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -116,6 +117,27 @@ async def test_race_for_a_voice_is_reported_as_taken(avatars: Avatars, monkeypat
     with pytest.raises(VoiceTaken):
         await avatars.give(second)
     assert (await avatars.ledger.get(second.id)).version == second.version
+
+
+async def test_two_processes_that_give_one_voice_at_once_give_it_once(
+    avatars: Avatars, database: Database, database_url: str, clock: FakeClock, owner: LeaseOwner
+) -> None:
+    other = Database(database_url)
+    for number in range(20):
+        first, second = await avatars.ended(f"{number}-a"), await avatars.ended(f"{number}-b")
+        voice = f"v-{number}"
+        results = await asyncio.gather(
+            *(
+                Ledger(each, clock).record_voice(provisioning, owner, voice, VoiceSource.GIVEN, MESSAGE)
+                for each, provisioning in ((database, first), (other, second))
+            ),
+            return_exceptions=True,
+        )
+        [refused] = [result for result in results if isinstance(result, BaseException)]
+        assert isinstance(refused, VoiceTaken)
+        stored = [(await avatars.ledger.get(item.id)).voice_id for item in (first, second)]
+        assert sorted(stored, key=str) == [None, voice]
+    await other.close()
 
 
 async def test_due_voices_are_listed_until_they_are_not(avatars: Avatars, clock: FakeClock) -> None:
