@@ -13,8 +13,9 @@ from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.errors import ArgilUnauthorized, AvatarsError, SettingsError
 from models.exit_codes import EXIT_OK
-from models.redaction import redact_url, register_secret
+from models.redaction import register_secret
 from models.settings import Settings
+from models.url_redaction import redact_url
 from models.validation_texts import rule_text
 
 

@@ -7,8 +7,8 @@ import asyncio
 from cli.console import print_line, print_status
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
-from models.redaction import redact_url
 from models.settings import Settings
+from models.url_redaction import redact_url
 
 
 def deploy(*, pool: str) -> int:

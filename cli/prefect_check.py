@@ -15,7 +15,7 @@ from deployments.embedded.prefect_server import embedded_home
 from deployments.registration import reconcile_is_scheduled
 from models.disk_space import full_disk_problem
 from models.errors import PrefectError, SettingsError
-from models.redaction import redact_url
+from models.url_redaction import redact_url
 from services.prefect_patches import register_prefect_secrets
 from services.redaction_hooks import install_redaction
 

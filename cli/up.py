@@ -20,8 +20,8 @@ from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, 
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
 from models.private_files import replace_file
-from models.redaction import redact_url
 from models.settings import Settings
+from models.url_redaction import redact_url
 from models.webhook import RECEIVER_PATH
 
 if TYPE_CHECKING:

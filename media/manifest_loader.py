@@ -39,8 +39,8 @@ from models.manifest_formats import (
 from models.manifest_rows import MAX_BYTES
 from models.object_store_uris import URI_SCHEMES
 from models.recording_secrets import protect_urls
-from models.redaction import redact_url
 from models.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
+from models.url_redaction import redact_url
 
 # The first range, the rest, and room for retries and redirects of both.
 MANIFEST_FETCH_LIMITS = FetchLimits(max_requests=24, max_bytes=2 * MAX_BYTES, timeout_seconds=120.0)

@@ -14,7 +14,7 @@ from models.argil_avatar import replace_unstorable_characters
 from models.escaping import shorten
 from models.manifest_formats import split_location
 from models.manifest_validation import ManifestRow
-from models.redaction import redact_url
+from models.url_redaction import redact_url
 
 MAX_MANIFEST_CHARACTERS = 256
 """Of the name of a manifest, which a table shows."""

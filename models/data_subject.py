@@ -21,10 +21,10 @@ from models.errors import InvalidRequest
 from models.manifest_validation import possible_derived_references
 from models.provisioning import Provisioning
 from models.recording_identity import identity_digest, identity_digests
-from models.redaction import redact_url
 from models.request import AvatarRequest
 from models.request_kinds import RECORDING_FIELDS, parse_fields
 from models.text_normalization import normalize_name, normalize_reference
+from models.url_redaction import redact_url
 
 _REQUEST_FIELDS = frozenset({"name", *RECORDING_FIELDS})
 _ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})

@@ -9,8 +9,8 @@ from pydantic_core import to_jsonable_python
 
 from models.attempts import list_attempts
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
-from models.redaction import redact_url
 from models.submission_resolution import ResolvedSubmission
+from models.url_redaction import redact_url
 
 if TYPE_CHECKING:  # its imports would slow `avatars list` down
     from models.batch_record import BatchRecord

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from models.redaction import redact_url
+from models.url_redaction import redact_url
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".qt")
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from models.errors import InvalidManifest
-from models.redaction import redact_url
+from models.url_redaction import redact_url
 
 FormatName = Literal["csv", "jsonl", "yaml", "xlsx", "ods"]
 SHEET_FORMATS = ("xlsx", "ods")

@@ -16,9 +16,10 @@ from models.image_request import CREDITS_PER_IMAGE
 from models.media_rules import MediaRole
 from models.outcomes import deployment_step, further_reasons, next_step, outcome_of
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
-from models.redaction import redact, redact_url
+from models.redaction import redact
 from models.release import Release
 from models.request import RequestKind
+from models.url_redaction import redact_url
 
 MAX_LISTED_EVENTS = 200
 """The newest events of a provisioning in its report; `avatars show` lists all."""

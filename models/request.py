@@ -26,7 +26,7 @@ from models.errors import InvalidRequest
 from models.escaping import shorten
 from models.media_rules import MediaRole
 from models.recording_addresses import ADDRESS_PATTERN, validate_address
-from models.redaction import contains_secret, redact, redact_url
+from models.redaction import redact
 from models.text_normalization import (
     MAX_NORMALIZED_CHARACTERS,
     normalize_name,
@@ -35,6 +35,7 @@ from models.text_normalization import (
     refuse_hidden_characters,
     trim,
 )
+from models.url_redaction import contains_secret, redact_url
 from models.validation_texts import EMPTY, rule_text
 
 SUBMISSION_ID_EXTRA = "submission_id"

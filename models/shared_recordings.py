@@ -10,8 +10,8 @@ from models.canonical_form import equivalent_forms, shown_form
 from models.errors import SharedRecordings
 from models.manifest_validation import ManifestRow, is_derived_reference
 from models.media_rules import MediaRole
-from models.redaction import redact_url
 from models.request import AvatarRequest
+from models.url_redaction import redact_url
 
 MAX_LISTED_ROWS = 10
 """Rows that the text of a group lists."""

@@ -19,8 +19,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from models.argil_avatar import ArgilId, is_plain_id, parse_time, replace_unstorable_characters
 from models.errors import InvalidRequest
-from models.redaction import redact, redact_url
+from models.redaction import redact
 from models.settings import is_loopback
+from models.url_redaction import redact_url
 
 SUCCESS_EVENT = "AVATAR_TRAINING_SUCCESS"
 SUBSCRIBED_EVENTS = (SUCCESS_EVENT, "AVATAR_TRAINING_FAILED")

@@ -30,12 +30,13 @@ from models.errors import AvatarsError, MediaRejected
 from models.manifest import parse_manifest
 from models.recording_identity import RecordingIdentity
 from models.recording_secrets import protect_urls, secrets_of_url
-from models.redaction import contains_secret, redact, redact_url
+from models.redaction import redact
 from models.request import parse_reason, parse_request
 from models.retry import retry_after_seconds
 from models.signature_parameters import SIGNATURE_SCHEMES
 from models.signature_terms import SignatureTerms, parse_terms
 from models.text_decoding import decoded_layers, unescape_html
+from models.url_redaction import contains_secret, redact_url
 from models.webhook import WebhookDelivery, mask_token
 from services.redaction_hooks import RedactedLogRecord, format_redacted_traceback
 

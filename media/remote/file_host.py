@@ -24,9 +24,9 @@ from media.remote.storage_errors import AZURE_CODE, MAX_ERROR_BODY_BYTES, storag
 from models.clock import Clock
 from models.errors import MediaRejected, MediaUnreachable
 from models.media_codes import MediaCode
-from models.redaction import redact_url
 from models.retry import MAX_RETRY_AFTER_SECONDS, delay_seconds, retry_after_seconds
 from models.signature_terms import parse_terms
+from models.url_redaction import redact_url
 from models.user_agent import USER_AGENT
 
 TIMEOUT = httpx.Timeout(15.0)

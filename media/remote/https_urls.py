@@ -7,7 +7,7 @@ import httpx
 from models.canonical_form import MAX_URL_CHARACTERS
 from models.errors import MediaRejected
 from models.media_codes import MediaCode
-from models.redaction import redact_url
+from models.url_redaction import redact_url
 
 MAX_PORT = 65535
 

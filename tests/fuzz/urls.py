@@ -17,9 +17,10 @@ from models.manifest_formats import format_of_name, split_location
 from models.media_rules import MediaRole
 from models.presigned_urls import check_expiry, find_problem
 from models.recording_identity import RecordingIdentity
-from models.redaction import redact, redact_url
+from models.redaction import redact
 from models.request import validate_recording
 from models.signature_terms import parse_terms
+from models.url_redaction import redact_url
 from models.webhook import mask_token, receiver_url
 from tests.fakes import FakeClock
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors, secret_urls, unspaced

@@ -23,11 +23,11 @@ from models.redaction import (
     redact_json,
     redact_report,
     redact_stored,
-    redact_url,
     redaction_scope,
     register_secret,
 )
 from models.secret_search import SecretSearch
+from models.url_redaction import redact_url
 
 CANARY = "canary"
 
