@@ -17,18 +17,12 @@ from urllib.parse import unquote
 
 from models.canonical_form import canonical_form, shown_form
 from models.erasure import ERASED_PLACEHOLDER
-from models.errors import InvalidRequest
-from models.manifest_validation import possible_derived_references
 from models.provisioning import Provisioning
 from models.recording_identity import identity_digest, identity_digests
-from models.request import AvatarRequest
-from models.request_kinds import RECORDING_FIELDS, parse_fields
+from models.request_kinds import RECORDING_FIELDS
 from models.text_normalization import normalize_name, normalize_reference
 from models.url_redaction import redact_url
-
-_REQUEST_FIELDS = frozenset({"name", *RECORDING_FIELDS})
-_ID_FIELDS = frozenset({"provisioning_id", "provisioning_ids"})
-
+from models.written_requests import is_erased, normalize_if_valid, parse_if_valid, possible_references
 
 # A URL ends before white space, a query, a quote or the separator of a CSV file. Other punctuation belongs to the
 # sentence, if nothing follows it.
@@ -102,7 +96,9 @@ class DataSubject:
     def including(self, fields: Mapping[str, Any]) -> DataSubject:
         """Return the person with the name and the URLs of one more request of theirs."""
         name, urls = fields.get("name"), [fields.get(role) for role in RECORDING_FIELDS]
-        names = {name, _normalized(normalize_name, name)} if isinstance(name, str) and name.strip() else set()
+        names = (
+            {name, normalize_if_valid(normalize_name, name)} if isinstance(name, str) and name.strip() else set()
+        )
         shown = {
             form
             for url in urls
@@ -143,13 +139,13 @@ class DataSubject:
 
     def is_key(self, text: object) -> bool:
         """Return whether the text is the id or the reference of the provisioning."""
-        return (isinstance(text, str) and self.reference in {text, _normalized(normalize_reference, text)}) or (
-            text == self.provisioning_id
-        )
+        return (
+            isinstance(text, str) and self.reference in {text, normalize_if_valid(normalize_reference, text)}
+        ) or (text == self.provisioning_id)
 
     def is_named(self, text: object) -> bool:
         """Return whether the text is the person's name."""
-        return isinstance(text, str) and bool({text, _normalized(normalize_name, text)} & self.names)
+        return isinstance(text, str) and bool({text, normalize_if_valid(normalize_name, text)} & self.names)
 
     def has_url(self, text: str) -> bool:
         """Return whether the text contains the URL of a recording, with any query; a longer path is another URL."""
@@ -193,7 +189,7 @@ class DataSubject:
 
     def _is_same_recording(self, fields: Mapping[str, Any]) -> bool:
         if not self.traces.recording_digests:  # erased, and never submitted: only the fingerprint is on record
-            request = _parse(fields)
+            request = parse_if_valid(fields)
             return request is not None and self.traces.request_fingerprint in request.fingerprints
         urls = (fields.get(role) for role in RECORDING_FIELDS)
         known = self.traces.recording_digests
@@ -235,74 +231,9 @@ def _written_forms(url: str) -> Iterator[str]:
         yield f"{scheme}{separator}{host.removesuffix(port)}".lower() + slash + path
 
 
-def possible_references(fields: Mapping[str, Any], run_id: str | None) -> list[str]:
-    """Return the reference of a request: its own, or those that a run and a batch give to one without."""
-    reference = fields.get("reference")
-    if isinstance(reference, str) and reference.strip():
-        return [_normalized(normalize_reference, reference)]
-    references = [] if run_id is None else [run_id]
-    request = _parse(fields)
-    return references if request is None else [*references, *possible_derived_references(request)]
-
-
-def iter_requests(value: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield every request, row and id of a provisioning in the parameters of a run, at any depth.
-
-    An id is yielded as a mapping with the key `provisioning_id`.
-    """
-    if isinstance(value, Mapping):
-        if _REQUEST_FIELDS & value.keys():
-            yield value
-            return
-        for key, item in value.items():
-            if key in _ID_FIELDS:
-                ids = item if isinstance(item, list) else [item]
-                yield from ({"provisioning_id": text} for text in ids if isinstance(text, str))
-            else:
-                yield from iter_requests(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from iter_requests(item)
-
-
-def is_erased(fields: Mapping[str, Any]) -> bool:
-    """Return whether a request was erased by `erase_requests`; its reference remains, and a name may be equal."""
-    values = [value for key, value in fields.items() if key != "reference"]
-    return bool(values) and all(value == ERASED_PLACEHOLDER for value in values)
-
-
-def erase_requests(value: Any, is_own: Collection[int]) -> Any:
-    """Return the parameters with the values of some requests replaced, except for their references.
-
-    Args:
-        value: The parameters.
-        is_own: The identities (`id`) of the mappings from `iter_requests` to erase.
-    """
-    if isinstance(value, Mapping):
-        if id(value) in is_own:
-            return {key: item if key == "reference" else ERASED_PLACEHOLDER for key, item in value.items()}
-        return {key: erase_requests(item, is_own) for key, item in value.items()}
-    return [erase_requests(item, is_own) for item in value] if isinstance(value, list) else value
-
-
 def _ends_with_part(text: str, url: str) -> bool:
     """Return whether the text was cut within the URL."""
     start = text.rfind(url[:MIN_CUT_URL_CHARACTERS]) if len(url) > MIN_CUT_URL_CHARACTERS else -1
     # The URL itself is cut, too, if it is as it is shown.
     part = text[start:].partition(_CUT)
     return start >= 0 and bool(part[1]) and url.startswith(part[0])
-
-
-def _normalized(normalize: Any, text: str) -> str:
-    try:
-        normal: str = normalize(text)
-    except ValueError:  # no valid request has such characters
-        return text
-    return normal
-
-
-def _parse(fields: Mapping[str, Any]) -> AvatarRequest | None:
-    try:
-        return parse_fields(fields)
-    except InvalidRequest:
-        return None

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.artifact_keys import contains_key_of
-from models.data_subject import DataSubject, Match, TracedRequest, iter_requests
+from models.data_subject import DataSubject, Match, TracedRequest
+from models.written_requests import iter_requests
 
 SINGLE_PROVISIONING_FLOWS = frozenset(
     {

@@ -9,13 +9,7 @@ from typing import Any
 import pytest
 
 from models.artifact_erasure import erase_in_artifact
-from models.data_subject import (
-    MIN_CUT_URL_CHARACTERS,
-    DataSubject,
-    LedgerTraces,
-    erase_requests,
-    iter_requests,
-)
+from models.data_subject import MIN_CUT_URL_CHARACTERS, DataSubject, LedgerTraces
 from models.erasure import ERASED_PLACEHOLDER
 from models.escaping import inert, state_message
 from models.manifest import parse_rows
@@ -23,6 +17,7 @@ from models.prefect_traces import Relation, RunRecord, is_mentioned_in, own_requ
 from models.prefect_traces import classify_run as classify
 from models.recording_identity import identity_digest
 from models.request import ProvisioningRequest
+from models.written_requests import erase_requests, iter_requests
 
 ID = "1c9771a1-0000-4000-8000-000000000001"
 RUN = "aaaaaaaa-0000-4000-8000-000000000001"
