@@ -18,7 +18,7 @@ from benchmarks.process_metrics import pinned_to_core
 from benchmarks.seed_ledger import NAME
 from benchmarks.seed_trainings import training_submission_id
 from benchmarks.simulator_process import SERVER_CORE, SimulatorProcess
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 from simulator.scenarios import SCENARIO_EXTRA, parse_scenarios
 from simulator.server import run_argil
 from simulator.validation import CreateArgs

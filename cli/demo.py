@@ -23,7 +23,8 @@ from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
 from models.outcomes import next_step
 from models.provisioning import Provisioning, Status
-from models.request import SUBMISSION_ID_EXTRA, ProvisioningRequest, parse_request
+from models.request import ProvisioningRequest, parse_request
+from models.request_fields import SUBMISSION_ID_EXTRA
 from models.settings import HOME, Settings
 from services.store import open_store
 from simulator.sample_videos import copy_as_another_recording, ensure_sample

@@ -24,7 +24,7 @@ from models.certificates import require_usable_certificates
 from models.clock import Clock
 from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
 from models.recording_secrets import protect_urls
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 from models.response_meaning import Operation, SentRequest
 from models.retry import delay_seconds, parse_http_date
 from models.user_agent import USER_AGENT

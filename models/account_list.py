@@ -16,7 +16,7 @@ from models.argil_avatar import Avatar, read_extras
 from models.argil_response import ArgilResponse
 from models.avatar_list import AvatarList
 from models.json_array import JsonArray
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 from models.response_meaning import list_items
 
 CREATION_TIME_TOLERANCE = timedelta(days=1)

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from models.media_rules import MediaRole
-from models.request import AvatarName, AvatarRequest, Extras, Reference, RequestKind
+from models.request import AvatarRequest, RequestKind
+from models.request_fields import AvatarName, Extras, Reference
 
 
 class AdoptedRequest(AvatarRequest):

@@ -8,7 +8,8 @@ from models.adopted_request import AdoptedRequest
 from models.argil_avatar import Avatar, AvatarStatus
 from models.errors import AvatarsError, InvalidRequest
 from models.provisioning import Provisioning, Status
-from models.request import SUBMISSION_ID_EXTRA, validate_fields
+from models.request import validate_fields
+from models.request_fields import SUBMISSION_ID_EXTRA
 
 UNNAMED = "adopted avatar"
 """The name of an avatar whose name at Argil no request may have, for example an empty one."""

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, C
 
 from models.json_body import limit_depth, parse_json_or_none
 from models.redaction import redact, redact_stored
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 
 _PRINTABLE_ASCII = re.compile(r"[!-~]{1,256}")
 UNKNOWN_STATUS = "UNKNOWN"

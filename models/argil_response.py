@@ -16,7 +16,7 @@ from typing import Any
 from models.argil_avatar import Avatar, read_extras
 from models.json_body import parse_json_or_none
 from models.redaction import cut_at_white_space
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 from models.text_decoding import unescape_html
 
 MAX_BODY_CHARACTERS = 65_536

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import KeysView, Sequence
 
 from models.argil_avatar import Avatar, read_extras
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 
 
 class AvatarList:

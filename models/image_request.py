@@ -11,15 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Validat
 
 from models.errors import InvalidRequest
 from models.media_rules import MediaRole
-from models.request import (
-    AvatarName,
-    AvatarRequest,
-    Extras,
-    RecordingAddress,
-    Reference,
-    RequestKind,
-    empty_as_none,
-)
+from models.request import AvatarRequest, RequestKind
+from models.request_fields import AvatarName, Extras, RecordingAddress, Reference, empty_as_none
 
 ImageConsent = Literal["required", "optional"]
 """Of AVATARS_IMAGE_CONSENT: whether an image request needs a consent video, which Argil does not ask for."""

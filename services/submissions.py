@@ -15,7 +15,8 @@ from models.image_request import ImageRequest
 from models.media_rules import MediaRole
 from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.request import SUBMISSION_ID_EXTRA, AvatarRequest, ProvisioningRequest
+from models.request import AvatarRequest, ProvisioningRequest
+from models.request_fields import SUBMISSION_ID_EXTRA
 from models.settings import Settings
 from models.webhook import callback_path, receiver_url
 from services.context import AppContext

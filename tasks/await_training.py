@@ -12,7 +12,7 @@ from clients.training_monitor import MonitorResult
 from models.argil_avatar import DOCUMENTED_STATUSES, Avatar, AvatarStatus, read_extras
 from models.errors import AvatarsError
 from models.provisioning import LeaseOwner, Provisioning
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_about_one, log_to_run

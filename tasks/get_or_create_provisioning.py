@@ -10,7 +10,8 @@ from models.canonical_form import is_signed
 from models.image_request import require_consent
 from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning
-from models.request import RECOMMENDED_MAX_EXTRAS, AvatarRequest
+from models.request import AvatarRequest
+from models.request_fields import RECOMMENDED_MAX_EXTRAS
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.reopening import open_request

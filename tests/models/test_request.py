@@ -9,14 +9,13 @@ from pydantic import ValidationError
 
 from models.errors import InvalidRequest
 from models.request import (
-    MAX_ECHOED_CHARACTERS,
-    MAX_EXTRAS,
     MAX_REASON_CHARACTERS,
     ProvisioningRequest,
     parse_reason,
     parse_request,
     validate_recording,
 )
+from models.request_fields import MAX_ECHOED_CHARACTERS, MAX_EXTRAS
 from tests.hostile_texts import CONTROL_TEXTS
 
 FIELDS: dict[str, Any] = {

@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
-from models.request import SUBMISSION_ID_EXTRA
+from models.request_fields import SUBMISSION_ID_EXTRA
 from models.settings import Settings
 from services import duplicates as module
 from services.cancellation import cancel_provisioning
