@@ -19,15 +19,7 @@ _VOICE_FIELDS = frozenset({"voice_id", "voice_sample"})
 
 
 async def retrain(
-    context: AppContext,
-    provisioning: Provisioning,
-    owner: LeaseOwner,
-    reason: str,
-    dataset_video: str = "",
-    consent_video: str = "",
-    image: str = "",
-    voice_id: str = "",
-    voice_sample: str = "",
+    context: AppContext, provisioning: Provisioning, owner: LeaseOwner, reason: str, **changes: str
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar that did not fail after all.
 
@@ -41,11 +33,8 @@ async def retrain(
         provisioning: The provisioning as it was read.
         owner: The caller.
         reason: Who decided and why; its event stores it.
-        dataset_video: The address of another dataset video; empty to keep the one of the request.
-        consent_video: The address of another consent video; empty to keep it.
-        image: The address of another image; empty to keep it.
-        voice_id: Another voice at Argil, which replaces the voice or the voice sample; empty to keep it.
-        voice_sample: The address of another voice sample, which replaces the same; empty to keep it.
+        **changes: The addresses of other recordings, and another `voice_id` at Argil, by the field of the request;
+            empty to keep what the request has. A voice and a voice sample replace each other.
 
     Raises:
         NotReopenable: Its status is none of `retrainable_statuses`.
@@ -57,21 +46,14 @@ async def retrain(
         ArgilUnauthorized: Argil rejects the API key.
         StaleVersion: Another owner changed it since it was read.
         DatabaseError: The ledger cannot be read or written.
-
     """
     if await context.ledger.has_called(provisioning.id, owner, CallerAction.RETRAIN):
         return provisioning
     reason = parse_reason(reason)
-    given = {
-        "dataset_video": dataset_video,
-        "consent_video": consent_video,
-        "image": image,
-        "voice_id": voice_id,
-        "voice_sample": voice_sample,
-    }
+    given = {name: text for name, text in changes.items() if text}
     submissions = await context.ledger.list_submissions(provisioning.id)
     statuses = retrainable_statuses(
-        {submission.state for submission in submissions}, has_other_recordings=any(given.values())
+        {submission.state for submission in submissions}, has_other_recordings=bool(given)
     )
     if not provisioning.status.is_terminal and provisioning.status not in statuses:
         # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
@@ -103,9 +85,8 @@ async def retrain(
     )
 
 
-def _with_changes(request: AvatarRequest, given: Mapping[str, str]) -> AvatarRequest:
-    """Return the request with the given fields; a voice replaces the former one. Raises InvalidRequest."""
-    changes = {name: text for name, text in given.items() if text}
+def _with_changes(request: AvatarRequest, changes: Mapping[str, str]) -> AvatarRequest:
+    """Return the request with these fields; a voice replaces the former one. Raises InvalidRequest."""
     rule = f"is not a field of this request, which is of the kind {request.kind}"
     if problems := [(name, rule) for name in changes if name not in type(request).model_fields]:
         raise InvalidRequest(problems, hint="give its own recordings, or make a new request with another reference")

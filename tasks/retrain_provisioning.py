@@ -13,33 +13,15 @@ from services.prefect_options import TASK_OPTIONS
 
 @task(**TASK_OPTIONS)
 async def retrain_provisioning(
-    provisioning: Provisioning,
-    owner: LeaseOwner,
-    reason: str,
-    dataset_video: str = "",
-    consent_video: str = "",
-    image: str = "",
-    voice_id: str = "",
-    voice_sample: str = "",
+    provisioning: Provisioning, owner: LeaseOwner, reason: str, **changes: str
 ) -> Provisioning:
     """Return the provisioning in ACCEPTED, or in TRAINING with an earlier avatar.
 
-    services/retraining.py has the rules and the errors.
-
+    services/retraining.py has the arguments, the rules and the errors.
     """
     async with app_context() as context:
         while True:
             try:
-                return await retraining.retrain(
-                    context,
-                    provisioning,
-                    owner,
-                    reason,
-                    dataset_video,
-                    consent_video,
-                    image,
-                    voice_id,
-                    voice_sample,
-                )
+                return await retraining.retrain(context, provisioning, owner, reason, **changes)
             except StaleVersion:  # another caller wrote in between: decide again
                 provisioning = await context.ledger.get(provisioning.id)

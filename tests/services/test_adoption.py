@@ -123,7 +123,12 @@ async def test_failed_adopted_training_is_never_submitted(
         await retrain(harness.context, ended, harness.owner, "again")
     with pytest.raises(NotReopenable, match="no recordings"):
         await retrain(
-            harness.context, ended, harness.owner, "again", "https://h.example/a.mp4", "https://h.example/b.mp4"
+            harness.context,
+            ended,
+            harness.owner,
+            "again",
+            dataset_video="https://h.example/a.mp4",
+            consent_video="https://h.example/b.mp4",
         )
     assert len(argil.account.posts) == 1
 
