@@ -51,6 +51,7 @@ def home(tmp_path: Path) -> Path:
 def api(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrefectApi]:
     prefect_home = home / "prefect"
     monkeypatch.setenv("PREFECT_HOME", str(prefect_home))
+    flush_telemetry()  # ends the worker of an earlier test, which would send the events to its own server
     with (
         prefect_server(prefect_home, database=embedded_database_settings(prefect_home)) as server,
         temporary_settings({PREFECT_API_URL: server.url}),
