@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cli.argil_client import argil_client
 from cli.diagnostics import DiagnosticResult
-from clients.argil import ArgilClient
 from models.clock import Clock, SystemClock
 from models.errors import AvatarsError
 from models.service_health import format_age
@@ -30,7 +30,7 @@ async def check_account(settings: Settings, key: str, *, is_available: bool) -> 
         async with open_store(settings, clock) as store:
             problem = "; the account was not listed"
             if is_available:
-                problem = await _compare(settings, key, store, clock)
+                problem = await _compare(settings, key, store)
             undecided = await store.unknown_avatars.list_undecided(MAX_NAMED)
             if undecided and not settings.avatars_ignore_unknown:
                 count = await store.unknown_avatars.count_undecided()
@@ -42,12 +42,10 @@ async def check_account(settings: Settings, key: str, *, is_available: bool) -> 
     return DiagnosticResult(CHECK, ok=True, detail=f"no unknown avatar waits for a decision{ignored}{problem}")
 
 
-async def _compare(settings: Settings, key: str, store: Store, clock: Clock) -> str:
+async def _compare(settings: Settings, key: str, store: Store) -> str:
     """Compare the account with the ledger; return why that was not possible, empty if it was."""
     try:
-        async with ArgilClient(
-            settings.argil_api_url, key, clock=clock, requests_per_second=settings.avatars_requests_per_second
-        ) as client:
+        async with argil_client(settings, key) as client:
             account = await client.list_account()
             await EmptyListCheck(store.ledger, store.unknown_avatars).check(client, account)
             await store.unknown_avatars.compare(account)

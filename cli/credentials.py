@@ -8,9 +8,8 @@ import sys
 
 from pydantic import SecretStr, ValidationError
 
+from cli.argil_client import argil_client
 from cli.console import print_status
-from clients.argil import ArgilClient
-from models.clock import SystemClock
 from models.errors import ArgilUnauthorized, AvatarsError, SettingsError
 from models.exit_codes import EXIT_OK
 from models.redaction import register_secret
@@ -55,12 +54,7 @@ async def _try_key(key: str) -> str:
     """Return that Argil accepts the key, or why it could not be tried. Raises ArgilUnauthorized."""
     settings = Settings.load()
     try:
-        async with ArgilClient(
-            settings.argil_api_url,
-            key,
-            clock=SystemClock(),
-            requests_per_second=settings.avatars_requests_per_second,
-        ) as argil:
+        async with argil_client(settings, key) as argil:
             await argil.check_access()
     except ArgilUnauthorized as error:
         error.hint = "nothing was stored: check the key in your Argil account, then enter it again"

@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from cli.account_diagnostics import check_account
+from cli.argil_client import argil_client
 from cli.console import print_json
 from cli.diagnostics import DiagnosticResult
 from cli.flow_runner import load_api_key
@@ -22,10 +23,9 @@ from cli.ledger_diagnostics import LEDGER_CHECK, check_ledger
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from cli.webhook_diagnostics import check_webhooks
-from clients.argil import ArgilClient
 from models.certificates import VARIABLE, require_usable_certificates
 from models.child_environment import PREFECT_SETTINGS, python_command
-from models.clock import MAX_CLOCK_DIFFERENCE, SystemClock
+from models.clock import MAX_CLOCK_DIFFERENCE
 from models.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
@@ -41,12 +41,7 @@ TRACED_SETTINGS = ("ARGIL_API_URL", "ARGIL_API_KEY", "AVATARS_DATABASE_URL")
 async def _check_argil(settings: Settings, key: str) -> DiagnosticResult:
     check = f"Argil at {settings.argil_api_url}"
     try:
-        async with ArgilClient(
-            settings.argil_api_url,
-            key,
-            clock=SystemClock(),
-            requests_per_second=settings.avatars_requests_per_second,
-        ) as client:
+        async with argil_client(settings, key) as client:
             offset = await client.check_access()
             await client.check_path()
     except AvatarsError as error:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cli.argil_client import argil_client
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag, ProvisioningKey
-from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.errors import InvalidArguments
 from models.exit_codes import EXIT_OK
@@ -63,7 +63,7 @@ def voice(
     async def change(store: Store, current: Provisioning) -> Provisioning:
         if given is None:
             return await remove_voice(store.ledger, current, owner)
-        async with _client(settings, key) as argil:
+        async with argil_client(settings, key) as argil:
             return await record_given_voice(
                 store.ledger, argil, clock, current, owner, given, allow_older=allow_older
             )
@@ -75,7 +75,7 @@ def _list_possible(provisioning_id: str, settings: Settings, *, as_json: bool) -
     key = load_api_key(settings)
 
     async def read() -> tuple[Provisioning, list[Voice]]:
-        async with open_store(settings, SystemClock()) as store, _client(settings, key) as argil:
+        async with open_store(settings, SystemClock()) as store, argil_client(settings, key) as argil:
             provisioning = await store.ledger.get(provisioning_id)
             return provisioning, await list_possible_voices(store.ledger, argil, provisioning)
 
@@ -96,12 +96,3 @@ def _list_possible(provisioning_id: str, settings: Settings, *, as_json: bool) -
     else:
         print_status(f"Argil has no voice that was created since the submission or is named {provisioning.name}")
     return EXIT_OK
-
-
-def _client(settings: Settings, key: str) -> ArgilClient:
-    return ArgilClient(
-        settings.argil_api_url,
-        key,
-        clock=SystemClock(),
-        requests_per_second=settings.avatars_requests_per_second,
-    )

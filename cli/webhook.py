@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from cyclopts import App
 from pydantic_core import to_jsonable_python
 
+from cli.argil_client import argil_client
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
-from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.plural import counted
 from models.settings import Settings
@@ -29,12 +29,7 @@ def _call_argil(operation: Callable[[ArgilClient], Awaitable[T]], settings: Sett
     key = load_api_key(settings)
 
     async def call() -> T:
-        async with ArgilClient(
-            settings.argil_api_url,
-            key,
-            clock=SystemClock(),
-            requests_per_second=settings.avatars_requests_per_second,
-        ) as argil:
+        async with argil_client(settings, key) as argil:
             return await operation(argil)
 
     return asyncio.run(call())

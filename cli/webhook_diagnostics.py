@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cli.argil_client import argil_client
 from cli.diagnostics import DiagnosticResult
-from clients.argil import ArgilClient
 from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.service_health import format_age
@@ -19,9 +19,7 @@ async def check_webhooks(settings: Settings, key: str) -> DiagnosticResult:
     """Return whether a receiver is registered and when Argil last delivered to one; a warning if not."""
     clock = SystemClock()
     try:
-        async with ArgilClient(
-            settings.argil_api_url, key, clock=clock, requests_per_second=settings.avatars_requests_per_second
-        ) as argil:
+        async with argil_client(settings, key) as argil:
             webhooks = await argil.list_webhooks()
     except AvatarsError as error:
         detail = f"the webhooks could not be listed: {error.message}"
