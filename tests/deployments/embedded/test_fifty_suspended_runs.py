@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.system, pytest.mark.timeout(900)]
 class Stack(RunningStack):
     """A stack with the default schedules, once per minute, and trainings that outlast the starts of all runs."""
 
-    training_seconds = 120
+    training_seconds = 240
     fast_settings: ClassVar[Mapping[str, str]] = {}
 
 
