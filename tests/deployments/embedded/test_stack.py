@@ -272,7 +272,8 @@ def test_retry_in_the_ui_does_not_retrain_again(up: RunningStack) -> None:
 
 def test_closed_terminal_leaves_no_process_or_running_run(up: RunningStack) -> None:
     """Must run last in this module: it stops the stack in the middle of a run."""
-    created = up.api.create_run("provision-avatar/on-demand", {"request": up.request("Last"), "wait": "block"})
+    endless = up.request("Last", extras={"simulator": "never"})
+    created = up.api.create_run("provision-avatar/on-demand", {"request": endless, "wait": "block"})
     run_id = created.json()["id"]
     wait_for(
         lambda: up.api.call("GET", f"/flow_runs/{run_id}").json()["state_type"] == "RUNNING" or None, "the run"
