@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from simulator.media_host import MediaHost
@@ -34,9 +36,18 @@ class CompletedCommand:
         return json.loads(self.out)
 
 
-def start(*args: str, **environment: str) -> subprocess.Popen[str]:
-    handler = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup pytest` passes on that the signal is ignored
+@contextlib.contextmanager
+def ended_by_hangup() -> Iterator[None]:
+    """Start processes that end with their terminal: `nohup pytest` passes on that SIGHUP is ignored."""
+    handler = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, handler)
+
+
+def start(*args: str, **environment: str) -> subprocess.Popen[str]:
+    with ended_by_hangup():
         return subprocess.Popen(
             [sys.executable, "-m", "cli", *args],
             stdin=subprocess.DEVNULL,
@@ -45,8 +56,6 @@ def start(*args: str, **environment: str) -> subprocess.Popen[str]:
             text=True,
             env={**os.environ, **environment},
         )
-    finally:
-        signal.signal(signal.SIGHUP, handler)
 
 
 def avatars(*args: str, **environment: str) -> CompletedCommand:

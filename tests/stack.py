@@ -21,6 +21,8 @@ from typing import Any, ClassVar, Self, TypeVar
 import httpx
 import pytest
 
+from tests.cli_process import ended_by_hangup
+
 WAIT_TIMEOUT_SECONDS = 180
 POLL_SECONDS = 0.3
 FINAL_STATE_TYPES = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -179,7 +181,8 @@ class RunningStack:
         args = [sys.executable, "-m", "cli", "up", "--port", "0", *self.args()]
         self.log = (home / "up.log").open("w+")
         environment = {**self.environment, **self.configured}
-        self.process = subprocess.Popen(args, env=environment, stdout=self.log, stderr=self.log, text=True)
+        with ended_by_hangup():
+            self.process = subprocess.Popen(args, env=environment, stdout=self.log, stderr=self.log, text=True)
         try:
             wait_for(lambda: self.printed(r"^(ready)") or None, "avatars up")
         except BaseException:
