@@ -139,9 +139,10 @@ class DataSubject:
 
     def is_key(self, text: object) -> bool:
         """Return whether the text is the id or the reference of the provisioning."""
-        return (
-            isinstance(text, str) and self.reference in {text, normalize_if_valid(normalize_reference, text)}
-        ) or (text == self.provisioning_id)
+        if not isinstance(text, str):
+            return False
+        normal = normalize_if_valid(normalize_reference, text)
+        return text == self.provisioning_id or self.reference in {text, normal}
 
     def is_named(self, text: object) -> bool:
         """Return whether the text is the person's name."""
