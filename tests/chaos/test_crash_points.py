@@ -260,6 +260,7 @@ def crashing_runs(
                 yield run_with_crashes(fresh_ledger_file(), scenario, (point, second), recover)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "recover", RECOVERIES if LONG_RUN or CRASH_POINTS else RECOVERIES[:2], ids=lambda recover: recover.__name__
 )

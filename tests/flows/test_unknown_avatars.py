@@ -96,6 +96,7 @@ def avatar_ids(argil: ArgilSimulator) -> set[str | None]:  # noqa: F811
     return {avatar["id"] for avatar in argil.account.avatars}
 
 
+@pytest.mark.system
 async def test_restored_ledger_submits_nothing_again(
     harness: ProvisioningHarness,  # noqa: F811
     argil: ArgilSimulator,  # noqa: F811
@@ -114,6 +115,7 @@ async def test_restored_ledger_submits_nothing_again(
     assert len(argil.account.posts) == ROWS
 
 
+@pytest.mark.system
 async def test_rows_of_other_requests_wait_only_for_avatars_that_no_row_has(
     harness: ProvisioningHarness,  # noqa: F811
     argil: ArgilSimulator,  # noqa: F811
@@ -132,6 +134,7 @@ async def test_rows_of_other_requests_wait_only_for_avatars_that_no_row_has(
     assert len(argil.account.posts) == 45
 
 
+@pytest.mark.system
 async def test_deleted_ledger_submits_nothing_again(
     harness: ProvisioningHarness,  # noqa: F811
     argil: ArgilSimulator,  # noqa: F811

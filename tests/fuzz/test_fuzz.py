@@ -43,6 +43,7 @@ worker.run(FuzzTarget("k", st.integers(), lambda case: failures[sys.argv[1]]()),
 """
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("name", TARGET_WEIGHTS)
 def test_target_gives_a_value_or_own_error(name: str) -> None:
     target, _ = TARGET_WEIGHTS[name]
