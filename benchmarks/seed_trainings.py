@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from benchmarks.seed_ledger import insert_provisionings, maintain, seeded_row
-from models.argil_avatar import AvatarStatus
+from models.argil.avatar import AvatarStatus
 from models.provisioning import Status
 from store import migrate
 from store.database import Database

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 
-from models.child_environment import NO_TELEMETRY
+from models.environment.child_environment import NO_TELEMETRY
 
 GC_THRESHOLDS = (50_000, 20, 20)
 """For gc.set_threshold: with the default thresholds, imports and batches spend a tenth of their time on it."""

@@ -12,11 +12,11 @@ from cli.argil_account import open_account
 from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
-from models.account_report import AccountAvatar, AccountReport, LedgerAvatar, UnusedUploads
+from models.argil.unknown_avatars import REMEDY
 from models.exit_codes import EXIT_OK
+from models.recordings.uploads import Upload
+from models.reports.account_report import AccountAvatar, AccountReport, LedgerAvatar, UnusedUploads
 from models.settings import Settings
-from models.unknown_avatars import REMEDY
-from models.uploads import Upload
 from services.account_report import compare_account
 
 DEFAULT_LIMIT = 20

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from cli.argil_client import argil_client
 from cli.diagnostics import DiagnosticResult
+from models.argil.unknown_avatars import REMEDY, UnknownAvatar
 from models.clock import Clock, SystemClock
 from models.errors import AvatarsError
 from models.service_health import format_age
 from models.settings import Settings
-from models.unknown_avatars import REMEDY, UnknownAvatar
 from services.empty_lists import EmptyListCheck
 from services.store import Store, open_store
 from store.unknown_avatars import UnknownAvatarRepository

@@ -16,14 +16,14 @@ from cli.flow_runner import load_api_key
 from cli.options import DryRunFlag, JsonFlag
 from cli.rendering import print_outcome
 from models.adoption import AdoptionResult
-from models.adoption_map import MAX_BYTES, parse_adoption_map, raise_problems
+from models.environment.regular_files import read_regular_file
 from models.errors import InvalidArguments, InvalidRequest
 from models.exit_codes import EXIT_OK
-from models.json_views import provisioning_summary
-from models.plural import counted
+from models.manifest.adoption_map import MAX_BYTES, parse_adoption_map, raise_problems
 from models.provisioning import LeaseOwner
-from models.regular_files import read_regular_file
+from models.reports.json_views import provisioning_summary
 from models.settings import Settings
+from models.text.plural import counted
 from services.adoption import AdoptionReport, RequestedAdoption
 from services.adoption import adopt as adopt_in_ledger
 

@@ -16,8 +16,8 @@ from models.archive import ArchiveResult
 from models.clock import SystemClock
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK
-from models.plural import counted
 from models.settings import Settings
+from models.text.plural import counted
 from services.store import open_store
 from store.archive_file import ArchiveFile
 from store.event_archive import EventArchive

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from clients.argil import ArgilClient
-from models.account_list import AccountList
+from models.argil.account_list import AccountList
 from models.clock import SystemClock
 from models.errors import ArgilUnreachable, PollFailed
 from models.limits import digest_api_key

@@ -25,20 +25,20 @@ from cli.upload_display import UploadDisplay
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress
 from models.batch_record import BatchSource, manifest_name
-from models.batch_results import results_format
 from models.clock import SystemClock
-from models.env_file import ENV_FILE
+from models.environment.env_file import ENV_FILE
+from models.environment.private_files import replace_file, replacement_problem, trial_problem
+from models.environment.regular_files import find_same_file
 from models.errors import InvalidManifest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK
-from models.manifest import Manifest, ManifestOptions
-from models.manifest_columns import parse_column_map
-from models.manifest_formats import FormatName, split_location
-from models.manifest_template import render_template, template_format
-from models.manifest_validation import ManifestRow, reject_without_consent
-from models.private_files import replace_file, replacement_problem, trial_problem
-from models.regular_files import find_same_file
+from models.manifest.columns import parse_column_map
+from models.manifest.formats import FormatName, split_location
+from models.manifest.manifest import Manifest, ManifestOptions
+from models.manifest.shared_recordings import SharedRecordingGroup, shared_recordings_error
+from models.manifest.template import render_template, template_format
+from models.manifest.validation import ManifestRow, reject_without_consent
+from models.reports.batch_results import results_format
 from models.settings import Settings
-from models.shared_recordings import SharedRecordingGroup, shared_recordings_error
 from services.batch_creates import count_creates
 from services.local_recordings import UPLOAD_URL_HINT, LocalRecordings, refuse_path_of_remote_manifest
 from services.recorded_references import use_recorded_references

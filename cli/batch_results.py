@@ -9,12 +9,12 @@ from pathlib import Path
 
 from cli.console import print_status
 from models.batch import BatchProgress
-from models.batch_results import render_results, results_format
 from models.clock import SystemClock
+from models.environment.private_files import replace_file
 from models.errors import DatabaseError
-from models.manifest import Manifest
-from models.private_files import replace_file
+from models.manifest.manifest import Manifest
 from models.provisioning import Status
+from models.reports.batch_results import render_results, results_format
 from models.settings import Settings
 from services.store import open_store
 

@@ -16,10 +16,10 @@ from cli.options import JsonFlag
 from models.batch_record import BatchRecord
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
-from models.json_views import batch_summary
-from models.plural import counted
 from models.provisioning import Status
+from models.reports.json_views import batch_summary
 from models.settings import Settings
+from models.text.plural import counted
 from services.store import open_store
 
 DEFAULT_LIMIT = 20

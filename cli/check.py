@@ -15,15 +15,15 @@ from media.local.checker import check_local_file
 from media.local.files import open_local_file
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.image_facts import ImageFacts
-from models.local_paths import file_url_problem, is_local_path
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
-from models.plural import counted
+from models.media.facts import MediaFacts
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
+from models.recordings.local_paths import file_url_problem, is_local_path
 from models.request import validate_recording
 from models.request_sources import require_allowed
 from models.settings import Settings
+from models.text.plural import counted
 from services.object_access import recording_checker
 
 

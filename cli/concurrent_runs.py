@@ -10,11 +10,11 @@ from cli.console import print_error, print_json, print_status, show_run_log
 from cli.exit_codes import exit_code_for, exit_code_of_several
 from cli.flow_runner import RunOutcome, prepared_environment, read_outcome, run_for_error
 from cli.rendering import print_outcome
-from models.error_view import error_view
 from models.errors import AvatarsError, DatabaseError
 from models.exit_codes import EXIT_OK
-from models.json_views import provisioning_summary
 from models.outcomes import OUTCOMES
+from models.reports.error_view import error_view
+from models.reports.json_views import provisioning_summary
 from models.settings import Settings
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections import Counter
 from cli.terminal import shown, stderr_console
 from models.errors import InvalidArguments, UnconfirmedBatch
 from models.image_request import describe_credits
-from models.plural import counted
 from models.request import RequestKind
+from models.text.plural import counted
 
 
 def has_terminal() -> bool:

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from typing import NoReturn, TextIO
 
 from models.errors import AvatarsError, InvalidRequest
-from models.escaping import json_document, short_line, spreadsheet_cell
-from models.redaction import redact, redact_json
+from models.text.escaping import json_document, short_line, spreadsheet_cell
+from models.text.redaction import redact, redact_json
 
 LOG_RECORD_MARKER = "avatars_run_log"
 """Attribute of the log records that services/run_log.py writes. Importing it from there would import Prefect."""

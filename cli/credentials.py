@@ -12,9 +12,9 @@ from cli.argil_client import argil_client
 from cli.console import print_status
 from models.errors import ArgilUnauthorized, AvatarsError, SettingsError
 from models.exit_codes import EXIT_OK
-from models.redaction import register_secret
 from models.settings import Settings
-from models.url_redaction import redact_url
+from models.text.redaction import register_secret
+from models.text.url_redaction import redact_url
 from models.validation_texts import rule_text
 
 

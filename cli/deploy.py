@@ -8,7 +8,7 @@ from cli.console import print_line, print_status
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
-from models.url_redaction import redact_url
+from models.text.url_redaction import redact_url
 
 
 def deploy(*, pool: str) -> int:

@@ -23,14 +23,14 @@ from cli.ledger_diagnostics import LEDGER_CHECK, check_ledger
 from cli.options import JsonFlag
 from cli.terminal import shown, stdout_console
 from cli.webhook_diagnostics import check_webhooks
-from models.certificates import VARIABLE, require_usable_certificates
-from models.child_environment import PREFECT_SETTINGS, python_command
+from models.argil.video_create import VIDEO_CREATE_NOTICE
 from models.clock import MAX_CLOCK_DIFFERENCE
-from models.env_file import read_setting_sources
+from models.environment.certificates import VARIABLE, require_usable_certificates
+from models.environment.child_environment import PREFECT_SETTINGS, python_command
+from models.environment.env_file import read_setting_sources
 from models.errors import AvatarsError, PrefectError, SettingsError
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR
 from models.settings import Settings
-from models.video_create import VIDEO_CREATE_NOTICE
 
 _STATE_STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 _STATE_WIDTH = 9

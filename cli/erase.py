@@ -15,10 +15,10 @@ from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag, ProvisioningKey
 from cli.terminal import stdout_console
 from models.clock import SystemClock
-from models.data_subject import DataSubject
-from models.erasure_report import ErasureReport
 from models.errors import PrefectError, StaleVersion
 from models.exit_codes import EXIT_OK
+from models.privacy.data_subject import DataSubject
+from models.privacy.erasure_report import ErasureReport
 from models.provisioning import LeaseOwner
 from models.settings import Settings
 from services.erasure import erase_provisioning, find_data_subject

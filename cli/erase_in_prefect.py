@@ -13,10 +13,10 @@ from deployments.embedded.prefect_connection import can_store_blocks
 from deployments.embedded.prefect_server import embedded_home
 from deployments.embedded.prefect_session import ensure_prefect_api
 from models.clock import SystemClock
-from models.data_subject import DataSubject
 from models.errors import PrefectError
-from models.redaction import redact
+from models.privacy.data_subject import DataSubject
 from models.settings import Settings
+from models.text.redaction import redact
 from services.prefect_erasure import erase_in_prefect, search_prefect
 from services.store import open_store
 from store.compaction import compact_sqlite

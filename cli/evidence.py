@@ -12,9 +12,9 @@ from cli.options import JsonFlag, ProvisioningKey
 from models.clock import SystemClock
 from models.evidence import evidence_report
 from models.exit_codes import EXIT_OK
-from models.media_rules import MediaRole
-from models.plural import counted
+from models.media.rules import MediaRole
 from models.settings import Settings
+from models.text.plural import counted
 from services.store import open_store
 from store.evidence import list_evidence
 

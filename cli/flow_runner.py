@@ -13,9 +13,9 @@ from cli.console import print_json, print_status, show_run_log
 from cli.rendering import print_outcome
 from models.clock import SystemClock
 from models.errors import AvatarsError, PrefectError
-from models.json_views import provisioning_summary
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Submission
+from models.reports.json_views import provisioning_summary
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.store import open_store

@@ -11,11 +11,11 @@ from cli.options import JsonFlag, ProvisioningKey
 from cli.rendering import print_history, print_outcome
 from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
-from models.image_facts import describe_image
-from models.json_views import provisioning_detail, shown_recordings
-from models.media_rules import MediaRole
+from models.media.image_facts import describe_image
+from models.media.rules import MediaRole
 from models.outcomes import next_step
 from models.provisioning import LeaseOwner, Status
+from models.reports.json_views import provisioning_detail, shown_recordings
 from models.settings import Settings
 from models.submission_resolution import resolve_submissions
 from services.limit_report import read_limits

@@ -10,11 +10,11 @@ from cli.console import print_error, print_json, print_status
 from cli.exit_codes import exit_code_for, exit_code_of_several
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.error_view import error_view
 from models.errors import AvatarsError, OperationalError, RequestError, StaleVersion
 from models.exit_codes import EXIT_OK
-from models.json_views import provisioning_summary
 from models.provisioning import Provisioning, Submission
+from models.reports.error_view import error_view
+from models.reports.json_views import provisioning_summary
 from models.settings import Settings
 from services.store import Store, open_store
 

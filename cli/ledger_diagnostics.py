@@ -7,12 +7,12 @@ from datetime import datetime
 
 from cli.diagnostics import DiagnosticResult
 from models.clock import MAX_CLOCK_DIFFERENCE, SystemClock
-from models.disk_space import full_disk_problem
+from models.environment.disk_space import full_disk_problem
 from models.errors import AvatarsError
-from models.plural import counted
 from models.provisioning import Status
 from models.service_health import argil_problem, format_age, schedule_problem, silence_limit
 from models.settings import Settings
+from models.text.plural import counted
 from services.limit_report import read_limits
 from services.store import Store, find_ledger_file, open_store
 from store.diagnostics import LedgerFacts, read_facts, write_probe

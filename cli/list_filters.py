@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from cli.options import StatusNames, parse_extras
-from models.argil_avatar import replace_unstorable_characters
+from models.argil.avatar import replace_unstorable_characters
 from models.errors import InvalidArguments, InvalidRequest, UnknownBatch
 from models.provisioning import NEEDS_ATTENTION, Status, parse_provisioning_id
 from models.request_fields import normalize_extra
-from models.text_normalization import normalize_name, normalize_reference
+from models.text.normalization import normalize_name, normalize_reference
 from store.latest_page import LatestPage
 
 

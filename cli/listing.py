@@ -13,11 +13,11 @@ from cyclopts.validators import Number
 from cli.console import has_styles, print_csv, print_json, print_line, print_status
 from cli.list_filters import ListFilters
 from cli.options import JsonFlag
-from models.csv_views import PROVISIONING_COLUMNS, provisioning_cells
 from models.errors import InvalidArguments
 from models.exit_codes import EXIT_OK
-from models.json_views import provisioning_summary
 from models.provisioning import Provisioning, Status
+from models.reports.csv_views import PROVISIONING_COLUMNS, provisioning_cells
+from models.reports.json_views import provisioning_summary
 from models.settings import Settings
 from services.listing import list_latest_page
 

@@ -14,15 +14,15 @@ from cli.flow_runner import require_key_source
 from cli.upload_display import UploadDisplay
 from models.clock import SystemClock
 from models.errors import DatabaseError, InvalidRequest
-from models.local_paths import file_url_problem, is_local_path
-from models.manifest_formats import split_location
-from models.plural import counted
+from models.manifest.formats import split_location
 from models.provisioning import Status
-from models.recording_addresses import source_problem
+from models.recordings.addresses import source_problem
+from models.recordings.local_paths import file_url_problem, is_local_path
 from models.request import AnyRequest, AvatarRequest
 from models.request_kinds import RECORDING_ROLES
 from models.request_sources import require_allowed
 from models.settings import Settings
+from models.text.plural import counted
 from services.local_recordings import LocalRecordings
 from services.store import Store, open_store
 from services.uploads import delete_finished_uploads

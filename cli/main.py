@@ -12,9 +12,9 @@ from cli.console import configure_streams, print_error, print_json, print_status
 from cli.examples import EXAMPLES, OVERVIEW_END, examples_of
 from cli.exit_codes import exit_code_for
 from cli.help_format import CommandHelp, shown_default
-from models.error_view import error_view
 from models.errors import AvatarsError, InvalidArguments
 from models.exit_codes import EXIT_INTERRUPTED
+from models.reports.error_view import error_view
 
 PROVISION, INSPECT, OPERATE, SET_UP, OPTIONS = map(
     Group.create_ordered, ("Provision", "Inspect", "Operate", "Set up", "Options")

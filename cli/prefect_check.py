@@ -13,9 +13,9 @@ from typing import Any
 from deployments.embedded.prefect_connection import configured_api_url, embedded_auth_settings, verify_access
 from deployments.embedded.prefect_server import embedded_home
 from deployments.registration import reconcile_is_scheduled
-from models.disk_space import full_disk_problem
+from models.environment.disk_space import full_disk_problem
 from models.errors import PrefectError, SettingsError
-from models.url_redaction import redact_url
+from models.text.url_redaction import redact_url
 from services.prefect_patches import register_prefect_secrets
 from services.redaction_hooks import install_redaction
 

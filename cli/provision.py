@@ -15,14 +15,14 @@ from cli.flow_runner import require_key_source, run_and_report
 from cli.local_uploads import delete_finished, has_local_recordings, parse_and_upload
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
-from models.canonical_form import is_signed
 from models.clock import SystemClock
 from models.errors import InvalidRequest
 from models.exit_codes import EXIT_OK
 from models.image_request import ImageRequest, require_consent
-from models.json_views import provisioning_summary
-from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission
+from models.recordings.canonical_form import is_signed
+from models.recordings.presigned_urls import SIGNATURE_NOTICE
+from models.reports.json_views import provisioning_summary
 from models.request import AvatarRequest
 from models.request_kinds import parse_fields
 from models.request_sources import require_sources

@@ -16,11 +16,11 @@ from cli.options import JsonFlag, ProvisioningKey
 from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, require_changeable, select_ids
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
-from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRYABLE_STATUSES, SCHEDULE_RESUMABLE_STATUSES
 from models.request import parse_reason
 from models.settings import Settings
+from models.text.plural import counted
 from services.reopening import retry as retry_in_ledger
 from services.store import Store
 

@@ -14,9 +14,9 @@ from cli.console import print_line, print_status
 from cli.options import TrainingSeconds
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from cli.terminal import stdout_console
+from models.environment.simulated_settings import removed_variables
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OK
-from models.simulated_settings import removed_variables
 from simulator.sample_videos import SAMPLES, ensure_sample
 from simulator.scenarios import SCENARIOS
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.environment.private_files import create_private_file
+from models.environment.regular_files import find_same_file
+from models.environment.simulated_settings import removed_variables, simulated_settings
 from models.errors import AvatarsError, SettingsError
-from models.private_files import create_private_file
-from models.regular_files import find_same_file
 from models.settings import LEDGER_NAME, Settings, sqlite_url
-from models.simulated_settings import removed_variables, simulated_settings
 from services.store import find_ledger_file
 from simulator.media_host import MediaHost, running_media_host
 from simulator.server import ArgilSimulator, run_argil

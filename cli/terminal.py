@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.console import shown_line
-from models.escaping import visible_lines
-from models.redaction import redact
+from models.text.escaping import visible_lines
+from models.text.redaction import redact
 
 NON_TTY_WIDTH = 150
 """Columns of the output if it is not a terminal."""

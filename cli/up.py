@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from cli.console import print_line, print_status
 from cli.options import Port, TrainingSeconds
-from models.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
+from models.argil.webhook import RECEIVER_PATH
+from models.environment.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
+from models.environment.private_files import replace_file
 from models.errors import AvatarsError
 from models.exit_codes import EXIT_OK
-from models.private_files import replace_file
 from models.settings import Settings
-from models.url_redaction import redact_url
-from models.webhook import RECEIVER_PATH
+from models.text.url_redaction import redact_url
 
 if TYPE_CHECKING:
     from cli.simulated_environment import SimulatedEnvironment

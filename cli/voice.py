@@ -14,12 +14,12 @@ from cli.console import print_json, print_line, print_status
 from cli.flow_runner import load_api_key
 from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag, ProvisioningKey
+from models.argil.voice import Voice, parse_voice_id
 from models.clock import SystemClock
 from models.errors import InvalidArguments
 from models.exit_codes import EXIT_OK
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
-from models.voice import Voice, parse_voice_id
 from services.given_voices import list_possible_voices, record_given_voice, remove_voice
 from services.store import Store, open_store
 

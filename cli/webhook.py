@@ -15,10 +15,10 @@ from cli.flow_runner import load_api_key
 from cli.options import JsonFlag
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
+from models.argil.webhook import RECEIVER_PATH, SUBSCRIBED_EVENTS, Webhook, mask_token, receiver_url
 from models.exit_codes import EXIT_OK
-from models.plural import counted
 from models.settings import Settings
-from models.webhook import RECEIVER_PATH, SUBSCRIBED_EVENTS, Webhook, mask_token, receiver_url
+from models.text.plural import counted
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from cli.argil_client import argil_client
 from cli.diagnostics import DiagnosticResult
+from models.argil.webhook import RECEIVER_PATH, SUCCESS_EVENT
 from models.clock import SystemClock
 from models.errors import AvatarsError
 from models.service_health import format_age
 from models.settings import Settings
-from models.webhook import RECEIVER_PATH, SUCCESS_EVENT
 
 CHECK = "Webhooks at Argil"
 _REGISTER = "register the receiver with `avatars webhook register --url URL`, see docs/webhooks.md"

@@ -16,20 +16,20 @@ import httpx
 from clients.argil_errors import ResponseErrorMapper
 from clients.rate_limiter import RateLimiter, SharedPause, SharedRateLimit
 from clients.response_body import read_response
-from models.account_list import AccountList
-from models.argil_avatar import Avatar, CreateAvatarRequest, CreateRequest
-from models.argil_response import ArgilResponse
-from models.avatar_list import AvatarList
-from models.certificates import require_usable_certificates
+from models.argil.account_list import AccountList
+from models.argil.avatar import Avatar, CreateAvatarRequest, CreateRequest
+from models.argil.avatar_list import AvatarList
+from models.argil.response import ArgilResponse
+from models.argil.response_meaning import Operation, SentRequest
+from models.argil.voice import Voice, VoiceList
+from models.argil.webhook import Webhook
 from models.clock import Clock
+from models.environment.certificates import require_usable_certificates
+from models.environment.user_agent import USER_AGENT
 from models.errors import ArgilRateLimited, ArgilUnreachable, OperationalError
-from models.recording_secrets import protect_urls
+from models.recordings.recording_secrets import protect_urls
 from models.request_fields import SUBMISSION_ID_EXTRA
-from models.response_meaning import Operation, SentRequest
 from models.retry import delay_seconds, parse_http_date
-from models.user_agent import USER_AGENT
-from models.voice import Voice, VoiceList
-from models.webhook import Webhook
 
 Created = TypeVar("Created")
 

@@ -1,6 +1,6 @@
 """Maps Argil's responses and transport failures to our errors, one class per case that callers distinguish.
 
-models/response_meaning.py decides what a response means.
+models/argil/response_meaning.py decides what a response means.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 
 import httpx
 
-from models.argil_avatar import Avatar, replace_unstorable_characters
-from models.argil_response import ArgilResponse
+from models.argil.avatar import Avatar, replace_unstorable_characters
+from models.argil.response import ArgilResponse
+from models.argil.response_meaning import Meaning, Operation, SentRequest, meaning_of
+from models.argil.video_create import VIDEO_CREATE_REMEDY
+from models.argil.voice import Voice
 from models.clock import Clock
 from models.errors import (
     ArgilPathNotFound,
@@ -30,12 +33,9 @@ from models.errors import (
     SubmissionRejected,
 )
 from models.limits import MAX_PAUSE
-from models.redaction import redact
-from models.response_meaning import Meaning, Operation, SentRequest, meaning_of
 from models.retry import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
-from models.secret_search import search_for
-from models.video_create import VIDEO_CREATE_REMEDY
-from models.voice import Voice
+from models.text.redaction import redact
+from models.text.secret_search import search_for
 
 MAX_MESSAGE_CHARACTERS = 500
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"

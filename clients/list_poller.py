@@ -19,7 +19,7 @@ from clients.training_subscription import (
     PollUpdate,
     Subscription,
 )
-from models.avatar_list import AvatarList
+from models.argil.avatar_list import AvatarList
 from models.clock import Clock
 from models.errors import PollFailed
 

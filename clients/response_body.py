@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from models.argil_response import ArgilResponse
+from models.argil.response import ArgilResponse
 
 MAX_BODY_BYTES = 8 * 1024**2
 """Of any response but a list of avatars, decompressed. An avatar has about 1 KB."""

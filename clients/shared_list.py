@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clients.argil import ArgilClient
-from models.account_list import AccountList
+from models.argil.account_list import AccountList
 from models.clock import Clock
 from models.errors import ArgilUnavailable, PollFailed
 

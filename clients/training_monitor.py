@@ -25,7 +25,7 @@ from clients.training_subscription import (
     PollUpdate,
     Subscription,
 )
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.clock import Clock
 
 LIST_POLLING_THRESHOLD = 20

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from clients.argil import ArgilClient
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.errors import AvatarNotFound, PollFailed
 
 MAX_CONSECUTIVE_FAILURES = 3

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from clients.interruptible_sleep import InterruptibleSleep
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.errors import PollFailed
 
 

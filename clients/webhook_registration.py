@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clients.argil import ArgilClient
-from models.webhook import SUBSCRIBED_EVENTS, Webhook
+from models.argil.webhook import SUBSCRIBED_EVENTS, Webhook
 
 
 async def ensure_registered(argil: ArgilClient, address: str, token: str) -> bool:

@@ -11,10 +11,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.escaping import INERT_FORMS
 from models.outcomes import OUTCOMES, Outcome, outcome_of
 from models.provisioning import Status
 from models.request import RequestKind
+from models.text.escaping import INERT_FORMS
 from services.events import DUPLICATE_EVENT
 
 _REPLACE = "".join(

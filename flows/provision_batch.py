@@ -19,16 +19,16 @@ from flows.engine.suspension import watch_timeout
 from models.batch import INVALID
 from models.batch_record import BatchSource, manifest_name, rows_sha256
 from models.errors import AvatarsError, InvalidManifest
-from models.escaping import run_name
 from models.image_request import ImageConsent
-from models.manifest import ManifestOptions, parse_rows
-from models.manifest_columns import COLUMN_PATTERN, parse_column_map
-from models.manifest_formats import FormatName
-from models.manifest_validation import count_signed, reject_without_consent
-from models.plural import counted
-from models.presigned_urls import SIGNATURE_NOTICE
-from models.redaction import redact
-from models.shared_recordings import shared_recordings_error
+from models.manifest.columns import COLUMN_PATTERN, parse_column_map
+from models.manifest.formats import FormatName
+from models.manifest.manifest import ManifestOptions, parse_rows
+from models.manifest.shared_recordings import shared_recordings_error
+from models.manifest.validation import count_signed, reject_without_consent
+from models.recordings.presigned_urls import SIGNATURE_NOTICE
+from models.text.escaping import run_name
+from models.text.plural import counted
+from models.text.redaction import redact
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
 from services.recorded_references import use_recorded_references

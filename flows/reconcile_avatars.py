@@ -12,9 +12,9 @@ from flows.engine.pool import acquire_each, run_many
 from flows.engine.run_context import lease_owner_for_run
 from flows.engine.voice_announcement import announce_voices
 from models.errors import AvatarsError, TickRunning
-from models.plural import counted
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
+from models.text.plural import counted
 from services.argil_outages import OutageCheck
 from services.context import AppContext, app_context
 from services.ended_runs import end_lost_runs

@@ -9,9 +9,9 @@ from prefect.states import Completed
 from flows.engine.final_state import final_state_for_error
 from flows.engine.run_context import lease_owner_for_run, name_run_after, run_name_for
 from models.errors import AvatarsError
-from models.escaping import state_message
-from models.plural import counted
-from models.redaction import redact
+from models.text.escaping import state_message
+from models.text.plural import counted
+from models.text.redaction import redact
 from services.context import app_context
 from services.prefect_options import FLOW_OPTIONS
 from tasks.publish_artifact import publish_artifact

@@ -14,7 +14,7 @@ from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, was_resumed, watch_timeout
 from models.errors import AvatarsError, InvalidRequest
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.recording_secrets import protect_urls
+from models.recordings.recording_secrets import protect_urls
 from services.context import app_context
 from services.outcome_states import final_state_for
 from services.prefect_options import FLOW_OPTIONS

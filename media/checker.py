@@ -23,13 +23,13 @@ from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from media.stores.signing import SignedUrl
 from models.clock import Clock
 from models.errors import MediaRejected
-from models.image_facts import ImageFacts
-from models.media_checks import check_rules
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport, rejected_result
-from models.media_rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
-from models.presigned_urls import check_expiry
-from models.recording_secrets import protect_signed_urls, protect_urls
+from models.media.checks import check_rules
+from models.media.facts import MediaFacts
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport, rejected_result
+from models.media.rules import DEFAULT_MEDIA_POLICY, MediaPolicy, MediaRole
+from models.recordings.presigned_urls import check_expiry
+from models.recordings.recording_secrets import protect_signed_urls, protect_urls
 
 MAX_CONCURRENT_CHECKS = 8
 
@@ -49,7 +49,7 @@ class MediaChecker:
         ssl_context: Verifies certificates. The default honours SSL_CERT_FILE.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
         reference_host: Resolved before an unknown host is rejected: if it has no address either, this
-            machine has no DNS, and the check is inconclusive. See `models.reference_host`.
+            machine has no DNS, and the check is inconclusive. See `models.environment.reference_host`.
         inspect: Runs FFmpeg on the bytes fetched; by default in child processes that all checkers share.
         inspect_image: Inspects the bytes of an image; by default in such child processes of their own.
         clock: Measures the time budget, and determines URL expiry if the host sends no Date.

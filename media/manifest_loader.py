@@ -17,18 +17,9 @@ from media.remote.name_resolution import NameResolution
 from media.remote.remote_file import RemoteFile
 from media.remote.ssrf_guard import PublicOnlyTransport
 from media.spreadsheets.reader import read_spreadsheet
-from models.canonical_form import split_url
+from models.environment.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
 from models.errors import InvalidManifest, MediaRejected, MediaUnreachable, NetworkUnavailable, SettingsError
-from models.google_sheets import export_url
-from models.manifest import (
-    DEFAULT_OPTIONS,
-    Manifest,
-    ManifestOptions,
-    manifest_too_large_error,
-    parse_manifest,
-    parse_table,
-)
-from models.manifest_formats import (
+from models.manifest.formats import (
     SHEET_FORMATS,
     Location,
     detect_format,
@@ -36,11 +27,20 @@ from models.manifest_formats import (
     refuse_foreign_format,
     split_location,
 )
-from models.manifest_rows import MAX_BYTES
-from models.object_store_uris import URI_SCHEMES
-from models.recording_secrets import protect_urls
-from models.regular_files import FileTooLarge, OutsideFolder, read_file_below, read_regular_file
-from models.url_redaction import redact_url
+from models.manifest.google_sheets import export_url
+from models.manifest.manifest import (
+    DEFAULT_OPTIONS,
+    Manifest,
+    ManifestOptions,
+    manifest_too_large_error,
+    parse_manifest,
+    parse_table,
+)
+from models.manifest.rows import MAX_BYTES
+from models.recordings.canonical_form import split_url
+from models.recordings.object_store_uris import URI_SCHEMES
+from models.recordings.recording_secrets import protect_urls
+from models.text.url_redaction import redact_url
 
 # The first range, the rest, and room for retries and redirects of both.
 MANIFEST_FETCH_LIMITS = FetchLimits(max_requests=24, max_bytes=2 * MAX_BYTES, timeout_seconds=120.0)
@@ -60,7 +60,7 @@ def load_manifest(
             of a workbook names a sheet.
         options: What the caller says about its format and columns.
         allowed_hosts: Hosts that need not have a public address.
-        reference_host: Tells an unknown host from a machine without DNS; see `models.reference_host`.
+        reference_host: Tells an unknown host from a machine without DNS; see `models.environment.reference_host`.
 
     Raises:
         InvalidManifest: If the manifest cannot be read, is not a regular file, is too large or cannot be parsed.

@@ -21,13 +21,13 @@ from media.remote.fetch_limits import DEFAULT_LIMITS, SYSTEM_CLOCK, FetchLimits
 from media.remote.remote_file import RemoteFile
 from models.clock import Clock
 from models.errors import MediaRejected
-from models.file_sharing import match_service
-from models.image_facts import ImageFacts
-from models.image_rules import SMALLER_IMAGE_HINT
-from models.media_codes import MediaCode
-from models.media_facts import MediaFacts
-from models.media_rules import MAX_IMAGE_BYTES, RULES, MediaRole
-from models.voice_sample_checks import MAX_SAMPLE_BYTES
+from models.media.codes import MediaCode
+from models.media.facts import MediaFacts
+from models.media.image_facts import ImageFacts
+from models.media.image_rules import SMALLER_IMAGE_HINT
+from models.media.rules import MAX_IMAGE_BYTES, RULES, MediaRole
+from models.media.voice_sample_checks import MAX_SAMPLE_BYTES
+from models.recordings.file_sharing import match_service
 
 Facts = TypeVar("Facts", MediaFacts, ImageFacts)
 

@@ -8,9 +8,9 @@ from media.checker import MediaChecker
 from media.stores.object_reader import ObjectReader
 from media.stores.signing import UrlSigner
 from models.errors import MediaRejected
-from models.media_report import MediaReport, rejected_result
-from models.media_rules import MediaRole
-from models.recording_addresses import is_object_uri
+from models.media.report import MediaReport, rejected_result
+from models.media.rules import MediaRole
+from models.recordings.addresses import is_object_uri
 
 URL_SECONDS = 3600
 """Lifetime of the URL of a check, which ends earlier by its own limits."""

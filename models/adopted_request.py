@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.request import AvatarRequest, RequestKind
 from models.request_fields import AvatarName, Extras, Reference
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from models.adopted_request import AdoptedRequest
-from models.argil_avatar import Avatar, AvatarStatus
+from models.argil.avatar import Avatar, AvatarStatus
 from models.errors import AvatarsError, InvalidRequest
 from models.provisioning import Provisioning, Status
 from models.request import validate_fields

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.escaping import short_line
 from models.image_request import CREDITS_PER_IMAGE, describe_credits
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.outcomes import OUTCOMES
-from models.plural import counted
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import RequestKind
+from models.text.escaping import short_line
+from models.text.plural import counted
 
 PENDING = "NOT_STARTED"
 """The row has not been started yet."""

@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
-from models.argil_avatar import replace_unstorable_characters
-from models.escaping import shorten
-from models.manifest_formats import split_location
-from models.manifest_validation import ManifestRow
-from models.url_redaction import redact_url
+from models.argil.avatar import replace_unstorable_characters
+from models.manifest.formats import split_location
+from models.manifest.validation import ManifestRow
+from models.text.escaping import shorten
+from models.text.url_redaction import redact_url
 
 MAX_MANIFEST_CHARACTERS = 256
 """Of the name of a manifest, which a table shows."""

@@ -74,9 +74,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.escaping import shorten
-from models.media_codes import MediaCode
-from models.redaction import redact
+from models.media.codes import MediaCode
+from models.text.escaping import shorten
+from models.text.redaction import redact
 
 MAX_MESSAGE_CHARACTERS = 4000
 """Of the message of an error: a request or a manifest can have any number of problems."""
@@ -430,7 +430,7 @@ class AvatarNotFound(ArgilRejected):
 class SubmissionOutcomeUnknown(AvatarsError):
     """The submission was sent and its outcome is unknown. It must be looked up, never sent again.
 
-    `response` is what is recorded of the response: its meaning (models/response_meaning.py), status, code and
+    `response` is what is recorded of the response: its meaning (models/argil/response_meaning.py), status, code and
     message. It is None if there was no response.
     """
 

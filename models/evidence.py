@@ -1,7 +1,7 @@
 """Evidence of what was submitted: facts for an auditor, without personal data.
 
-A recording is identified by the SHA-256 of its canonical form (models/recording_identity.py). The holder of the URL
-can prove that it is the same recording, and an erasure leaves the evidence unchanged.
+A recording is identified by the SHA-256 of its canonical form (models/recordings/identity.py). The holder of the
+URL can prove that it is the same recording, and an erasure leaves the evidence unchanged.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from models.canonical_form import shown_form
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import Provisioning, Submission
-from models.recording_identity import identity_digest
+from models.recordings.canonical_form import shown_form
+from models.recordings.identity import identity_digest
 from models.release import Release
 
 

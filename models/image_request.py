@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from models.errors import InvalidRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.request import AvatarRequest, RequestKind
 from models.request_fields import AvatarName, Extras, RecordingAddress, Reference, empty_as_none
 

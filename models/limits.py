@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from models.argil.video_create import VIDEO_CREATE_REMEDY
 from models.clock import MAX_CLOCK_DIFFERENCE
 from models.errors import (
     ArgilPaymentRequired,
@@ -25,10 +26,9 @@ from models.errors import (
     SubmissionPaused,
     VideoCreatePaused,
 )
-from models.plural import counted
 from models.request import RequestKind
 from models.spend_limits import SpendLimits
-from models.video_create import VIDEO_CREATE_REMEDY
+from models.text.plural import counted
 
 MAX_PAUSE = timedelta(minutes=15)
 """The longest pause: a longer Retry-After is cut, and a probe follows so long after the previous submission."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from models.errors import ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import RequestKind

@@ -245,7 +245,7 @@ class Provisioning:
     lease_owner: str | None
     """The id of the lease owner, also after its lease expired; None after a release."""
     not_found_since: datetime | None = None
-    """Since when Argil answers 404 for its avatar; None after an answer with the avatar (models/vanished.py)."""
+    """Since when Argil answers 404 for its avatar; None after an answer with it (models/argil/vanished.py)."""
     voice_id: str | None = None
     """The id of the avatar's voice at Argil; None if it is not known."""
     voice_source: VoiceSource | None = None

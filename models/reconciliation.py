@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from models.plural import counted
+from models.text.plural import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.canonical_form import canonical_form, equivalent_forms
 from models.errors import InvalidRequest
-from models.escaping import shorten
-from models.media_rules import MediaRole
-from models.recording_addresses import validate_address
-from models.redaction import redact
+from models.media.rules import MediaRole
+from models.recordings.addresses import validate_address
+from models.recordings.canonical_form import canonical_form, equivalent_forms
 from models.request_fields import MAX_ECHOED_CHARACTERS, AvatarName, Extras, RecordingAddress, Reference
-from models.text_normalization import normalize_name
-from models.url_redaction import redact_url
+from models.text.escaping import shorten
+from models.text.normalization import normalize_name
+from models.text.redaction import redact
+from models.text.url_redaction import redact_url
 from models.validation_texts import EMPTY, rule_text
 
 MAX_ECHOED_BITS = 256

@@ -8,10 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from models.canonical_form import MAX_URL_CHARACTERS
-from models.recording_addresses import ADDRESS_PATTERN, validate_address
-from models.redaction import redact
-from models.text_normalization import (
+from models.recordings.addresses import ADDRESS_PATTERN, validate_address
+from models.recordings.canonical_form import MAX_URL_CHARACTERS
+from models.text.normalization import (
     MAX_NORMALIZED_CHARACTERS,
     normalize_name,
     normalize_reference,
@@ -19,7 +18,8 @@ from models.text_normalization import (
     refuse_hidden_characters,
     trim,
 )
-from models.url_redaction import contains_secret
+from models.text.redaction import redact
+from models.text.url_redaction import contains_secret
 
 SUBMISSION_ID_EXTRA = "submission_id"
 """The key in `extras` that holds the submission id. Argil returns it with the created avatar."""

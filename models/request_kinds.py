@@ -9,7 +9,7 @@ from typing import Any
 from models.adopted_request import AdoptedRequest
 from models.errors import InvalidRequest
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.request import AvatarRequest, ProvisioningRequest, RequestKind, validate_fields
 
 REQUEST_CLASSES: Mapping[RequestKind, type[AvatarRequest]] = MappingProxyType(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from models.errors import InvalidRequest
-from models.recording_addresses import SourcePrefix, source_problem
+from models.recordings.addresses import SourcePrefix, source_problem
 from models.request import AvatarRequest
 
 SOURCES_HINT = "check the address for typos, or add its bucket or folder to AVATARS_SOURCES of this command"

@@ -22,23 +22,23 @@ from pydantic import (
     field_validator,
 )
 
-from models.authority import parse_authority
-from models.canonical_form import configure_signature_parameters
-from models.endpoint_uris import configure_s3_endpoint
-from models.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
+from models.environment.authority import parse_authority
+from models.environment.env_file import ENVIRONMENT, SettingSources, read_environment, read_setting_sources
+from models.environment.reference_host import reference_host
 from models.errors import SettingsError
 from models.image_request import ImageConsent
-from models.media_rules import Enforcement, MediaPolicy
-from models.object_store_uris import configure_azure_account
-from models.recording_addresses import ObjectAddress, SourcePrefix, parse_sources
-from models.recording_secrets import register_credentials, register_password
-from models.redaction import register_secret
-from models.reference_host import reference_host
+from models.media.rules import Enforcement, MediaPolicy
+from models.recordings.addresses import ObjectAddress, SourcePrefix, parse_sources
+from models.recordings.canonical_form import configure_signature_parameters
+from models.recordings.endpoint_uris import configure_s3_endpoint
+from models.recordings.object_store_uris import configure_azure_account
+from models.recordings.recording_secrets import register_credentials, register_password
+from models.recordings.signature_terms import MAX_LIFETIME_SECONDS
+from models.recordings.store_credentials import AZURE_ACCOUNT_VARIABLE, register_store_credentials
+from models.recordings.uploads import LONGEST_OBJECT_NAME
 from models.request import RequestKind
-from models.signature_terms import MAX_LIFETIME_SECONDS
 from models.spend_limits import SpendLimits
-from models.store_credentials import AZURE_ACCOUNT_VARIABLE, register_store_credentials
-from models.uploads import LONGEST_OBJECT_NAME
+from models.text.redaction import register_secret
 
 HOME = Path("~/.avatars")
 """The default folder of the embedded databases."""

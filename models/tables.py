@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from models.redaction import redact_stored
+from models.text.redaction import redact_stored
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -304,7 +304,7 @@ voice_clone_table = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("state_changed_at", UtcDateTime, nullable=False),
 )
-"""One POST /voices, committed before it is sent; see models/voice_clone.py."""
+"""One POST /voices, committed before it is sent; see models/argil/voice_clone.py."""
 
 unknown_avatar_table = Table(
     "unknown_avatars",
@@ -379,7 +379,7 @@ quarantine_table = Table(
 """A recording of a refused avatar: requests with it are rejected until an operator releases it.
 
 `legacy_identity_sha256` identifies a recording that was erased before revision `recording_identity`; the others
-have `identity_sha256`. models/recording_identity.py explains the digests.
+have `identity_sha256`. models/recordings/identity.py explains the digests.
 """
 
 webhook_delivery_table = Table(

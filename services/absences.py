@@ -1,4 +1,4 @@
-"""Decides which avatars that Argil answers with 404 are gone: models/vanished.py has the rule.
+"""Decides which avatars that Argil answers with 404 are gone: models/argil/vanished.py has the rule.
 
 The ledger stores since when Argil answers 404, so any process can decide, and none has to wait.
 """
@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from clients.shared_list import ListedAccount
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
+from models.argil.vanished import is_gone, is_mass_absence
 from models.errors import AvatarsMissing, ConcurrencyError, PollFailed
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
-from models.vanished import is_gone, is_mass_absence
 from services.context import AppContext
 from services.outcomes import transition_to_terminal
 from services.run_log import log_to_run

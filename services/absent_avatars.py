@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from models.argil.response_meaning import Meaning
 from models.errors import (
     ArgilUnreachable,
     OperationalError,
@@ -13,10 +14,9 @@ from models.errors import (
     UnintelligibleResponse,
 )
 from models.outcomes import OUTCOMES
-from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
-from models.response_meaning import Meaning
+from models.text.plural import counted
 from services.context import AppContext
 from services.run_log import log_to_run
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from models.account_list import AccountList
-from models.account_report import (
+from models.argil.account_list import AccountList
+from models.argil.avatar import Avatar, replace_unstorable_characters
+from models.argil.unknown_avatars import MAX_NAME_CHARACTERS
+from models.errors import ArgilUnavailable, PollFailed
+from models.limits import LimitState
+from models.reports.account_report import (
     AccountAvatar,
     AccountReport,
     Differences,
@@ -11,11 +15,7 @@ from models.account_report import (
     our_submission_id,
     read_avatars,
 )
-from models.argil_avatar import Avatar, replace_unstorable_characters
-from models.errors import ArgilUnavailable, PollFailed
-from models.limits import LimitState
 from models.submission_ids import tag_of
-from models.unknown_avatars import MAX_NAME_CHARACTERS
 from services.context import AppContext
 from store.account_avatars import KnownIds, find_known_ids, find_missing, list_duplicates
 from store.ledger import Ledger

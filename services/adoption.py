@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from clients.argil import ArgilClient
-from models.account_list import AccountList
-from models.account_report import our_submission_id, read_avatars
 from models.adoption import Adoption, AdoptionResult, adopt_request
-from models.argil_avatar import Avatar
+from models.argil.account_list import AccountList
+from models.argil.avatar import Avatar
 from models.errors import AvatarIsOurs, AvatarNotListed, InvalidRequest, RequestError
 from models.provisioning import LeaseOwner
+from models.reports.account_report import our_submission_id, read_avatars
 from store.account_avatars import find_known_ids
 from store.ledger import Ledger
 

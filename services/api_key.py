@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.redaction import register_secret
 from models.settings import Settings
+from models.text.redaction import register_secret
 
 
 async def resolve_api_key(settings: Settings) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clients.shared_list import MAX_AGE_SECONDS
-from models.account_list import AccountList
+from models.argil.account_list import AccountList
 from models.errors import ArgilUnavailable, AvatarNotFound, AvatarsError, PollFailed
 from models.provisioning import Status
 from services.context import AppContext

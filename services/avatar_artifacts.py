@@ -20,9 +20,9 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.utilities.context import get_task_and_flow_run_ids
 
-from models.artifact_keys import AVATAR_KEY_PREFIX, ID_CHARACTERS, avatar_key, is_key_of
-from models.erasure import ERASED_PLACEHOLDER
+from models.privacy.erasure import ERASED_PLACEHOLDER
 from models.provisioning import Provisioning
+from models.reports.artifact_keys import AVATAR_KEY_PREFIX, ID_CHARACTERS, avatar_key, is_key_of
 
 PAGE_SIZE = 200
 """Artifacts per request: the most that Prefect's API allows."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from models.manifest_validation import ManifestRow
+from models.argil.unknown_avatars import MAX_UNDECIDED
+from models.manifest.validation import ManifestRow
 from models.reopening import REPLACEABLE_STATUSES
 from models.request import RequestKind
 from models.submission_ids import request_tag, tag_of
-from models.unknown_avatars import MAX_UNDECIDED
 from store.ledger_reader import LedgerReader
 from store.unknown_avatars import UnknownAvatarRepository
 

@@ -19,7 +19,7 @@ from media.stores.signing import UrlSigner
 from models.clock import Clock, SystemClock
 from models.lease_duration import LEASE_DURATION
 from models.limits import SubmissionGuard, digest_api_key
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.empty_lists import EmptyListCheck

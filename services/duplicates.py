@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import AppContext
 from services.events import emit_duplicate_event

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.account_list import AccountList, SoughtAvatar
-from models.argil_avatar import Avatar, AvatarStatus
+from models.argil.account_list import AccountList, SoughtAvatar
+from models.argil.avatar import Avatar, AvatarStatus
 from models.errors import ArgilUnreachable, AvatarNotFound, PollFailed, SubmissionUnresolved
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from services.context import AppContext

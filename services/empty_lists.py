@@ -6,7 +6,7 @@ A wrong empty list would prove that every submission was lost, and each one woul
 from __future__ import annotations
 
 from clients.argil import ArgilClient
-from models.account_list import AccountList
+from models.argil.account_list import AccountList
 from models.errors import AvatarNotFound, PollFailed
 from models.provisioning import Status
 from store.ledger_reader import LedgerReader

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from models.archive import ArchiveRecord
 from models.clock import Clock
-from models.data_subject import DataSubject
-from models.erasure_report import ErasureReport
 from models.errors import ArchiveError, InvalidRequest, NotTerminal
+from models.privacy.data_subject import DataSubject
+from models.privacy.erasure_report import ErasureReport
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning
 from store import erasure
 from store.archive_erasure import erase_from_archive

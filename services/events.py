@@ -7,11 +7,11 @@ from typing import Any
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
 
-from models.escaping import MAX_EVENT_CHARACTERS, short_line
+from models.argil.voice import VOICE_EVENT
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning
-from models.redaction import redact
-from models.voice import VOICE_EVENT
+from models.text.escaping import MAX_EVENT_CHARACTERS, short_line
+from models.text.redaction import redact
 
 RESOURCE_PREFIX = "avatars.provisioning"
 """The resource of each event is this prefix, a dot and the provisioning's id."""

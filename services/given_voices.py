@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from clients.argil import ArgilClient
+from models.argil.voice import Voice, earliest_creation
 from models.clock import Clock
 from models.errors import NotReady, OperationalError, PollFailed, VoiceRefused
 from models.outcomes import next_step
 from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource, submission_of_avatar
-from models.voice import Voice, earliest_creation
 from store.ledger import Ledger
 
 

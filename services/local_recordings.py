@@ -16,14 +16,14 @@ from media.local.checker import check_local_file
 from media.local.files import LocalFile, changed_error, open_local_file, require_unchanged, sha256_of
 from media.stores.object_writer import ContentChanged, ObjectWriter
 from models.errors import InvalidRequest, MediaUnreachable
-from models.image_facts import ImageFacts
-from models.local_paths import file_url_problem, is_local_path
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from models.reason import Reason
-from models.recording_addresses import SourcePrefix
+from models.recordings.addresses import SourcePrefix
+from models.recordings.local_paths import file_url_problem, is_local_path
+from models.recordings.uploads import CONTENT_TYPES, object_name
 from models.settings import Settings
-from models.uploads import CONTENT_TYPES, object_name
 from store.uploads import UploadRepository
 
 MAX_CONCURRENT_UPLOADS = 2

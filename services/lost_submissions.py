@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from models.argil_avatar import Avatar, AvatarStatus
-from models.avatar_list import AvatarList
+from models.argil.avatar import Avatar, AvatarStatus
+from models.argil.avatar_list import AvatarList
+from models.argil.unknown_avatars import MAX_UNDECIDED, UnknownAvatar
 from models.errors import (
     AvatarNotFound,
     AvatarTaken,
@@ -21,11 +22,10 @@ from models.errors import (
     RequestError,
     StaleVersion,
 )
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from models.submission_ids import request_tag, tag_of
-from models.unknown_avatars import MAX_UNDECIDED, UnknownAvatar
 from services.context import AppContext
 from services.reopening import open_request
 from services.run_log import log_to_run

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from models.escaping import state_message
 from models.outcomes import outcome_of
 from models.provisioning import Provisioning, Status
+from models.text.escaping import state_message
 
 _TYPES = {Status.READY: Completed, Status.TRAINING: Completed, Status.CANCELLED: Cancelled}
 

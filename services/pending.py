@@ -7,10 +7,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from models.errors import DayBudgetUsed, SubmissionPaused
-from models.plural import counted
 from models.provisioning import LeaseOwner, Provisioning
 from models.request import RequestKind
 from models.request_kinds import SUBMITTED_KINDS
+from models.text.plural import counted
 from services.argil_outages import OutageCheck
 from services.context import AppContext
 from services.ticks import Tick

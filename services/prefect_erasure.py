@@ -15,12 +15,12 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterId, LogFilter, LogFilterFlowRunId
 from prefect.exceptions import ObjectNotFound
 
-from models.artifact_erasure import erase_in_artifact
 from models.clock import Clock
-from models.data_subject import DataSubject
-from models.erasure import ERASED_PLACEHOLDER
-from models.prefect_traces import FINAL_STATE_TYPES, PrefectTraces, Relation, own_requests, trace_requests
-from models.written_requests import erase_requests
+from models.privacy.artifact_erasure import erase_in_artifact
+from models.privacy.data_subject import DataSubject
+from models.privacy.erasure import ERASED_PLACEHOLDER
+from models.privacy.prefect_traces import FINAL_STATE_TYPES, PrefectTraces, Relation, own_requests, trace_requests
+from models.privacy.written_requests import erase_requests
 from services.avatar_artifacts import change_artifact, remove_artifact
 from services.prefect_search import PAGE_SIZE, PrefectSearch, recorded_references, to_record
 from store.ledger import Ledger

@@ -38,10 +38,10 @@ from prefect.settings import get_current_settings
 from prefect.utilities.callables import ParameterSchema
 from pydantic import ConfigDict
 
-from models.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
 from models.parameter_forms import with_plain_fields
-from models.recording_secrets import register_credentials, register_password
-from models.redaction import redact_report, register_secret
+from models.recordings.recording_secrets import register_credentials, register_password
+from models.text.escaping import MAX_STATE_MESSAGE_CHARACTERS, shorten, visible_lines
+from models.text.redaction import redact_report, register_secret
 from services.redaction_hooks import install_redaction
 from services.scheduled_runs import ScheduledRuns
 

@@ -1,4 +1,7 @@
-"""Finds everything that Prefect holds of a person, page by page; models/prefect_traces.py decides what counts."""
+"""Finds everything that Prefect holds of a person, page by page.
+
+models/privacy/prefect_traces.py decides what counts.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,15 @@ from prefect.events.filters import EventAnyResourceFilter, EventFilter
 from prefect.exceptions import ObjectNotFound
 from pydantic import TypeAdapter
 
-from models.artifact_erasure import (
+from models.privacy.artifact_erasure import (
     erase_in_artifact,
     has_namesake,
     is_mentioned_in_artifact,
     is_our_artifact,
     is_own_artifact,
 )
-from models.data_subject import DataSubject, TracedRequest
-from models.prefect_traces import (
+from models.privacy.data_subject import DataSubject, TracedRequest
+from models.privacy.prefect_traces import (
     ANONYMOUS_FLOWS,
     SINGLE_PROVISIONING_FLOWS,
     PrefectTraces,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from clients.training_status import fetch_avatars
-from models.argil_avatar import Avatar, AvatarStatus
-from models.avatar_list import AvatarList
+from models.argil.avatar import Avatar, AvatarStatus
+from models.argil.avatar_list import AvatarList
 from models.errors import AvatarTaken, ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from services.absences import record_polls
 from services.argil_outages import read_account
 from services.context import AppContext, app_context

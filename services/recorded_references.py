@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from models.manifest_validation import ManifestRow, derived_reference, possible_derived_references
+from models.manifest.validation import ManifestRow, derived_reference, possible_derived_references
 from store.ledger_reader import LedgerReader
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable, StoreUnavailable
-from models.media_codes import MediaCode
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.codes import MediaCode
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from models.reason import Reason
-from models.recording_addresses import SourcePrefix, source_problem
+from models.recordings.addresses import SourcePrefix, source_problem
 from models.request import AvatarRequest
 
 local_reports: ContextVar[Mapping[tuple[str, MediaRole], MediaReport]] = ContextVar(

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from models.errors import MediaRejected, RecordingChanged, StoreUnavailable
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import Provisioning
-from models.recording_addresses import is_object_uri, source_problem
-from models.recording_secrets import protect_signed_urls
+from models.recordings.addresses import is_object_uri, source_problem
+from models.recordings.recording_secrets import protect_signed_urls
 from services.context import AppContext
 from services.run_log import log_to_run
 

@@ -15,8 +15,8 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-from models.escaping import visible, visible_lines
-from models.redaction import redact, redact_json, redact_report
+from models.text.escaping import visible, visible_lines
+from models.text.redaction import redact, redact_json, redact_report
 
 ACCESS_LOGGER_NAME = "uvicorn.access"
 """Its formatter unpacks the arguments of a record itself."""

@@ -12,8 +12,8 @@ from models.errors import NotReopenable, ProvisioningErased, StaleVersion
 from models.outcomes import next_step
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Status
 from models.reason import Reason
-from models.recording_addresses import SourcePrefix
-from models.recording_identity import RecordingIdentity
+from models.recordings.addresses import SourcePrefix
+from models.recordings.identity import RecordingIdentity
 from models.reopening import (
     RESUMABLE_STATUSES,
     RETRYABLE_STATUSES,

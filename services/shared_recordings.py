@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.manifest_validation import ManifestRow
-from models.shared_recordings import SharedRecordingGroup, find_shared_recordings
+from models.manifest.shared_recordings import SharedRecordingGroup, find_shared_recordings
+from models.manifest.validation import ManifestRow
 from store.ledger_reader import LedgerReader
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.clock import Clock
-from models.database_url import parse_database_url
+from models.environment.database_url import parse_database_url
 from models.settings import Settings
 from store import migrate
 from store.batches import BatchRepository

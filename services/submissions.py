@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from models.argil_avatar import (
+from models.argil.avatar import (
     Avatar,
     CreateAvatarRequest,
     CreateImageAvatarRequest,
     CreateRequest,
     RecordingSource,
 )
+from models.argil.webhook import callback_path, receiver_url
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
-from models.plural import counted
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.request import AvatarRequest, ProvisioningRequest
 from models.request_fields import SUBMISSION_ID_EXTRA
 from models.settings import Settings
-from models.webhook import callback_path, receiver_url
+from models.text.plural import counted
 from services.context import AppContext
 from services.duplicates import report_duplicate
 from services.run_log import log_to_run

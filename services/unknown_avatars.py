@@ -16,10 +16,10 @@ import socket
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from models.account_list import AccountList
+from models.argil.account_list import AccountList
+from models.argil.unknown_avatars import MAX_NAMED, describe_unknown_avatars, unknown_avatars_error
 from models.clock import Clock, SystemClock
 from models.errors import DatabaseError, PollFailed
-from models.unknown_avatars import MAX_NAMED, describe_unknown_avatars, unknown_avatars_error
 from services.empty_lists import EmptyListCheck
 from services.run_log import log_to_run
 from store.observations import Observation, ObservationRepository

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from media.stores.object_writer import ObjectWriter
 from models.errors import StoreUnavailable
-from models.recording_addresses import ObjectAddress
+from models.recordings.addresses import ObjectAddress
+from models.recordings.uploads import Upload
 from models.settings import Settings
-from models.uploads import Upload
 from store.uploads import UploadRepository
 
 MAX_DELETIONS = 100

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from models.argil.voice import Voice
+from models.argil.voice_clone import UNRESOLVED_CLONES, VoiceClone, clones_of_sample
 from models.errors import (
     ArgilUnavailable,
     ArgilUnreachable,
@@ -21,12 +23,10 @@ from models.errors import (
     SubmissionUnresolved,
 )
 from models.limits import pause_after
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, SubmissionState
 from models.reason import Reason
-from models.recording_identity import identity_digest
-from models.voice import Voice
-from models.voice_clone import UNRESOLVED_CLONES, VoiceClone, clones_of_sample
+from models.recordings.identity import identity_digest
 from services.admission import require_admission, wait_out_rate_pause
 from services.context import AppContext
 from services.recording_links import RecordingLinks

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from models.argil.voice import TrainingPeriod, Voice, VoiceList, earliest_creation, match_voice, next_lookup_at
 from models.errors import AvatarsError, ConcurrencyError, DatabaseError, OperationalError, PollFailed, RequestError
 from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, VoiceSource, submission_of_avatar
-from models.voice import TrainingPeriod, Voice, VoiceList, earliest_creation, match_voice, next_lookup_at
 from services.context import AppContext
 from services.run_log import log_to_run
 from services.voice_cloning import cloned_voice_id

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
-from models.account_report import LedgerAvatar
 from models.provisioning import Status
+from models.reports.account_report import LedgerAvatar
 from models.tables import duplicate_table, provisioning_table, submission_table, unknown_avatar_table
 from store.database import Database
 

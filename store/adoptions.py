@@ -14,10 +14,10 @@ from sqlalchemy import Column, Connection, select
 from models.adoption import Adoption, AdoptionResult
 from models.errors import AvatarOnRecord, ReferenceIsId, RequestError, StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.redaction import redact, redact_json
 from models.reopening import reference_conflict
 from models.request import RequestKind
 from models.tables import duplicate_table, provisioning_table, submission_table, webhook_delivery_table
+from models.text.redaction import redact, redact_json
 from store import mappers
 from store.requests import insert_extras, refuse_id, request_columns
 from store.transitions import TransitionWriter, sanitize_status

@@ -15,10 +15,10 @@ from pathlib import Path
 from sqlalchemy import Connection, func, update
 
 from models.archive import ARCHIVE_ACTOR, ArchivedEvent, ArchiveRecord
-from models.erasure import ERASED_PLACEHOLDER, erased_raw_status
+from models.environment.private_files import sync_folder
+from models.environment.regular_files import describe_unsuitable
 from models.errors import ArchiveError
-from models.private_files import sync_folder
-from models.regular_files import describe_unsuitable
+from models.privacy.erasure import ERASED_PLACEHOLDER, erased_raw_status
 from models.tables import event_table
 from store.archive_file import (
     creating_file,

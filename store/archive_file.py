@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from models.archive import ArchivedEvent
+from models.environment.private_files import create_private_file, sync_folder
 from models.errors import ArchiveError, InvalidRequest
-from models.private_files import create_private_file, sync_folder
 
 GZIP_SUFFIX = ".gz"
 SUFFIXES = (".jsonl", ".jsonl" + GZIP_SUFFIX)

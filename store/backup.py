@@ -11,8 +11,8 @@ import secrets
 import sqlite3
 from pathlib import Path
 
+from models.environment.private_files import create_private_file, replacement_problem, sync_folder
 from models.errors import InvalidRequest
-from models.private_files import create_private_file, replacement_problem, sync_folder
 from store.ledger_file import LedgerFile
 
 

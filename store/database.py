@@ -14,10 +14,10 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
-from models.database_url import DatabaseUrl, parse_database_url
+from models.environment.database_url import DatabaseUrl, parse_database_url
+from models.environment.private_files import create_private_folder
+from models.environment.regular_files import open_regular_file
 from models.errors import DatabaseError, InvalidRequest
-from models.private_files import create_private_folder
-from models.regular_files import open_regular_file
 from models.settings import HOME
 from store.backup import back_up_sqlite, require_new_file
 from store.errors import statement_errors, translating_errors

@@ -9,11 +9,11 @@ from sqlalchemy import ColumnElement, Connection, Update, case, delete, insert, 
 
 from models.archive import ARCHIVE_ACTOR
 from models.clock import Clock
-from models.data_subject import DataSubject, LedgerTraces
-from models.erasure import ERASED_PLACEHOLDER, KEPT_RAW_STATUSES, erased_raw_status
-from models.erasure_report import ErasureReport
 from models.errors import StaleVersion
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
+from models.privacy.data_subject import DataSubject, LedgerTraces
+from models.privacy.erasure import ERASED_PLACEHOLDER, KEPT_RAW_STATUSES, erased_raw_status
+from models.privacy.erasure_report import ErasureReport
 from models.provisioning import LeaseOwner, Provisioning, SubmissionState
 from models.request import AvatarRequest
 from models.tables import (

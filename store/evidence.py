@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import RowMapping, insert, select
 
 from models.evidence import Evidence, InputEvidence
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
 from models.tables import evidence_table
 from store.database import Database

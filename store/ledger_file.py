@@ -9,9 +9,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.environment.private_files import create_private_file, is_replaceable_by_others, make_private
+from models.environment.regular_files import describe_unsuitable
 from models.errors import DatabaseError
-from models.private_files import create_private_file, is_replaceable_by_others, make_private
-from models.regular_files import describe_unsuitable
 
 COMPANION_SUFFIXES = ("-wal", "-shm", "-journal")
 """SQLite creates these files with the mode of the database file; those of an earlier version can be wider."""

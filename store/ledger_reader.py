@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Select, TextualSelect, func, or_, select
 
-from models.argil_avatar import replace_unstorable_characters
+from models.argil.avatar import replace_unstorable_characters
 from models.clock import Clock
 from models.errors import UnknownProvisioning
 from models.provisioning import (
@@ -31,7 +31,7 @@ from models.tables import (
     provisioning_table,
     submission_table,
 )
-from models.text_normalization import normalize_reference
+from models.text.normalization import normalize_reference
 from store import mappers, pagination
 from store.database import Database
 from store.latest_page import LatestPage

@@ -10,7 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from models.database_url import DatabaseUrl
+from models.environment.database_url import DatabaseUrl
 from store.compaction import POSTGRESQL_REMAINS, vacuum_statements
 from store.group_commit import Result, Work
 

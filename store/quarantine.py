@@ -10,14 +10,14 @@ from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, u
 
 from models.clock import Clock
 from models.evidence import Evidence
-from models.media_rules import MediaRole
-from models.plural import counted
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.recording_identity import RecordingIdentity
-from models.redaction import redact
+from models.recordings.identity import RecordingIdentity
 from models.release import RELEASE_EVENT, Release
 from models.request import parse_reason
 from models.tables import quarantine_table
+from models.text.plural import counted
+from models.text.redaction import redact
 from store.database import Database
 from store.statements import INSERT_EVENT
 

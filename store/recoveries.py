@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.attempts import RECOVERED
 from models.provisioning import FINAL_STATUSES, LeaseOwner, Provisioning, Status, SubmissionState
-from models.redaction import redact, redact_json
 from models.spend_limits import SpendLimits
 from models.submission_ids import request_tag
 from models.tables import provisioning_table, unknown_avatar_table
+from models.text.redaction import redact, redact_json
 from store.counters import count_submission
 from store.statements import INSERT_SUBMISSION
 from store.transitions import TrainingChanges, TransitionWriter

@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from models.argil_avatar import Avatar, AvatarStatus
+from models.argil.avatar import Avatar, AvatarStatus
 from models.errors import StaleVersion
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
-from models.redaction import redact, redact_json
 from models.reopening import CallerAction
 from models.request import AvatarRequest
+from models.text.redaction import redact, redact_json
 from store import mappers
 from store.batches import require_running_batch
 from store.requests import request_columns

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
-from models.database_url import DatabaseUrl
+from models.environment.database_url import DatabaseUrl
 from store.compaction import compact_sqlite
 from store.errors import file_replaced_error
 from store.group_commit import GroupCommit, Result, Work

@@ -23,7 +23,7 @@ from store.schema_state import HEAD_REVISION, read_sqlite_schema_state
 ListedProvisioning = tuple[Provisioning, list[Submission]]
 
 _PLAIN_URL = re.compile(r"sqlite\+aiosqlite:///(?P<path>[\w./ -]+)", re.ASCII)
-"""A URL that every parser reads alike. models/database_url.py, which needs SQLAlchemy, reads the others."""
+"""A URL that every parser reads alike. models/environment/database_url.py reads the others; it needs SQLAlchemy."""
 
 
 def list_latest_page(

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, select
 from models.limits import PauseCause, SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
-from models.redaction import redact, redact_json
 from models.submission_ids import new_submission_id
 from models.tables import duplicate_table, provisioning_table
+from models.text.redaction import redact, redact_json
 from store import mappers
 from store.batches import require_running_batch
 from store.counters import count_submission

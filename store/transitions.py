@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from models.errors import AvatarTaken, InvalidTransition, ProvisioningErased, StaleVersion
 from models.provisioning import TRANSITIONS, LeaseOwner, Provisioning, Status, VoiceSource
 from models.reason import Reason
-from models.redaction import redact, redact_json, redact_stored
 from models.reopening import CallerAction
 from models.tables import caller_table
+from models.text.redaction import redact, redact_json, redact_stored
 from store import mappers
 from store.ledger_reader import LedgerReader
 from store.statements import COMPARE_AND_SET, ID_BY_AVATAR, INSERT_EVENT

@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from models.account_list import AccountList
+from models.argil.account_list import AccountList
+from models.argil.unknown_avatars import UnknownAvatar, is_our_submission_id, read_unknown_avatar
 from models.clock import Clock
 from models.submission_ids import tag_suffix
 from models.tables import submission_table, unknown_avatar_table
-from models.unknown_avatars import UnknownAvatar, is_our_submission_id, read_unknown_avatar
 from store.database import Database
 from store.upsert import insert_or_ignore
 

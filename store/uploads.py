@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, or_
 
 from models.clock import Clock
 from models.provisioning import Status
+from models.recordings.uploads import Upload, may_be_upload
 from models.request import AvatarRequest
 from models.tables import provisioning_table, upload_table, upload_use_table
-from models.uploads import Upload, may_be_upload
 from store.database import Database
 from store.upsert import insert_or_ignore
 

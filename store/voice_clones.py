@@ -6,11 +6,11 @@ import uuid
 
 from sqlalchemy import Connection, insert, select, update
 
+from models.argil.voice_clone import VoiceClone, clone_name
 from models.limits import PauseCause, SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, SubmissionState
-from models.redaction import redact
 from models.tables import voice_clone_table
-from models.voice_clone import VoiceClone, clone_name
+from models.text.redaction import redact
 from store.batches import require_running_batch
 from store.pauses import start_pause
 from store.transitions import TransitionWriter

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, exists, func, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 
+from models.argil.voice import TrainingPeriod
 from models.errors import VoiceTaken
 from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource
 from models.tables import VOICE_DUE_CLAUSE, provisioning_table, webhook_delivery_table
-from models.voice import TrainingPeriod
 from store.transitions import TransitionWriter
 
 MAX_DELIVERED_VOICES = 5

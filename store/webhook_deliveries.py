@@ -15,10 +15,10 @@ from itertools import islice
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from models.argil.webhook import WebhookDelivery
 from models.clock import Clock
 from models.request_fields import SUBMISSION_ID_EXTRA
 from models.tables import duplicate_table, provisioning_table, submission_table, webhook_delivery_table
-from models.webhook import WebhookDelivery
 from store.database import Database
 
 PAGE_SIZE = 1000

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from prefect import task
 
 from clients.training_monitor import MonitorResult
-from models.argil_avatar import DOCUMENTED_STATUSES, Avatar, AvatarStatus, read_extras
+from models.argil.avatar import DOCUMENTED_STATUSES, Avatar, AvatarStatus, read_extras
 from models.errors import AvatarsError
 from models.provisioning import LeaseOwner, Provisioning
 from models.request_fields import SUBMISSION_ID_EXTRA

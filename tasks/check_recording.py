@@ -5,11 +5,11 @@ from __future__ import annotations
 from prefect import task
 
 from models.errors import MediaUnreachable, NetworkUnavailable
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import Provisioning
 from models.reason import Reason
-from models.recording_addresses import source_problem
-from models.recording_identity import RecordingIdentity
+from models.recordings.addresses import source_problem
+from models.recordings.identity import RecordingIdentity
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS
 from services.recording_checks import RecordingCheckResult, local_reports, quarantine_reason, source_reason

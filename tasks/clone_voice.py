@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import task
 
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS
 from services.voice_cloning import clone_sample, sample_digest

@@ -6,10 +6,10 @@ import logging
 
 from prefect import task
 
-from models.canonical_form import is_signed
 from models.image_request import require_consent
-from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import LeaseOwner, Provisioning
+from models.recordings.canonical_form import is_signed
+from models.recordings.presigned_urls import SIGNATURE_NOTICE
 from models.request import AvatarRequest
 from models.request_fields import RECOMMENDED_MAX_EXTRAS
 from services.context import app_context

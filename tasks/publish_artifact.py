@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
-from models.markdown_reports import describe_provisioning, render_provisioning_report
+from models.reports.markdown_reports import describe_provisioning, render_provisioning_report
 from services.avatar_artifacts import put_artifact
 from services.context import app_context
 from services.prefect_options import TASK_OPTIONS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import task
 from prefect.client.orchestration import get_client
 
-from models.artifact_keys import FLEET_KEY
-from models.fleet_report import render_fleet_report
 from models.provisioning import Status
+from models.reports.artifact_keys import FLEET_KEY
+from models.reports.fleet_report import render_fleet_report
 from services.account_report import describe_account
 from services.avatar_artifacts import add_artifact, find_artifact_ids
 from services.context import app_context

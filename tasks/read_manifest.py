@@ -8,7 +8,7 @@ import logging
 from prefect import task
 
 from media.manifest_loader import load_manifest_of_run
-from models.manifest import Manifest, ManifestOptions
+from models.manifest.manifest import Manifest, ManifestOptions
 from models.settings import Settings
 from services.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run

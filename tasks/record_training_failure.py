@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import task
 
-from models.argil_avatar import AvatarStatus
+from models.argil.avatar import AvatarStatus
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import RequestKind
 from services.context import app_context

@@ -10,8 +10,8 @@ from datetime import timedelta
 from prefect import task
 
 from clients.shared_list import MAX_AGE_SECONDS
-from models.account_list import SoughtAvatar
-from models.argil_avatar import Avatar
+from models.argil.account_list import SoughtAvatar
+from models.argil.avatar import Avatar
 from models.errors import ArgilUnreachable, PollFailed, SubmissionUnresolved
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Submission, SubmissionState
 from services.absent_avatars import record_absent_avatar

@@ -6,7 +6,7 @@ import logging
 
 from prefect import task
 
-from models.argil_avatar import CreateRequest
+from models.argil.avatar import CreateRequest
 from models.errors import (
     ArgilUnavailable,
     NetworkUnavailable,
@@ -19,7 +19,7 @@ from models.errors import (
 from models.limits import pause_after
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from services.admission import wait_out_rate_pause
 from services.context import AppContext, app_context
 from services.prefect_options import TASK_OPTIONS

@@ -20,10 +20,10 @@ from sqlalchemy import make_url
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from models import redaction
 from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner
 from models.request import ProvisioningRequest
+from models.text import redaction
 from simulator.media_host import MediaHost, running_media_host
 from simulator.sample_videos import ensure_sample
 from simulator.server import ArgilSimulator, run_argil

@@ -17,11 +17,11 @@ from starlette.types import Receive, Scope, Send
 
 from media.checker import MediaChecker
 from models.errors import MediaUnreachable
-from models.image_facts import ImageFacts
-from models.media_checks import check_rules
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.checks import check_rules
+from models.media.facts import MediaFacts
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, ProvisioningEvent, Submission, SubmissionState
 from models.request import ProvisioningRequest
 from models.settings import Settings

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from cli.main import COMMANDS, run
-from models.media_codes import MediaCode
+from models.argil.response_meaning import RULES, Meaning
+from models.media.codes import MediaCode
 from models.outcomes import OUTCOMES
 from models.provisioning import TRANSITIONS, Status
-from models.response_meaning import RULES, Meaning
 from models.retry import RESET_HEADERS
 from models.settings import Settings
 from models.submission_resolution import Resolution

@@ -22,22 +22,22 @@ from media.manifest_loader import load_manifest_of_run
 from media.remote.content_range import parse_content_range, parse_unsatisfied_range
 from media.remote.https_urls import parse_https_url
 from media.remote.storage_errors import storage_error
-from models.account_list import AccountList
-from models.argil_response import ArgilResponse
-from models.canonical_form import canonical_form, shown_form
-from models.data_subject import DataSubject, LedgerTraces
+from models.argil.account_list import AccountList
+from models.argil.response import ArgilResponse
+from models.argil.webhook import WebhookDelivery, mask_token
 from models.errors import AvatarsError, MediaRejected
-from models.manifest import parse_manifest
-from models.recording_identity import RecordingIdentity
-from models.recording_secrets import protect_urls, secrets_of_url
-from models.redaction import redact
+from models.manifest.manifest import parse_manifest
+from models.privacy.data_subject import DataSubject, LedgerTraces
+from models.recordings.canonical_form import canonical_form, shown_form
+from models.recordings.identity import RecordingIdentity
+from models.recordings.recording_secrets import protect_urls, secrets_of_url
+from models.recordings.signature_parameters import SIGNATURE_SCHEMES
+from models.recordings.signature_terms import SignatureTerms, parse_terms
 from models.request import parse_reason, parse_request
 from models.retry import retry_after_seconds
-from models.signature_parameters import SIGNATURE_SCHEMES
-from models.signature_terms import SignatureTerms, parse_terms
-from models.text_decoding import decoded_layers, unescape_html
-from models.url_redaction import contains_secret, redact_url
-from models.webhook import WebhookDelivery, mask_token
+from models.text.decoding import decoded_layers, unescape_html
+from models.text.redaction import redact
+from models.text.url_redaction import contains_secret, redact_url
 from services.redaction_hooks import RedactedLogRecord, format_redacted_traceback
 
 pytestmark = pytest.mark.system

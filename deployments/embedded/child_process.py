@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
-from models.child_environment import InheritedVariables, python_command
+from models.environment.child_environment import InheritedVariables, python_command
 from services.redaction_hooks import install_redaction
 
 READY_SECONDS = 120.0

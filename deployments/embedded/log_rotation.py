@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from models.private_files import append_private_file
+from models.environment.private_files import append_private_file
 
 MAX_LOG_BYTES = 10 * 1024 * 1024
 

@@ -24,9 +24,9 @@ from prefect.settings import (
 
 from deployments.embedded.prefect_server import embedded_home
 from models.errors import PrefectError, SettingsError
-from models.redaction import redact
 from models.settings import sqlite_url
-from models.url_redaction import redact_url
+from models.text.redaction import redact
+from models.text.url_redaction import redact_url
 
 TIMEOUT = httpx.Timeout(30, connect=5)
 SQLITE_PLUGIN_NAME = "avatars-begin-immediate"

@@ -19,10 +19,10 @@ from typing import IO
 import httpx
 
 from deployments.embedded.child_process import READY_SECONDS, describe_failed_start, run_child
-from models.child_environment import PREFECT_SERVER
-from models.disk_space import full_disk_problem
+from models.environment.child_environment import PREFECT_SERVER
+from models.environment.disk_space import full_disk_problem
+from models.environment.private_files import append_private_file, create_private_folder, make_private
 from models.errors import PrefectError, SettingsError
-from models.private_files import append_private_file, create_private_folder, make_private
 from models.settings import HOME
 
 HOST = "127.0.0.1"
@@ -97,7 +97,7 @@ def prefect_server(
         database: Settings from `prefect_connection.embedded_database_settings`.
         password: Settings from `prefect_connection.embedded_auth_settings`.
         allowed_hosts: Values of AVATARS_ALLOWED_HOSTS.
-        retention: Settings from `retention_settings`, models/prefect_retention.py.
+        retention: Settings from `retention_settings`, models/environment/prefect_retention.py.
 
     Raises:
         SettingsError: The port cannot be bound.

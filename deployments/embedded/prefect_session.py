@@ -17,7 +17,7 @@ from deployments.embedded.prefect_connection import (
     verify_access,
 )
 from deployments.embedded.prefect_server import embedded_home, prefect_server
-from models.prefect_retention import retention_settings
+from models.environment.prefect_retention import retention_settings
 from models.settings import Settings
 
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from models.browser_access import AccessPolicy, BrowserRequest, Refusal
+from models.environment.browser_access import AccessPolicy, BrowserRequest, Refusal
 from models.recurrence_rules import has_recurrence_rule
-from models.storable_json import check_storable_json
+from models.text.storable_json import check_storable_json
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Twice the largest batch of logs that Prefect's client sends (PREFECT_LOGGING_TO_API_BATCH_SIZE)."""

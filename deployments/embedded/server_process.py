@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from deployments.embedded.request_guard import MAX_BODY_BYTES, App, RequestGuard
 from deployments.embedded.request_slots import RequestSlots
 from deployments.embedded.server_connections import TimedProtocol, raise_open_files_limit
-from models.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
+from models.environment.browser_access import ANY_ORIGIN, AccessPolicy, own_origins
 
 DEFAULT_API_PATH = "/api"
 STARTUP_FAILURE = 3

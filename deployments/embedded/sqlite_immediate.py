@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, event
 from sqlalchemy.engine import CreateEnginePlugin
 from sqlalchemy.pool import Pool
 
-from models.storable_json import dump_storable_json
+from models.text.storable_json import dump_storable_json
 
 UNLIMITED_OVERFLOW = -1
 

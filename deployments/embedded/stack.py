@@ -20,9 +20,9 @@ from deployments.embedded.child_process import READY_SECONDS, describe_failed_st
 from deployments.embedded.log_rotation import rotate_log
 from deployments.embedded.prefect_server import LOG_NAME, embedded_home, open_in_home, prefect_server
 from deployments.embedded.webhook_receiver import WebhookReceiver, bind_receiver
-from models.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE, python_command
+from models.environment.child_environment import PREFECT_CLIENT, PREFECT_SETTINGS, SERVICE, python_command
+from models.environment.prefect_retention import retention_settings
 from models.errors import PrefectError
-from models.prefect_retention import retention_settings
 from models.settings import Settings
 
 CLEANUP_TIMEOUT_SECONDS = 60.0

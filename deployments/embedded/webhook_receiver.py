@@ -15,8 +15,8 @@ from typing import Self
 from deployments.embedded.child_process import run_child
 from deployments.embedded.prefect_server import HOST, port_error
 from deployments.webhooks.limits import LISTEN_BACKLOG
-from models.child_environment import WEBHOOK_RECEIVER
 from models.clock import Clock, SystemClock
+from models.environment.child_environment import WEBHOOK_RECEIVER
 
 MODULE = "deployments.webhooks.receiver_process"
 MIN_RESTART_SECONDS = 1.0

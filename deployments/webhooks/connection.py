@@ -2,8 +2,8 @@
 
 Strangers can reach the receiver. It therefore does less than a general HTTP server, and is stricter: a connection
 serves one request, every phase has limits, and paths are not logged, because they contain the token. httptools
-parses. models/http_framing.py refuses what httptools accepts although another server could read it differently
-(docs/adr/0013-webhook-connections.md).
+parses. models/argil/http_framing.py refuses what httptools accepts although another server could read it
+differently (docs/adr/0013-webhook-connections.md).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from deployments.webhooks.responses import (
     TOO_LARGE,
     Response,
 )
-from models.http_framing import find_framing_error
+from models.argil.http_framing import find_framing_error
 
 _HEAD_END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -27,10 +27,10 @@ from deployments.webhooks.responses import (
     method_not_allowed,
     retry_later,
 )
+from models.argil.webhook import RECEIVER_PATH, WebhookDelivery, parse_callback_path
 from models.clock import Clock
 from models.errors import DatabaseError
 from models.token_bucket import TokenBucket
-from models.webhook import RECEIVER_PATH, WebhookDelivery, parse_callback_path
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 SHUTDOWN_TIMEOUT_SECONDS = 2.0

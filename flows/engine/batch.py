@@ -17,9 +17,9 @@ from flows.engine.voice_announcement import announce_voices
 from models.batch import BatchProgress
 from models.batch_record import BatchSource
 from models.errors import DatabaseError, OperationalError
-from models.manifest_validation import ManifestRow
+from models.manifest.shared_recordings import ContentIndex
+from models.manifest.validation import ManifestRow
 from models.provisioning import LeaseOwner, Status
-from models.shared_recordings import ContentIndex
 from services.context import AppContext
 from services.lost_submissions import recover_rows
 from services.prefect_options import TASK_OPTIONS

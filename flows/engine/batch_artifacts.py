@@ -11,10 +11,10 @@ from uuid import UUID
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 
 from models.batch import BatchProgress, RowResult
-from models.escaping import inert, short_line
-from models.plural import counted
+from models.manifest.shared_recordings import SharedRecordingGroup
 from models.provisioning import Status
-from models.shared_recordings import SharedRecordingGroup
+from models.text.escaping import inert, short_line
+from models.text.plural import counted
 from services.run_log import log_to_run
 
 PUBLISH_INTERVAL_SECONDS = 5.0

@@ -32,10 +32,10 @@ from models.errors import (
     UnknownProvisioning,
     VideoCreatePaused,
 )
-from models.media_checks import recorded_warnings
+from models.media.checks import recorded_warnings
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from models.request import AvatarRequest
 from services.run_log import log_about_one, log_to_run, logging_about_row
 from tasks.get_or_create_provisioning import get_or_create_provisioning

@@ -7,10 +7,10 @@ from prefect.states import Completed, Failed
 
 from models.batch import BatchProgress
 from models.errors import AvatarsError
-from models.escaping import state_message
 from models.outcomes import OUTCOMES
-from models.plural import counted
 from models.provisioning import Status
+from models.text.escaping import state_message
+from models.text.plural import counted
 from services.idle_runs import IDLE
 
 

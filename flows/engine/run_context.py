@@ -9,9 +9,9 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from models.escaping import run_name
 from models.provisioning import LeaseOwner, Provisioning
-from models.redaction import redact
+from models.text.escaping import run_name
+from models.text.redaction import redact
 from services.housekeeping import keep_house
 
 

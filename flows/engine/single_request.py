@@ -11,7 +11,7 @@ from flows.engine.state_machine import run_to_completion
 from flows.engine.suspension import WaitMode, suspend, watch_timeout
 from models.errors import AvatarsError
 from models.provisioning import Status
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from models.request import AvatarRequest
 from services.context import app_context
 from services.outcome_states import final_state_for

@@ -8,7 +8,7 @@ from clients.training_monitor import MonitorResult
 from flows.engine.execution import TASK_RUN_EXECUTION, ExecutionStrategy
 from flows.refused import refused
 from flows.training_failed import training_failed
-from models.argil_avatar import TERMINAL_STATUSES, AvatarStatus
+from models.argil.avatar import TERMINAL_STATUSES, AvatarStatus
 from models.errors import (
     AvatarsError,
     DatabaseError,
@@ -19,9 +19,9 @@ from models.errors import (
     UnknownAvatars,
 )
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.recording_secrets import protect_request
+from models.recordings.recording_secrets import protect_request
 from services.admission import return_probe
 from services.context import app_context
 from services.events import emit_outcome_event

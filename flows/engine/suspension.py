@@ -13,9 +13,9 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Suspended
 from prefect.utilities.engine import propose_state
 
-from models.escaping import state_message
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
+from models.text.escaping import state_message
 from services.context import app_context
 from services.superseded_runs import leave_report_to_later_attempt
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from media.kinds.audio_kinds import require_audio
 from media.remote.remote_file import RemoteFile
-from models.media_facts import MediaFacts
+from models.media.facts import MediaFacts
 
 HEADER_BYTES = 64 * 1024
 _MP3_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)

@@ -11,10 +11,10 @@ from media.kinds.image_kinds import require_image
 from media.processes.available_bytes import AvailableBytes, InspectionFailed
 from media.remote.remote_file import RemoteFile
 from models.errors import MediaNotInspected, MediaRejected
-from models.image_facts import ImageFacts
-from models.image_rules import EXPORT_IMAGE_HINT
-from models.media_codes import MediaCode
-from models.media_rules import MAX_IMAGE_BYTES
+from models.media.codes import MediaCode
+from models.media.image_facts import ImageFacts
+from models.media.image_rules import EXPORT_IMAGE_HINT
+from models.media.rules import MAX_IMAGE_BYTES
 
 HEADER_BYTES = 1024 * 1024
 """Of an image that is too large. Metadata, such as a preview, may come before the size of the picture."""

@@ -15,8 +15,8 @@ from media.mp4.index import read_index
 from media.mp4.tracks import AUDIO, VIDEO, Index, Track, highest_bit_rate, longest
 from media.remote.remote_file import RemoteFile
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
-from models.media_facts import MediaFacts
+from models.media.codes import MediaCode
+from models.media.facts import MediaFacts
 
 # Of larger first frames, only the header is read.
 MAX_FIRST_FRAME_BYTES = 128 * 1024

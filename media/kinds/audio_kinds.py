@@ -7,7 +7,7 @@ import re
 from media.kinds.binary_kinds import identify_binary
 from media.kinds.file_kinds import PICTURE_BRANDS, identify
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 _KINDS = (
     ("wav", re.compile(rb"RIFF.{4}WAVE", re.DOTALL)),

@@ -15,7 +15,7 @@ from media.kinds.file_signatures import (
     picture,
     video,
 )
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 _TORRENT = FileKind(MediaCode.NOT_A_VIDEO, "a torrent", "download what it names, and upload the video itself")
 _UPLOAD = FileKind(

@@ -8,7 +8,7 @@ from media.kinds.binary_kinds import identify_binary
 from media.kinds.file_signatures import EXPORT_HINT, FileKind, encrypted, picture
 from media.kinds.text_kinds import GENERIC_TEXT, identify_text
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 KIND_BYTES = 36 * 1024
 """The first bytes that tell what a file is. A disc image has its signature after 32 KiB."""

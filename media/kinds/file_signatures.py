@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 EXPORT_HINT = "export it as MP4 (H.264)"
 

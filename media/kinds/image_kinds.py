@@ -8,8 +8,8 @@ from media.kinds.binary_kinds import identify_binary
 from media.kinds.file_kinds import PICTURE_BRANDS, identify
 from media.kinds.file_signatures import FileKind
 from models.errors import MediaRejected
-from models.image_rules import EXPORT_IMAGE_HINT
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
+from models.media.image_rules import EXPORT_IMAGE_HINT
 
 _IMAGE = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP", re.DOTALL)
 _VIDEO = FileKind(MediaCode.NOT_A_VIDEO, "a video (MP4 or MOV)", "")

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from media.kinds.file_signatures import FileKind, document, encrypted, picture
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 # A text shows what it is in its first lines.
 _TEXT_BYTES = 2048

@@ -10,11 +10,11 @@ from media.local.transport import LOCAL_URL, LocalFileTransport
 from media.probe import ProbeResult, probe, probe_audio, probe_image
 from media.remote.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from models.errors import MediaNotInspected, MediaRejected, MediaUnreachable
-from models.image_facts import ImageFacts
-from models.media_checks import check_rules
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport, RuleResult, rejected_result
-from models.media_rules import MediaPolicy, MediaRole
+from models.media.checks import check_rules
+from models.media.facts import MediaFacts
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport, RuleResult, rejected_result
+from models.media.rules import MediaPolicy, MediaRole
 
 _FORMATS = {"video": "as MP4 (H.264)", "image": "without metadata", "audio": "as MP3"}
 

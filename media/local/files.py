@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.environment.regular_files import UnsuitableFile, open_regular_file
 from models.errors import InvalidRequest
-from models.local_paths import resolve_path, shown_path
-from models.regular_files import UnsuitableFile, open_regular_file
+from models.recordings.local_paths import resolve_path, shown_path
 
 BLOCK_BYTES = 1024 * 1024
 

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 from media.kinds.file_kinds import KIND_BYTES, missing_index_error, require_first_box, require_video_brand
 from media.kinds.file_signatures import EXPORT_HINT
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
-from models.media_rules import MIB
+from models.media.codes import MediaCode
+from models.media.rules import MIB
 
 # An index takes about 20 bytes per frame: this is enough for hours.
 MAX_INDEX_BYTES = 32 * MIB

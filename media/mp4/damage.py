@@ -12,7 +12,7 @@ from media.mp4.samples import ByteRange
 from media.mp4.top_level import FetchedFile
 from media.mp4.tracks import Track
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 
 def verify_positions(track: Track, moov: Box, size: int) -> None:

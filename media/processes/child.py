@@ -17,8 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from media.processes.available_bytes import InspectionFailed
 from media.processes.messages import OUT_OF_MEMORY_EXIT_CODE, InspectionLimits, read_answer
-from models.child_environment import INSPECTOR, python_command
-from models.media_rules import MIB
+from models.environment.child_environment import INSPECTOR, python_command
+from models.media.rules import MIB
 
 EXIT_SECONDS = 5.0
 """A process that closed its pipe is about to end; its exit code tells why."""

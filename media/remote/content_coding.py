@@ -13,7 +13,7 @@ import httpx
 
 from media.remote.fetch_errors import AttemptFailed
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 _GZIP = {"gzip", "x-gzip"}
 _DECODABLE = {*_GZIP, "deflate"}

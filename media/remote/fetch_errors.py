@@ -7,7 +7,7 @@ import ssl
 import httpx
 
 from models.errors import MediaRejected, MediaUnreachable
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 
 class AttemptFailed(Exception):

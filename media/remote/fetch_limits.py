@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from media.remote.fetch_errors import unreachable_error
 from models.clock import Clock, SystemClock
 from models.errors import MediaRejected, MediaUnreachable
-from models.media_codes import MediaCode
-from models.media_rules import MIB
+from models.media.codes import MediaCode
+from models.media.rules import MIB
 
 SYSTEM_CLOCK: Clock = SystemClock()
 

@@ -22,12 +22,12 @@ from media.remote.https_urls import parse_https_url
 from media.remote.response_headers import response_time
 from media.remote.storage_errors import AZURE_CODE, MAX_ERROR_BODY_BYTES, storage_error
 from models.clock import Clock
+from models.environment.user_agent import USER_AGENT
 from models.errors import MediaRejected, MediaUnreachable
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
+from models.recordings.signature_terms import parse_terms
 from models.retry import MAX_RETRY_AFTER_SECONDS, delay_seconds, retry_after_seconds
-from models.signature_terms import parse_terms
-from models.url_redaction import redact_url
-from models.user_agent import USER_AGENT
+from models.text.url_redaction import redact_url
 
 TIMEOUT = httpx.Timeout(15.0)
 LONGEST_WAIT_SECONDS = 1e9

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import httpx
 
-from models.canonical_form import MAX_URL_CHARACTERS
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
-from models.url_redaction import redact_url
+from models.media.codes import MediaCode
+from models.recordings.canonical_form import MAX_URL_CHARACTERS
+from models.text.url_redaction import redact_url
 
 MAX_PORT = 65535
 

@@ -30,7 +30,7 @@ class NameResolution:
     up until a caller has a reason to doubt.
 
     Args:
-        reference_host: A host that certainly exists; see `models.reference_host`.
+        reference_host: A host that certainly exists; see `models.environment.reference_host`.
         resolve: `socket.getaddrinfo`, or a function with the same signature.
         clock: Measures the age of the result.
     """

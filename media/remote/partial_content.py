@@ -14,7 +14,7 @@ import httpx
 
 from media.remote.content_range import ContentRange, parse_content_range
 from media.remote.fetch_errors import AttemptFailed
-from models.media_rules import MIB
+from models.media.rules import MIB
 
 # Boundary and headers of a part take about 200 bytes.
 MAX_PART_HEADER_BYTES = 4096

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from media.remote.fetch_limits import FetchBudget
 from media.remote.range_client import RangeClient, RangeResponse
-from models.media_rules import MIB
+from models.media.rules import MIB
 
 BLOCK_BYTES = 4096
 CHUNK_BYTES = 4 * MIB

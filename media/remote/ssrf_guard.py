@@ -21,9 +21,9 @@ import httpcore
 import httpx
 
 from media.remote.name_resolution import NameResolution, Resolver
-from models.certificates import require_usable_certificates
+from models.environment.certificates import require_usable_certificates
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 
 # The only block of which public IPv6 addresses are assigned; all others are reserved or local.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
-from models.media_codes import MediaCode
-from models.presigned_urls import SIGNATURE_HINTS
+from models.media.codes import MediaCode
+from models.recordings.presigned_urls import SIGNATURE_HINTS
 
 
 class StorageError(NamedTuple):

@@ -28,10 +28,10 @@ from media.remote.storage_codes import (
     StorageError,
 )
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
-from models.presigned_urls import SIGNATURE_HINTS, describe_problem, find_problem
+from models.media.codes import MediaCode
+from models.recordings.presigned_urls import SIGNATURE_HINTS, describe_problem, find_problem
+from models.recordings.signature_terms import SignatureTerms
 from models.retry import parse_http_date
-from models.signature_terms import SignatureTerms
 
 # Error documents of object stores are shorter. Web pages are not read further.
 MAX_ERROR_BODY_BYTES = 4096

@@ -11,8 +11,8 @@ from media.remote.file_host import FileHost
 from media.remote.range_cache import CHUNK_BYTES
 from media.remote.range_client import FullResponse
 from models.errors import MediaRejected
-from models.media_codes import MediaCode
-from models.media_rules import MIB, SMALLER_FILE_HINT
+from models.media.codes import MediaCode
+from models.media.rules import MIB, SMALLER_FILE_HINT
 
 MAX_SAMPLE_DOWNLOAD_BYTES = 256 * MIB
 """The end of a larger file is not downloaded for its sample."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, time, timedelta
 
 from media.spreadsheets.facts import CellFact, FactKind
-from models.manifest_cells import CellDoubt
+from models.manifest.cells import CellDoubt
 
 EXACT_NUMBERS = 10**15
 """Spreadsheets store 15 significant digits: a number of more has lost the others (ECMA-376 part 1, 18.3.1.96)."""

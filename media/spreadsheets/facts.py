@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import NamedTuple
 
-from models.manifest_columns import MAX_COLUMNS
+from models.manifest.columns import MAX_COLUMNS
 
 MAX_COLUMN_BITS = 20
 """Bits for the index of a column in a position; no program has more than 65,536 columns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.manifest_rows import MAX_ROWS
+from models.manifest.rows import MAX_ROWS
 
 MIB = 1024 * 1024
 MAX_MEMORY_BYTES = 768 * MIB

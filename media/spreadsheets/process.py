@@ -28,8 +28,8 @@ from media.spreadsheets.facts import CellFact, MergedArea, SheetFacts
 from media.spreadsheets.ods_facts import read_ods_facts
 from media.spreadsheets.refusal import SpreadsheetRefused
 from media.spreadsheets.xlsx_facts import read_xlsx_facts
-from models.manifest_cells import CellDoubt, column_letter
-from models.manifest_rows import MAX_ROWS
+from models.manifest.cells import CellDoubt, column_letter
+from models.manifest.rows import MAX_ROWS
 
 _LIMITS = (
     (resource.RLIMIT_AS, limits.MAX_MEMORY_BYTES),

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from media.spreadsheets.limits import TIMEOUT_SECONDS
-from models.child_environment import INSPECTOR, python_command
+from models.environment.child_environment import INSPECTOR, python_command
 from models.errors import InvalidManifest
-from models.manifest_cells import CellDoubt, TableRow
-from models.manifest_columns import list_some
-from models.manifest_table import Table
+from models.manifest.cells import CellDoubt, TableRow
+from models.manifest.columns import list_some
+from models.manifest.table import Table
 
 
 def read_spreadsheet(data: bytes, sheet: str | None = None) -> Table:

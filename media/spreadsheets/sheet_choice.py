@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Sequence
 
 from media.spreadsheets.refusal import SpreadsheetRefused
-from models.escaping import shorten
-from models.redaction import redact
-from models.workbook import NOTES_SHEET
+from models.manifest.workbook import NOTES_SHEET
+from models.text.escaping import shorten
+from models.text.redaction import redact
 
 MAX_COMPARED_SHEETS = 100
 MAX_SHOWN_CHARACTERS = 60

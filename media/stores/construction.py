@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from media.stores.store_errors import CREDENTIAL_HINTS, translating_obstore_errors
-from models.certificates import VARIABLE as CERTIFICATES_VARIABLE
-from models.certificates import require_usable_certificates
+from models.environment.certificates import VARIABLE as CERTIFICATES_VARIABLE
+from models.environment.certificates import require_usable_certificates
+from models.environment.regular_files import read_regular_file
+from models.environment.user_agent import USER_AGENT
 from models.errors import StoreUnavailable
-from models.regular_files import read_regular_file
-from models.store_credentials import AZURE_ACCOUNT_VARIABLE
-from models.user_agent import USER_AGENT
+from models.recordings.store_credentials import AZURE_ACCOUNT_VARIABLE
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Config, S3Store

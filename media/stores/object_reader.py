@@ -21,9 +21,9 @@ from media.remote.ssrf_guard import PublicOnlyTransport, default_ssl_context
 from media.stores.signing import SignedUrl, UrlSigner
 from media.stores.store_errors import StoreAnswer, answer_error, archived_error
 from models.clock import Clock, SystemClock
+from models.environment.user_agent import USER_AGENT
 from models.errors import MediaRejected, StoreUnavailable
 from models.retry import delay_seconds, retry_after_seconds
-from models.user_agent import USER_AGENT
 
 MAX_CONCURRENT_REQUESTS = 8
 MAX_ATTEMPTS = 3

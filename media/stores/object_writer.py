@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from media.stores.construction import REQUEST_TIMEOUT, build_store
 from media.stores.store_errors import CREDENTIAL_HINTS, MAX_CAUSE_CHARACTERS
 from models.errors import StoreUnavailable
-from models.recording_addresses import ObjectAddress
+from models.recordings.addresses import ObjectAddress
 
 if TYPE_CHECKING:
     from media.stores.construction import ObjectStore

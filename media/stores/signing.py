@@ -12,8 +12,8 @@ from media.stores.construction import build_store, trusted_host
 from media.stores.store_errors import translating_obstore_errors
 from models.clock import Clock, SystemClock
 from models.errors import StoreUnavailable
-from models.recording_addresses import ObjectAddress
-from models.store_credentials import session_end
+from models.recordings.addresses import ObjectAddress
+from models.recordings.store_credentials import session_end
 
 if TYPE_CHECKING:
     from media.stores.construction import ObjectStore

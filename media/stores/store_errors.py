@@ -17,7 +17,7 @@ import httpx
 
 from media.remote.storage_errors import AZURE_CODE
 from models.errors import MediaRejected, StoreUnavailable
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 from models.retry import parse_http_date
 
 MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)

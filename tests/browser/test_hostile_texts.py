@@ -16,14 +16,14 @@ from prefect.client.schemas.actions import ArtifactCreate
 from flows.engine.batch_artifacts import table_of_rows
 from flows.fleet_report import fleet_report
 from models.batch import BatchProgress
-from models.fleet_report import render_fleet_report
-from models.manifest_validation import ManifestRow
-from models.markdown_reports import describe_provisioning, render_provisioning_report
+from models.manifest.validation import ManifestRow
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
+from models.reports.fleet_report import render_fleet_report
+from models.reports.markdown_reports import describe_provisioning, render_provisioning_report
 from services.outcome_states import final_state_for
 from tests.chromium import BROWSER, FLAGS, needs_browser
-from tests.models.test_markdown_reports import AT, event, provisioning
+from tests.models.reports.test_markdown_reports import AT, event, provisioning
 from tests.stack import WAIT_TIMEOUT_SECONDS
 
 pytestmark = [

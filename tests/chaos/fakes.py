@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine, event
 
 from clients.argil import ArgilClient
 from models.errors import DatabaseError
-from models.media_report import MediaReport, RuleResult
-from models.media_rules import MediaRole
+from models.media.report import MediaReport, RuleResult
+from models.media.rules import MediaRole
 from services.webhook_wakeups import WebhookWakeups
 from store.database import Database
 from store.group_commit import Result, Work

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.json_body import parse_json_or_none
+from models.argil.json_body import parse_json_or_none
 from tests.chaos.deterministic_scheduler import MAX_IN_FLIGHT_DELAY, DeterministicScheduler
 from tests.chaos.response_faults import CHANGES, Change
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from models.argil.voice_clone import VoiceClone
 from models.limits import batch_counter, day_counter
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import TRANSITIONS, Provisioning, ProvisioningEvent, Status, Submission, SubmissionState
 from models.reopening import RETRAINED
 from models.tables import counter_table, submission_table
-from models.voice_clone import VoiceClone
 from simulator.account import SimulatedAccount as Account
 from store.ledger_reader import LedgerReader
 from store.voice_clones import VoiceCloneWriter

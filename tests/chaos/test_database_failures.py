@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.clock import SystemClock
 from models.errors import DatabaseError
 from models.provisioning import UNRESOLVED, LeaseOwner, Status, SubmissionState

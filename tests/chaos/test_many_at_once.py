@@ -15,7 +15,7 @@ import pytest
 
 from flows.engine.batch import BatchRun
 from models.batch import INVALID
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from services.context import app_context

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from clients.argil import ArgilClient
-from models.argil_avatar import CreateAvatarRequest, RecordingSource
+from models.argil.avatar import CreateAvatarRequest, RecordingSource
 from models.clock import SystemClock
 from models.settings import Settings
 from services.store import open_store

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli.batch_display import print_result, render_progress
 from models.batch import BatchProgress
-from models.manifest import parse_rows
+from models.manifest.manifest import parse_rows
 from models.reason import Reason
 
 URL = "https://videos.example/v.mp4"

@@ -16,7 +16,7 @@ from cli.main import run
 from models.batch_record import BatchSource
 from models.errors import BatchCancelled
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.manifest import parse_rows
+from models.manifest.manifest import parse_rows
 from models.provisioning import LeaseOwner, Status
 from models.request import ProvisioningRequest
 from models.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from cli.check import check
 from models.errors import InvalidRequest, StoreUnavailable
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
 from tests.cli_process import avatars

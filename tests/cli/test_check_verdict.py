@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from cli.check import print_report
-from models.manifest import parse_manifest
-from models.manifest_template import render_template
-from models.media_checks import check_rules
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.manifest.manifest import parse_manifest
+from models.manifest.template import render_template
+from models.media.checks import check_rules
+from models.media.facts import MediaFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 
 GOOD = MediaFacts(
     size_bytes=10**7,

@@ -11,8 +11,8 @@ import pytest
 
 from cli.main import run
 from models.clock import SystemClock
-from models.erasure import ERASED_PLACEHOLDER
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+from models.privacy.erasure import ERASED_PLACEHOLDER
 from models.provisioning import LeaseOwner, Provisioning
 from models.request import ProvisioningRequest
 from models.settings import Settings

@@ -10,7 +10,7 @@ from cli.rendering import print_outcome
 from models.outcomes import OUTCOMES
 from models.provisioning import Status
 from models.reason import Reason
-from tests.models.test_markdown_reports import provisioning
+from tests.models.reports.test_markdown_reports import provisioning
 
 
 def printed(capsys: pytest.CaptureFixture[str], status: Status, *reasons: Reason, erased: bool = False) -> str:

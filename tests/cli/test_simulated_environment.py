@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import make_url
 
 from cli.simulated_environment import simulated_environment
+from models.environment.simulated_settings import simulated_settings
 from models.errors import SettingsError
 from models.settings import sqlite_url
-from models.simulated_settings import simulated_settings
 
 
 @pytest.mark.parametrize("name", ["avatars.db", "prefect"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from models.webhook import SUBSCRIBED_EVENTS
+from models.argil.webhook import SUBSCRIBED_EVENTS
 from simulator.server import ArgilSimulator
 
 TOKEN = "canary-token-0123456789"

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
 from clients.argil_errors import MAX_MESSAGE_CHARACTERS
-from models.argil_avatar import UNKNOWN_STATUS, CreateAvatarRequest, RecordingSource
+from models.argil.avatar import UNKNOWN_STATUS, CreateAvatarRequest, RecordingSource
 from models.errors import (
     ArgilPathNotFound,
     ArgilPaymentRequired,

@@ -10,8 +10,8 @@ import pytest
 
 from clients.argil import ArgilClient
 from clients.webhook_registration import ensure_registered, unregister_all
+from models.argil.webhook import SUBSCRIBED_EVENTS
 from models.errors import ArgilUnauthorized, OperationalError
-from models.webhook import SUBSCRIBED_EVENTS
 from simulator.server import ArgilSimulator, run_argil
 from tests.fakes import FakeClock
 

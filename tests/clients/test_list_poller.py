@@ -17,7 +17,7 @@ from clients.list_poller import MAX_FALLBACK_POLLS, SLOW_LIST_SECONDS
 from clients.poll_schedule import seconds_until_next_tick
 from clients.training_monitor import LIST_POLLING_THRESHOLD, MonitorResult, TrainingMonitor
 from clients.training_subscription import PollSignal, PollUpdate, Subscription
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.errors import ArgilUnauthorized
 from tests.fakes import FakeClock
 
@@ -507,6 +507,6 @@ async def test_error_in_the_poll_task_reaches_every_subscription(
 
     group = WatchGroup(monitor, account, clock, age_seconds=7200)
     await clock.run(50)
-    monkeypatch.setattr("models.avatar_list.AvatarList.has_status", faulty)
+    monkeypatch.setattr("models.argil.avatar_list.AvatarList.has_status", faulty)
     await clock.run(MAX_INTERVAL)
     assert all(isinstance(task.exception(), ZeroDivisionError) for task in group.tasks)

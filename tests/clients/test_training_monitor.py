@@ -13,7 +13,7 @@ import pytest
 from clients.argil import ArgilClient
 from clients.poll_schedule import poll_interval
 from clients.training_monitor import MonitorResult, TrainingMonitor
-from models.argil_avatar import Avatar, CreateAvatarRequest, RecordingSource
+from models.argil.avatar import Avatar, CreateAvatarRequest, RecordingSource
 from models.errors import ArgilUnauthorized, StaleVersion
 from simulator.server import ArgilSimulator, run_argil
 from tests.fakes import FakeClock

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from clients.training_subscription import POLL_INDIVIDUALLY, AvatarUpdate, Subscription
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 
 UPDATE = AvatarUpdate(Avatar(id="a-1", status="TRAINING", raw={}))
 TIMEOUT_SECONDS = 20.0

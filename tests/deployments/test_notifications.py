@@ -19,7 +19,7 @@ from apprise.plugins.slack import NotifySlack
 from prefect.server.utilities.user_templates import render_user_template_sync, validate_user_template
 
 from deployments.notifications import NOTIFICATION_TEMPLATES, NotificationTemplate
-from models.escaping import INERT_FORMS, inert
+from models.text.escaping import INERT_FORMS, inert
 from tests.hostile_texts import MARKUP_TEXTS
 
 MARKUP = re.compile(r"[<>&@\[\]*~#|\"\\]|://|www\.", re.IGNORECASE)

@@ -11,7 +11,7 @@ import pytest
 from flows.engine import batch_artifacts
 from flows.engine.batch_artifacts import publishing_progress
 from models.batch import BatchProgress
-from models.manifest import parse_rows
+from models.manifest.manifest import parse_rows
 from models.reason import Reason
 
 URL = "https://videos.example/v.mp4"

@@ -13,15 +13,15 @@ from flows.engine.batch import BatchRun, process_chunk
 from flows.engine.execution import InlineExecution
 from flows.engine.outage_wait import OutageWait
 from flows.engine.state_machine import run_to_completion
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.batch import WOULD_CREATE
 from models.batch_record import BatchSource
 from models.errors import ArgilPaymentRequired, ArgilUnreachable
 from models.limits import MAX_PAUSE
-from models.manifest_validation import ManifestRow
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.manifest.validation import ManifestRow
+from models.media.facts import MediaFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from models.provisioning import Status
 from services.cancellation import cancel_provisioning
 from services.pending import PendingProvisionings

@@ -13,9 +13,9 @@ from flows.engine.run_context import run_name_for
 from flows.resume_provisioning import resume_provisioning
 from models.batch import BatchProgress
 from models.errors import ArgilUnavailable
-from models.escaping import MAX_CELL_CHARACTERS, MAX_RUN_NAME_CHARACTERS, MAX_STATE_MESSAGE_CHARACTERS, inert
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.reason import Reason
+from models.text.escaping import MAX_CELL_CHARACTERS, MAX_RUN_NAME_CHARACTERS, MAX_STATE_MESSAGE_CHARACTERS, inert
 from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
 
 HIDDEN = {"Cc", "Cs", "Zl", "Zp"}

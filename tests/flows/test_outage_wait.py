@@ -13,7 +13,7 @@ from flows.engine.batch import BatchRun, process_chunk
 from flows.engine.outage_wait import PATIENCE_SECONDS, OutageWait
 from models.clock import SystemClock
 from models.errors import ArgilUnreachable
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.provisioning import Status
 from services.outage_log import OutageLog
 from simulator.server import ArgilSimulator

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flows.engine.pool import MAX_CONCURRENCY, acquire_each, run_many
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from tasks.record_training_failure import record_training_failure
 from tasks.reopen_provisioning import reopen_provisioning

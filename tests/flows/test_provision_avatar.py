@@ -20,10 +20,10 @@ from prefect.client.schemas.objects import State
 
 from flows.provision_avatar import provision_avatar
 from flows.resume_provisioning import resume_provisioning
-from models.artifact_keys import avatar_key
 from models.clock import SystemClock
 from models.errors import ArgilUnauthorized, ReferenceConflict
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
+from models.reports.artifact_keys import avatar_key
 from models.request import ProvisioningRequest
 from models.settings import Settings
 from services.store import open_store

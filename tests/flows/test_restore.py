@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from sqlalchemy import make_url
 
 from flows.engine.batch import BatchRun, process_chunk
-from models.account_report import AccountReport
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.provisioning import Status
+from models.reports.account_report import AccountReport
 from services.account_report import compare_account
 from services.context import AppContext, build_context, override_context
 from simulator.server import ArgilSimulator

@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from flows.engine.batch import BatchRun, process_chunk
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
+from models.argil.unknown_avatars import UnknownAvatar
 from models.errors import OperationalError, UnknownAvatars
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.provisioning import Status
-from models.unknown_avatars import UnknownAvatar
 from services.context import build_context, override_context
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator

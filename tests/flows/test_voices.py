@@ -8,9 +8,9 @@ from flows.engine.batch import BatchRun, process_chunk
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
 from flows.engine.voice_announcement import announce_voices
-from models.manifest_validation import ManifestRow
+from models.argil.webhook import WebhookDelivery
+from models.manifest.validation import ManifestRow
 from models.provisioning import Status, VoiceSource
-from models.webhook import WebhookDelivery
 from simulator.server import ArgilSimulator
 from tests.provisioning_harness import (  # noqa: F401  # fixtures
     ProvisioningHarness,

@@ -12,9 +12,9 @@ import httpx
 from hypothesis import strategies as st
 
 from clients.argil import ArgilClient
-from models.argil_avatar import Avatar, CreateAvatarRequest, RecordingSource
+from models.argil.avatar import Avatar, CreateAvatarRequest, RecordingSource
+from models.argil.webhook import SUBSCRIBED_EVENTS, Webhook, WebhookDelivery, mask_token
 from models.errors import AvatarsError
-from models.webhook import SUBSCRIBED_EVENTS, Webhook, WebhookDelivery, mask_token
 from tests.fakes import FakeClock
 from tests.fuzz.mutations import mutated, mutations
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, secret_urls

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import av
 from av.container import InputContainer
 
-from models.media_checks import check_rules
-from models.media_facts import MediaFacts
-from models.media_report import RuleResult
-from models.media_rules import RULES
+from models.media.checks import check_rules
+from models.media.facts import MediaFacts
+from models.media.report import RuleResult
+from models.media.rules import RULES
 from tests.fuzz.recordings import Change, RangeChange
 from tests.fuzz.samples import samples
 from tests.fuzz.target import assert_no_secrets

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import httpx
 from hypothesis import strategies as st
 
-from models.media_facts import MediaFacts
+from models.media.facts import MediaFacts
 from tests.fuzz.facts import assert_plausible
 from tests.fuzz.media import URL, File, probe_through
 from tests.fuzz.samples import samples

@@ -14,9 +14,9 @@ from media.images.image_inspector import inspect_image
 from media.images.image_pool import ImagePool
 from media.images.inspection import InspectImage
 from media.probe import probe_image
-from models.image_facts import ImageFacts
-from models.media_checks import check_rules
-from models.media_rules import MAX_IMAGE_BYTES, MIB, MediaRole
+from models.media.checks import check_rules
+from models.media.image_facts import ImageFacts
+from models.media.rules import MAX_IMAGE_BYTES, MIB, MediaRole
 from tests.fuzz.media import File
 from tests.fuzz.mutations import Mutation, mutated, mutations
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 from hypothesis import strategies as st
 
-from models.manifest import parse_manifest, parse_rows
-from models.manifest_validation import ManifestRow
+from models.manifest.manifest import parse_manifest, parse_rows
+from models.manifest.validation import ManifestRow
 from tests.fuzz.mutations import Mutation, mutated, mutations
 from tests.fuzz.requests import rows, values
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors, secret_urls

@@ -15,8 +15,8 @@ from media.mp4.boxes import find_layout
 from media.mp4.fragments import measure_fragments
 from media.mp4.index import read_index
 from media.probe import probe
-from models.media_facts import MediaFacts
-from models.media_rules import MIB, MediaRole
+from models.media.facts import MediaFacts
+from models.media.rules import MIB, MediaRole
 from tests.fuzz.boxes import KINDS
 from tests.fuzz.facts import assert_may_pass, assert_plausible
 from tests.fuzz.mutations import Mutation, mutated, mutations

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from models.canonical_form import canonical_form, shown_form
+from models.recordings.canonical_form import canonical_form, shown_form
 from models.request import ProvisioningRequest, parse_request, validate_recording
 from tests.fuzz.target import FuzzTarget, expect_own_errors, secret_urls
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from media.spreadsheets import limits, process
 from media.spreadsheets.reader import read_output
-from models.manifest import parse_table
-from models.manifest_validation import ManifestRow
+from models.manifest.manifest import parse_table
+from models.manifest.validation import ManifestRow
 from tests.fuzz.manifests import inspect_rows
 from tests.fuzz.mutations import Mutation, mutated, mutations
 from tests.fuzz.target import CANARY, FuzzTarget, expect_own_errors

@@ -11,7 +11,7 @@ from typing import Any
 import av
 import pytest
 
-from models.media_facts import MediaFacts
+from models.media.facts import MediaFacts
 from tests.fuzz.boxes import FIELDS, KINDS, walk
 from tests.fuzz.facts import assert_may_pass, assert_plausible, indexed_frames, lost_frames, video_frames
 from tests.fuzz.recordings import BOX_OPERATIONS, RANGE_OPERATIONS, BoxChange, FieldChange, RangeChange, changed

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from media.remote.fetch_limits import FetchLimits
 from media.remote.file_host import FileHost
+from models.argil.webhook import mask_token, receiver_url
 from models.errors import InvalidRequest
-from models.file_sharing import match_service
-from models.manifest_formats import format_of_name, split_location
-from models.media_rules import MediaRole
-from models.presigned_urls import check_expiry, find_problem
-from models.recording_identity import RecordingIdentity
-from models.redaction import redact
+from models.manifest.formats import format_of_name, split_location
+from models.media.rules import MediaRole
+from models.recordings.file_sharing import match_service
+from models.recordings.identity import RecordingIdentity
+from models.recordings.presigned_urls import check_expiry, find_problem
+from models.recordings.signature_terms import parse_terms
 from models.request import validate_recording
-from models.signature_terms import parse_terms
-from models.url_redaction import redact_url
-from models.webhook import mask_token, receiver_url
+from models.text.redaction import redact
+from models.text.url_redaction import redact_url
 from tests.fakes import FakeClock
 from tests.fuzz.target import CANARY, FuzzTarget, assert_no_secrets, expect_own_errors, secret_urls, unspaced
 

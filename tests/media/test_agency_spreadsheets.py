@@ -15,8 +15,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from media.manifest_loader import parse_bytes
 from models.errors import InvalidManifest
-from models.manifest import Manifest
-from models.manifest_formats import Location
+from models.manifest.formats import Location
+from models.manifest.manifest import Manifest
 from tests.workbooks import SHEET, ods, ods_cell, ods_content, sheet_xml, with_files, xlsx
 
 Change = Callable[[Worksheet], object]

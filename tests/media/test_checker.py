@@ -14,8 +14,8 @@ import pytest
 from media.checker import MediaChecker
 from media.remote.fetch_limits import FetchLimits
 from models.errors import MediaUnreachable
-from models.media_report import MediaReport
-from models.media_rules import MIB, MediaRole
+from models.media.report import MediaReport
+from models.media.rules import MIB, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample
 

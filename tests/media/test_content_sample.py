@@ -12,8 +12,8 @@ from media.probe import ProbeResult, probe
 from media.remote.remote_file import SAMPLE_BYTES, RemoteFile
 from media.remote.ssrf_guard import PublicOnlyTransport
 from media.remote.streamed_download import MAX_SAMPLE_DOWNLOAD_BYTES
-from models.media_facts import MediaFacts
-from models.media_rules import RULES, MediaRole
+from models.media.facts import MediaFacts
+from models.media.rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample
 from tests.media.test_probe import FileTransport

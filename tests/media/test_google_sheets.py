@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from media.manifest_loader import load_manifest, load_manifest_of_run, parse_bytes
 from models.errors import InvalidManifest
-from models.manifest_formats import Location
+from models.manifest.formats import Location
 from simulator.uvicorn_thread import HOST, serve_in_thread
 from tests.media.test_spreadsheets import HEADER, LIST, csv_bytes, requests_of
 from tests.workbooks import xlsx

@@ -17,9 +17,9 @@ from media.checker import MediaChecker
 from media.manifest_loader import download_manifest
 from media.remote.fetch_limits import DEFAULT_LIMITS, FetchLimits
 from models.errors import MediaUnreachable
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport
-from models.media_rules import MIB, MediaRole
+from models.media.facts import MediaFacts
+from models.media.report import MediaReport
+from models.media.rules import MIB, MediaRole
 from simulator.host_behaviour import HostBehaviour
 from simulator.media_host import MediaHost
 from tests.media.sample_files import encode_video

@@ -19,9 +19,9 @@ import pytest
 from PIL import Image
 
 from media.checker import MediaChecker
-from models.image_facts import ImageFacts
-from models.media_report import MediaReport
-from models.media_rules import MAX_IMAGE_BYTES, MediaRole
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport
+from models.media.rules import MAX_IMAGE_BYTES, MediaRole
 from simulator.media_host import MediaHost
 from tests.media.image_files import (
     animation,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from media.checker import MediaChecker
-from models.image_facts import ImageFacts
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from simulator.host_behaviour import HostBehaviour
 from simulator.media_host import MediaHost
 from tests.media.image_files import encode

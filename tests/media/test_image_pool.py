@@ -14,7 +14,7 @@ from media.images.image_pool import IMAGE_LIMITS, ImagePool
 from media.images.inspection import ImageInspection
 from media.processes.available_bytes import InspectionFailed
 from media.processes.messages import InspectionLimits
-from models.media_rules import MIB
+from models.media.rules import MIB
 from tests.media.image_files import chunk, compressed_bomb, encode, png, riff, vp8x, with_scans
 from tests.media.inspected_files import whole
 from tests.media.test_inspector_pool import children, loaded_modules

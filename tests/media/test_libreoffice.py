@@ -10,11 +10,11 @@ import pytest
 
 from media.manifest_loader import load_manifest, parse_bytes
 from models.batch import BatchProgress
-from models.batch_results import ResultsFormat, render_results
-from models.manifest import Manifest
-from models.manifest_columns import RESULT_COLUMNS
-from models.manifest_formats import Location
-from models.manifest_template import TemplateFormat, render_template
+from models.manifest.columns import RESULT_COLUMNS
+from models.manifest.formats import Location
+from models.manifest.manifest import Manifest
+from models.manifest.template import TemplateFormat, render_template
+from models.reports.batch_results import ResultsFormat, render_results
 from tests.workbooks import as_text, xlsx
 
 SOFFICE = shutil.which("soffice")

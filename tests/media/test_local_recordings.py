@@ -15,9 +15,9 @@ from media.local.checker import check_local_file
 from media.local.files import open_local_file, require_unchanged, sha256_of
 from media.local.transport import LOCAL_URL
 from models.errors import InvalidRequest, MediaUnreachable
-from models.local_paths import file_url_problem, is_local_path
-from models.media_report import MediaReport
-from models.media_rules import DEFAULT_MEDIA_POLICY, MAX_IMAGE_BYTES, MediaRole
+from models.media.report import MediaReport
+from models.media.rules import DEFAULT_MEDIA_POLICY, MAX_IMAGE_BYTES, MediaRole
+from models.recordings.local_paths import file_url_problem, is_local_path
 from simulator.media_host import MediaHost
 from simulator.sample_videos import ensure_sample
 from tests.media.image_files import encode, padded_png, png

@@ -14,8 +14,8 @@ import pytest
 from media.checker import MediaChecker
 from media.remote.name_resolution import REUSE_SECONDS, NameResolution
 from models.errors import MediaUnreachable, NetworkUnavailable
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from tests.fakes import FakeClock
 
 CONSENT = MediaRole.CONSENT

@@ -31,8 +31,8 @@ from media.probe import ProbeResult, probe
 from media.processes.messages import InspectionLimits
 from media.remote.ssrf_guard import PublicOnlyTransport
 from models.errors import MediaNotInspected, MediaRejected
-from models.media_facts import MediaFacts
-from models.media_rules import RULES, MediaRole
+from models.media.facts import MediaFacts
+from models.media.rules import RULES, MediaRole
 from simulator.media_host import MediaHost
 from simulator.sample_videos import HUGE_BYTES, SAMPLES, ensure_sample, make_video
 from tests.media.inspected_files import FRAMES_OF_HEAVY_TRACK, heavy_index

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from media.checker import MediaChecker
-from models.media_rules import GIB, MIB, MediaRole
+from models.media.rules import GIB, MIB, MediaRole
 from simulator.media_host import MediaHost, RecordedRequest
 from tests.media.sample_files import (
     audio_only,

@@ -20,8 +20,8 @@ from media.checker import MediaChecker
 from media.remote.fetch_limits import FetchLimits
 from models.clock import SystemClock
 from models.errors import MediaUnreachable
-from models.media_report import MediaReport
-from models.media_rules import MediaPolicy, MediaRole
+from models.media.report import MediaReport
+from models.media.rules import MediaPolicy, MediaRole
 from simulator.uvicorn_thread import serve_in_thread
 from tests.media.sample_files import encode_video
 

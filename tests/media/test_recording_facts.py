@@ -12,7 +12,7 @@ from media.mp4.samples import Samples
 from media.mp4.tracks import VIDEO, Track
 from media.remote.remote_file import READ_AHEAD_BYTES
 from models.errors import MediaRejected
-from models.media_facts import MediaFacts
+from models.media.facts import MediaFacts
 from tests.media.inspected_files import STBL, encode, whole
 from tests.media.mp4_boxes import box
 from tests.media.sample_files import enable_tracks, encode_video, overwrite, pad_fragments, replace_box, with_edits

@@ -18,10 +18,10 @@ from openpyxl.worksheet.worksheet import Worksheet
 from media.manifest_loader import parse_bytes
 from media.spreadsheets import limits
 from models.errors import InvalidManifest
-from models.manifest import Manifest, ManifestOptions
-from models.manifest_columns import parse_column_map
-from models.manifest_formats import Location
-from models.manifest_validation import ManifestRow
+from models.manifest.columns import parse_column_map
+from models.manifest.formats import Location
+from models.manifest.manifest import Manifest, ManifestOptions
+from models.manifest.validation import ManifestRow
 from tests.workbooks import SHEET, ods, ods_cell, ods_content, sheet_xml, with_claimed_size, with_files, xlsx
 
 HEADER = ["Name", "Dataset Video", "Consent video URL", "Reference", "extras.Team", "Notes"]
@@ -332,7 +332,7 @@ MEASURE = """
 import json, re, resource, sys
 from pathlib import Path
 from media.spreadsheets.reader import read_spreadsheet
-from models.manifest import parse_table
+from models.manifest.manifest import parse_table
 
 def own_peak():
     # Not ru_maxrss: it begins with what the parent process occupied when it started this one.

@@ -14,7 +14,7 @@ import pytest
 from media.checker import MediaChecker
 from media.remote.ssrf_guard import PublicOnlyBackend
 from models.errors import InvalidRequest, MediaRejected
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.request import validate_recording
 from simulator.media_host import MediaHost
 

@@ -24,10 +24,10 @@ from starlette.routing import Route
 from media.checker import MediaChecker
 from media.remote.storage_errors import storage_error
 from models.clock import SystemClock
-from models.media_codes import MediaCode
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
-from models.signature_terms import SignatureTerms
+from models.media.codes import MediaCode
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
+from models.recordings.signature_terms import SignatureTerms
 from simulator.uvicorn_thread import serve_in_thread
 from tests.media.sample_files import encode_video
 

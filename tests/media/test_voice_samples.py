@@ -12,9 +12,9 @@ import pytest
 
 from media.checker import MediaChecker
 from models.errors import MediaUnreachable
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport
-from models.media_rules import MediaRole
+from models.media.facts import MediaFacts
+from models.media.report import MediaReport
+from models.media.rules import MediaRole
 from simulator.media_host import MediaHost
 
 QUERY = "?X-Amz-Signature=CANARY"

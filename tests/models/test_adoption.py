@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from models.adoption import UNNAMED, Adoption, adopt_request
-from models.adoption_map import MAX_PROBLEMS, parse_adoption_map
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.errors import InvalidManifest, InvalidRequest
+from models.manifest.adoption_map import MAX_PROBLEMS, parse_adoption_map
 from models.provisioning import Status
 
 

@@ -15,7 +15,7 @@ from models.batch import (
     WOULD_REJECT,
     BatchProgress,
 )
-from models.manifest import parse_rows
+from models.manifest.manifest import parse_rows
 from models.reason import Reason
 
 

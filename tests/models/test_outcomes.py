@@ -6,12 +6,12 @@ import pytest
 
 from models.adopted_request import AdoptedRequest
 from models.exit_codes import EXIT_BATCH_INCOMPLETE, EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
-from models.fleet_report import render_fleet_report
-from models.markdown_reports import render_provisioning_report
 from models.outcomes import ADOPTED_OUTCOMES, OUTCOMES, deployment_step, describe, next_step
 from models.provisioning import Status
 from models.reason import Reason
-from tests.models.test_markdown_reports import AT, provisioning
+from models.reports.fleet_report import render_fleet_report
+from models.reports.markdown_reports import render_provisioning_report
+from tests.models.reports.test_markdown_reports import AT, provisioning
 
 # From section 5 of the design; a provisioning in flight is not a failure.
 EXIT_CODES = {

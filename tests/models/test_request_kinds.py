@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import InvalidRequest
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.request import ProvisioningRequest, RequestKind
 from models.request_kinds import REQUEST_CLASSES, parse_fields
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from models import redaction
-from models.canonical_form import canonical_form
 from models.errors import SettingsError
-from models.redaction import redact
+from models.recordings.canonical_form import canonical_form
 from models.settings import Settings, is_loopback
+from models.text import redaction
+from models.text.redaction import redact
 
 KEY = "canary-key"
 # From section 8 of the design.

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
+from models.argil.unknown_avatars import is_our_submission_id
 from models.submission_ids import TAG_CHARACTERS, new_submission_id, request_tag, tag_of, tag_suffix
-from models.unknown_avatars import is_our_submission_id
 
 FINGERPRINT = "f" * 64
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse
 
-from models.account_report import AccountReport
 from models.limits import PauseCause
+from models.reports.account_report import AccountReport
 from models.submission_ids import new_submission_id
 from services.account_report import compare_account, describe_account
 from services.submissions import build_create_request

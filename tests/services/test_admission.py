@@ -22,8 +22,8 @@ from models.errors import (
     RatePaused,
 )
 from models.limits import MAX_PAUSE
-from models.media_facts import MediaFacts
-from models.media_rules import MediaRole
+from models.media.facts import MediaFacts
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from services.pending import PendingProvisionings
 from services.submissions import build_create_request

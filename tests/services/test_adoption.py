@@ -7,9 +7,9 @@ from starlette.responses import JSONResponse
 
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
-from models.account_report import AccountReport
 from models.errors import AvatarIsOurs, AvatarNotListed, InvalidRequest, NotReopenable
 from models.provisioning import Provisioning, Status
+from models.reports.account_report import AccountReport
 from models.submission_ids import new_submission_id
 from services.account_report import compare_account
 from services.adoption import AdoptionReport, RequestedAdoption, adopt

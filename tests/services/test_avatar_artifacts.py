@@ -10,11 +10,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 
-from models.artifact_keys import avatar_key
 from models.provisioning import Provisioning, Status
+from models.reports.artifact_keys import avatar_key
 from models.request import ProvisioningRequest
 from services.avatar_artifacts import find_artifact_ids, put_artifact
-from tests.models.test_markdown_reports import provisioning
+from tests.models.reports.test_markdown_reports import provisioning
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
 

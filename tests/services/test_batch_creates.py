@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from models.manifest_validation import ManifestRow
+from models.manifest.validation import ManifestRow
 from models.provisioning import Status
 from models.request import RequestKind
 from models.submission_ids import new_submission_id

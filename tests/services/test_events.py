@@ -12,11 +12,11 @@ from prefect import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.engine.voice_announcement import announce_voices
-from models.artifact_keys import avatar_key
-from models.escaping import MAX_EVENT_CHARACTERS, short_line
 from models.provisioning import Status
 from models.reason import Reason
-from models.redaction import redact
+from models.reports.artifact_keys import avatar_key
+from models.text.escaping import MAX_EVENT_CHARACTERS, short_line
+from models.text.redaction import redact
 from services.events import event_content
 from simulator.server import ArgilSimulator
 from tasks.await_training import await_training
@@ -24,7 +24,7 @@ from tasks.find_voices import find_voices
 from tasks.record_outcome import record_outcome
 from tasks.submit_avatar import submit_avatar
 from tests.hostile_texts import HOSTILE_PARAMETERS
-from tests.models.test_markdown_reports import provisioning
+from tests.models.reports.test_markdown_reports import provisioning
 from tests.provisioning_harness import GRACE_SECONDS, ProvisioningHarness, ScriptedClock
 
 TIMEOUT_SECONDS = 60

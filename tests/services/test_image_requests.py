@@ -9,12 +9,12 @@ import pytest
 
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
+from models.argil.webhook import parse_callback_path
 from models.errors import InvalidRequest
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import Provisioning, Status, VoiceSource
-from models.recording_identity import RecordingIdentity
-from models.webhook import parse_callback_path
+from models.recordings.identity import RecordingIdentity
 from services.retraining import retrain
 from simulator.server import ArgilSimulator
 from tasks.get_or_create_provisioning import get_or_create_provisioning

@@ -17,12 +17,12 @@ import pytest
 from media.manifest_loader import load_manifest
 from models.clock import SystemClock
 from models.errors import InvalidRequest, StoreUnavailable
-from models.manifest import ManifestOptions
-from models.media_rules import MediaRole
+from models.manifest.manifest import ManifestOptions
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Status
+from models.recordings.uploads import may_be_upload
 from models.request import ProvisioningRequest
 from models.settings import Settings
-from models.uploads import may_be_upload
 from services.erasure import erase_provisioning
 from services.local_recordings import LocalRecordings, UploadObserver, refuse_path_of_remote_manifest
 from services.store import Store, open_store

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import run_to_completion
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.attempts import RECOVERED, list_attempts
 from models.errors import UnknownAvatars
 from models.provisioning import Provisioning, Status, SubmissionState

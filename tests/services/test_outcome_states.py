@@ -8,13 +8,13 @@ import unicodedata
 import pytest
 from prefect import states
 
-from models.escaping import MAX_STATE_MESSAGE_CHARACTERS
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
+from models.text.escaping import MAX_STATE_MESSAGE_CHARACTERS
 from services.outcome_states import final_state_for
 from services.prefect_patches import patch_state_messages
 from tests.hostile_texts import HOSTILE_PARAMETERS, LONG
-from tests.models.test_markdown_reports import provisioning
+from tests.models.reports.test_markdown_reports import provisioning
 
 
 def hostile(text: str) -> Provisioning:

@@ -25,8 +25,8 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from models import redaction
-from models.redaction import redact
+from models.text import redaction
+from models.text.redaction import redact
 from services import prefect_patches
 from services.prefect_patches import (
     patch_flow_run_starter,

@@ -7,7 +7,7 @@ import pytest
 from deployments.catalog import CATALOG
 from flows.refused import refused
 from flows.training_failed import training_failed
-from models.prefect_traces import ANONYMOUS_FLOWS, OUR_FLOWS
+from models.privacy.prefect_traces import ANONYMOUS_FLOWS, OUR_FLOWS
 from services.prefect_search import MAX_QUERY_CHARACTERS, searchable_part
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from models.data_subject import DataSubject, LedgerTraces, Match
-from models.endpoint_uris import configure_s3_endpoint
 from models.errors import ReferenceConflict
-from models.manifest import parse_rows
-from models.manifest_validation import ManifestRow
-from models.object_store_uris import configure_azure_account
+from models.manifest.manifest import parse_rows
+from models.manifest.validation import ManifestRow
+from models.privacy.data_subject import DataSubject, LedgerTraces, Match
 from models.provisioning import LeaseOwner, Status, SubmissionState
-from models.recording_addresses import parse_sources
-from models.recording_identity import RecordingIdentity
+from models.recordings.addresses import parse_sources
+from models.recordings.endpoint_uris import configure_s3_endpoint
+from models.recordings.identity import RecordingIdentity
+from models.recordings.object_store_uris import configure_azure_account
 from models.request import AvatarRequest
 from services.recorded_references import use_recorded_references
 from services.reopening import open_request

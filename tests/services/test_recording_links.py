@@ -16,7 +16,7 @@ import pytest
 from flows.engine.execution import InlineExecution
 from flows.engine.state_machine import MAX_CHECKS, run_to_completion
 from models.errors import RecordingsChange, StoreUnavailable
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import Provisioning, Status, SubmissionState
 from services import recording_links
 from services.retraining import retrain

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import Status
-from models.recording_identity import RecordingIdentity
+from models.recordings.identity import RecordingIdentity
 from services.submissions import build_create_request
 from store.erasure import erase
 from tasks.adopt_late_avatar import adopt_late_avatar

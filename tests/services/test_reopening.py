@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from models.errors import NotReopenable, ProvisioningErased, ReferenceConflict, StaleVersion
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from services.reopening import open_request, resume, retry
 from store.erasure import erase

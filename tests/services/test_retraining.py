@@ -20,7 +20,7 @@ from models.errors import (
     SubmissionBudgetUsed,
     SubmissionLimitReached,
 )
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from services.cancellation import cancel_provisioning
 from services.reopening import open_request, resume, retry

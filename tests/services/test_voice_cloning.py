@@ -23,7 +23,7 @@ from models.errors import (
     SubmissionUnresolved,
 )
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, VoiceSource
 from models.request_kinds import parse_fields
 from services.erasure import erase_provisioning

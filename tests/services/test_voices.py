@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from starlette.responses import JSONResponse
 
+from models.argil.webhook import WebhookDelivery
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState, VoiceSource
-from models.webhook import WebhookDelivery
 from services.adoption import RequestedAdoption, adopt
 from services.context import AppContext
 from services.erasure import erase_provisioning

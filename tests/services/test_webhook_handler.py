@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from models.webhook import WebhookDelivery
+from models.argil.webhook import WebhookDelivery
 from services import webhook_handler as module
 from services.webhook_handler import MAX_CONCURRENT_WAKEUPS, handle_deliveries
 from store.database import Database

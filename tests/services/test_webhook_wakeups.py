@@ -13,10 +13,10 @@ import pytest
 
 from clients.argil import ArgilClient
 from clients.training_monitor import MonitorResult, TrainingMonitor
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
+from models.argil.webhook import WebhookDelivery
 from models.errors import DatabaseError
 from models.provisioning import Provisioning
-from models.webhook import WebhookDelivery
 from services import webhook_handler as module
 from services.webhook_handler import handle_webhook_wakeup
 from services.webhook_wakeups import WebhookWakeups

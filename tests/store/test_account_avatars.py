@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from models.account_report import LedgerAvatar
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
+from models.reports.account_report import LedgerAvatar
 from models.request import ProvisioningRequest
 from models.submission_ids import new_submission_id
 from store import account_avatars

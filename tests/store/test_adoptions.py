@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select, text
 
 from models.adoption import Adoption, adopt_request
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
+from models.argil.webhook import WebhookDelivery
 from models.errors import (
     AvatarOnRecord,
     AvatarTaken,
@@ -21,7 +22,6 @@ from models.errors import (
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.request import ProvisioningRequest, RequestKind
 from models.tables import provisioning_table
-from models.webhook import WebhookDelivery
 from store import migrate
 from store.database import Database
 from store.erasure import erase

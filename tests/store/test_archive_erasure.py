@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from models.archive import ARCHIVE_ACTOR, ArchiveRecord
-from models.erasure import ERASED_PLACEHOLDER
 from models.errors import ArchiveError, InvalidRequest
+from models.privacy.erasure import ERASED_PLACEHOLDER
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.request import ProvisioningRequest
 from services.erasure import erase_provisioning

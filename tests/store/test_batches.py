@@ -11,9 +11,9 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from models.batch_record import BatchSource
-from models.erasure import ERASED_PLACEHOLDER
 from models.errors import BatchCancelled, ReferenceConflict, UnknownBatch, UnknownProvisioning
-from models.manifest import parse_rows
+from models.manifest.manifest import parse_rows
+from models.privacy.erasure import ERASED_PLACEHOLDER
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import CallerAction
 from models.request import ProvisioningRequest

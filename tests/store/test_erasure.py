@@ -14,12 +14,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from models.argil.webhook import WebhookDelivery
 from models.batch_record import BatchSource, manifest_name
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.tables import extra_table, webhook_delivery_table
-from models.webhook import WebhookDelivery
 from services.erasure import erase_provisioning
 from store import compaction, migrate
 from store.archive_file import ArchiveFile

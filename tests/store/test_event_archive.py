@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import select
 
 from models.archive import ARCHIVABLE_STATUSES, ARCHIVE_ACTOR, ArchivedEvent
+from models.argil.webhook import WebhookDelivery
 from models.errors import ArchiveError, DatabaseError, InvalidRequest
 from models.provisioning import LeaseOwner, Provisioning, ProvisioningEvent, Status, SubmissionState
 from models.request import ProvisioningRequest
 from models.submission_resolution import Resolution, resolve_submissions
 from models.tables import webhook_delivery_table
-from models.webhook import WebhookDelivery
 from store import event_archive as module
 from store.archive_file import ArchiveFile
 from store.database import Database

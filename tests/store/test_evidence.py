@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from models.canonical_form import shown_form
-from models.erasure import ERASED_PLACEHOLDER
+from models.argil.webhook import WebhookDelivery
 from models.errors import DatabaseError, ProvisioningErased, StaleVersion
 from models.evidence import evidence_report
 from models.image_request import ImageRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
+from models.privacy.erasure import ERASED_PLACEHOLDER
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.reason import Reason
-from models.recording_identity import RecordingIdentity, identity_digest
+from models.recordings.canonical_form import shown_form
+from models.recordings.identity import RecordingIdentity, identity_digest
 from models.request import ProvisioningRequest
-from models.webhook import WebhookDelivery
 from store.database import Database
 from store.erasure import erase
 from store.evidence import list_evidence

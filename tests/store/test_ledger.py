@@ -23,13 +23,13 @@ from models.errors import (
     UnknownProvisioning,
 )
 from models.image_request import ImageRequest
-from models.manifest_validation import derived_reference
-from models.media_rules import MediaRole
+from models.manifest.validation import derived_reference
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.tables import provisioning_table
-from models.text_normalization import normalize_reference
+from models.text.normalization import normalize_reference
 from store.database import Database
 from store.leases import LeaseRepository
 from store.ledger import Ledger

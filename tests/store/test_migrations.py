@@ -16,10 +16,10 @@ from alembic.config import Config
 from sqlalchemy import Connection, MetaData, Table, insert, inspect, text
 
 from models.errors import BatchCancelled, DatabaseError
-from models.manifest import parse_rows
-from models.manifest_validation import DERIVED_REFERENCE_PREFIX
+from models.manifest.manifest import parse_rows
+from models.manifest.validation import DERIVED_REFERENCE_PREFIX
 from models.provisioning import LeaseOwner, Status
-from models.recording_identity import RecordingIdentity
+from models.recordings.identity import RecordingIdentity
 from models.request import ProvisioningRequest, parse_request
 from store import migrate
 from store.batches import BatchRepository, require_running_batch

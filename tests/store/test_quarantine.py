@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import insert
 
 from models.errors import InvalidRequest
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
-from models.recording_identity import RecordingIdentity, legacy_digest
+from models.recordings.identity import RecordingIdentity, legacy_digest
 from models.request import ProvisioningRequest
 from models.tables import quarantine_table
 from store.database import Database

@@ -13,13 +13,15 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, event, insert, text
 
-from models.account_list import AccountList
-from models.argil_response import ArgilResponse
+from models.argil.account_list import AccountList
+from models.argil.response import ArgilResponse
+from models.argil.voice import TrainingPeriod
 from models.evidence import InputEvidence
 from models.image_request import ImageRequest
 from models.limits import SubmissionGuard
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.recording_identity import RecordingIdentity
+from models.recordings.identity import RecordingIdentity
+from models.recordings.uploads import Upload
 from models.request import ProvisioningRequest, RequestKind
 from models.spend_limits import SpendLimits
 from models.tables import (
@@ -35,8 +37,6 @@ from models.tables import (
     upload_use_table,
     webhook_delivery_table,
 )
-from models.uploads import Upload
-from models.voice import TrainingPeriod
 from store.account_avatars import find_known_ids
 from store.batches import BatchRepository
 from store.database import Database

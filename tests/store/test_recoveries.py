@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, func, select
 
-from models.argil_avatar import Avatar
+from models.argil.avatar import Avatar
 from models.errors import StaleVersion
 from models.limits import SubmissionGuard, day_counter
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState

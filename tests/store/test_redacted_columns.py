@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from models.account_list import AccountList
-from models.argil_response import ArgilResponse
+from models.argil.account_list import AccountList
+from models.argil.response import ArgilResponse
+from models.argil.webhook import WebhookDelivery
 from models.batch_record import BatchSource
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.tables import METADATA
-from models.webhook import WebhookDelivery
 from store.batches import BatchRepository
 from store.database import Database
 from store.ledger import Ledger

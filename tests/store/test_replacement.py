@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from models.errors import ProvisioningErased, ReferenceConflict, StaleVersion
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.reopening import CallerAction

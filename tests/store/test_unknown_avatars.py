@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from models.account_list import AccountList
-from models.argil_response import ArgilResponse
+from models.argil.account_list import AccountList
+from models.argil.response import ArgilResponse
 from models.provisioning import LeaseOwner, Status
 from models.request import ProvisioningRequest
 from models.tables import unknown_avatar_table

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
+from models.recordings.uploads import may_be_upload
 from models.reopening import CallerAction
 from models.request import ProvisioningRequest
-from models.uploads import may_be_upload
 from store.database import Database
 from store.erasure import erase
 from store.ledger import Ledger

@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from models.argil.voice import TrainingPeriod
+from models.argil.webhook import WebhookDelivery
 from models.errors import DatabaseError, ProvisioningErased, StaleVersion, VoiceTaken
 from models.image_request import ImageRequest
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState, VoiceSource
 from models.request import AvatarRequest, ProvisioningRequest
-from models.voice import TrainingPeriod
-from models.webhook import WebhookDelivery
 from store.database import Database
 from store.erasure import erase
 from store.ledger import Ledger

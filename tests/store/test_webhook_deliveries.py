@@ -8,9 +8,9 @@ import json
 import pytest
 from sqlalchemy import func, select
 
+from models.argil.webhook import MAX_STORED_BODY_CHARACTERS, WebhookDelivery
 from models.errors import DatabaseError
 from models.tables import webhook_delivery_table
-from models.webhook import MAX_STORED_BODY_CHARACTERS, WebhookDelivery
 from store import webhook_deliveries as module
 from store.database import Database
 from store.webhook_deliveries import MAX_AGE, WebhookDeliveryRepository

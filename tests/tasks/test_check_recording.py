@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from models.errors import MediaRejected, MediaUnreachable
-from models.image_facts import ImageFacts
 from models.image_request import ImageRequest
-from models.media_codes import MediaCode
-from models.media_facts import MediaFacts
-from models.media_report import MediaReport, rejected_result
-from models.media_rules import MediaRole
+from models.media.codes import MediaCode
+from models.media.facts import MediaFacts
+from models.media.image_facts import ImageFacts
+from models.media.report import MediaReport, rejected_result
+from models.media.rules import MediaRole
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from tasks.check_recording import check_recording

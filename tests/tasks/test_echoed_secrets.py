@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from models import redaction
 from models.errors import AvatarsError
-from models.redaction import redact
+from models.text import redaction
+from models.text.redaction import redact
 from tests.provisioning_harness import KEY, ProvisioningHarness, SimulatorGateway
 from tests.secret_scanner import contains_secret
 

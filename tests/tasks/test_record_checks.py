@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailable, StaleVersion
-from models.media_rules import RULES, MediaRole
+from models.media.rules import RULES, MediaRole
 from models.provisioning import LeaseOwner, Status
 from models.reason import Reason
 from services.recording_checks import RecordingCheckResult

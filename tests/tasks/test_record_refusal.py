@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import DatabaseError, UnknownProvisioning
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.recording_identity import RecordingIdentity
+from models.recordings.identity import RecordingIdentity
 from services.context import AppContext, override_context
 from simulator.server import ArgilSimulator
 from store.database import Database

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from models.argil_avatar import UNKNOWN_STATUS
+from models.argil.avatar import UNKNOWN_STATUS
 from models.errors import ArgilPathNotFound, OperationalError, SubmissionUnresolved, UnintelligibleResponse
 from models.provisioning import Provisioning, Status, SubmissionState
 from simulator.responses import OTHER_AVATAR_ID

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from models.presigned_urls import SIGNATURE_NOTICE
 from models.provisioning import Status
+from models.recordings.presigned_urls import SIGNATURE_NOTICE
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 from tests.provisioning_harness import ProvisioningHarness
 

@@ -13,10 +13,10 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from models.manifest_validation import DERIVED_REFERENCE_DIGITS, DERIVED_REFERENCE_PREFIX
-from models.recording_identity import RecordingIdentity, legacy_digest
+from models.manifest.validation import DERIVED_REFERENCE_DIGITS, DERIVED_REFERENCE_PREFIX
+from models.recordings.identity import RecordingIdentity, legacy_digest
 from models.request import ProvisioningRequest
-from models.text_normalization import normalize_name, normalize_reference
+from models.text.normalization import normalize_name, normalize_reference
 
 revision = "recording_identity"
 down_revision = "initial"

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from models.argil_avatar import replace_unstorable_characters
+from models.argil.avatar import replace_unstorable_characters
 from models.tables import RedactedText, UtcDateTime
 
 revision = "batches"

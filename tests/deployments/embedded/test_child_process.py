@@ -17,7 +17,7 @@ from deployments.embedded.child_process import (
     describe_failed_start,
     run_child,
 )
-from models.child_environment import PREFECT_SERVER
+from models.environment.child_environment import PREFECT_SERVER
 from tests.stack import wait_for
 
 
@@ -88,7 +88,7 @@ time.sleep(600)
 PARENT = """
 import sys
 from deployments.embedded.child_process import run_child
-from models.child_environment import TOOL
+from models.environment.child_environment import TOOL
 with run_child("cProfile", *sys.argv[1:], output=None, inherited=TOOL, environment={}) as process:
     process.wait()
 """

@@ -19,7 +19,7 @@ from websockets.typing import Origin
 from deployments.embedded import request_guard
 from deployments.embedded.request_guard import MAX_BODY_BYTES, RequestGuard
 from deployments.embedded.server_connections import TimedProtocol
-from models.browser_access import AccessPolicy, own_origins
+from models.environment.browser_access import AccessPolicy, own_origins
 
 POISON = rb'{"name": "half \ud800 x"}'
 

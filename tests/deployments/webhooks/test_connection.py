@@ -16,8 +16,8 @@ import pytest
 
 from deployments.webhooks.limits import DEFAULT_LIMITS, MAX_ACCEPTS, ReceiverLimits
 from deployments.webhooks.receiver import Receiver, serve_receiver
+from models.argil.webhook import WebhookDelivery
 from models.clock import SystemClock
-from models.webhook import WebhookDelivery
 from store.webhook_deliveries import WebhookDeliveryRepository
 
 TOKEN = "canary-token-0123456789"

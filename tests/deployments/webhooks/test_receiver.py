@@ -20,9 +20,9 @@ import pytest
 
 from deployments.webhooks.limits import DEFAULT_LIMITS
 from deployments.webhooks.receiver import Receiver, serve_receiver
+from models.argil.webhook import SUBSCRIBED_EVENTS, callback_path
 from models.provisioning import LeaseOwner, Status, SubmissionState
 from models.request import ProvisioningRequest
-from models.webhook import SUBSCRIBED_EVENTS, callback_path
 from store.database import Database
 from store.ledger import Ledger
 from store.webhook_deliveries import WebhookDeliveryRepository

@@ -19,9 +19,9 @@ import pytest
 from clients.training_monitor import MonitorResult
 from clients.webhook_registration import ensure_registered
 from deployments.webhooks.receiver import Receiver, serve_receiver
-from models.argil_avatar import Avatar, CreateAvatarRequest, RecordingSource
+from models.argil.avatar import Avatar, CreateAvatarRequest, RecordingSource
+from models.argil.webhook import SUBSCRIBED_EVENTS, receiver_url
 from models.clock import SystemClock
-from models.webhook import SUBSCRIBED_EVENTS, receiver_url
 from services.context import AppContext, app_context
 from simulator.server import ArgilSimulator
 

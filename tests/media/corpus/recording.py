@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from models.media_rules import MediaRole
+from models.media.rules import MediaRole
 
 CONSENT, DATASET = MediaRole.CONSENT, MediaRole.DATASET
 Edit = Callable[[bytes], bytes]

@@ -9,7 +9,7 @@ import pytest
 from media.stores.object_reader import ObjectReader
 from media.stores.signing import UrlSigner
 from models.errors import MediaRejected, StoreUnavailable
-from models.media_codes import MediaCode
+from models.media.codes import MediaCode
 from tests.fakes import FakeClock
 from tests.s3_recordings import BUCKET, DATASET, s3, session_s3  # noqa: F401  # fixtures
 from tests.s3_server import S3Server

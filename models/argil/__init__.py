@@ -1,0 +1,1 @@
+"""Argil's wire formats, and what its responses mean."""

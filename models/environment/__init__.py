@@ -1,0 +1,1 @@
+"""The machine and its configuration: environment variables, files, certificates and addresses."""

@@ -1,0 +1,1 @@
+"""How provisionings, batches and accounts are shown: markdown, JSON and CSV."""

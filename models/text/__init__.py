@@ -1,0 +1,1 @@
+"""Text from outside: its normal form, its escapes, and the secrets in it."""
