@@ -32,7 +32,7 @@ def main() -> None:
         # The search for pydantic plugins reads the metadata of all installed packages: a tenth of a second of CPU.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from cli.main import run
-    from services.redaction_hooks import install_redaction
+    from services.prefect_api.redaction_hooks import install_redaction
 
     install_redaction()
     code = run(sys.argv[1:])

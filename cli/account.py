@@ -17,7 +17,7 @@ from models.exit_codes import EXIT_OK
 from models.recordings.uploads import Upload
 from models.reports.account_report import AccountAvatar, AccountReport, LedgerAvatar, UnusedUploads
 from models.settings import Settings
-from services.account_report import compare_account
+from services.account.account_report import compare_account
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 10_000

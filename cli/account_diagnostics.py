@@ -11,7 +11,7 @@ from models.clock import Clock, SystemClock
 from models.errors import AvatarsError
 from models.service_health import format_age
 from models.settings import Settings
-from services.empty_lists import EmptyListCheck
+from services.account.empty_lists import EmptyListCheck
 from services.store import Store, open_store
 from store.unknown_avatars import UnknownAvatarRepository
 

@@ -24,8 +24,8 @@ from models.provisioning import LeaseOwner
 from models.reports.json_views import provisioning_summary
 from models.settings import Settings
 from models.text.plural import counted
-from services.adoption import AdoptionReport, RequestedAdoption
-from services.adoption import adopt as adopt_in_ledger
+from services.account.adoption import AdoptionReport, RequestedAdoption
+from services.account.adoption import adopt as adopt_in_ledger
 
 ACTOR = "adopt"
 

@@ -1,6 +1,6 @@
 """The ledger and a client of Argil, for commands that compare both without a flow.
 
-Each account list is compared with the ledger, as those of a flow are (services/unknown_avatars.py).
+Each account list is compared with the ledger, as those of a flow are (services/account/unknown_avatars.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from models.clock import SystemClock
 from models.errors import ArgilUnreachable, PollFailed
 from models.limits import digest_api_key
 from models.settings import Settings
-from services.empty_lists import EmptyListCheck
+from services.account.empty_lists import EmptyListCheck
 from services.request_pause import LedgerRequestPause
 from services.store import Store, open_store
 

@@ -40,9 +40,9 @@ from models.manifest.validation import ManifestRow, reject_without_consent
 from models.reports.batch_results import results_format
 from models.settings import Settings
 from services.batch_creates import count_creates
-from services.local_recordings import UPLOAD_URL_HINT, LocalRecordings, refuse_path_of_remote_manifest
-from services.recorded_references import use_recorded_references
-from services.shared_recordings import find_new_shared_recordings
+from services.recordings.local_recordings import UPLOAD_URL_HINT, LocalRecordings, refuse_path_of_remote_manifest
+from services.recordings.recorded_references import use_recorded_references
+from services.recordings.shared_recordings import find_new_shared_recordings
 from services.store import find_ledger_file, open_store
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def batch(
     with prepared_environment(settings), showing_progress(batches):
         from flows.engine.batch import loaded_source, progress_observer
         from flows.provision_batch import provision_batch
-        from services.recording_checks import local_reports
+        from services.recordings.recording_checks import local_reports
 
         async def start() -> State:
             progress_observer.set(batches.append)

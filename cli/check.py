@@ -24,7 +24,7 @@ from models.request import validate_recording
 from models.request_sources import require_allowed
 from models.settings import Settings
 from models.text.plural import counted
-from services.object_access import recording_checker
+from services.recordings.object_access import recording_checker
 
 
 def check(address: str, /, *, role: MediaRole, json: JsonFlag = False) -> int:

@@ -26,7 +26,7 @@ def credentials() -> int:
     """
     block_reference = Settings.load().avatars_credentials_block
     from deployments.embedded.prefect_session import ensure_prefect_api
-    from services.credentials_block import ArgilCredentials
+    from services.prefect_api.credentials_block import ArgilCredentials
 
     slug, _, name = block_reference.partition("/")
     expected_slug = ArgilCredentials.get_block_type_slug()

@@ -22,8 +22,8 @@ from models.privacy.erasure_report import ErasureReport
 from models.provisioning import LeaseOwner
 from models.settings import Settings
 from services.erasure import erase_provisioning, find_data_subject
+from services.recordings.uploads import erase_uploads
 from services.store import open_store
-from services.uploads import erase_uploads
 
 
 def erase(

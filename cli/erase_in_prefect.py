@@ -17,7 +17,7 @@ from models.errors import PrefectError
 from models.privacy.data_subject import DataSubject
 from models.settings import Settings
 from models.text.redaction import redact
-from services.prefect_erasure import erase_in_prefect, search_prefect
+from services.prefect_api.prefect_erasure import erase_in_prefect, search_prefect
 from services.store import open_store
 from store.compaction import compact_sqlite
 

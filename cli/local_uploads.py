@@ -23,9 +23,9 @@ from models.request_kinds import RECORDING_ROLES
 from models.request_sources import require_allowed
 from models.settings import Settings
 from models.text.plural import counted
-from services.local_recordings import LocalRecordings
+from services.recordings.local_recordings import LocalRecordings
+from services.recordings.uploads import delete_finished_uploads
 from services.store import Store, open_store
-from services.uploads import delete_finished_uploads
 from store.ledger import Ledger
 
 _KEPT_STATUSES = {Status.READY, Status.REFUSED}

@@ -16,8 +16,8 @@ from deployments.registration import reconcile_is_scheduled
 from models.environment.disk_space import full_disk_problem
 from models.errors import PrefectError, SettingsError
 from models.text.url_redaction import redact_url
-from services.prefect_patches import register_prefect_secrets
-from services.redaction_hooks import install_redaction
+from services.prefect_api.prefect_patches import register_prefect_secrets
+from services.prefect_api.redaction_hooks import install_redaction
 
 
 def check_prefect() -> dict[str, Any]:

@@ -20,8 +20,8 @@ from models.errors import InvalidArguments
 from models.exit_codes import EXIT_OK
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
-from services.given_voices import list_possible_voices, record_given_voice, remove_voice
 from services.store import Store, open_store
+from services.voices.given_voices import list_possible_voices, record_given_voice, remove_voice
 
 
 def voice(

@@ -23,7 +23,7 @@ from flows.refused import refused
 from flows.resume_provisioning import resume_provisioning
 from flows.training_failed import training_failed
 from models.errors import InvalidRequest, PrefectError
-from services.events import RESOURCE_PREFIX
+from services.prefect_api.events import RESOURCE_PREFIX
 
 PREFIX = "avatars: "
 """Prefix of every automation name. Automations are matched by name, which makes `apply` idempotent."""

@@ -22,7 +22,7 @@ from flows.reconcile_avatars import reconcile_avatars
 from flows.release_recordings import release_recordings
 from flows.resume_provisioning import resume_provisioning
 from models.settings import Settings
-from services.prefect_patches import patch_parameter_schemas
+from services.prefect_api.prefect_patches import patch_parameter_schemas
 
 PARAMETER_RULES = {"provision-batch": ONE_SOURCE}
 """Rules between the parameters of a flow, which the form and the Prefect API enforce before a run exists."""

@@ -15,7 +15,7 @@ from models.outcomes import OUTCOMES, Outcome, outcome_of
 from models.provisioning import Status
 from models.request import RequestKind
 from models.text.escaping import INERT_FORMS
-from services.events import DUPLICATE_EVENT
+from services.prefect_api.events import DUPLICATE_EVENT
 
 _REPLACE = "".join(
     f" | replace({json.dumps(text, ensure_ascii=False)}, {json.dumps(form, ensure_ascii=False)})"

@@ -12,8 +12,8 @@ from deployments.catalog import SCHEDULED, build_deployments
 from flows.reconcile_avatars import reconcile_avatars
 from models.errors import PrefectError
 from models.settings import Settings
-from services.credentials_block import ArgilCredentials
-from services.global_rate_limit import LIMIT_NAME
+from services.prefect_api.credentials_block import ArgilCredentials
+from services.prefect_api.global_rate_limit import LIMIT_NAME
 
 
 async def register_deployments(settings: Settings, work_pool: str) -> list[str]:

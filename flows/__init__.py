@@ -7,7 +7,7 @@ Prefect puts this folder first on `sys.path` when it runs a flow.
 No module here may therefore have the name of a standard or third-party module.
 """
 
-from services.prefect_patches import install_hooks
+from services.prefect_api.prefect_patches import install_hooks
 
 # This import is the entry point of a run in a Prefect worker. Prefect validates the parameters and reports invalid
 # values before it calls the flow, so a call within the flow would be too late.

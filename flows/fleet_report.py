@@ -9,8 +9,8 @@ from prefect.states import Completed
 from flows.engine.final_state import final_state_for_error
 from models.errors import AvatarsError
 from services.context import app_context
-from services.housekeeping import keep_house
-from services.prefect_options import FLOW_OPTIONS
+from services.prefect_api.prefect_options import FLOW_OPTIONS
+from services.runs.housekeeping import keep_house
 from tasks.publish_fleet_report import publish_fleet_report
 from tasks.skip_overdue_runs import skip_overdue_runs
 

@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from flows.engine.single_request import run_request
 from flows.engine.suspension import WaitMode
 from models.request import ProvisioningRequest
-from services.prefect_options import FLOW_OPTIONS
+from services.prefect_api.prefect_options import FLOW_OPTIONS
 
 NAME = "provision-avatar"
 

@@ -29,12 +29,12 @@ from models.recordings.presigned_urls import SIGNATURE_NOTICE
 from models.text.escaping import run_name
 from models.text.plural import counted
 from models.text.redaction import redact
+from services.account.unknown_avatars import report_undecided
 from services.context import app_context
-from services.prefect_options import FLOW_OPTIONS
-from services.recorded_references import use_recorded_references
+from services.prefect_api.prefect_options import FLOW_OPTIONS
+from services.recordings.recorded_references import use_recorded_references
+from services.recordings.shared_recordings import find_new_shared_recordings
 from services.run_log import log_to_run
-from services.shared_recordings import find_new_shared_recordings
-from services.unknown_avatars import report_undecided
 from tasks.read_manifest import read_manifest
 
 FLOW_NAME = "provision-batch"

@@ -14,10 +14,10 @@ from models.errors import AvatarsError
 from models.provisioning import LeaseOwner
 from models.reconciliation import format_counts
 from services.context import AppContext, app_context
-from services.housekeeping import keep_house
-from services.idle_runs import deleting_old_runs
 from services.pending import PendingProvisionings
-from services.prefect_options import FLOW_OPTIONS
+from services.prefect_api.prefect_options import FLOW_OPTIONS
+from services.runs.housekeeping import keep_house
+from services.runs.idle_runs import deleting_old_runs
 from services.ticks import BUDGET_SHARE, Tick
 from tasks.record_cancellations import record_cancellations
 from tasks.skip_overdue_runs import skip_overdue_runs

@@ -15,17 +15,17 @@ from models.errors import AvatarsError, TickRunning
 from models.provisioning import LeaseOwner
 from models.reconciliation import ReconcileResult
 from models.text.plural import counted
-from services.argil_outages import OutageCheck
+from services.account.argil_outages import OutageCheck
+from services.account.unknown_avatars import report_undecided
 from services.context import AppContext, app_context
-from services.ended_runs import end_lost_runs
-from services.housekeeping import keep_house
-from services.idle_runs import deleting_old_runs
-from services.prefect_options import FLOW_OPTIONS
+from services.prefect_api.prefect_options import FLOW_OPTIONS
 from services.reconciliation import find_orphaned
+from services.recordings.uploads import delete_finished_uploads
 from services.run_log import log_to_run
+from services.runs.ended_runs import end_lost_runs
+from services.runs.housekeeping import keep_house
+from services.runs.idle_runs import deleting_old_runs
 from services.ticks import Tick, exclusive_tick
-from services.unknown_avatars import report_undecided
-from services.uploads import delete_finished_uploads
 from tasks.find_voices import find_voices
 from tasks.record_cancellations import record_cancellations
 from tasks.resume_finished_runs import resume_finished_runs

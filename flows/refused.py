@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 
 from flows.engine.branch_flow import branch_run_name, record_branch_outcomes
 from models.provisioning import Status
-from services.prefect_options import FLOW_OPTIONS
+from services.prefect_api.prefect_options import FLOW_OPTIONS
 from tasks.record_refusal import record_refusal
 
 NAME = "refused"

@@ -13,7 +13,7 @@ from models.text.escaping import state_message
 from models.text.plural import counted
 from models.text.redaction import redact
 from services.context import app_context
-from services.prefect_options import FLOW_OPTIONS
+from services.prefect_api.prefect_options import FLOW_OPTIONS
 from tasks.publish_artifact import publish_artifact
 from tasks.release_recordings import release_recordings as release
 

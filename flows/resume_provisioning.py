@@ -16,9 +16,9 @@ from models.errors import AvatarsError, InvalidRequest
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recordings.recording_secrets import protect_urls
 from services.context import app_context
-from services.outcome_states import final_state_for
-from services.prefect_options import FLOW_OPTIONS
-from services.superseded_runs import leave_report_to_later_attempt
+from services.prefect_api.prefect_options import FLOW_OPTIONS
+from services.runs.outcome_states import final_state_for
+from services.runs.superseded_runs import leave_report_to_later_attempt
 from tasks.find_provisioning import find_provisioning
 from tasks.reopen_provisioning import reopen_provisioning
 from tasks.retrain_provisioning import retrain_provisioning

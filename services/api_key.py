@@ -16,7 +16,7 @@ async def resolve_api_key(settings: Settings) -> str:
     """
     block = settings.avatars_credentials_block
     if settings.argil_api_key is None and block:
-        from services.credentials_block import load_api_key_from_block  # noqa: PLC0415  # with a key in the environment, Prefect is not imported
+        from services.prefect_api.credentials_block import load_api_key_from_block  # noqa: PLC0415  # with a key in the environment, Prefect is not imported
 
         if (key := await load_api_key_from_block(block)) is not None:
             register_secret(key)

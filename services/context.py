@@ -21,16 +21,16 @@ from models.lease_duration import LEASE_DURATION
 from models.limits import SubmissionGuard, digest_api_key
 from models.media.rules import MediaRole
 from models.settings import Settings
+from services.account.empty_lists import EmptyListCheck
+from services.account.outage_log import OutageLog
+from services.account.unknown_avatars import SERVICE_STARTED_AT, AccountComparison, current_person
 from services.api_key import resolve_api_key
-from services.empty_lists import EmptyListCheck
-from services.global_rate_limit import PrefectRateLimit
 from services.leases import LeaseManager
-from services.object_access import object_access
-from services.outage_log import OutageLog
+from services.prefect_api.global_rate_limit import PrefectRateLimit
+from services.recordings.object_access import object_access
 from services.request_pause import LedgerRequestPause
 from services.store import open_store
-from services.unknown_avatars import SERVICE_STARTED_AT, AccountComparison, current_person
-from services.webhook_wakeups import WebhookWakeups
+from services.webhooks.webhook_wakeups import WebhookWakeups
 from store.batches import BatchRepository
 from store.leases import LeaseRepository
 from store.ledger import Ledger
@@ -112,7 +112,7 @@ async def build_context(
         lease_duration: Maximum time for which the lease of a crashed owner blocks other owners.
         shared_limit: A rate limit shared with other processes, applied on top of the process's own.
         listed_since: Only after this time, a list call of another process counts as one before the first submission
-            (services/unknown_avatars.py). None stands for the current time.
+            (services/account/unknown_avatars.py). None stands for the current time.
 
     Raises:
         SettingsError: No API key was found.

@@ -11,7 +11,7 @@ from models.provisioning import LeaseOwner, Provisioning
 from models.request import RequestKind
 from models.request_kinds import SUBMITTED_KINDS
 from models.text.plural import counted
-from services.argil_outages import OutageCheck
+from services.account.argil_outages import OutageCheck
 from services.context import AppContext
 from services.ticks import Tick
 from store.observations import Observation

@@ -14,15 +14,15 @@ from models.argil.avatar_list import AvatarList
 from models.errors import AvatarTaken, ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission, SubmissionState
 from models.recordings.recording_secrets import protect_request
-from services.absences import record_polls
-from services.argil_outages import read_account
+from services.account.absences import record_polls
+from services.account.argil_outages import read_account
+from services.account.duplicates import report_duplicate
+from services.account.lost_submissions import recover_listed
+from services.account.refused_avatars import quarantine_submission
 from services.context import AppContext, app_context
-from services.duplicates import report_duplicate
 from services.ledger_pass import PageReader, Stage, iter_stages
-from services.live_owners import LiveOwners
-from services.lost_submissions import recover_listed
-from services.refused_avatars import quarantine_submission
 from services.run_log import log_to_run
+from services.runs.live_owners import LiveOwners
 from services.submissions import adopt_avatars
 from services.ticks import Tick
 from store.observations import Observation

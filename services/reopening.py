@@ -21,7 +21,7 @@ from models.reopening import (
     CallerAction,
 )
 from models.request import AvatarRequest, RequestKind, parse_reason
-from services.recording_checks import quarantine_reason, source_reasons
+from services.recordings.recording_checks import quarantine_reason, source_reasons
 from store.ledger import Ledger
 from store.quarantine import QuarantineRepository
 

@@ -9,8 +9,8 @@ from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reopening import RETRAINED, CallerAction, retrainable_statuses
 from models.request import AvatarRequest, parse_reason, validate_fields
 from models.request_sources import require_sources
+from services.account.earlier_avatars import find_earlier_avatar
 from services.context import AppContext
-from services.earlier_avatars import find_earlier_avatar
 from services.reopening import require_reopenable
 from services.submissions import limit_problem
 

@@ -19,8 +19,8 @@ from models.request import AvatarRequest, ProvisioningRequest
 from models.request_fields import SUBMISSION_ID_EXTRA
 from models.settings import Settings
 from models.text.plural import counted
+from services.account.duplicates import report_duplicate
 from services.context import AppContext
-from services.duplicates import report_duplicate
 from services.run_log import log_to_run
 
 

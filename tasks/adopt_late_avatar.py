@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import task
 
 from models.provisioning import LeaseOwner, Provisioning
+from services.account.earlier_avatars import find_earlier_avatar
 from services.context import app_context
-from services.earlier_avatars import find_earlier_avatar
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
 from services.submissions import record_created_avatar
 

@@ -14,7 +14,7 @@ from models.errors import AvatarsError
 from models.provisioning import LeaseOwner, Provisioning
 from models.request_fields import SUBMISSION_ID_EXTRA
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.run_log import log_about_one, log_to_run
 
 

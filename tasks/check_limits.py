@@ -7,7 +7,7 @@ from prefect import task
 from models.provisioning import LeaseOwner, Provisioning
 from services.admission import require_admission, wait_out_rate_pause
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)

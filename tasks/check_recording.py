@@ -11,8 +11,13 @@ from models.reason import Reason
 from models.recordings.addresses import source_problem
 from models.recordings.identity import RecordingIdentity
 from services.context import AppContext, app_context
-from services.prefect_options import TASK_OPTIONS
-from services.recording_checks import RecordingCheckResult, local_reports, quarantine_reason, source_reason
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.recordings.recording_checks import (
+    RecordingCheckResult,
+    local_reports,
+    quarantine_reason,
+    source_reason,
+)
 from store.quarantine import recording_identities
 
 

@@ -9,7 +9,7 @@ from models.image_request import ImageRequest
 from models.provisioning import Provisioning
 from models.reason import Reason
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 VOICE_NOT_FOUND = "voice.not-found"
 

@@ -7,8 +7,8 @@ from prefect import task
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recordings.recording_secrets import protect_request
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
-from services.voice_cloning import clone_sample, sample_digest
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.voices.voice_cloning import clone_sample, sample_digest
 
 
 @task(**TASK_OPTIONS)

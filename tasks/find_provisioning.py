@@ -6,7 +6,7 @@ from prefect import task
 
 from models.provisioning import Provisioning
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)

@@ -6,8 +6,8 @@ from prefect import task
 
 from models.provisioning import LeaseOwner, Provisioning
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
-from services.voices import look_up_voices
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.voices.voices import look_up_voices
 
 
 @task(**TASK_OPTIONS)

@@ -13,7 +13,7 @@ from models.recordings.presigned_urls import SIGNATURE_NOTICE
 from models.request import AvatarRequest
 from models.request_fields import RECOMMENDED_MAX_EXTRAS
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.reopening import open_request
 from services.run_log import log_about_one, log_to_run
 

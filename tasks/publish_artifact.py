@@ -5,9 +5,9 @@ from __future__ import annotations
 from prefect import task
 
 from models.reports.markdown_reports import describe_provisioning, render_provisioning_report
-from services.avatar_artifacts import put_artifact
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.avatar_artifacts import put_artifact
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)

@@ -8,10 +8,10 @@ from prefect.client.orchestration import get_client
 from models.provisioning import Status
 from models.reports.artifact_keys import FLEET_KEY
 from models.reports.fleet_report import render_fleet_report
-from services.account_report import describe_account
-from services.avatar_artifacts import add_artifact, find_artifact_ids
+from services.account.account_report import describe_account
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.avatar_artifacts import add_artifact, find_artifact_ids
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 MAX_LISTED_PER_STATUS = 100
 """How many provisionings of each status are listed; the counts include all of them."""

@@ -10,7 +10,7 @@ from prefect import task
 from media.manifest_loader import load_manifest_of_run
 from models.manifest.manifest import Manifest, ManifestOptions
 from models.settings import Settings
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from prefect import task
 
 from models.provisioning import LeaseOwner, Provisioning
-from services.absences import decide_absence
+from services.account.absences import decide_absence
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)
 async def record_absence(provisioning: Provisioning, owner: LeaseOwner) -> Provisioning:
     """Return the provisioning VANISHED or TIMED_OUT, or still in TRAINING if its avatar is not gone.
 
-    services/absences.py has the rules and the errors.
+    services/account/absences.py has the rules and the errors.
 
     """
     async with app_context() as context:

@@ -8,7 +8,7 @@ from models.errors import OperationalError
 from models.provisioning import LeaseOwner, Provisioning
 from models.reason import Reason
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)

@@ -22,9 +22,9 @@ from models.provisioning import LeaseOwner
 from models.run_ownership import FLOWS_WITH_ONE_PROVISIONING
 from services.cancellation import cancel_provisioning
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
-from services.run_listing import RunQuery, list_runs
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run
+from services.runs.run_listing import RunQuery, list_runs
 from tasks.publish_artifact import publish_artifact
 
 LOOKBACK_WINDOW = timedelta(days=1)

@@ -10,8 +10,8 @@ from prefect import task
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
 from services.context import app_context
-from services.prefect_options import TASK_OPTIONS
-from services.recording_checks import RecordingCheckResult, blocking_reasons, inconclusive_error
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.recordings.recording_checks import RecordingCheckResult, blocking_reasons, inconclusive_error
 from services.run_log import log_about_one
 
 

@@ -7,7 +7,7 @@ from prefect import task
 from models.provisioning import LeaseOwner, Provisioning, Status
 from services.context import app_context
 from services.outcomes import transition_to_terminal
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)

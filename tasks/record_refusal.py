@@ -8,7 +8,7 @@ from models.argil.avatar import AvatarStatus
 from models.provisioning import LeaseOwner, Provisioning, Status
 from services.context import app_context
 from services.outcomes import transition_to_terminal
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 
 
 @task(**TASK_OPTIONS)

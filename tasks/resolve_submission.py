@@ -14,9 +14,9 @@ from models.argil.account_list import SoughtAvatar
 from models.argil.avatar import Avatar
 from models.errors import ArgilUnreachable, PollFailed, SubmissionUnresolved
 from models.provisioning import UNRESOLVED, LeaseOwner, Provisioning, Submission, SubmissionState
-from services.absent_avatars import record_absent_avatar
+from services.account.absent_avatars import record_absent_avatar
 from services.context import AppContext, app_context
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.submissions import adopt_avatars
 
 POLLS_PER_GRACE_PERIOD = 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect import task
 
-from services.prefect_options import TASK_OPTIONS
-from services.suspended_runs import resume_terminal_runs
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.runs.suspended_runs import resume_terminal_runs
 
 
 @task(**TASK_OPTIONS)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from prefect import task
 
 from models.provisioning import Provisioning
-from services.prefect_options import TASK_OPTIONS
-from services.suspended_runs import resume_runs
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.runs.suspended_runs import resume_runs
 
 
 @task(**TASK_OPTIONS)

@@ -20,9 +20,9 @@ from prefect.runtime import deployment, flow_run
 from prefect.states import Cancelled
 
 from models.clock import SystemClock
-from services.idle_runs import SKIPPED
-from services.prefect_options import TASK_OPTIONS
-from services.run_listing import RunQuery, list_runs
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.runs.idle_runs import SKIPPED
+from services.runs.run_listing import RunQuery, list_runs
 
 LATE_START_TOLERANCE_SECONDS = 5.0
 """A run that starts within this time of its scheduled start does not look for overdue runs."""

@@ -22,8 +22,8 @@ from models.reason import Reason
 from models.recordings.recording_secrets import protect_request
 from services.admission import wait_out_rate_pause
 from services.context import AppContext, app_context
-from services.prefect_options import TASK_OPTIONS
-from services.recording_links import RecordingLinks
+from services.prefect_api.prefect_options import TASK_OPTIONS
+from services.recordings.recording_links import RecordingLinks
 from services.run_log import log_about_one
 from services.submissions import (
     build_create_request,
@@ -32,7 +32,7 @@ from services.submissions import (
     record_created_avatar,
     submitted_recordings,
 )
-from services.voice_cloning import cloned_voice_id
+from services.voices.voice_cloning import cloned_voice_id
 
 
 @task(**TASK_OPTIONS)

@@ -17,7 +17,7 @@ from tests.stack import PrefectApi
 def work_pool(api: PrefectApi) -> Iterator[str]:
     """Create a work pool and register every deployment twice; the second time changes nothing."""
     from deployments.catalog import CATALOG
-    from services.global_rate_limit import LIMIT_NAME
+    from services.prefect_api.global_rate_limit import LIMIT_NAME
 
     name = f"pool-{uuid.uuid4().hex[:8]}"
     assert api.call("POST", "/work_pools/", {"name": name, "type": "process"}).status_code == 201

@@ -38,7 +38,7 @@ from models.retry import retry_after_seconds
 from models.text.decoding import decoded_layers, unescape_html
 from models.text.redaction import redact
 from models.text.url_redaction import contains_secret, redact_url
-from services.redaction_hooks import RedactedLogRecord, format_redacted_traceback
+from services.prefect_api.redaction_hooks import RedactedLogRecord, format_redacted_traceback
 
 pytestmark = pytest.mark.system
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 from models.environment.child_environment import InheritedVariables, python_command
-from services.redaction_hooks import install_redaction
+from services.prefect_api.redaction_hooks import install_redaction
 
 READY_SECONDS = 120.0
 """A child that is not ready after this time has failed to start."""

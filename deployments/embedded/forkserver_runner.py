@@ -19,7 +19,7 @@ from prefect import Flow
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.embedded.prefect_session import flush_telemetry
-from services.prefect_patches import install_hooks, patch_flow_run_starter
+from services.prefect_api.prefect_patches import install_hooks, patch_flow_run_starter
 
 _METHOD: Final = "forkserver"
 _PRELOAD_MODULE = "deployments.embedded.forkserver_preload"

@@ -29,8 +29,8 @@ from deployments.catalog import TAG
 from deployments.embedded.stack import STACK_ID_VARIABLE
 from deployments.embedded.stack_lease import StackLease
 from models.clock import SystemClock
-from services.orphaned_runs import recovery_state
-from services.run_listing import RunPage, RunQuery, list_runs
+from services.runs.orphaned_runs import recovery_state
+from services.runs.run_listing import RunPage, RunQuery, list_runs
 
 ORPHANED_STATE_TYPES = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.CRASHED)
 PAGE_SIZE = 200

@@ -28,10 +28,10 @@ from models.errors import AvatarsError
 from models.settings import Settings
 from services.api_key import resolve_api_key
 from services.context import app_context
-from services.credentials_block import ArgilCredentials
-from services.housekeeping import keep_house
-from services.prefect_patches import install_hooks, patch_runner_requests
-from services.webhook_handler import handle_deliveries
+from services.prefect_api.credentials_block import ArgilCredentials
+from services.prefect_api.prefect_patches import install_hooks, patch_runner_requests
+from services.runs.housekeeping import keep_house
+from services.webhooks.webhook_handler import handle_deliveries
 from tasks.publish_fleet_report import publish_fleet_report
 
 NAME = "avatars"

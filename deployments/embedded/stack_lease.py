@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from models.clock import Clock
 from models.errors import PrefectError
-from services.run_listing import is_unreadable
+from services.runs.run_listing import is_unreadable
 
 VARIABLE_NAME = "avatars_embedded_stack"
 RENEWAL_INTERVAL_SECONDS = 5.0

@@ -20,9 +20,9 @@ from models.errors import DatabaseError, OperationalError
 from models.manifest.shared_recordings import ContentIndex
 from models.manifest.validation import ManifestRow
 from models.provisioning import LeaseOwner, Status
+from services.account.lost_submissions import recover_rows
 from services.context import AppContext
-from services.lost_submissions import recover_rows
-from services.prefect_options import TASK_OPTIONS
+from services.prefect_api.prefect_options import TASK_OPTIONS
 from services.run_log import log_to_run, warnings_only
 from tasks.find_voices import find_voices
 

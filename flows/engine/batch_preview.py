@@ -17,7 +17,7 @@ from models.reason import Reason
 from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request, reference_conflict
 from models.request import AvatarRequest
 from services.context import AppContext
-from services.recording_checks import blocking_reasons, inconclusive_error
+from services.recordings.recording_checks import blocking_reasons, inconclusive_error
 from tasks.check_recording import check_recording
 from tasks.check_voice import check_voice
 

@@ -14,7 +14,7 @@ from flows.engine.execution import TASK_RUN_EXECUTION, InlineExecution
 from flows.engine.run_context import lease_owner_for_run
 from models.errors import ConcurrencyError
 from models.provisioning import LeaseOwner, Provisioning, Status
-from services.events import emit_outcome_event
+from services.prefect_api.events import emit_outcome_event
 from services.run_log import log_to_run
 from tasks.publish_artifact import publish_artifact
 

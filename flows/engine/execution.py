@@ -10,7 +10,7 @@ from prefect import Flow, Task
 from prefect.client.schemas.objects import State
 
 from models.provisioning import Provisioning
-from services.housekeeping import keep_house
+from services.runs.housekeeping import keep_house
 from tasks.publish_artifact import publish_artifact
 from tasks.resolve_submission import LOOKUP_TIMEOUT_SECONDS
 

@@ -11,7 +11,7 @@ from models.outcomes import OUTCOMES
 from models.provisioning import Status
 from models.text.escaping import state_message
 from models.text.plural import counted
-from services.idle_runs import IDLE
+from services.runs.idle_runs import IDLE
 
 
 def final_state_for_batch(progress: BatchProgress, *, dry_run: bool) -> State:

@@ -7,7 +7,7 @@ import asyncio
 from clients.interruptible_sleep import InterruptibleSleep
 from models.clock import Clock
 from models.errors import OperationalError
-from services.outage_log import OutageLog
+from services.account.outage_log import OutageLog
 
 PATIENCE_SECONDS = 900.0
 """How long a batch waits for Argil in one outage."""

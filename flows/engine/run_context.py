@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 from models.provisioning import LeaseOwner, Provisioning
 from models.text.escaping import run_name
 from models.text.redaction import redact
-from services.housekeeping import keep_house
+from services.runs.housekeeping import keep_house
 
 
 def lease_owner_for_run(actor: str) -> LeaseOwner:

@@ -14,8 +14,8 @@ from models.provisioning import Status
 from models.recordings.recording_secrets import protect_request
 from models.request import AvatarRequest
 from services.context import app_context
-from services.outcome_states import final_state_for
-from services.superseded_runs import leave_report_to_later_attempt
+from services.runs.outcome_states import final_state_for
+from services.runs.superseded_runs import leave_report_to_later_attempt
 from tasks.get_or_create_provisioning import get_or_create_provisioning
 
 

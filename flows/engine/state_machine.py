@@ -22,12 +22,12 @@ from models.image_request import ImageRequest
 from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.recordings.recording_secrets import protect_request
+from services.account.lost_submissions import recover_submission_of
 from services.admission import return_probe
 from services.context import app_context
-from services.events import emit_outcome_event
-from services.lost_submissions import recover_submission_of
+from services.prefect_api.events import emit_outcome_event
 from services.run_log import log_to_run
-from services.voices import find_delivered_voice
+from services.voices.voices import find_delivered_voice
 from tasks.adopt_late_avatar import adopt_late_avatar
 from tasks.await_training import await_training
 from tasks.check_limits import check_limits

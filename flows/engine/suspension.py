@@ -17,7 +17,7 @@ from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
 from models.text.escaping import state_message
 from services.context import app_context
-from services.superseded_runs import leave_report_to_later_attempt
+from services.runs.superseded_runs import leave_report_to_later_attempt
 
 _LATE_REPORTS = (StateType.CRASHED, StateType.FAILED)
 WaitMode = Literal["suspend", "block", "none"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from models.provisioning import Provisioning
 from services.context import app_context
-from services.events import emit_voice_event
+from services.prefect_api.events import emit_voice_event
 from services.run_log import log_to_run
 from tasks.publish_artifact import publish_artifact
 

@@ -59,7 +59,7 @@ class AccountList:
         """Read a response that holds a list (Meaning.AVATAR_LIST)."""
         self.items = list_items(response.json) or ()
         self.incomplete_because = incomplete_because(response)
-        """Empty for a plain array without paging. services/empty_lists.py adds a reason."""
+        """Empty for a plain array without paging. services/account/empty_lists.py adds a reason."""
 
     @property
     def avatars(self) -> list[Avatar]:

@@ -21,7 +21,7 @@ from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.reports.fleet_report import render_fleet_report
 from models.reports.markdown_reports import describe_provisioning, render_provisioning_report
-from services.outcome_states import final_state_for
+from services.runs.outcome_states import final_state_for
 from tests.chromium import BROWSER, FLAGS, needs_browser
 from tests.models.reports.test_markdown_reports import AT, event, provisioning
 from tests.stack import WAIT_TIMEOUT_SECONDS

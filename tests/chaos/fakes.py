@@ -20,7 +20,7 @@ from clients.argil import ArgilClient
 from models.errors import DatabaseError
 from models.media.report import MediaReport, RuleResult
 from models.media.rules import MediaRole
-from services.webhook_wakeups import WebhookWakeups
+from services.webhooks.webhook_wakeups import WebhookWakeups
 from store.database import Database
 from store.group_commit import Result, Work
 from store.webhook_deliveries import WebhookDeliveryRepository

@@ -35,7 +35,7 @@ from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.request import ProvisioningRequest
-from services.events import emit_duplicate_event, emit_outcome_event
+from services.prefect_api.events import emit_duplicate_event, emit_outcome_event
 from simulator.media_host import MediaHost
 from simulator.server import ArgilSimulator
 

@@ -8,7 +8,7 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from deployments.registration import ensure_rate_limit
-from services.global_rate_limit import LIMIT_NAME
+from services.prefect_api.global_rate_limit import LIMIT_NAME
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_api_url")]
 

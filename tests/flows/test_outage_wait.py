@@ -15,7 +15,7 @@ from models.clock import SystemClock
 from models.errors import ArgilUnreachable
 from models.manifest.validation import ManifestRow
 from models.provisioning import Status
-from services.outage_log import OutageLog
+from services.account.outage_log import OutageLog
 from simulator.server import ArgilSimulator
 from tests.fakes import FakeClock
 from tests.provisioning_harness import (  # noqa: F401  # fixtures

@@ -18,7 +18,7 @@ from flows.engine.batch import BatchRun, process_chunk
 from models.manifest.validation import ManifestRow
 from models.provisioning import Status
 from models.reports.account_report import AccountReport
-from services.account_report import compare_account
+from services.account.account_report import compare_account
 from services.context import AppContext, build_context, override_context
 from simulator.server import ArgilSimulator
 from store import migrate

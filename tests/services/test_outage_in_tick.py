@@ -18,14 +18,14 @@ from flows.engine.pool import MAX_CONCURRENCY, run_many
 from models.clock import SystemClock
 from models.errors import ArgilUnreachable
 from models.provisioning import Provisioning, Status, SubmissionState
-from services import argil_outages as module
+from services.account import argil_outages as module
 from services.pending import PendingProvisionings
 from services.ticks import Tick
 from simulator.server import ArgilSimulator
 from store.leases import RELEASE_GRACE
 from tasks.resolve_submission import POLLS_PER_GRACE_PERIOD, resolve_submission
 from tests.provisioning_harness import LEASE_SECONDS, ProvisioningHarness, SimulatorGateway
-from tests.services.test_argil_outages import FAILURES, INTERVAL_SECONDS, FailingArgil
+from tests.services.account.test_argil_outages import FAILURES, INTERVAL_SECONDS, FailingArgil
 
 MAX_SLEEP_SECONDS = 5.0
 """A longer sleep is that of a heartbeat, which the end of the work cancels."""

@@ -40,7 +40,7 @@ class FinishedProcess:
 async def test_runner_starts_runs_through_the_name_that_forkserver_runner_replaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """services/prefect_patches.py and deployments/embedded/forkserver_runner.py."""
+    """services/prefect_api/prefect_patches.py and deployments/embedded/forkserver_runner.py."""
     from prefect.runner import _starter_direct
 
     calls: list[tuple[object, FlowRun, dict[str, str | None]]] = []
@@ -196,9 +196,9 @@ def test_engine_emits_the_heartbeats_that_the_crash_automation_expects() -> None
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("prefect.context", "FlowRunContext"),  # services/global_rate_limit.py
-        ("prefect.concurrency.asyncio", "rate_limit"),  # services/global_rate_limit.py
-        ("prefect.client.schemas.responses", "SetStateStatus"),  # services/suspended_runs.py
+        ("prefect.context", "FlowRunContext"),  # services/prefect_api/global_rate_limit.py
+        ("prefect.concurrency.asyncio", "rate_limit"),  # services/prefect_api/global_rate_limit.py
+        ("prefect.client.schemas.responses", "SetStateStatus"),  # services/runs/suspended_runs.py
         ("prefect.types.entrypoint", "EntrypointType"),  # deployments/catalog.py
         ("prefect.deployments.runner", "RunnerDeployment"),  # deployments/catalog.py
     ],

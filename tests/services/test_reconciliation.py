@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from models.provisioning import LeaseOwner, Provisioning, Status, SubmissionState
 from models.request_fields import SUBMISSION_ID_EXTRA
 from models.settings import Settings
-from services import duplicates as module
+from services.account import duplicates as module
 from services.cancellation import cancel_provisioning
 from services.submissions import build_create_request
 from simulator.server import ArgilSimulator

@@ -158,7 +158,7 @@ async def test_other_recordings_that_were_rejected_are_replaced(
 async def test_avatar_that_returns_after_a_retrain_is_a_duplicate(
     harness: ProvisioningHarness, clock: ScriptedClock, gateway: SimulatorGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    monkeypatch.setattr("services.account.duplicates.emit_duplicate_event", lambda *_: None)
     gone = await failed(harness, clock, Status.VANISHED, scenario="")
     gateway.canned_responses["GET", "/v1/avatars"] = [Response("[]", media_type="application/json")]
     gateway.canned_responses["GET", f"/v1/avatars/{gone.avatar_id}"] = [
@@ -220,7 +220,7 @@ async def test_late_avatar_of_a_failed_submission_is_found(
 async def test_late_avatar_of_other_recordings_is_a_duplicate(
     harness: ProvisioningHarness, clock: ScriptedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    monkeypatch.setattr("services.account.duplicates.emit_duplicate_event", lambda *_: None)
     before, unknown = await failed_submission(harness)
     reopened = await retrain(before, dataset_video=NEW_VIDEO)
     late = await harness.context.argil.create_avatar(
@@ -305,7 +305,7 @@ async def test_failed_late_avatar_does_not_undo_a_retrain(
     monkeypatch: pytest.MonkeyPatch,
     reconciles: bool,
 ) -> None:
-    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    monkeypatch.setattr("services.account.duplicates.emit_duplicate_event", lambda *_: None)
     before, lost = await lost_and_failed(harness)
     request = harness.request.model_copy(update={"extras": {"simulator": "fail"}})
     late = await harness.context.argil.create_avatar(build_create_request(request, lost.id, request.recordings))

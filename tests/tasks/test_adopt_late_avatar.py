@@ -79,7 +79,7 @@ async def test_late_avatar_reported_while_rejected_is_adopted_after_a_retry(
     monkeypatch: pytest.MonkeyPatch,
     scenario: str,
 ) -> None:
-    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    monkeypatch.setattr("services.account.duplicates.emit_duplicate_event", lambda *_: None)
     ledger = harness.context.ledger
     rejected = await ledger.transition(waiting, harness.owner, "too short", new_status=Status.REJECTED)
     [lost] = await harness.submissions(waiting)
@@ -97,7 +97,7 @@ async def test_late_avatar_reported_while_rejected_is_adopted_after_a_retry(
 async def test_late_avatar_of_a_replaced_request_is_not_adopted(
     harness: ProvisioningHarness, waiting: Provisioning, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.duplicates.emit_duplicate_event", lambda *_: None)
+    monkeypatch.setattr("services.account.duplicates.emit_duplicate_event", lambda *_: None)
     rejected = await harness.context.ledger.transition(
         waiting, harness.owner, "too short", new_status=Status.REJECTED
     )

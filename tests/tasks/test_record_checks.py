@@ -11,7 +11,7 @@ from models.errors import MediaNotInspected, MediaUnreachable, NetworkUnavailabl
 from models.media.rules import RULES, MediaRole
 from models.provisioning import LeaseOwner, Status
 from models.reason import Reason
-from services.recording_checks import RecordingCheckResult
+from services.recordings.recording_checks import RecordingCheckResult
 from tasks.record_checks import record_checks
 from tests.provisioning_harness import LEASE_SECONDS, ProvisioningHarness, ScriptedClock
 

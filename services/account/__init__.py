@@ -1,0 +1,1 @@
+"""The account at Argil against the ledger: unknown, absent, adopted, duplicate and recovered avatars; outages."""

@@ -1,0 +1,1 @@
+"""What the service writes to Prefect and finds there: artifacts, events, blocks; and the patches of Prefect."""

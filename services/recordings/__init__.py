@@ -1,0 +1,1 @@
+"""Recordings on their way to Argil: checked, uploaded, signed, and deleted when they are no longer needed."""

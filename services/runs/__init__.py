@@ -1,0 +1,1 @@
+"""Prefect's flow runs: listed, resumed after a suspension, and given an outcome if they lost their process."""

@@ -1,0 +1,1 @@
+"""Webhook deliveries: early polls for the avatars that they name."""
