@@ -17,7 +17,7 @@ from simulator.responses import not_json
 from simulator.scenarios import CreateResponse
 from tests.chaos.deterministic_scheduler import ClockStep
 from tests.chaos.invariants import InvariantViolations, all_terminal, check_invariants
-from tests.chaos.simulation import LEASE_SECONDS, SCHEDULES, Job, Simulation, provision
+from tests.chaos.simulation import LEASE_SECONDS, SCHEDULES, TICK_SECONDS, Job, Simulation, provision
 from tests.chaos.totals import CRASH_POINTS, LONG_RUN, TIMEOUT_SECONDS, ChaosTotals
 
 pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIMEOUT_SECONDS)]
@@ -136,8 +136,10 @@ async def recover_immediately(simulation: Simulation, work: Job) -> None:
     while (await simulation.finish(work)).is_dead:
         pass
     for job in [SCHEDULES[0]] * IDLE_RUNS:
+        # A scheduled run does not wait for leases, and leaves those alone that were released a moment ago.
+        await simulation.scheduler.advance_time(TICK_SECONDS)
         while (await simulation.finish(job)).is_dead:
-            await simulation.scheduler.advance_time(LEASE_SECONDS + 1)  # a scheduled run does not wait for leases
+            await simulation.scheduler.advance_time(TICK_SECONDS)
 
 
 async def recover_by_schedules(simulation: Simulation, _work: Job) -> None:
