@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from cli.console import print_json, print_status, show_run_log
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.errors import AvatarsError, PrefectError
+from models.errors import AvatarsError, PrefectError, UnknownAvatars
 from models.outcomes import OUTCOMES
-from models.provisioning import Provisioning, Submission
+from models.provisioning import Provisioning, Status, Submission
 from models.reports.json_views import provisioning_summary
 from models.settings import Settings
 from services.api_key import resolve_api_key
@@ -150,12 +150,21 @@ async def read_outcome(settings: Settings, key: str) -> RunOutcome:
 
 
 async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str) -> AvatarsError:
-    """Put the provisioning's id into the error's hint if the ledger has the provisioning."""
+    """Put the provisioning's id into the error's hint if the ledger has the provisioning.
+
+    After a restore, a request without its former reference is another request: it must not be submitted unnoticed
+    once the avatar of the former one is known again.
+    """
     try:
         provisioning = (await read_outcome(settings, key)).provisioning
     except AvatarsError:
         return error
     error.hint = error.hint.replace("avatars resume ID", f"avatars resume {provisioning.id}")
+    if isinstance(error, UnknownAvatars) and provisioning.status is Status.ACCEPTED:
+        error.hint += (
+            f"; this request is on record as {provisioning.id} and is submitted when no avatar is unknown any "
+            f"more: if it was made before under another reference, run `avatars cancel {provisioning.id}`"
+        )
     return error
 
 

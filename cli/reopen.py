@@ -41,8 +41,8 @@ def resume(
 ) -> int:
     """Resume provisionings from their recorded status and wait for their outcome.
 
-    TIMED_OUT, CANCELLED and VANISHED ones are re-opened where they stopped. It is free: what was submitted is not
-    submitted again.
+    TIMED_OUT, CANCELLED and VANISHED ones are re-opened where they stopped. What was submitted is not submitted
+    again; what was not submitted yet is, and it is charged like any request.
 
     Args:
         reason: Who decided and why; it is recorded in the ledger.
@@ -62,8 +62,8 @@ def retry(
 ) -> int:
     """Check and submit rejected provisionings again and wait for their outcome.
 
-    It is free, because nothing was sent. Those whose recordings are in quarantine, or not in AVATARS_SOURCES, stay
-    REJECTED.
+    The rejected attempts cost nothing, because nothing was sent. What passes the checks now is submitted, and
+    charged like any request. Those whose recordings are in quarantine, or not in AVATARS_SOURCES, stay REJECTED.
 
     Args:
         enqueue: Return immediately; the schedule `provision-pending` submits them.

@@ -65,9 +65,17 @@ def _template_for(status: Status, outcome: Outcome, event: str) -> NotificationT
         status.lower().replace("_", " "),
         event,
         _unless_adopted(outcome.description, adopted.description),
-        _unless_adopted(outcome.next_step_for(_ID), adopted.next_step_for(_ID)),
+        _next_step_or(_unless_adopted(outcome.next_step_for(_ID), adopted.next_step_for(_ID))),
         _REASONS if status in _LISTS_REASONS else "",
     )
+
+
+def _next_step_or(text: str) -> str:
+    """Return the template of the event's next step, which is our own text with the id of the provisioning.
+
+    An event of an earlier version has none: then it is that of the given text.
+    """
+    return f"{{% if event.payload.next_step %}}{{{{ event.payload.next_step }}}}{{% else %}}{text}{{% endif %}}"
 
 
 def _unless_adopted(text: str, of_adopted: str) -> str:

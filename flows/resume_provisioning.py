@@ -46,7 +46,7 @@ async def resume_provisioning(
     Args:
         provisioning_id: Id or reference of the provisioning.
         action: `resume` continues TIMED_OUT, CANCELLED and VANISHED where they stopped. `retry` checks and submits
-            REJECTED again, for which nothing was sent. Both are free. `retrain` submits TRAINING_FAILED,
+            REJECTED again, for which nothing was sent and nothing paid. `retrain` submits TRAINING_FAILED,
             SUBMISSION_FAILED or VANISHED again, which may be charged. After an earlier submission it also takes
             REJECTED, and ACCEPTED with other recordings or another voice.
         reason: Who decided and why; stored in the ledger. `retrain` requires it.

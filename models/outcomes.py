@@ -97,7 +97,7 @@ OUTCOMES: dict[Status, Outcome] = {
         "avatar.rejected",
         "the request breaks the rules listed; it was not sent and not paid",
         "correct what the reasons name and make the request again with the same reference; if its addresses stay, "
-        "`avatars retry {id}` suffices; both are free",
+        "`avatars retry {id}` suffices; the rejected attempt cost nothing",
         "run the deployment resume-provisioning/on-demand with the id {id} and the action retry",
     ),
     Status.SUBMISSION_FAILED: Outcome(
@@ -246,7 +246,7 @@ def step_by_reasons(status: Status, provisioning_id: str, reasons: Collection[Re
 _QUARANTINED = f".{MediaCode.QUARANTINED}"
 _QUARANTINED_STEP = (
     "have a person review the refused provisioning that the reasons name; after `avatars release ID --reason ...` "
-    "with its id, `avatars retry {id}` is free"
+    "with its id, `avatars retry {id}` submits this one"
 )
 _QUEUED = (
     "wait: the schedule `provision-pending` submits it while `avatars up` or a worker runs; "

@@ -114,7 +114,8 @@ Reference = Annotated[
     _if_text(normalize_reference),
     Field(
         title="Reference",
-        description="Your own unique key for this provisioning. One reference never creates a second avatar.",
+        description="Your own unique key for this provisioning. One reference never creates a second avatar. "
+        "Without one, each run creates another avatar, also from the same recordings.",
         examples=["creator-4711"],
     ),
 ]

@@ -1,6 +1,6 @@
 """Re-opens provisionings: `resume` where they stopped, `retry` and a new request after a rejection.
 
-Both are free: `resume` continues with what was submitted, and nothing was sent for a rejected one.
+Neither pays twice: `resume` continues with what was submitted, and nothing was sent for a rejected one.
 services/retraining.py has the third way, which may cost money. Each caller re-opens a provisioning once.
 """
 

@@ -22,9 +22,9 @@ MAX_UNDECIDED = 100_000
 MAX_NAME_CHARACTERS = 256
 _OUR_SUBMISSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 REMEDY = (
-    "run `avatars reconcile` and the batches that created them again: they continue with the avatars of their "
-    'requests (docs/backup.md, "After a restore"). If the others belong to another ledger or are not needed, '
-    "run the command with --ignore-unknown, or with AVATARS_IGNORE_UNKNOWN=true"
+    "run `avatars reconcile`, and again the batches and single requests that created them, with their references: "
+    'they continue with the avatars (docs/backup.md, "After a restore"). If the others belong to another ledger or '
+    "are not needed, submit with --ignore-unknown, or with AVATARS_IGNORE_UNKNOWN=true"
 )
 
 

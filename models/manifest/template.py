@@ -15,7 +15,7 @@ EXAMPLE = {
     "name": "Ada Lovelace",
     "dataset_video": "https://example.com/ada/dataset.mp4",
     "consent_video": "https://example.com/ada/consent.mp4",
-    "reference": "creator-4711",
+    "reference": "creator-4712",  # not the one of the examples of `--help`, which may have been tried
     f"{EXTRAS_PREFIX}team": "berlin",
 }
 NOTES = (

@@ -15,7 +15,10 @@ MAX_LISTED_IDS = 20
 _UNCHANGED_RUNS = {
     Relation.ACTIVE: "runs hold it and have not ended: wait for them or cancel them, then run `{again}`",
     Relation.OTHER_FLOW: "runs of other projects' flows hold it: review each, then `prefect flow-run delete ID`",
-    Relation.OTHER_PROVISIONING: "runs of other provisionings use the same recording: erase those, too",
+    Relation.OTHER_PROVISIONING: (
+        "runs of other provisionings use the same recording: if they are of the same person, erase the "
+        "provisionings that `prefect flow-run inspect ID` names, too"
+    ),
     Relation.SAME_NAME: "runs have an equal name and may be about another person, so they are unchanged",
 }
 
@@ -106,7 +109,8 @@ class ErasureReport(BaseModel):
         if traces.can_be_removed:
             runs = traces.run_ids(Relation.OWN, Relation.SHARED)
             artifacts = counted(len(traces.own_artifacts) + len(traces.shared_artifacts), "artifact")
-            yield f"in {counted(len(runs), 'run')} and {artifacts}; `{command}` removes it: {_listed(runs)}"
+            listed = f": {_listed(runs)}" if runs else ""
+            yield f"in {counted(len(runs), 'run')} and {artifacts}; `{command}` removes it{listed}"
         for relation, text in _UNCHANGED_RUNS.items():
             if ids := traces.run_ids(relation):
                 yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"

@@ -13,7 +13,7 @@ from models.attempts import list_attempts
 from models.image_request import CREDITS_PER_IMAGE
 from models.media.image_facts import describe_image
 from models.media.rules import MediaRole
-from models.outcomes import deployment_step, further_reasons, next_step, outcome_of
+from models.outcomes import deployment_step, describe, further_reasons, next_step, outcome_of
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.release import Release
 from models.request import RequestKind
@@ -113,7 +113,11 @@ def render_provisioning_report(
         submissions: Its submissions, oldest first.
         releases: The releases of its recordings from quarantine; empty while one is in quarantine.
     """
-    description = outcome_of(provisioning.status, provisioning.kind).description
+    description = (
+        describe(provisioning, is_released=True)
+        if releases
+        else outcome_of(provisioning.status, provisioning.kind).description
+    )
     avatar = Avatar.parse(provisioning.avatar_snapshot) if provisioning.avatar_snapshot else None
     lines = [
         f"# {_escape(provisioning.name)}: {provisioning.status}",

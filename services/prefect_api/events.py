@@ -8,7 +8,7 @@ from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
 
 from models.argil.voice import VOICE_EVENT
-from models.outcomes import OUTCOMES
+from models.outcomes import OUTCOMES, next_step
 from models.provisioning import Provisioning
 from models.text.escaping import MAX_EVENT_CHARACTERS, short_line
 from models.text.redaction import redact
@@ -26,7 +26,7 @@ def emit_outcome_event(provisioning: Provisioning) -> None:
     """Emit the event of the provisioning's status, if it has one."""
     if event := OUTCOMES[provisioning.status].event:
         reasons = [reason.model_dump() for reason in provisioning.reasons[:MAX_EVENT_REASONS]]
-        _emit(event, provisioning, {"reasons": reasons})
+        _emit(event, provisioning, {"reasons": reasons, "next_step": next_step(provisioning)})
 
 
 def emit_duplicate_event(provisioning: Provisioning, duplicate_avatar_id: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from models.outcomes import outcome_of
+from models.outcomes import further_reasons, outcome_of
 from models.provisioning import Provisioning, Status
 from models.text.escaping import state_message
 
@@ -19,7 +19,7 @@ def final_state_for(provisioning: Provisioning) -> State:
     CANCELLED is Cancelled. Any other status is Failed.
     """
     outcome = outcome_of(provisioning.status, provisioning.kind)
-    reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in provisioning.reasons)
+    reasons = "; ".join(f"{reason.code}: {reason.message}" for reason in further_reasons(provisioning))
     parts = [f"provisioning {provisioning.id}", outcome.description]
     if provisioning.avatar_id:
         parts.insert(1, f"avatar {provisioning.avatar_id}")

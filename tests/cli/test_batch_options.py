@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_template_is_a_manifest_with_one_example(name: str) -> None:
     assert run(["batch", "--template", name]) == EXIT_OK
     manifest = load_manifest(name)
-    assert [(row.name, row.reference) for row in manifest.rows] == [("Ada Lovelace", "creator-4711")]
+    assert [(row.name, row.reference) for row in manifest.rows] == [("Ada Lovelace", "creator-4712")]
     assert manifest.rows[0].request is not None
     assert [*manifest.notices] == []
 

@@ -49,6 +49,10 @@ def test_deleted_ledger_stops_until_a_person_decides(
     assert all(avatar_id in again.err for avatar_id in names)
     single = avatars(*provision_args(videos, "Joan"), "--reference", "joan", "--json")
     assert (single.code, single.document["error"]["code"]) == (3, "account.unknown-avatars")
+    [recorded] = avatars("list", "--name", "Joan", "--json").document
+    assert recorded["status"] == "ACCEPTED"
+    assert f"on record as {recorded['id']}" in single.err
+    assert f"`avatars cancel {recorded['id']}`" in single.err
     reconciled = avatars("reconcile", "--json")
     assert (reconciled.code, reconciled.document["unknown_avatars"]) == (0, 2)
     assert all(avatar_id in reconciled.err for avatar_id in names)

@@ -19,8 +19,12 @@ from apprise.plugins.slack import NotifySlack
 from prefect.server.utilities.user_templates import render_user_template_sync, validate_user_template
 
 from deployments.notifications import NOTIFICATION_TEMPLATES, NotificationTemplate
+from models.outcomes import next_step
+from models.provisioning import Status
+from models.reason import Reason
 from models.text.escaping import INERT_FORMS, inert
 from tests.hostile_texts import MARKUP_TEXTS
+from tests.models.reports.test_markdown_reports import provisioning
 
 MARKUP = re.compile(r"[<>&@\[\]*~#|\"\\]|://|www\.", re.IGNORECASE)
 """Characters of markup, mentions and addresses; the templates themselves contain only backticks."""
@@ -152,3 +156,13 @@ def test_service_receives_no_markup(
     assert texts
     for text in texts:
         assert MARKUP.search(text.replace("**", "").replace("\\", "")) is None, text
+
+
+def test_message_prints_the_next_step_of_its_event() -> None:
+    [template] = [item for item in NOTIFICATION_TEMPLATES if item.event == "avatar.rejected"]
+    reasons = [Reason(code="consent.quarantined", message="refused as r-1", hint="")]
+    rejected = provisioning(Status.REJECTED, reasons=reasons)
+    payload = {"provisioning_id": "p-1", "reasons": [], "next_step": next_step(rejected)}
+    body = render_user_template_sync(template.body, {"event": {"resource": {"name": "Ada"}, "payload": payload}})
+    assert "Next: have a person review the refused provisioning" in body
+    assert "make the request again" not in body

@@ -34,7 +34,7 @@ def test_nothing_remains_but_what_the_command_cannot_know() -> None:
         (Relation.SHARED, "`avatars erase 42 --in-prefect` removes it"),
         (Relation.ACTIVE, "then run `avatars erase 42 --in-prefect`"),
         (Relation.OTHER_FLOW, "`prefect flow-run delete ID`"),
-        (Relation.OTHER_PROVISIONING, "erase those, too"),
+        (Relation.OTHER_PROVISIONING, "if they are of the same person, erase the provisionings"),
         (Relation.SAME_NAME, "may be about another person"),
     ],
 )

@@ -355,6 +355,8 @@ def test_released_provisioning_is_no_longer_to_release() -> None:
     refused = provisioning(Status.REFUSED)
     report = render_provisioning_report(refused, [], [], [RELEASE])
     assert "Released from quarantine at 2026-11-23 09:00:30 UTC: Grace: \\*reviewed\\*" in report
+    assert "A person released its recordings." in report
+    assert "quarantined" not in report
     fleet = render_fleet_report({}, {Status.REFUSED: [refused]}, AT, releases={"p-1": [RELEASE]})
     attention, released = fleet.split("## In flight")[0], fleet.split("## Released from quarantine")[1]
     assert "None." in attention

@@ -8,6 +8,7 @@ import unicodedata
 import pytest
 from prefect import states
 
+from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status
 from models.reason import Reason
 from models.text.escaping import MAX_STATE_MESSAGE_CHARACTERS
@@ -28,6 +29,15 @@ def test_state_message_is_one_bounded_line(text: str) -> None:
     assert message.startswith("provisioning p-1. avatar ")
     assert len(message) <= MAX_STATE_MESSAGE_CHARACTERS
     assert all(unicodedata.category(character) not in {"Cc", "Cs", "Zl", "Zp"} for character in message)
+
+
+def test_reason_that_repeats_the_description_is_left_out() -> None:
+    description = OUTCOMES[Status.REFUSED].description
+    own = Reason(code="avatar.refused", message=description, hint="")
+    other = Reason(code="other", message="more", hint="")
+    message = final_state_for(provisioning(Status.REFUSED, reasons=[own, other])).message or ""
+    assert message.count(description) == 1
+    assert message.endswith("other: more")
 
 
 def test_message_of_an_exception_is_bounded_and_keeps_its_lines() -> None:
