@@ -33,10 +33,10 @@ test: $(READY)  ## run all tests except the system tests
 coverage: $(READY)  ## run the tests of models to tasks, and print which lines they do not run
 	$(BIN)/pytest -n 2 --dist loadfile -m "not system" --cov --cov-report=term-missing:skip-covered $(MEASURED:%=tests/%)
 
-test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (an hour)
+test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (80 minutes)
 	$(BIN)/pytest -m system
 
-chaos: $(READY)  ## run the fault-injection tests: 1,000 crashes in process and 30 kills (an hour)
+chaos: $(READY)  ## run the fault-injection tests: 10,000 crashes in process and 30 kills (an hour and a half)
 	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/chaos
 
 fuzz: $(READY)  ## run 110,000 hostile inputs with limits on time and memory (30 minutes)

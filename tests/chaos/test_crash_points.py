@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.usefixtures("deterministic"), pytest.mark.timeout(TIME
 
 STRIDE = 1 if LONG_RUN else 50
 """Every STRIDE-th point is tested as a crash point."""
-SECOND_STRIDE = 4
+SECOND_STRIDE = 16
 SECOND_CRASHES_PER_POINT = 3
 """In the long run, every SECOND_STRIDE-th crash point gets so many second crashes during its recovery."""
 MAX_RUNS = 30
