@@ -66,7 +66,7 @@ class RequestOptions:
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
 
     reference: str | None = None
-    """Your own key for this avatar. One never creates a second avatar; without one, each run creates another."""
+    """Your own key for this avatar: one key, one avatar. Without a key, each run creates another avatar."""
 
     def to_request(self, command: str) -> AvatarRequest:
         """Return the validated request after its local recordings were uploaded; raises InvalidRequest."""
