@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from cli.confirmation import confirm
 from cli.console import print_json, print_status
 from cli.flow_runner import require_key_source, run_and_report
 from cli.local_uploads import delete_finished, has_local_recordings, parse_and_upload
 from cli.options import IgnoreUnknownFlag, JsonFlag, apply_ignore_unknown, parse_extras
 from cli.rendering import print_outcome
 from models.clock import SystemClock
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, RequestOnRecord
 from models.exit_codes import EXIT_OK
 from models.image_request import ImageRequest, require_consent
 from models.provisioning import LeaseOwner, Provisioning, Status, Submission
@@ -27,8 +29,10 @@ from models.request import AvatarRequest
 from models.request_kinds import parse_fields
 from models.request_sources import require_sources
 from models.settings import Settings
+from services.equal_requests import find_equal_request
 from services.reopening import open_request
 from services.store import open_store
+from store.ledger_reader import LedgerReader
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -66,7 +70,11 @@ class RequestOptions:
     """KEY=VALUE pair stored with the avatar at Argil; can be repeated, up to 9 pairs."""
 
     reference: str | None = None
-    """Your own key for this avatar: one key, one avatar. Without a key, each run creates another avatar."""
+    """Your own key for this avatar: one key, one avatar. The same key again attaches to it."""
+
+    another: Annotated[bool, Parameter(negative=())] = False
+    """Create another avatar although the same request is on record with another reference. Otherwise the command
+    asks on a terminal, and elsewhere exits with 2 before anything is sent."""
 
     def to_request(self, command: str) -> AvatarRequest:
         """Return the validated request after its local recordings were uploaded; raises InvalidRequest."""
@@ -101,10 +109,28 @@ class RequestOptions:
         return parse_and_upload(fields, parse, f"avatars {command}", settings)
 
 
+async def _require_new(options: RequestOptions, request: AvatarRequest, ledger: LedgerReader) -> None:
+    """Ask before another avatar is created from a request on record; raises RequestOnRecord without a yes."""
+    if options.another or (equal := await find_equal_request(ledger, request)) is None:
+        return
+    what = f"provisioning {equal.id}, {equal.status}, has the same name, recordings and extras"
+    if not confirm(f"! {what}. Create another avatar, which is charged, too?"):
+        raise RequestOnRecord(
+            f"{what}; nothing was sent",
+            hint=f"`--reference {shlex.quote(equal.reference)}` continues with it; `--another` creates one more",
+        )
+
+
 def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = False, json: JsonFlag = False) -> int:
     """Provision one avatar and wait for its outcome."""
     apply_ignore_unknown(is_set=ignore_unknown)
     request = options.to_request("provision")
+
+    async def require_new() -> None:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            await _require_new(options, request, store.ledger)
+
+    asyncio.run(require_new())
 
     async def start() -> State:
         state: State
@@ -131,6 +157,7 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
         settings = Settings.load()
         require_consent(request, settings.avatars_image_consent)
         async with open_store(settings, SystemClock()) as store:
+            await _require_new(options, request, store.ledger)
             owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
             recorded = await store.ledger.find_recorded(request)
             # The recordings of a request that stays as it is are not read again.

@@ -6,6 +6,7 @@ AvatarsError
 │   ├── InvalidArguments            the command line has an unknown or invalid option
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
 │   │   └── SharedRecordings        several rows share a recording, which was not allowed
+│   ├── RequestOnRecord             the same request has another reference; nothing was sent
 │   ├── ReferenceConflict           the reference belongs to a different request
 │   │   ├── ReferenceIsId           the reference is the id of another provisioning
 │   │   └── ReferenceIsAdopted      the reference belongs to an adopted avatar, which has no recordings
@@ -138,6 +139,12 @@ class SharedRecordings(InvalidManifest):
     """Several rows of a batch share a recording, and the caller did not allow it; nothing was sent."""
 
     code = "request.shared-recordings"
+
+
+class RequestOnRecord(RequestError):
+    """The same request is on record with another reference, and no person asked for another avatar."""
+
+    code = "request.on-record"
 
 
 class ReferenceConflict(RequestError):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, TextualSelect, func, or_, select
+from sqlalchemy import Column, Connection, Select, TextualSelect, func, select
 
 from models.argil.avatar import replace_unstorable_characters
-from models.clock import Clock
 from models.errors import UnknownProvisioning
 from models.provisioning import (
     DuplicateAvatar,
@@ -25,7 +23,6 @@ from models.request import AvatarRequest
 from models.tables import (
     IMAGE_CLAUSE,
     IN_FLIGHT_CLAUSE,
-    TIMED_OUT_CLAUSE,
     duplicate_table,
     event_table,
     provisioning_table,
@@ -33,20 +30,19 @@ from models.tables import (
 )
 from models.text.normalization import normalize_reference
 from store import mappers, pagination
-from store.database import Database
 from store.latest_page import LatestPage
-from store.lease_validity import is_leased, is_unleased, lease_time
+from store.lease_reader import LeaseReader
 
 REFERENCES_PER_QUERY = 500
 """SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
 
 
-class LedgerReader:
-    """Reads provisionings. Every method raises DatabaseError if the database fails."""
+EQUAL_STATUSES = [status for status in Status if status not in {Status.REJECTED, Status.CANCELLED, Status.REFUSED}]
+"""Of a provisioning that makes an equal request unnecessary: it has an avatar, can get one, or can be retrained."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self.database = database
-        self._clock = clock
+
+class LedgerReader(LeaseReader):
+    """Reads provisionings. Every method raises DatabaseError if the database fails."""
 
     async def get(self, key: str) -> Provisioning:
         """Return the provisioning with this id or reference, in any form. Raises UnknownProvisioning."""
@@ -78,6 +74,22 @@ class LedgerReader:
         except UnknownProvisioning:
             return None
         return provisioning if provisioning.request_fingerprint in request.fingerprints else None
+
+    async def find_equal(self, request: AvatarRequest) -> Provisioning | None:
+        """Return the newest provisioning with the same name, recordings and extras, with any reference.
+
+        Returns:
+            None if the ledger has none. One that is REJECTED, CANCELLED or REFUSED is left out: a person sends its
+            request again on purpose.
+        """
+        query = (
+            select(provisioning_table)
+            .where(provisioning_table.c.name == request.name, provisioning_table.c.status.in_(EQUAL_STATUSES))
+            .where(provisioning_table.c.request_fingerprint.in_(request.fingerprints))
+            .order_by(provisioning_table.c.created_at.desc(), provisioning_table.c.id.desc())
+            .limit(1)
+        )
+        return next(iter(await self._fetch_provisionings(query)), None)
 
     async def list_latest(self, status: Status | None, limit: int) -> list[Provisioning]:
         """Return at most `limit` provisionings with the given status, or with any, newest first."""
@@ -114,28 +126,6 @@ class LedgerReader:
         )
         in_training, not_found = await self.database.read(lambda connection: connection.execute(query).one())
         return in_training, not_found
-
-    async def list_unleased(
-        self, status: Status, *, after: Provisioning | None = None, limit: int = 500
-    ) -> list[Provisioning]:
-        """Return provisionings with a status that are not leased, oldest first.
-
-        A provisioning counts as leased until `lease_expires_at`, also during RELEASE_GRACE after a release. Erased
-        provisionings are left out, because they no longer change. `after` is the last provisioning of
-        the previous page.
-        """
-        query = pagination.oldest_page_query(provisioning_table.c.created_at, after, limit)
-        return await self._fetch_unleased(query.where(provisioning_table.c.status == status))
-
-    async def list_timed_out(
-        self, since: datetime, *, after: Provisioning | None = None, limit: int = 500
-    ) -> list[Provisioning]:
-        """Return TIMED_OUT provisionings that changed after `since`, oldest change first.
-
-        Leased and erased provisionings are left out as in `list_unleased`.
-        """
-        query = pagination.oldest_page_query(provisioning_table.c.updated_at, after, limit)
-        return await self._fetch_unleased(query.where(TIMED_OUT_CLAUSE, provisioning_table.c.updated_at > since))
 
     async def list_events(self, provisioning_id: str) -> list[ProvisioningEvent]:
         """Return all events of a provisioning that are not archived, oldest first."""
@@ -238,66 +228,6 @@ class LedgerReader:
         return await self._fetch_provisionings(
             select(provisioning_table).where(provisioning_table.c.flow_run_id.in_(flow_run_ids), IN_FLIGHT_CLAUSE)
         )
-
-    async def holds_leases(self, flow_run_id: str, except_owner: str = "") -> bool:
-        """Return whether this flow run holds a valid lease on a provisioning in flight.
-
-        Args:
-            flow_run_id: The flow run.
-            except_owner: The id of a lease owner whose leases do not count: each attempt of a run is another owner.
-        """
-        query = (
-            select(provisioning_table.c.id)
-            .where(provisioning_table.c.flow_run_id == flow_run_id, IN_FLIGHT_CLAUSE)
-            .where(provisioning_table.c.lease_owner != except_owner)
-            .limit(1)
-        )
-
-        def find(connection: Connection) -> bool:
-            leased = query.where(is_leased(lease_time(connection, self._clock)))
-            return connection.execute(leased).first() is not None
-
-        return await self.database.read(find)
-
-    async def find_unleased_ids(self, provisioning_ids: Sequence[str]) -> set[str]:
-        """Return the ids of those provisionings that are not leased, as in `list_unleased`."""
-        query = select(provisioning_table.c.id).where(provisioning_table.c.id.in_(provisioning_ids))
-
-        def find(connection: Connection) -> set[str]:
-            unleased = query.where(is_unleased(lease_time(connection, self._clock)))
-            return set(connection.execute(unleased).scalars())
-
-        return await self.database.read(find)
-
-    async def find_unleased_provisioning(self, avatar_id: str) -> Provisioning | None:
-        """Return the TRAINING provisioning with this avatar if no owner holds a valid lease.
-
-        Unlike `list_unleased`, this includes a provisioning that was released within RELEASE_GRACE.
-        Returns None if the ledger does not contain the avatar, its provisioning is not in TRAINING, or a lease
-        owner is polling it. A single indexed query.
-        """
-        query = (
-            select(provisioning_table)
-            .where(provisioning_table.c.avatar_id == avatar_id, provisioning_table.c.status == Status.TRAINING)
-            .limit(1)
-        )
-        has_no_owner = provisioning_table.c.lease_owner.is_(None)
-
-        def find(connection: Connection) -> Provisioning | None:
-            is_free = or_(has_no_owner, is_unleased(lease_time(connection, self._clock)))
-            row = connection.execute(query.where(is_free)).one_or_none()
-            return None if row is None else mappers.to_provisioning(row)
-
-        return await self.database.read(find)
-
-    async def _fetch_unleased(self, query: Select[Any]) -> list[Provisioning]:
-        def fetch(connection: Connection) -> list[Provisioning]:
-            unleased = query.where(
-                provisioning_table.c.erased_at.is_(None), is_unleased(lease_time(connection, self._clock))
-            )
-            return [mappers.to_provisioning(row) for row in connection.execute(unleased)]
-
-        return await self.database.read(fetch)
 
     async def _fetch_provisionings(self, query: Select[Any] | TextualSelect) -> list[Provisioning]:
         return await self.database.read(

@@ -101,6 +101,7 @@ async def find_recorded(ledger: Ledger, provisioning: Provisioning) -> object:
 READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.find_recorded": lambda ledger, _: ledger.find_recorded(REQUEST),
+    "LedgerReader.find_equal": lambda ledger, _: ledger.find_equal(REQUEST),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
     "LedgerReader.list_page": lambda ledger, provisioning: ledger.list_page(
         LatestPage(
@@ -270,12 +271,13 @@ ALLOWED_FULL_SCANS = {
 """Tables or indexes that a query may scan completely."""
 ALLOWED_MANY_ROWS = {
     *("LedgerReader.count_by_status", "BatchRepository.count_by_status", "EventArchive.preview"),
-    "find_ids_by_tag",
+    *("find_ids_by_tag", "LedgerReader.find_equal"),
     *("UploadRepository.unused_uploads", "UploadRepository.count_unused", "UploadRepository.finished_uploads"),
 }
 """Queries that may read many rows: all keys, those of a page of batches, a page of archivable events, all uploads.
 
 `find_ids_by_tag` reads all provisionings that are not final, and only while Argil has avatars that are unknown.
+`find_equal` reads those with the name of a request, once per command; here all have the same name.
 """
 
 

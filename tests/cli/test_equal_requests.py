@@ -1,0 +1,125 @@
+"""The same request again: one command must not create a second avatar unnoticed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import run
+from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.provisioning import Status
+
+ADA = ("--name", "Ada")
+VIDEO = ("--dataset-video", "https://v.example/d.mp4", "--consent-video", "https://v.example/c.mp4")
+IMAGE = ("--image", "https://v.example/i.png", "--consent-video", "https://v.example/c.mp4")
+ALLOWED = {Status.REJECTED, Status.CANCELLED, Status.REFUSED}
+"""After these, a person sends a request again on purpose, and no avatar of it is usable."""
+
+Document = Callable[[], Any]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def document(ledger: Path, capsys: pytest.CaptureFixture[str]) -> Document:
+    return lambda: json.loads(capsys.readouterr().out)
+
+
+def enqueue(*options: str) -> int:
+    return run(["enqueue", *options, "--json"])
+
+
+def references(document: Document) -> list[str]:
+    assert run(["list", "--json"]) == EXIT_OK
+    return [item["reference"] for item in document()]
+
+
+@pytest.mark.parametrize("recordings", [VIDEO, IMAGE])
+@pytest.mark.parametrize("command", ["enqueue", "provision"])
+@pytest.mark.parametrize("reference", [(), ("--reference", "ada-2")])
+def test_same_request_again_creates_nothing(
+    recordings: tuple[str, ...], command: str, reference: tuple[str, ...], document: Document
+) -> None:
+    assert enqueue(*ADA, *recordings, "--reference", "ada lovelace") == EXIT_OK
+    recorded = document()
+    assert run([command, *ADA, *recordings, *reference, "--json"]) == EXIT_USAGE
+    error = document()["error"]
+    assert error["code"] == "request.on-record"
+    assert recorded["id"] in error["message"]
+    assert "ACCEPTED" in error["message"]
+    assert "`--reference 'ada lovelace'`" in error["hint"]
+    assert "`--another`" in error["hint"]
+    assert references(document) == ["ada lovelace"]
+
+
+def test_another_avatar_is_created_if_a_person_asks_for_it(document: Document) -> None:
+    assert enqueue(*ADA, *VIDEO) == EXIT_OK
+    document()
+    assert enqueue(*ADA, *VIDEO, "--another") == EXIT_OK
+    document()
+    assert len(references(document)) == 2
+
+
+@pytest.mark.parametrize("another", [("--name", "Ada L"), (*ADA, "--extra", "team=b")])
+def test_request_that_differs_is_recorded(another: tuple[str, ...], document: Document) -> None:
+    assert enqueue(*ADA, *VIDEO) == EXIT_OK
+    document()
+    assert enqueue(*another, *VIDEO) == EXIT_OK
+    document()
+    assert enqueue(*ADA, *IMAGE) == EXIT_OK
+    document()
+    assert len(references(document)) == 3
+
+
+def test_reference_on_record_attaches(document: Document) -> None:
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-1") == EXIT_OK
+    document()
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-2", "--another") == EXIT_OK
+    document()
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-1") == EXIT_OK
+    assert document()["reference"] == "ada-1"
+    assert sorted(references(document)) == ["ada-1", "ada-2"]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_status_decides_whether_the_same_request_is_allowed(
+    status: Status, ledger: Path, document: Document
+) -> None:
+    assert enqueue(*ADA, *VIDEO) == EXIT_OK
+    document()
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("UPDATE provisionings SET status = ?", (status.value,))
+    connection.close()
+    expected = EXIT_OK if status in ALLOWED else EXIT_USAGE
+    assert enqueue(*ADA, *VIDEO) == expected
+    document()
+    assert len(references(document)) == (2 if status in ALLOWED else 1)
+
+
+@pytest.mark.parametrize(("answer", "count"), [("y", 2), ("n", 1)])
+def test_person_on_a_terminal_is_asked(
+    answer: str, count: int, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions: list[str] = []
+
+    def confirm(question: str) -> bool:
+        questions.append(question)
+        return answer == "y"
+
+    assert enqueue(*ADA, *VIDEO) == EXIT_OK
+    recorded = document()
+    monkeypatch.setattr("cli.provision.confirm", confirm)
+    assert enqueue(*ADA, *VIDEO) == (EXIT_OK if answer == "y" else EXIT_USAGE)
+    document()
+    assert [recorded["id"] in question for question in questions] == [True]
+    assert len(references(document)) == count
