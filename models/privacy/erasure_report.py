@@ -15,10 +15,6 @@ MAX_LISTED_IDS = 20
 _UNCHANGED_RUNS = {
     Relation.ACTIVE: "runs hold it and have not ended: wait for them or cancel them, then run `{again}`",
     Relation.OTHER_FLOW: "runs of other projects' flows hold it: review each, then `prefect flow-run delete ID`",
-    Relation.OTHER_PROVISIONING: (
-        "runs of other provisionings use the same recording: if they are of the same person, erase the "
-        "provisionings that `prefect flow-run inspect ID` names, too"
-    ),
     Relation.SAME_NAME: "runs have an equal name and may be about another person, so they are unchanged",
 }
 
@@ -100,36 +96,43 @@ class ErasureReport(BaseModel):
         return steps
 
     def _prefect_steps(self, command: str) -> Iterator[str]:
-        traces = self.prefect_remaining
-        if traces is None:
-            if self.prefect_problem:
-                known = f" The ledger names these runs: {_listed(self.flow_run_ids)}" if self.flow_run_ids else ""
-                yield f"it was not searched: {self.prefect_problem}. Run `{command}` once it responds.{known}"
-            return
-        if traces.can_be_removed:
-            runs = traces.run_ids(Relation.OWN, Relation.SHARED)
-            artifacts = counted(len(traces.own_artifacts) + len(traces.shared_artifacts), "artifact")
-            listed = f": {_listed(runs)}" if runs else ""
-            yield f"in {counted(len(runs), 'run')} and {artifacts}; `{command}` removes it{listed}"
-        for relation, text in _UNCHANGED_RUNS.items():
-            if ids := traces.run_ids(relation):
-                yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"
-        if traces.logs_of_runs:
-            yield (
-                "the logs, states, names or tags of these runs mention it and stay; note their ids, because they "
-                "were found by the name, which the ledger no longer has. `prefect flow-run delete ID` "
-                f"deletes them with the history of everyone in the run: {_listed(traces.logs_of_runs)}"
-            )
-        if traces.others:
-            yield f"edit or delete these objects, which mention it: {_listed(traces.others)}"
-        if traces.event_count:
-            until = "after its retention period (PREFECT_SERVER_EVENTS_RETENTION_PERIOD)"
-            if traces.events_until:
-                until = f"by {traces.events_until:%Y-%m-%d %H:%M} UTC"
-            yield (
-                f"{traces.event_count} events about it remain in the API and in the server's database, and no call "
-                f"deletes them. The server does so {until}; then run `{command}` again, which compacts its database"
-            )
+        if self.prefect_remaining is not None:
+            yield from _traces_steps(self.prefect_remaining, command)
+        elif self.prefect_problem:
+            known = f" The ledger names these runs: {_listed(self.flow_run_ids)}" if self.flow_run_ids else ""
+            yield f"it was not searched: {self.prefect_problem}. Run `{command}` once it responds.{known}"
+
+
+def _traces_steps(traces: PrefectTraces, command: str) -> Iterator[str]:
+    if traces.can_be_removed:
+        runs = traces.run_ids(Relation.OWN, Relation.SHARED)
+        artifacts = counted(len(traces.own_artifacts) + len(traces.shared_artifacts), "artifact")
+        listed = f": {_listed(runs)}" if runs else ""
+        yield f"in {counted(len(runs), 'run')} and {artifacts}; `{command}` removes it{listed}"
+    for relation, text in _UNCHANGED_RUNS.items():
+        if ids := traces.run_ids(relation):
+            yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"
+    if others := traces.other_references:
+        yield (
+            "other provisionings use the same recording: if they are of the same person, erase them, too, with "
+            f"`avatars erase REFERENCE --in-prefect`: {_listed(others)}"
+        )
+    if traces.logs_of_runs:
+        yield (
+            "the logs, states, names or tags of these runs mention it and stay; note their ids, because they "
+            "were found by the name, which the ledger no longer has. `prefect flow-run delete ID` "
+            f"deletes them with the history of everyone in the run: {_listed(traces.logs_of_runs)}"
+        )
+    if traces.others:
+        yield f"edit or delete these objects, which mention it: {_listed(traces.others)}"
+    if traces.event_count:
+        until = "after its retention period (PREFECT_SERVER_EVENTS_RETENTION_PERIOD)"
+        if traces.events_until:
+            until = f"by {traces.events_until:%Y-%m-%d %H:%M} UTC"
+        yield (
+            f"{traces.event_count} events about it remain in the API and in the server's database, and no call "
+            f"deletes them. The server does so {until}; then run `{command}` again, which compacts its database"
+        )
 
 
 def _listed(ids: Sequence[str]) -> str:

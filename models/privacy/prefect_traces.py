@@ -75,6 +75,11 @@ def own_requests(requests: Sequence[TracedRequest], recorded: Collection[str]) -
     return [request.fields for request in requests if request.match(recorded) is Match.OWN]
 
 
+def other_references(requests: Sequence[TracedRequest], recorded: Collection[str]) -> list[str]:
+    """Return the references of other provisionings in requests with the person's recording, each once."""
+    return sorted({reference for request in requests for reference in request.references if reference in recorded})
+
+
 def classify_run(
     run: RunRecord, requests: Sequence[TracedRequest], subject: DataSubject, recorded: Collection[str]
 ) -> Relation:
@@ -141,7 +146,11 @@ def _strings(value: Any) -> list[str]:
 
 
 class TracedRun(BaseModel):
-    """A flow run in a report. Its name is left out: it may be the person's."""
+    """A flow run in a report. Its name is left out: it may be the person's.
+
+    Attributes:
+        references: Those of other provisionings that it requests with the person's recording.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -149,6 +158,7 @@ class TracedRun(BaseModel):
     flow: str
     relation: Relation
     state: str
+    references: list[str] = []
 
 
 class PrefectTraces(BaseModel):
@@ -178,6 +188,11 @@ class PrefectTraces(BaseModel):
     def run_ids(self, *relations: Relation) -> list[str]:
         """Return the ids of the runs with these relations."""
         return [run.id for run in self.runs if run.relation in relations]
+
+    @property
+    def other_references(self) -> list[str]:
+        """The references of other provisionings with the same recording, each once."""
+        return sorted({reference for run in self.runs for reference in run.references})
 
     @property
     def can_be_removed(self) -> bool:

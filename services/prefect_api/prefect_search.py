@@ -36,6 +36,7 @@ from models.privacy.prefect_traces import (
     TracedRun,
     classify_run,
     is_mentioned_in,
+    other_references,
     own_requests,
     trace_requests,
 )
@@ -120,7 +121,13 @@ class PrefectSearch:
             self.subject = self.subject.learning_from(fields)
         relation = classify_run(run, requests, self.subject, recorded)
         if relation is not Relation.NONE:
-            self._runs[run.id] = TracedRun(id=run.id, flow=run.flow, relation=relation, state=run.state_type)
+            self._runs[run.id] = TracedRun(
+                id=run.id,
+                flow=run.flow,
+                relation=relation,
+                state=run.state_type,
+                references=other_references(requests, recorded),
+            )
         is_labelled = self.subject.is_in_file_name(run.name) or any(
             map(self.subject.is_mentioned, (run.name, *run.labels))
         )

@@ -189,7 +189,7 @@ def test_erasure_leaves_only_the_places_that_it_lists(
     before = places(api)
     before.pop("event")  # the server stores events in the background
     [run_of_other] = erase(capsys, "--in-prefect")["prefect_remaining"]["runs"]
-    assert run_of_other["relation"] == "other provisioning"
+    assert (run_of_other["relation"], run_of_other["references"]) == ("other provisioning", ["creator-9"])
     unchanged = places(api)
     unchanged.pop("event")
     assert unchanged == before

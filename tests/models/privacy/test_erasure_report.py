@@ -34,7 +34,6 @@ def test_nothing_remains_but_what_the_command_cannot_know() -> None:
         (Relation.SHARED, "`avatars erase 42 --in-prefect` removes it"),
         (Relation.ACTIVE, "then run `avatars erase 42 --in-prefect`"),
         (Relation.OTHER_FLOW, "`prefect flow-run delete ID`"),
-        (Relation.OTHER_PROVISIONING, "if they are of the same person, erase the provisionings"),
         (Relation.SAME_NAME, "may be about another person"),
     ],
 )
@@ -42,6 +41,18 @@ def test_each_relation_has_a_remedy(relation: Relation, remedy: str) -> None:
     [step] = steps(traced(relation))
     assert remedy in step
     assert "run-0" in step
+
+
+def test_other_provisionings_of_the_recording_are_named_by_reference() -> None:
+    relation = Relation.OTHER_PROVISIONING
+    runs = [
+        TracedRun(id=f"run-{n}", flow="f", relation=relation, state="COMPLETED", references=references)
+        for n, references in enumerate([["ada-2"], ["ada-3", "ada-2"]])
+    ]
+    shared = TracedRun(id="run-9", flow="f", relation=Relation.SHARED, state="COMPLETED", references=["bob"])
+    [step] = steps(PrefectTraces(runs=runs))
+    assert step.endswith("`avatars erase REFERENCE --in-prefect`: ada-2, ada-3")
+    assert PrefectTraces(runs=[*runs, shared]).other_references == ["ada-2", "ada-3", "bob"]
 
 
 def test_long_lists_are_cut_in_the_text_only() -> None:
