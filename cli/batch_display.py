@@ -100,7 +100,7 @@ def table_of_rows(rows: Sequence[RowResult]) -> Table:
     table = Table("Line", show_lines=True)
     table.add_column("Status", no_wrap=True)  # the other columns wrap on a narrow terminal
     table.add_column("Name")
-    table.add_column("Reasons")
+    table.add_column("Reasons and warnings")
     for row in rows:
         table.add_row(str(row.line), _style_status(row.status), shown(row.name), shown_lines(_reason_lines(row)))
     return table

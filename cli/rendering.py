@@ -91,7 +91,7 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
     if provisioning.voice_id:
         print_line(f"  voice {provisioning.voice_id} ({provisioning.voice_source})")
     elif provisioning.status is Status.READY:
-        print_line("  voice: not known")
+        _print_wrapped("voice: not known; `avatars reconcile` looks it up, `avatars voice ID` lists candidates", 2)
     outcome = outcome_of(provisioning.status, provisioning.kind)
     for reason in provisioning.reasons:
         if reason.message not in (description, outcome.description):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def usage_error(error: CycloptsError, args: Sequence[str]) -> InvalidArguments:
         args: What follows `avatars`.
     """
     command = " ".join(error.command_chain or args[:1])
-    hint = f"{_advice(error)}`avatars {command} --help` explains the command"
+    hint = f"{_advice(error, args)}`avatars {command} --help` explains the command"
     return InvalidArguments(_message(error), hint=hint)
 
 
@@ -49,9 +50,12 @@ def _choices(hint: object) -> list[str]:
     return [str(member.value) for member in hint] if isinstance(hint, type) and issubclass(hint, Enum) else []
 
 
-def _advice(error: CycloptsError) -> str:
-    """Return how to give several values, if one text has them."""
+def _advice(error: CycloptsError, args: Sequence[str]) -> str:
+    """Return which option was meant, or how to give several values if one text has them."""
     argument: Argument | None = error.argument
+    if isinstance(error, MissingArgumentError) and argument is not None and argument.name not in args:
+        typed = get_close_matches(argument.name, [arg for arg in args if arg.startswith("--")], n=1, cutoff=0.8)
+        return f"did you mean `{argument.name}` instead of `{typed[0]}`? " if typed else ""
     if not isinstance(error, CoercionError) or argument is None or error.token is None:
         return ""
     known = {name.lower() for name in _choices(error.target_type)}

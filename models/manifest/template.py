@@ -14,6 +14,7 @@ from models.manifest.workbook import write_workbook
 EXAMPLE = {
     "name": "Ada Lovelace",
     "dataset_video": "https://example.com/ada/dataset.mp4",
+    "image": "",
     "consent_video": "https://example.com/ada/consent.mp4",
     "reference": "creator-4712",  # not the one of the examples of `--help`, which may have been tried
     f"{EXTRAS_PREFIX}team": "berlin",
@@ -26,8 +27,8 @@ NOTES = (
     "consent_video: required. Address of the recorded consent of the same person: MP4 or MOV, at most "
     "30 seconds and 100 MB.",
     "image: instead of dataset_video, for an avatar from a picture. Address of a PNG, JPEG or WEBP file, "
-    "exactly 16:9 or 9:16, from 1280x720 to 3840x2160, at most 10 MB. Add the column; one list may have both.",
-    "voice_id: optional, for a row with an image. The id of a voice at Argil.",
+    "exactly 16:9 or 9:16, from 1280x720 to 3840x2160, at most 10 MB. One list may have both.",
+    "voice_id: optional, a column that you may add, for a row with an image. The id of a voice at Argil.",
     "voice_sample: the same. Address of a recording of the person's voice, from which Argil clones one.",
     "Write each address out; a word with a link behind it is not read.",
     "reference: optional. Your own key of the person, unique in the list and always the same. "

@@ -9,6 +9,7 @@ import pytest
 from cli.main import run
 from media.manifest_loader import load_manifest
 from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.image_request import ImageRequest
 from tests.workbooks import xlsx
 
 
@@ -26,6 +27,15 @@ def test_template_is_a_manifest_with_one_example(name: str) -> None:
     assert [(row.name, row.reference) for row in manifest.rows] == [("Ada Lovelace", "creator-4712")]
     assert manifest.rows[0].request is not None
     assert [*manifest.notices] == []
+
+
+def test_template_has_a_place_for_an_image() -> None:
+    assert run(["batch", "--template", "creators.csv"]) == EXIT_OK
+    text = Path("creators.csv").read_text(encoding="utf-8-sig")
+    header, _ = text.splitlines()
+    Path("creators.csv").write_text(f"{header}\nBob,,https://e.example/b.png,https://e.example/c.mp4,bob,\n")
+    [row] = load_manifest("creators.csv").rows
+    assert isinstance(row.request, ImageRequest)
 
 
 @pytest.mark.parametrize("name", ["creators.ods", "creators", "none/creators.xlsx", "exists.xlsx"])
