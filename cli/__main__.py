@@ -22,8 +22,9 @@ def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(*GC_THRESHOLDS)
     os.umask(PRIVATE_UMASK)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
-        signal.signal(signal.SIGHUP, signal.default_int_handler)  # a closed terminal ends a command as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):  # both end a command as Ctrl-C does
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
     _forbid_core_dumps()
     for name, value in NO_TELEMETRY.items():
         os.environ.setdefault(name, value)

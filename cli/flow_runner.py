@@ -41,12 +41,17 @@ def prepared_environment(settings: Settings) -> Iterator[None]:
     asyncio.run(check_database(settings))
     for name, value in PREFECT_LOGGING.items():
         os.environ.setdefault(name, value)
+    from prefect.exceptions import TerminationSignal
+
     from deployments.embedded.prefect_session import ensure_prefect_api
 
     with ensure_prefect_api(print_status, settings):
         asyncio.run(resolve_api_key(settings))
         gc.freeze()  # exempt the imported modules from garbage collection: they live until the process ends
-        yield
+        try:
+            yield
+        except TerminationSignal:  # Prefect raises it for a SIGTERM during a run
+            raise KeyboardInterrupt from None
 
 
 def require_key_source(settings: Settings) -> None:

@@ -36,7 +36,6 @@ def simulate(*, port: SimulatorPort = DEFAULT_PORT, training_seconds: TrainingSe
 
     """
     media_port = port + 1 if port else 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with simulated_environment(
             training_seconds=training_seconds, port=port, media_port=media_port

@@ -105,11 +105,13 @@ def test_wrong_key_is_one_clear_error_and_resume_continues(simulated: ArgilSimul
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_api_url")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["ctrl-c", "closed-terminal"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("has_server", [True, False], ids=["configured-api", "own-server"])
 def test_stop_in_training_keeps_progress_for_resume(
-    number: signal.Signals, simulated: ArgilSimulator, videos: MediaHost
+    number: signal.Signals, has_server: bool, simulated: ArgilSimulator, videos: MediaHost
 ) -> None:
-    process = start(*provision_args(videos, fault="never"), "--reference", "r")
+    environment = {} if has_server else {"PREFECT_API_URL": ""}
+    process = start(*provision_args(videos, fault="never"), "--reference", "r", **environment)
     output = ""
     while "Argil reports" not in output:
         assert process.stderr is not None
@@ -120,6 +122,7 @@ def test_stop_in_training_keeps_progress_for_resume(
     stopped = CompletedCommand(process)
     assert stopped.code == 130
     assert "avatars resume" in stopped.err
+    assert "Traceback" not in stopped.err
     ran = avatars("resume", "r", "--json", AVATARS_TRAINING_TIMEOUT_SECONDS="0.1")
     assert (ran.code, ran.document["status"]) == (12, "TIMED_OUT")
     assert "another run holds" not in ran.err
