@@ -115,9 +115,11 @@ async def _require_new(options: RequestOptions, request: AvatarRequest, ledger: 
         return
     what = f"provisioning {equal.id}, {equal.status}, has the same name, recordings and extras"
     if not confirm(f"! {what}. Create another avatar, which is charged, too?"):
+        steps = [f"`--reference {shlex.quote(equal.reference)}` continues with it"]
+        if equal.status is Status.ACCEPTED:
+            steps.append(f"`avatars cancel {equal.id}` withdraws it")
         raise RequestOnRecord(
-            f"{what}; nothing was sent",
-            hint=f"`--reference {shlex.quote(equal.reference)}` continues with it; `--another` creates one more",
+            f"{what}; nothing was sent", hint="; ".join([*steps, "`--another` creates one more avatar"])
         )
 
 

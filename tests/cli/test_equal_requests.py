@@ -58,6 +58,7 @@ def test_same_request_again_creates_nothing(
     assert recorded["id"] in error["message"]
     assert "ACCEPTED" in error["message"]
     assert "`--reference 'ada lovelace'`" in error["hint"]
+    assert f"`avatars cancel {recorded['id']}` withdraws it" in error["hint"]
     assert "`--another`" in error["hint"]
     assert references(document) == ["ada lovelace"]
 
