@@ -11,7 +11,7 @@ from rich.text import Text
 from cli.console import print_line
 from cli.terminal import shown, stdout_console
 from models.attempts import list_attempts
-from models.outcomes import describe, next_step, outcome_of
+from models.outcomes import describe, further_reasons, next_step, outcome_of
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.submission_resolution import Resolution, ResolvedSubmission
 
@@ -93,8 +93,9 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
     elif provisioning.status is Status.READY:
         _print_wrapped("voice: not known; `avatars reconcile` looks it up, `avatars voice ID` lists candidates", 2)
     outcome = outcome_of(provisioning.status, provisioning.kind)
+    more = further_reasons(provisioning, description)
     for reason in provisioning.reasons:
-        if reason.message not in (description, outcome.description):
+        if reason in more:
             print_line(f"  - {reason.code}: {reason.message}")
         if reason.hint and reason.hint not in (step, outcome.next_step_for(provisioning.id)):
             print_line(f"    {reason.hint}", style="dim")

@@ -263,7 +263,7 @@ _CODES_THAT_END = {
 """Reasons that end without a change of the request, as their hints say."""
 
 
-def further_reasons(provisioning: Provisioning) -> list[Reason]:
-    """Return the reasons that say more than the description of the status."""
-    description = outcome_of(provisioning.status, provisioning.kind).description
-    return [reason for reason in provisioning.reasons if reason.message != description]
+def further_reasons(provisioning: Provisioning, description: str = "") -> list[Reason]:
+    """Return the reasons that say more than the status, or than the description that is shown with it."""
+    said = {description, outcome_of(provisioning.status, provisioning.kind).description}
+    return [reason for reason in provisioning.reasons if reason.message not in said]

@@ -13,7 +13,7 @@ from models.attempts import list_attempts
 from models.image_request import CREDITS_PER_IMAGE
 from models.media.image_facts import describe_image
 from models.media.rules import MediaRole
-from models.outcomes import deployment_step, describe, further_reasons, next_step, outcome_of
+from models.outcomes import deployment_step, describe, further_reasons, next_step
 from models.provisioning import Provisioning, ProvisioningEvent, Status, Submission
 from models.release import Release
 from models.request import RequestKind
@@ -113,16 +113,12 @@ def render_provisioning_report(
         submissions: Its submissions, oldest first.
         releases: The releases of its recordings from quarantine; empty while one is in quarantine.
     """
-    description = (
-        describe(provisioning, is_released=True)
-        if releases
-        else outcome_of(provisioning.status, provisioning.kind).description
-    )
+    description = describe(provisioning, is_released=bool(releases))
     avatar = Avatar.parse(provisioning.avatar_snapshot) if provisioning.avatar_snapshot else None
     lines = [
         f"# {_escape(provisioning.name)}: {provisioning.status}",
         "",
-        f"{description[0].upper()}{description[1:]}.",
+        f"{_escape(description[0].upper() + description[1:])}.",
         "",
         "| | |",
         "|---|---|",
@@ -135,7 +131,7 @@ def render_provisioning_report(
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
-    if reasons := further_reasons(provisioning):
+    if reasons := further_reasons(provisioning, description):
         lines += ["## Reasons", ""]
         lines += [
             f"- **{reason.code}**: {_escape(reason.message)}. {markdown_with_code(redact(reason.hint))}".rstrip()
