@@ -72,6 +72,6 @@ def release(provisioning: ProvisioningKey, /, *, reason: str) -> int:
     for identity in released:
         print_line(f"released {identity}")
     if not released:
-        print_status("no recording of this provisioning is in quarantine")
+        print_status("the recordings of this provisioning were released before")
     print_status(f"next: {step}")
     return EXIT_OK

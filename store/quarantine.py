@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
 
 from models.clock import Clock
+from models.errors import NotInQuarantine
 from models.evidence import Evidence
 from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -158,6 +159,7 @@ class QuarantineRepository:
 
         Raises:
             InvalidRequest: The reason breaks a rule of `parse_reason`.
+            NotInQuarantine: None of them ever was.
         """
         reason = parse_reason(reason)
         now = self._clock.now()
@@ -186,7 +188,14 @@ class QuarantineRepository:
                 connection.execute(INSERT_EVENT, event)
             return released
 
-        return await self._database.write(write)
+        released = await self._database.write(write)
+        if not released and not await self.list_releases([provisioning.id]):
+            raise NotInQuarantine(
+                f"no recording of provisioning {provisioning.id}, which is {provisioning.status}, was ever in "
+                "quarantine; nothing was changed",
+                hint="`avatars list --status REFUSED` has the ids of refused provisionings",
+            )
+        return released
 
     async def is_released(self, provisioning: Provisioning) -> bool:
         """Return whether a person released the recordings of this provisioning, which Argil refused."""

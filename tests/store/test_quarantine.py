@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert
 
-from models.errors import InvalidRequest
+from models.errors import InvalidRequest, NotInQuarantine
 from models.media.rules import MediaRole
 from models.provisioning import LeaseOwner, Provisioning
 from models.recordings.identity import RecordingIdentity, legacy_digest
@@ -112,6 +112,14 @@ async def test_add_is_idempotent_and_release_frees_both(
     assert sorted(released) == sorted(recording.shown for recording in recording_identities(refused).values())
     assert await quarantining(quarantine, "https://videos.example/ada/dataset.mp4", **FACTS["dataset"]) is None
     assert await quarantine.release(refused, "again", owner) == []
+
+
+async def test_release_of_recordings_that_were_never_in_quarantine_is_an_error(
+    quarantine: QuarantineRepository, refused: Provisioning, owner: LeaseOwner
+) -> None:
+    with pytest.raises(NotInQuarantine, match=f"{refused.id}, which is ACCEPTED, was ever in quarantine"):
+        await quarantine.release(refused, "reviewed", owner)
+    assert await quarantine.list_releases([refused.id]) == {}
 
 
 async def test_release_is_an_event_of_its_own(
