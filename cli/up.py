@@ -136,5 +136,5 @@ def _print_simulator(simulated: SimulatedEnvironment, api_url: str) -> None:
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
     replace_file(script, "".join(lines).encode())
     print_line(f"{'other shell':14}. {shlex.quote(str(script))}")
-    print_line(f"{'faults':14}--extra simulator=NAME with, for example, fail, refuse, never, invalid or vanish;")
+    print_line(f"{'faults':14}--extra simulator=NAME with, for example, fail, refuse, fail-once or never;")
     print_line(f"{'':14}`avatars simulate` lists all")

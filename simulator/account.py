@@ -54,6 +54,8 @@ class SimulatedAccount:
         self._counts: Counter[str] = Counter()
         self._scenario_hits: Counter[tuple[str, tuple[str, ...]]] = Counter()
         self._polls: Counter[str] = Counter()
+        self._spent: set[tuple[str, str]] = set()
+        """Names of scenarios that apply to the first training only, each with the name of the avatar."""
         self.webhooks = Webhooks()
         self.voices = Voices()
         self.creates_from_videos = True
@@ -130,6 +132,7 @@ class SimulatedAccount:
     def create(self, args: CreateArgs, scenarios: tuple[Scenario, ...]) -> dict[str, Any]:
         """Create an avatar and return the body of the response."""
         created_monotonic = self._clock()
+        scenarios = self._without_spent(args.name, scenarios)
         avatar = Avatar(
             id=str(uuid.uuid4()),
             args=args,
@@ -145,6 +148,15 @@ class SimulatedAccount:
             self._avatars[avatar.id] = avatar
             self._in_training[args.is_image].append(avatar)
         return avatar.created_body(self.timing)
+
+    def _without_spent(self, name: str, scenarios: tuple[Scenario, ...]) -> tuple[Scenario, ...]:
+        """Leave out the scenarios that an earlier avatar with this name had, and that apply only once."""
+        with self._lock:
+            applied = tuple(
+                item for item in scenarios if not (item.first_training_only and (item.name, name) in self._spent)
+            )
+            self._spent |= {(item.name, name) for item in applied if item.first_training_only}
+        return applied
 
     def now(self, monotonic: float | None = None) -> datetime:
         """Return the wall-clock time of a time of the monotonic clock; None: the current time."""

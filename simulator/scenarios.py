@@ -82,6 +82,8 @@ class Scenario:
     create_response: CreateResponse | None = None
     initial_stages: Stages | None = None
     final_status: str | None = None
+    first_training_only: bool = False
+    """Whether `final_status` is that of the first avatar with a name only."""
     get_hides: HidePredicate | None = None
     list_hides: HidePredicate | None = None
     list_headers: tuple[tuple[str, str], ...] = ()
@@ -221,6 +223,18 @@ SCENARIOS = {
     for scenario in (
         Scenario("fail", "the training ends in TRAINING_FAILED", final_status=TRAINING_FAILED),
         Scenario("refuse", "the training ends in REFUSED", final_status=REFUSED),
+        Scenario(
+            "fail-once",
+            "the first training with a name ends in TRAINING_FAILED, a later one succeeds",
+            final_status=TRAINING_FAILED,
+            first_training_only=True,
+        ),
+        Scenario(
+            "refuse-once",
+            "the first training with a name ends in REFUSED, a later one succeeds",
+            final_status=REFUSED,
+            first_training_only=True,
+        ),
         Scenario("never", "the training never ends", final_status=TRAINING),
         Scenario(
             "unknown-status",

@@ -190,6 +190,8 @@ async def test_create_sends_the_key_header_and_json(make_client: ClientFactory) 
 # Expected result of POST /avatars per scenario: status or error, POSTs received, avatars created, retry delays.
 CREATES: dict[str, tuple[str | type[AvatarsError], int, int, list[float]]] = {
     "fail": ("NOT_TRAINED", 1, 1, []),
+    "fail-once": ("NOT_TRAINED", 1, 1, []),
+    "refuse-once": ("NOT_TRAINED", 1, 1, []),
     "refuse": ("NOT_TRAINED", 1, 1, []),
     "never": ("NOT_TRAINED", 1, 1, []),
     "vanish": ("NOT_TRAINED", 1, 1, []),

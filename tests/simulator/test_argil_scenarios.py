@@ -164,6 +164,16 @@ def test_training_follows_the_scenario(
     assert status(caller, avatar_id) == final
 
 
+@pytest.mark.parametrize(("scenario", "first"), [("fail-once", "TRAINING_FAILED"), ("refuse-once", "REFUSED")])
+def test_only_the_first_training_with_a_name_follows_the_scenario(
+    caller: httpx.Client, clock: ManualClock, scenario: str, first: str
+) -> None:
+    bodies = [body(scenario), body(scenario, query="?take=2"), body(scenario, name="Grace")]
+    ids = [caller.post("/avatars", json=content).json()["id"] for content in bodies]
+    clock.advance(100)
+    assert [status(caller, avatar_id) for avatar_id in ids] == [first, "IDLE", first]
+
+
 def test_unknown_status_is_returned_by_the_create(caller: httpx.Client) -> None:
     assert caller.post("/avatars", json=body("unknown-status")).json()["status"] == "QUEUED_FOR_REVIEW"
 
