@@ -22,9 +22,6 @@ def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(*GC_THRESHOLDS)
     os.umask(PRIVATE_UMASK)
-    for number in (signal.SIGTERM, signal.SIGHUP):  # both end a command as Ctrl-C does
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(number, signal.default_int_handler)
     _forbid_core_dumps()
     for name, value in NO_TELEMETRY.items():
         os.environ.setdefault(name, value)
@@ -36,6 +33,9 @@ def main() -> None:
     from services.prefect_api.redaction_hooks import install_redaction
 
     install_redaction()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # both end a command as Ctrl-C does
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
     code = run(sys.argv[1:])
     gc.freeze()  # skip the collection at exit, which would take half a second; the system frees the memory
     sys.exit(code)

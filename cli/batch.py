@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import getpass
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,6 +39,7 @@ from models.manifest.shared_recordings import SharedRecordingGroup, shared_recor
 from models.manifest.template import render_template, template_format
 from models.manifest.validation import ManifestRow, reject_without_consent
 from models.reports.batch_results import results_format
+from models.request import RequestKind
 from models.settings import Settings
 from services.batch_creates import count_creates
 from services.recordings.local_recordings import UPLOAD_URL_HINT, LocalRecordings, refuse_path_of_remote_manifest
@@ -121,7 +123,7 @@ def batch(
     _print_shared_recordings(shared, will_be_asked=dry_run and not allow_shared_recordings)
     if shared and not (allow_shared_recordings or dry_run or confirm(SHARED_QUESTION)):
         raise shared_recordings_error(shared)
-    asyncio.run(_require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run))
+    _require_confirmed_creates(settings, loaded.rows, is_confirmed=yes or dry_run)
     _upload(local, loaded.rows, settings, is_dry_run=dry_run)
     source = BatchSource(loaded.rows, manifest_name(manifest), loaded.sha256, _started_by())
     batches: list[BatchProgress] = []
@@ -192,12 +194,16 @@ def _print_shared_recordings(groups: list[SharedRecordingGroup], *, will_be_aske
         print_status("! without --dry-run, these rows need --allow-shared-recordings, or a yes on a terminal")
 
 
-async def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
-    if not is_confirmed:
+def _require_confirmed_creates(settings: Settings, rows: list[ManifestRow], *, is_confirmed: bool) -> None:
+    async def count() -> Counter[RequestKind]:
         async with open_store(settings, SystemClock()) as store:
             wanted = reject_without_consent(rows, settings.avatars_image_consent)
-            counts = await count_creates(store.ledger, store.unknown_avatars, wanted)
-        require_confirmed_creates(counts, settings.avatars_confirm_creates)
+            return await count_creates(store.ledger, store.unknown_avatars, wanted)
+
+    if is_confirmed:
+        return
+    # The question is outside of the event loop, where Ctrl-C would not interrupt it.
+    require_confirmed_creates(asyncio.run(count()), settings.avatars_confirm_creates)
 
 
 def _started_by() -> str:

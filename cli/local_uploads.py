@@ -39,13 +39,18 @@ def has_local_recordings(fields: Mapping[str, Any]) -> bool:
 
 
 def parse_and_upload(
-    fields: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], AnyRequest], command: str, settings: Settings
+    fields: Mapping[str, Any],
+    parse: Callable[[Mapping[str, Any]], AnyRequest],
+    check: Callable[[AnyRequest], None],
+    command: str,
+    settings: Settings,
 ) -> AnyRequest:
     """Return the validated request; its local recordings are uploaded, after everything was checked.
 
     Args:
         fields: The fields of the request, with addresses or paths.
         parse: Validates fields with addresses; raises InvalidRequest.
+        check: Raises an error if the valid request must not be uploaded.
         command: The command, for the record of the uploads.
         settings: The settings of this process.
 
@@ -65,6 +70,7 @@ def parse_and_upload(
         raise InvalidRequest(problems, hint=(error or other).hint) from None
     if error is not None:
         raise error
+    check(request)
     upload_recordings(local, [request], command, settings)
     return request
 

@@ -237,8 +237,8 @@ def run(args: list[str]) -> int:
     configure_streams()
     if args == ["help"]:
         args = ["--help"]
-    app = build_app(args)
     try:
+        app = build_app(args)
         if args and args[0] not in {*_OVERVIEW_FLAGS, *(command.name for command in COMMANDS)}:
             raise _unknown_command(args[0])  # the message of cyclopts would import every command
         code: object = app(args, exit_on_error=False, print_error=False)

@@ -29,10 +29,10 @@ from models.request import AvatarRequest
 from models.request_kinds import parse_fields
 from models.request_sources import require_sources
 from models.settings import Settings
+from models.text.redaction import redact
 from services.equal_requests import find_equal_request
 from services.reopening import open_request
 from services.store import open_store
-from store.ledger_reader import LedgerReader
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -77,7 +77,12 @@ class RequestOptions:
     asks on a terminal, and elsewhere exits with 2 before anything is sent."""
 
     def to_request(self, command: str) -> AvatarRequest:
-        """Return the validated request after its local recordings were uploaded; raises InvalidRequest."""
+        """Return the validated request after its local recordings were uploaded.
+
+        Raises:
+            InvalidRequest: A field or a file breaks a rule; nothing was uploaded.
+            RequestOnRecord: The same request is on record, and no person wants another avatar.
+        """
         given = {
             "name": self.name,
             "dataset_video": self.dataset_video,
@@ -95,10 +100,10 @@ class RequestOptions:
                 hint="give --dataset-video or --image, and --consent-video",
             )
         if not has_local_recordings(fields):
-            return parse_fields(fields)
+            request = parse_fields(fields)
+            self._require_ready(request, Settings.load(), command)
+            return request
         settings = Settings.load()
-        if command == "provision":
-            require_key_source(settings)  # before hours of uploading
 
         def parse(resolved: Mapping[str, Any]) -> AvatarRequest:
             request = parse_fields(resolved)
@@ -106,33 +111,43 @@ class RequestOptions:
             require_sources(request, settings.sources)
             return request
 
-        return parse_and_upload(fields, parse, f"avatars {command}", settings)
+        def check(request: AvatarRequest) -> None:
+            self._require_ready(request, settings, command)
 
+        return parse_and_upload(fields, parse, check, f"avatars {command}", settings)
 
-async def _require_new(options: RequestOptions, request: AvatarRequest, ledger: LedgerReader) -> None:
-    """Ask before another avatar is created from a request on record; raises RequestOnRecord without a yes."""
-    if options.another or (equal := await find_equal_request(ledger, request)) is None:
-        return
-    what = f"provisioning {equal.id}, {equal.status}, has the same name, recordings and extras"
-    if not confirm(f"! {what}. Create another avatar, which is charged, too?"):
-        steps = [f"`--reference {shlex.quote(equal.reference)}` continues with it"]
-        if equal.status is Status.ACCEPTED:
-            steps.append(f"`avatars cancel {equal.id}` withdraws it")
-        raise RequestOnRecord(
-            f"{what}; nothing was sent", hint="; ".join([*steps, "`--another` creates one more avatar"])
+    def _require_ready(self, request: AvatarRequest, settings: Settings, command: str) -> None:
+        """Check what does not depend on the recordings, and ask before an equal request creates another avatar."""
+        if command == "provision":
+            require_key_source(settings)  # before hours of uploading
+        if self.another or (equal := asyncio.run(_find_equal(request, settings))) is None:
+            return
+        require_consent(request, settings.avatars_image_consent)
+        require_sources(request, settings.sources)
+        what = (
+            f"provisioning {equal.id}, reference {redact(equal.reference)!r}, {equal.status}, created "
+            f"{equal.created_at:%Y-%m-%d %H:%M} UTC, has the same name, recordings and extras"
         )
+        if confirm(f"! {what}. Create another avatar, which is charged, too?"):
+            return
+        steps = [
+            f"`avatars show {equal.id}` has its next step",
+            f"`{shlex.quote(f'--reference={redact(equal.reference)}')}` attaches to it",
+            *([f"`avatars cancel {equal.id}` withdraws it"] if equal.status is Status.ACCEPTED else []),
+            "`--another` creates one more avatar",
+        ]
+        raise RequestOnRecord(f"{what}; nothing was sent", hint="; ".join(steps))
+
+
+async def _find_equal(request: AvatarRequest, settings: Settings) -> Provisioning | None:
+    async with open_store(settings, SystemClock()) as store:
+        return await find_equal_request(store.ledger, request)
 
 
 def provision(options: RequestOptions, *, ignore_unknown: IgnoreUnknownFlag = False, json: JsonFlag = False) -> int:
     """Provision one avatar and wait for its outcome."""
     apply_ignore_unknown(is_set=ignore_unknown)
     request = options.to_request("provision")
-
-    async def require_new() -> None:
-        async with open_store(Settings.load(), SystemClock()) as store:
-            await _require_new(options, request, store.ledger)
-
-    asyncio.run(require_new())
 
     async def start() -> State:
         state: State
@@ -159,7 +174,6 @@ def enqueue(options: RequestOptions, *, json: JsonFlag = False) -> int:
         settings = Settings.load()
         require_consent(request, settings.avatars_image_consent)
         async with open_store(settings, SystemClock()) as store:
-            await _require_new(options, request, store.ledger)
             owner = LeaseOwner(actor="enqueue", id=str(uuid.uuid4()))
             recorded = await store.ledger.find_recorded(request)
             # The recordings of a request that stays as it is are not read again.

@@ -90,8 +90,9 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
         print_line(f"  avatar {provisioning.avatar_id}")
     if provisioning.voice_id:
         print_line(f"  voice {provisioning.voice_id} ({provisioning.voice_source})")
-    elif provisioning.status is Status.READY:
-        _print_wrapped("voice: not known; `avatars reconcile` looks it up, `avatars voice ID` lists candidates", 2)
+    elif provisioning.status is Status.READY and provisioning.erased_at is None:
+        lookup = "`avatars reconcile` looks it up, " if provisioning.voice_due_at else ""
+        _print_wrapped(f"voice: not known; {lookup}`avatars voice {provisioning.id}` lists candidates", 2)
     outcome = outcome_of(provisioning.status, provisioning.kind)
     more = further_reasons(provisioning, description)
     for reason in provisioning.reasons:

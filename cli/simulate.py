@@ -26,7 +26,7 @@ SimulatorPort = Annotated[int, Parameter(validator=Number(gte=0, lte=65_534))]
 
 
 def simulate(*, port: SimulatorPort = DEFAULT_PORT, training_seconds: TrainingSeconds = 10.0) -> int:
-    """Run the simulated Argil API and a host of sample videos until Ctrl-C.
+    """Run the simulated Argil API and a host of sample videos until Ctrl-C or SIGTERM.
 
     The output is a shell script: to use the simulator in another shell, save it in a file and run `. FILE` there.
 

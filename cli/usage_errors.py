@@ -54,7 +54,8 @@ def _advice(error: CycloptsError, args: Sequence[str]) -> str:
     """Return which option was meant, or how to give several values if one text has them."""
     argument: Argument | None = error.argument
     if isinstance(error, MissingArgumentError) and argument is not None and argument.name not in args:
-        typed = get_close_matches(argument.name, [arg for arg in args if arg.startswith("--")], n=1, cutoff=0.8)
+        options = [arg.partition("=")[0] for arg in args if arg.startswith("--")]
+        typed = get_close_matches(argument.name, options, n=1, cutoff=0.8)
         return f"did you mean `{argument.name}` instead of `{typed[0]}`? " if typed else ""
     if not isinstance(error, CoercionError) or argument is None or error.token is None:
         return ""

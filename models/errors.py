@@ -16,7 +16,7 @@ AvatarsError
 │   ├── UnknownProvisioning         no provisioning has this id or reference
 │   ├── UnknownBatch                no batch has this id
 │   ├── NotCancellable              the provisioning has reached another terminal state
-│   ├── NotInQuarantine             the recordings to release were never in quarantine
+│   ├── NotInQuarantine             the provisioning put no recording in quarantine
 │   ├── NotReopenable               the command does not re-open a provisioning in this status
 │   ├── SubmissionLimitReached      a retrain would exceed AVATARS_SUBMISSION_LIMIT
 │   ├── UnconfirmedBatch            a batch would create more than AVATARS_CONFIRM_CREATES avatars
@@ -482,7 +482,7 @@ class NotCancellable(RequestError):
 
 
 class NotInQuarantine(RequestError):
-    """No recording of the provisioning was ever in quarantine, so there is nothing to release."""
+    """The provisioning put no recording in quarantine, so there is nothing to release."""
 
     code = "request.not-in-quarantine"
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, TextualSelect, func, select
+from sqlalchemy import Column, Connection, Select, TextualSelect, func, or_, select
 
 from models.argil.avatar import replace_unstorable_characters
 from models.errors import UnknownProvisioning
@@ -37,8 +37,8 @@ REFERENCES_PER_QUERY = 500
 """SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
 
 
-EQUAL_STATUSES = [status for status in Status if status not in {Status.REJECTED, Status.CANCELLED, Status.REFUSED}]
-"""Of a provisioning that makes an equal request unnecessary: it has an avatar, can get one, or can be retrained."""
+EQUAL_STATUSES = [status for status in Status if status not in {Status.REJECTED, Status.REFUSED}]
+"""Of a provisioning that makes an equal one unnecessary: it has an avatar, can get one, or can be retrained."""
 
 
 class LedgerReader(LeaseReader):
@@ -75,17 +75,23 @@ class LedgerReader(LeaseReader):
             return None
         return provisioning if provisioning.request_fingerprint in request.fingerprints else None
 
-    async def find_equal(self, request: AvatarRequest) -> Provisioning | None:
+    async def find_equal(self, request: AvatarRequest, *, except_id: str = "") -> Provisioning | None:
         """Return the newest provisioning with the same name, recordings and extras, with any reference.
 
+        Args:
+            request: The request.
+            except_id: The id of a provisioning that does not count.
+
         Returns:
-            None if the ledger has none. One that is REJECTED, CANCELLED or REFUSED is left out: a person sends its
-            request again on purpose.
+            None if the ledger has none. One that is REJECTED or REFUSED is left out, and one that was CANCELLED
+            before a submission: a person sends its request again on purpose. An erased one has no name to find.
         """
+        was_sent = or_(provisioning_table.c.status != Status.CANCELLED, provisioning_table.c.submission_count > 0)
         query = (
             select(provisioning_table)
             .where(provisioning_table.c.name == request.name, provisioning_table.c.status.in_(EQUAL_STATUSES))
-            .where(provisioning_table.c.request_fingerprint.in_(request.fingerprints))
+            .where(provisioning_table.c.request_fingerprint.in_(request.fingerprints), was_sent)
+            .where(provisioning_table.c.id != except_id)
             .order_by(provisioning_table.c.created_at.desc(), provisioning_table.c.id.desc())
             .limit(1)
         )

@@ -159,7 +159,7 @@ class QuarantineRepository:
 
         Raises:
             InvalidRequest: The reason breaks a rule of `parse_reason`.
-            NotInQuarantine: None of them ever was.
+            NotInQuarantine: The provisioning never put one of them in quarantine.
         """
         reason = parse_reason(reason)
         now = self._clock.now()
@@ -191,9 +191,10 @@ class QuarantineRepository:
         released = await self._database.write(write)
         if not released and not await self.list_releases([provisioning.id]):
             raise NotInQuarantine(
-                f"no recording of provisioning {provisioning.id}, which is {provisioning.status}, was ever in "
-                "quarantine; nothing was changed",
-                hint="`avatars list --status REFUSED` has the ids of refused provisionings",
+                f"provisioning {provisioning.id}, which is {provisioning.status}, put no recording in quarantine; "
+                "nothing was changed",
+                hint=f"`avatars show {provisioning.id}` has its next step, and its reasons, which name a refused "
+                "provisioning if there is one",
             )
         return released
 

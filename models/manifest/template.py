@@ -22,12 +22,12 @@ EXAMPLE = {
 NOTES = (
     "One row for each avatar. Replace the example, and keep the header line.",
     "name: required, 1 to 256 characters.",
-    "dataset_video: required. Address of the recording to train (s3://, gs://, az:// or https://): MP4 or MOV, "
-    "1 to 5 minutes, 720p to 4K, at most 1.5 GB.",
-    "consent_video: required. Address of the recorded consent of the same person: MP4 or MOV, at most "
-    "30 seconds and 100 MB.",
+    "dataset_video: required unless the row has an image. Address of the recording to train (s3://, gs://, az:// "
+    "or https://): MP4 or MOV, 1 to 5 minutes, 720p to 4K, at most 1.5 GB.",
     "image: instead of dataset_video, for an avatar from a picture. Address of a PNG, JPEG or WEBP file, "
     "exactly 16:9 or 9:16, from 1280x720 to 3840x2160, at most 10 MB. One list may have both.",
+    "consent_video: required. Address of the recorded consent of the same person: MP4 or MOV, at most "
+    "30 seconds and 100 MB.",
     "voice_id: optional, a column that you may add, for a row with an image. The id of a voice at Argil.",
     "voice_sample: the same. Address of a recording of the person's voice, from which Argil clones one.",
     "Write each address out; a word with a link behind it is not read.",

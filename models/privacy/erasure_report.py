@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict
@@ -115,7 +116,7 @@ def _traces_steps(traces: PrefectTraces, command: str) -> Iterator[str]:
     if others := traces.other_references:
         yield (
             "other provisionings use the same recording: if they are of the same person, erase them, too, with "
-            f"`avatars erase REFERENCE --in-prefect`: {_listed(others)}"
+            f"`avatars erase REFERENCE --in-prefect`: {_listed([*map(shlex.quote, others)])}"
         )
     if traces.logs_of_runs:
         yield (

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from cli.main import run
-from models.exit_codes import EXIT_OK, EXIT_USAGE
+from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
 from models.provisioning import Status
 
 ADA = ("--name", "Ada")
 VIDEO = ("--dataset-video", "https://v.example/d.mp4", "--consent-video", "https://v.example/c.mp4")
 IMAGE = ("--image", "https://v.example/i.png", "--consent-video", "https://v.example/c.mp4")
 ALLOWED = {Status.REJECTED, Status.CANCELLED, Status.REFUSED}
-"""After these, a person sends a request again on purpose, and no avatar of it is usable."""
+"""After these, a person sends a request again on purpose, unless a cancelled one was submitted."""
 
 Document = Callable[[], Any]
 
@@ -26,6 +26,7 @@ Document = Callable[[], Any]
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARGIL_API_KEY", "canary-api-key")
     monkeypatch.setenv("AVATARS_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'ledger.db'}")
     return tmp_path / "ledger.db"
 
@@ -57,7 +58,7 @@ def test_same_request_again_creates_nothing(
     assert error["code"] == "request.on-record"
     assert recorded["id"] in error["message"]
     assert "ACCEPTED" in error["message"]
-    assert "`--reference 'ada lovelace'`" in error["hint"]
+    assert "`'--reference=ada lovelace'` attaches to it" in error["hint"]
     assert f"`avatars cancel {recorded['id']}` withdraws it" in error["hint"]
     assert "`--another`" in error["hint"]
     assert references(document) == ["ada lovelace"]
@@ -92,19 +93,59 @@ def test_reference_on_record_attaches(document: Document) -> None:
     assert sorted(references(document)) == ["ada-1", "ada-2"]
 
 
+def set_columns(ledger: Path, reference: str | None = None, **values: object) -> None:
+    columns = ", ".join(f"{name} = ?" for name in values)
+    where = "" if reference is None else " WHERE reference = ?"
+    parameters = [*values.values(), *([] if reference is None else [reference])]
+    with sqlite3.connect(ledger) as connection:
+        connection.execute(f"UPDATE provisionings SET {columns}{where}", parameters)  # noqa: S608  # constants
+    connection.close()
+
+
+@pytest.mark.parametrize("submissions", [0, 1])
 @pytest.mark.parametrize("status", list(Status))
 def test_status_decides_whether_the_same_request_is_allowed(
-    status: Status, ledger: Path, document: Document
+    status: Status, submissions: int, ledger: Path, document: Document
 ) -> None:
     assert enqueue(*ADA, *VIDEO) == EXIT_OK
     document()
-    with sqlite3.connect(ledger) as connection:
-        connection.execute("UPDATE provisionings SET status = ?", (status.value,))
-    connection.close()
-    expected = EXIT_OK if status in ALLOWED else EXIT_USAGE
-    assert enqueue(*ADA, *VIDEO) == expected
+    set_columns(ledger, status=status.value, submission_count=submissions)
+    is_allowed = status in ALLOWED and not (status is Status.CANCELLED and submissions)
+    assert enqueue(*ADA, *VIDEO) == (EXIT_OK if is_allowed else EXIT_USAGE)
     document()
-    assert len(references(document)) == (2 if status in ALLOWED else 1)
+    assert len(references(document)) == (2 if is_allowed else 1)
+
+
+def test_request_that_replaces_another_is_compared(document: Document) -> None:
+    other = [*VIDEO[:1], "https://v.example/other.mp4", *VIDEO[2:]]
+    for recordings, reference in ((VIDEO, "ada-1"), (other, "ada-2")):
+        assert enqueue(*ADA, *recordings, "--reference", reference) == EXIT_OK
+        document()
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-2") == EXIT_USAGE
+    assert document()["error"]["code"] == "request.on-record"
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-2", "--another") == EXIT_OK
+
+
+def test_rejected_request_that_is_opened_again_is_compared(ledger: Path, document: Document) -> None:
+    for reference in ("ada-1", "ada-2"):
+        assert enqueue(*ADA, *VIDEO, "--reference", reference, "--another") == EXIT_OK
+        document()
+    set_columns(ledger, "ada-2", status=Status.REJECTED.value)
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-2") == EXIT_USAGE
+    assert "'ada-1'" in document()["error"]["message"]
+    set_columns(ledger, "ada-1", status=Status.REJECTED.value)
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-2") == EXIT_OK
+    assert document()["status"] == "ACCEPTED"
+
+
+def test_missing_key_is_named_before_a_ledger_is_created(
+    ledger: Path, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARGIL_API_KEY")
+    monkeypatch.setenv("AVATARS_CREDENTIALS_BLOCK", "")
+    assert run(["provision", *ADA, *VIDEO, "--json"]) == EXIT_OPERATIONAL_ERROR
+    assert "ARGIL_API_KEY" in document()["error"]["message"]
+    assert not ledger.exists()
 
 
 @pytest.mark.parametrize(("answer", "count"), [("y", 2), ("n", 1)])

@@ -105,6 +105,19 @@ def test_all_problems_are_reported_before_anything_is_uploaded(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("command", ["enqueue", "provision"])
+def test_files_of_an_equal_request_are_not_uploaded_again(
+    command: str, folder: Path, server: S3Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*request_args("enqueue"), "--reference", "r-1"]) == EXIT_OK
+    for name in ("Ada Lovelace.mov", "consent.mp4"):
+        server.delete("uploads", key_of(folder / name))
+    capsys.readouterr()
+    assert run([*request_args(command), "--json"]) == EXIT_USAGE
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "request.on-record"
+    assert (server.count("PUT", "uploads"), server.sizes("uploads")) == (2, {})
+
+
 def test_enqueue_uploads_and_records_the_uris(
     folder: Path, server: S3Server, capsys: pytest.CaptureFixture[str]
 ) -> None:

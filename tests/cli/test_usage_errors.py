@@ -158,9 +158,10 @@ def test_several_statuses_in_one_value_suggest_to_repeat_the_option(capsys: pyte
 def test_required_option_with_a_typo_is_suggested(
     typed: str, question: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    error = read_error(["provision", typed, "Ada", "--json"], capsys)
-    assert error["message"] == "--name is required"
-    assert error["hint"] == f"{question}`avatars provision --help` explains the command"
+    for args in ([typed, "Ada"], [f"{typed}=Ada"]):
+        error = read_error(["provision", *args, "--json"], capsys)
+        assert error["message"] == "--name is required"
+        assert error["hint"] == f"{question}`avatars provision --help` explains the command"
 
 
 def test_help_without_dashes_is_the_overview(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,10 +114,10 @@ async def test_add_is_idempotent_and_release_frees_both(
     assert await quarantine.release(refused, "again", owner) == []
 
 
-async def test_release_of_recordings_that_were_never_in_quarantine_is_an_error(
+async def test_release_without_a_quarantine_is_an_error(
     quarantine: QuarantineRepository, refused: Provisioning, owner: LeaseOwner
 ) -> None:
-    with pytest.raises(NotInQuarantine, match=f"{refused.id}, which is ACCEPTED, was ever in quarantine"):
+    with pytest.raises(NotInQuarantine, match=f"{refused.id}, which is ACCEPTED, put no recording"):
         await quarantine.release(refused, "reviewed", owner)
     assert await quarantine.list_releases([refused.id]) == {}
 
