@@ -150,7 +150,7 @@ COMMANDS = (
         "simulate",
         "cli.simulate:simulate",
         SET_UP,
-        "Run the simulated Argil API and a host of sample videos until Ctrl-C.",
+        "Run the simulated Argil API and a host of sample videos until Ctrl-C or SIGTERM.",
     ),
     Command("deploy", "cli.deploy:deploy", SET_UP, "Register all deployments to a work pool."),
     Command("db", "cli.db:db", SET_UP, "Manage the ledger database."),
