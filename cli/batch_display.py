@@ -18,6 +18,7 @@ from cli.rendering import styled
 from cli.terminal import shown, shown_lines, stderr_console, stdout_console
 from models.batch import BatchProgress, RowResult, format_duration
 from models.provisioning import Status
+from models.text.plural import counted
 
 BAR_WIDTH = 40
 MAX_LIVE_ROWS = 10
@@ -83,6 +84,9 @@ def print_result(progress: BatchProgress) -> None:
     if rows:
         stdout_console.print(table_of_rows(rows[:MAX_PRINTED_ROWS]))
     print_line(progress.result_text(time.monotonic()))
+    warned = sum(bool(row.warnings) for row in progress.rows)
+    if warned and not progress.is_dry_run:
+        print_line(f"{counted(warned, 'row')} with warnings: see result_warnings in the file of results")
     for line in progress.limits:
         print_line(line)
     if progress.batch_id is not None:

@@ -43,7 +43,7 @@ def erase(
         in_prefect: Also delete the person's runs and artifacts in Prefect, and their rows in those of a batch.
         archive: Archive file to erase the messages from, if it was moved since `avatars archive`; can be repeated.
         yes: Do not ask. Without it, the command asks on a terminal, and elsewhere exits with 2 before anything is
-            erased. With --json it does not ask.
+            erased. With --json it erases without asking.
 
     """
     name, subject = asyncio.run(_find(provisioning))

@@ -49,7 +49,7 @@ def simulate(*, port: SimulatorPort = DEFAULT_PORT, training_seconds: TrainingSe
             stdout_console.print("\n# faults, selected with --extra simulator=NAME (separate several with commas):")
             for scenario in SCENARIOS.values():
                 print_line(f"#   {scenario.name:26} {scenario.description}")
-            print_status("ready; press Ctrl-C to stop")
+            print_status("ready; the output has settings, samples and faults; press Ctrl-C to stop")
             signal.pause()
     except OSError as error:
         raise SettingsError(

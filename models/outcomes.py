@@ -126,7 +126,8 @@ OUTCOMES: dict[Status, Outcome] = {
         "avatar.refused",
         f"{REFUSAL}. Its recordings are quarantined",
         "check that the person in the recordings gave the consent; "
-        "`avatars release {id} --reason ...` lifts the quarantine",
+        "`avatars release {id} --reason ...` lifts the quarantine, and a request with another reference can use "
+        "them",
         "run the deployment release-recordings/on-demand with the id {id} and a reason",
     ),
     Status.TIMED_OUT: Outcome(

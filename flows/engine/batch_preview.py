@@ -12,6 +12,7 @@ from models.errors import (
     ReferenceIsId,
     UnknownProvisioning,
 )
+from models.manifest.shared_recordings import ContentIndex
 from models.provisioning import Provisioning, Status, SubmissionState
 from models.reason import Reason
 from models.reopening import RETRYABLE_STATUSES, RequestAction, decide_request, reference_conflict
@@ -22,10 +23,18 @@ from tasks.check_recording import check_recording
 from tasks.check_voice import check_voice
 
 
-async def preview_row(context: AppContext, row: RowResult, request: AvatarRequest) -> RowResult:
+async def preview_row(
+    context: AppContext, row: RowResult, request: AvatarRequest, contents: ContentIndex
+) -> RowResult:
     """Return the row with the status that a run would give it now.
 
     Reads the ledger first; a request that is not submitted yet gets a full media check.
+
+    Args:
+        context: What the checks need.
+        row: The row so far.
+        request: Its request.
+        contents: The recordings of the rows that were checked before.
 
     Raises:
         DatabaseError: The ledger cannot be read.
@@ -44,7 +53,8 @@ async def preview_row(context: AppContext, row: RowResult, request: AvatarReques
     unsaved = _unsaved_provisioning(request, row.reference, context)
     checks = await asyncio.gather(*(check_recording.fn(unsaved, role) for role in request.recordings))
     level = context.settings.avatars_media_check
-    row = row.with_warnings([warning for check in checks for warning in check.warnings])
+    copies = contents.find_copies(row.line, request, {check.role: check.facts for check in checks})
+    row = row.with_warnings([*(warning for check in checks for warning in check.warnings), *copies])
     try:
         voice_problem = await check_voice.fn(unsaved)
     except OperationalError as unreachable:

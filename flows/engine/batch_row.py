@@ -78,6 +78,7 @@ class RowExecution(InlineExecution):
         self._has_slot = False
         self._last_status: Status | None = None
         self._warnings: list[Reason] | None = None
+        self._copies: list[Reason] = []
 
     async def acquire_slot(self) -> None:
         """Wait until fewer rows than the concurrency of the batch do work."""
@@ -99,8 +100,9 @@ class RowExecution(InlineExecution):
         """Warn about earlier rows whose recordings have the same content."""
         line, facts = self._batch.rows[self._number].line, provisioning.media_facts or {}
         self._warnings = None
-        for warning in self._batch.contents.find_copies(line, provisioning.request, facts):
-            log_about_one("%s", warning, level=logging.WARNING)
+        self._copies += self._batch.contents.find_copies(line, provisioning.request, facts)
+        for warning in self._copies:
+            log_about_one("%s", warning.message, level=logging.WARNING)
 
     def on_status_change(self, provisioning: Provisioning) -> None:
         """Show the new status in the progress; an answer of Argil's ends an outage."""
@@ -119,7 +121,7 @@ class RowExecution(InlineExecution):
                 is_enforced=settings.avatars_media_check == "strict",
             )
         row = self._batch.progress.rows[self._number].with_provisioning(provisioning)
-        return row.with_warnings(self._warnings or ())
+        return row.with_warnings([*(self._warnings or ()), *self._copies])
 
     async def run(self) -> None:
         """Process the row and store its result in the batch progress."""
@@ -137,7 +139,7 @@ class RowExecution(InlineExecution):
 
     async def _preview(self, request: AvatarRequest) -> None:
         progress = self._batch.progress
-        row = await preview_row(self._batch.context, progress.rows[self._number], request)
+        row = await preview_row(self._batch.context, progress.rows[self._number], request, self._batch.contents)
         progress.update_row(self._number, row, finished=True)
 
     async def _provision(self, request: AvatarRequest) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 from models.errors import SharedRecordings
 from models.manifest.validation import ManifestRow, is_derived_reference
 from models.media.rules import MediaRole
+from models.reason import Reason
 from models.recordings.canonical_form import equivalent_forms, shown_form
 from models.request import AvatarRequest
 from models.text.url_redaction import redact_url
 
 MAX_LISTED_ROWS = 10
 """Rows that the text of a group lists."""
+COPIED = "copied"
+"""The code of a warning about a recording, after its role."""
 MAX_LISTED_GROUPS = 5
 """Groups that an error message lists; the artifact and the JSON output list all of them."""
 
@@ -108,7 +111,7 @@ class ContentIndex:
         """Line, canonical form and SHA-256 of the first row with a content, by the digest of its sample."""
         self._compared_lines: set[int] = set()
 
-    def find_copies(self, line: int, request: AvatarRequest, media_facts: Mapping[str, Any]) -> list[str]:
+    def find_copies(self, line: int, request: AvatarRequest, media_facts: Mapping[str, Any]) -> list[Reason]:
         """Remember the recordings of a row; return a warning for each that is a copy of an earlier row's.
 
         The same URL is not a copy: `find_shared_recordings` reports it. A row that is checked again has no warning.
@@ -119,7 +122,7 @@ class ContentIndex:
             media_facts: The facts of the media check by role. A recording without a digest is not compared.
 
         """
-        warnings: list[str] = []
+        warnings: list[Reason] = []
         if line in self._compared_lines:
             return warnings
         self._compared_lines.add(line)
@@ -132,9 +135,12 @@ class ContentIndex:
             first_line, first_identity, first_sha256 = self._first_use.setdefault(digest, (line, identity, sha256))
             is_other_file = sha256 is not None and first_sha256 is not None and sha256 != first_sha256
             if first_line != line and first_identity != identity and not is_other_file:
-                warnings.append(
+                message = (
                     f"the {role} recording has the same content as one of line {first_line}, "
                     f"under another URL: {redact_url(url)}"
+                )
+                warnings.append(
+                    Reason(code=f"{role}.{COPIED}", message=message, hint="compare both rows: each is a training")
                 )
         return warnings
 

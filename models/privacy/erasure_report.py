@@ -93,7 +93,10 @@ class ErasureReport(BaseModel):
                 "in archives: its archived events keep their messages. "
                 f"Run `avatars erase {key} --archive FILE` for: {'; '.join(self.archives)}"
             )
-        steps.append("elsewhere: your recordings, manifests, result files, logs and backups are unchanged")
+        steps.append(
+            "elsewhere: your recordings, manifests, result files, logs and backups are unchanged, and so are "
+            "notifications that were sent"
+        )
         return steps
 
     def _prefect_steps(self, command: str) -> Iterator[str]:

@@ -295,12 +295,20 @@ async def test_rows_that_share_recordings_are_refused_unless_recorded(
 
 
 async def test_copy_of_a_consent_is_warned_about(
-    simulated: ArgilSimulator, rows_factory: RowFactory, caplog: pytest.LogCaptureFixture
+    simulated: ArgilSimulator,
+    rows_factory: RowFactory,
+    progresses: list[BatchProgress],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rows = [rows_factory.row("Ada"), rows_factory.row("Eve", **rows_factory.copies(shutil.copyfile))]
-    assert (await run(rows, allow_shared_recordings=False)).name == "Ready"
+    for dry_run, name, posts in ((True, "Checked", 0), (False, "Ready", 2)):
+        caplog.clear()
+        assert (await run(rows, allow_shared_recordings=False, dry_run=dry_run)).name == name
+        warnings = [warning for row in progresses[-1].rows for warning in row.warnings]
+        assert {warning.code for warning in warnings} == {"dataset.copied", "consent.copied"}
+        assert all("has the same content as one of line" in warning.message for warning in warnings)
+        assert len(simulated.account.posts) == posts
     assert any("has the same content as one of line" in message for message in caplog.messages)
-    assert len(simulated.account.posts) == 2
 
 
 @pytest.mark.usefixtures("simulated")

@@ -105,5 +105,6 @@ def test_copy_under_another_url_is_warned_about(consent: str, facts: dict[str, A
     assert contents.find_copies(first.line, first.request, {"consent": {"sample_sha256": "1"}}) == []
     warnings = contents.find_copies(second.line, second.request, facts)
     assert len(warnings) == count
-    assert all("recording has the same content as one of line 1" in warning for warning in warnings)
+    assert all("recording has the same content as one of line 1" in warning.message for warning in warnings)
+    assert {warning.code.partition(".")[2] for warning in warnings} == ({"copied"} if count else set())
     assert "canary" not in str(warnings)
