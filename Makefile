@@ -36,7 +36,7 @@ coverage: $(READY)  ## run the tests of models to tasks, and print which lines t
 test-system: $(READY)  ## run the system tests: commands, stacks, fault injection and load (80 minutes)
 	$(BIN)/pytest -m system
 
-chaos: $(READY)  ## run the fault-injection tests: 10,000 crashes in process and 30 kills (an hour and a half)
+chaos: $(READY)  ## run the fault-injection tests: 10,000 crashes in process and 30 kills (two hours)
 	AVATARS_CHAOS=long $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/chaos
 
 fuzz: $(READY)  ## run 110,000 hostile inputs with limits on time and memory (30 minutes)
