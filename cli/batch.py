@@ -80,14 +80,16 @@ def batch(
             Google Sheets; described in docs/batch.md. FILE.xlsx#SHEET names a sheet.
         dry_run: Check all rows and their videos, report what would happen, and send nothing to Argil.
         results: File for the result of each row, .csv, .xlsx or .json. The default is NAME.results.csv in the
-            folder of the manifest. The first two can be corrected and used as a manifest.
+            folder of the manifest. It replaces the file of an earlier run. The first two can be corrected and used
+            as a manifest.
         template: Write an empty manifest with an example to this file, .xlsx or .csv, and do nothing else.
         format_name: The format of the manifest, if its name does not tell it.
         column_map: What a header of a CSV file or a spreadsheet means, for example "Video link=dataset_video".
             Several are allowed.
         strict: Refuse a CSV file or a spreadsheet with columns that are not read.
         concurrency: Rows to check and submit at a time. The number of concurrent trainings is not limited.
-        allow_shared_recordings: Submit rows that share a recording with another row. Otherwise the command asks on
+        allow_shared_recordings: Submit rows that share a recording with another row, or have the name, recordings
+            and extras of a provisioning on record with another reference. Otherwise the command asks on
             a terminal, and elsewhere exits with 2 before anything is sent.
         yes: Create more than AVATARS_CONFIRM_CREATES avatars. Otherwise the command asks on a terminal, and
             elsewhere exits with 2 before anything is sent. It does not allow shared recordings.

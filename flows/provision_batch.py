@@ -105,7 +105,8 @@ async def provision_batch(
         wait: `block`: the run ends when every training has ended. `none`: it ends after the submissions, and
             `reconcile-avatars` completes the provisionings.
         concurrency: The number of rows checked and submitted at a time. Trainings in progress are not limited.
-        allow_shared_recordings: Submit rows that share a recording with another row. Otherwise such a batch fails
+        allow_shared_recordings: Submit rows that share a recording with another row, or have the name, recordings
+            and extras of a provisioning on record with another reference. Otherwise such a batch fails
             before anything is sent, unless the ledger already has all of these rows.
         columns: What other headers of a CSV file or a spreadsheet mean, for example
             `{"Video link": "dataset_video", "Team": "extras.team"}`.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, TextualSelect, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, TextualSelect, func, or_, select
 
 from models.argil.avatar import replace_unstorable_characters
 from models.errors import UnknownProvisioning
@@ -39,6 +39,21 @@ REFERENCES_PER_QUERY = 500
 
 EQUAL_STATUSES = [status for status in Status if status not in {Status.REJECTED, Status.REFUSED}]
 """Of a provisioning that makes an equal one unnecessary: it has an avatar, can get one, or can be retrained."""
+
+
+class EqualProvisioning(NamedTuple):
+    """A provisioning that has the same request as another one."""
+
+    id: str
+    reference: str
+    status: Status
+
+
+def _makes_unnecessary() -> list[ColumnElement[bool]]:
+    """Return the conditions of a provisioning beside which an equal one is a mistake; see `find_equal`."""
+    columns = provisioning_table.c
+    was_sent = or_(columns.status != Status.CANCELLED, columns.submission_count > 0)
+    return [columns.status.in_(EQUAL_STATUSES), was_sent]
 
 
 class LedgerReader(LeaseReader):
@@ -86,16 +101,34 @@ class LedgerReader(LeaseReader):
             None if the ledger has none. One that is REJECTED or REFUSED is left out, and one that was CANCELLED
             before a submission: a person sends its request again on purpose. An erased one has no name to find.
         """
-        was_sent = or_(provisioning_table.c.status != Status.CANCELLED, provisioning_table.c.submission_count > 0)
         query = (
             select(provisioning_table)
-            .where(provisioning_table.c.name == request.name, provisioning_table.c.status.in_(EQUAL_STATUSES))
-            .where(provisioning_table.c.request_fingerprint.in_(request.fingerprints), was_sent)
+            .where(provisioning_table.c.name == request.name, *_makes_unnecessary())
+            .where(provisioning_table.c.request_fingerprint.in_(request.fingerprints))
             .where(provisioning_table.c.id != except_id)
             .order_by(provisioning_table.c.created_at.desc(), provisioning_table.c.id.desc())
             .limit(1)
         )
         return next(iter(await self._fetch_provisionings(query)), None)
+
+    async def find_equal_by_names(self, names: Sequence[str]) -> dict[str, EqualProvisioning]:
+        """Return what `find_equal` finds for the requests with these names, by fingerprint."""
+        columns = provisioning_table.c
+        query = (
+            select(columns.request_fingerprint, columns.id, columns.reference, columns.status)
+            .where(*_makes_unnecessary())
+            .order_by(columns.created_at, columns.id)
+        )
+
+        def find(connection: Connection) -> dict[str, EqualProvisioning]:
+            found: dict[str, EqualProvisioning] = {}
+            for start in range(0, len(names), REFERENCES_PER_QUERY):
+                page = query.where(columns.name.in_(names[start : start + REFERENCES_PER_QUERY]))
+                for fingerprint, key, reference, status in connection.execute(page):
+                    found[fingerprint] = EqualProvisioning(key, reference, Status(status))
+            return found
+
+        return await self.database.read(find)
 
     async def list_latest(self, status: Status | None, limit: int) -> list[Provisioning]:
         """Return at most `limit` provisionings with the given status, or with any, newest first."""

@@ -31,12 +31,14 @@ class SharedRecordingGroup:
         roles: The roles in which the rows use them: `dataset`, `consent` or both.
         lines: The lines of the rows, in ascending order.
         references: The references of the rows, in the same order.
+        provisioning: The provisioning that has the same request as the only row, in words; else empty.
     """
 
     recordings: tuple[str, ...]
     roles: tuple[str, ...]
     lines: tuple[int, ...]
     references: tuple[str, ...]
+    provisioning: str = ""
 
     @property
     def text(self) -> str:
@@ -47,6 +49,8 @@ class SharedRecordingGroup:
         ]
         more = len(self.lines) - len(rows)
         listed = ", ".join(rows) + (f" and {more:,} more" if more else "")
+        if self.provisioning:
+            return f"line {listed} has the same name, recordings and extras as {self.provisioning}"
         noun = "recording" if len(self.recordings) == 1 else "recordings"
         return f"lines {listed} share the {' and '.join(self.roles)} {noun} {', '.join(self.recordings)}"
 
@@ -80,6 +84,23 @@ def find_shared_recordings(
         if len(lines) > 1 and not all(row.reference in recorded for row, _, _ in users):
             groups.setdefault(lines, []).extend(users)
     return [_build_group(users) for users in groups.values()]
+
+
+def group_on_record(row: ManifestRow, provisioning: str) -> SharedRecordingGroup:
+    """Return the group of a row whose request a provisioning with another reference has.
+
+    Args:
+        row: The row, which has a request.
+        provisioning: That provisioning in words.
+    """
+    recordings = {} if row.request is None else row.request.recordings
+    return SharedRecordingGroup(
+        recordings=tuple(dict.fromkeys(map(shown_form, recordings.values()))),
+        roles=tuple(role.value for role in MediaRole if role in recordings),
+        lines=(row.line,),
+        references=(row.reference,),
+        provisioning=provisioning,
+    )
 
 
 def _identity(url: str) -> str:
@@ -150,7 +171,7 @@ def shared_recordings_error(groups: Sequence[SharedRecordingGroup]) -> SharedRec
     listed = "; ".join(group.text for group in groups[:MAX_LISTED_GROUPS])
     more = f"; and {len(groups) - MAX_LISTED_GROUPS:,} more groups" if len(groups) > MAX_LISTED_GROUPS else ""
     return SharedRecordings(
-        f"several rows share recordings, and nothing was sent: {listed}{more}",
+        f"rows share recordings with others, or are on record, and nothing was sent: {listed}{more}",
         hint="correct the rows, or allow it with `--allow-shared-recordings` (flow parameter "
         "`allow_shared_recordings`): each row is a training of its own",
     )

@@ -1,10 +1,10 @@
-"""Finds the rows of a batch that share recordings, without those that the ledger has already recorded."""
+"""Finds the rows of a batch that share recordings, or repeat a request on record under another reference."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.manifest.shared_recordings import SharedRecordingGroup, find_shared_recordings
+from models.manifest.shared_recordings import SharedRecordingGroup, find_shared_recordings, group_on_record
 from models.manifest.validation import ManifestRow
 from store.ledger_reader import LedgerReader
 
@@ -14,22 +14,28 @@ async def find_new_shared_recordings(
 ) -> list[SharedRecordingGroup]:
     """Return the groups of rows that share a recording and of which at least one row is new to the ledger.
 
-    A row is recorded if the ledger has its reference with the same request: a batch that runs again attaches to it.
+    A new row whose name, recordings and extras another provisioning has is a group of its own. A row is recorded if
+    the ledger has its reference with the same request: a batch that runs again attaches to it.
 
     Raises:
         DatabaseError: The ledger cannot be read.
 
     """
-    groups = find_shared_recordings(rows)
-    if not groups:
-        return []
-    references = sorted({reference for group in groups for reference in group.references})
-    fingerprints = await ledger.find_fingerprints(references)
+    requested = [row for row in rows if row.request is not None]
+    groups = find_shared_recordings(requested)
+    equal = await ledger.find_equal_by_names(sorted({row.request.name for row in requested if row.request}))
+    repeated = [row for row in requested if row.request and not row.request.fingerprints.isdisjoint(equal)]
+    references = {reference for group in groups for reference in group.references}
+    fingerprints = await ledger.find_fingerprints(sorted(references | {row.reference for row in repeated}))
     recorded = {
         row.reference
-        for row in rows
-        if row.request is not None
-        and row.reference in fingerprints
-        and fingerprints[row.reference] in row.request.fingerprints
+        for row in requested
+        if row.request and fingerprints.get(row.reference) in row.request.fingerprints
     }
-    return find_shared_recordings(rows, recorded)
+    on_record = []
+    for row in repeated:
+        if row.request and row.reference not in recorded:
+            found = next(equal[fingerprint] for fingerprint in row.request.fingerprints if fingerprint in equal)
+            what = f"provisioning {found.id}, reference {found.reference!r}, {found.status}"
+            on_record.append(group_on_record(row, what))
+    return [*find_shared_recordings(rows, recorded), *on_record]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
@@ -11,8 +12,14 @@ from typing import Any
 import pytest
 
 from cli.main import run
+from media.manifest_loader import load_manifest
+from models.clock import SystemClock
 from models.exit_codes import EXIT_OK, EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+from models.manifest.shared_recordings import SharedRecordingGroup
 from models.provisioning import Status
+from models.settings import Settings
+from services.recordings.shared_recordings import find_new_shared_recordings
+from services.store import open_store
 
 ADA = ("--name", "Ada")
 VIDEO = ("--dataset-video", "https://v.example/d.mp4", "--consent-video", "https://v.example/c.mp4")
@@ -165,3 +172,45 @@ def test_person_on_a_terminal_is_asked(
     document()
     assert [recorded["id"] in question for question in questions] == [True]
     assert len(references(document)) == count
+
+
+def manifest(tmp_path: Path, reference: str, *, name: str = "Ada") -> Path:
+    path = tmp_path / "creators.csv"
+    row = f"{name},https://v.example/d.mp4,https://v.example/c.mp4?X-Amz-Signature=canary-signature,{reference}"
+    path.write_text(f"name,dataset_video,consent_video,reference\n{row}\n")
+    return path
+
+
+def test_batch_with_a_request_on_record_is_refused(tmp_path: Path, document: Document) -> None:
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-1") == EXIT_OK
+    recorded = document()
+    assert run(["batch", str(manifest(tmp_path, "ada-2")), "--json"]) == EXIT_USAGE
+    error = document()["error"]
+    assert error["code"] == "request.shared-recordings"
+    assert (
+        f"line 2 ('ada-2') has the same name, recordings and extras as provisioning {recorded['id']}"
+        in (error["message"])
+    )
+    assert "canary" not in str(error)
+    assert "--allow-shared-recordings" in error["hint"]
+    assert references(document) == ["ada-1"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "lines"),
+    [("ada-1", "Ada", []), ("ada-2", "Ada", [(2,)]), ("", "Ada", [(2,)]), ("ada-2", "Ada L", [])],
+)
+def test_row_on_record_is_a_group_unless_it_attaches(
+    reference: str, name: str, lines: list[tuple[int, ...]], tmp_path: Path, document: Document
+) -> None:
+    assert enqueue(*ADA, *VIDEO, "--reference", "ada-1") == EXIT_OK
+    document()
+    rows = load_manifest(str(manifest(tmp_path, reference, name=name))).rows
+
+    async def find() -> list[SharedRecordingGroup]:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            return await find_new_shared_recordings(store.ledger, rows)
+
+    groups = asyncio.run(find())
+    assert [group.lines for group in groups] == lines
+    assert all("reference 'ada-1', ACCEPTED" in group.provisioning for group in groups)

@@ -102,6 +102,7 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "LedgerReader.get": lambda ledger, provisioning: ledger.get(provisioning.reference),
     "LedgerReader.find_recorded": lambda ledger, _: ledger.find_recorded(REQUEST),
     "LedgerReader.find_equal": lambda ledger, _: ledger.find_equal(REQUEST),
+    "LedgerReader.find_equal_by_names": lambda ledger, _: ledger.find_equal_by_names([REQUEST.name, "another"]),
     "LedgerReader.list_latest": lambda ledger, _: ledger.list_latest(None, 9),
     "LedgerReader.list_page": lambda ledger, provisioning: ledger.list_page(
         LatestPage(
@@ -271,13 +272,14 @@ ALLOWED_FULL_SCANS = {
 """Tables or indexes that a query may scan completely."""
 ALLOWED_MANY_ROWS = {
     *("LedgerReader.count_by_status", "BatchRepository.count_by_status", "EventArchive.preview"),
-    *("find_ids_by_tag", "LedgerReader.find_equal"),
+    *("find_ids_by_tag", "LedgerReader.find_equal", "LedgerReader.find_equal_by_names"),
     *("UploadRepository.unused_uploads", "UploadRepository.count_unused", "UploadRepository.finished_uploads"),
 }
 """Queries that may read many rows: all keys, those of a page of batches, a page of archivable events, all uploads.
 
 `find_ids_by_tag` reads all provisionings that are not final, and only while Argil has avatars that are unknown.
-`find_equal` reads those with the name of a request, once per command; here all have the same name.
+`find_equal` reads those with the name of a request, `find_equal_by_names` those with the names of a batch, once per
+command; here all have the same name.
 """
 
 
