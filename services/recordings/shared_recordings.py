@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from models.manifest.shared_recordings import SharedRecordingGroup, find_shared_recordings, group_on_record
 from models.manifest.validation import ManifestRow
+from models.request import AvatarRequest
 from store.ledger_reader import LedgerReader
 
 
@@ -24,7 +25,7 @@ async def find_new_shared_recordings(
     requested = [row for row in rows if row.request is not None]
     groups = find_shared_recordings(requested)
     equal = await ledger.find_equal_by_names(sorted({row.request.name for row in requested if row.request}))
-    repeated = [row for row in requested if row.request and not row.request.fingerprints.isdisjoint(equal)]
+    repeated = [row for row in requested if equal and row.request and _is_in(equal, row.request)]
     references = {reference for group in groups for reference in group.references}
     fingerprints = await ledger.find_fingerprints(sorted(references | {row.reference for row in repeated}))
     recorded = {
@@ -39,3 +40,7 @@ async def find_new_shared_recordings(
             what = f"provisioning {found.id}, reference {found.reference!r}, {found.status}"
             on_record.append(group_on_record(row, what))
     return [*find_shared_recordings(rows, recorded), *on_record]
+
+
+def _is_in(fingerprints: Collection[str], request: AvatarRequest) -> bool:
+    return not request.fingerprints.isdisjoint(fingerprints)
