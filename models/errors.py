@@ -5,7 +5,7 @@ AvatarsError
 │   ├── InvalidRequest              fields break rules; every problem is listed
 │   ├── InvalidArguments            the command line has an unknown or invalid option
 │   ├── InvalidManifest             the manifest cannot be parsed; nothing was sent
-│   │   └── SharedRecordings        several rows share a recording, which was not allowed
+│   │   └── SharedRecordings        rows share a recording or are on record, which was not allowed
 │   ├── RequestOnRecord             the same request has another reference; nothing was sent
 │   ├── ReferenceConflict           the reference belongs to a different request
 │   │   ├── ReferenceIsId           the reference is the id of another provisioning
@@ -137,7 +137,7 @@ class InvalidManifest(RequestError):
 
 
 class SharedRecordings(InvalidManifest):
-    """Several rows of a batch share a recording, and the caller did not allow it; nothing was sent."""
+    """Rows of a batch share a recording, or repeat a request on record, without permission; nothing was sent."""
 
     code = "request.shared-recordings"
 

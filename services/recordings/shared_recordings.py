@@ -25,6 +25,7 @@ async def find_new_shared_recordings(
     requested = [row for row in rows if row.request is not None]
     groups = find_shared_recordings(requested)
     equal = await ledger.find_equal_by_names(sorted({row.request.name for row in requested if row.request}))
+    # Without an equal request, the fingerprints of thousands of rows are not needed.
     repeated = [row for row in requested if equal and row.request and _is_in(equal, row.request)]
     references = {reference for group in groups for reference in group.references}
     fingerprints = await ledger.find_fingerprints(sorted(references | {row.reference for row in repeated}))
