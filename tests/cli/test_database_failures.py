@@ -49,7 +49,7 @@ def test_read_only_ledger_can_be_listed_but_not_written(read_only: str, videos: 
     environment = {"AVATARS_DATABASE_URL": read_only}
     assert [item["name"] for item in avatars("list", "--json", **environment).document] == ["Ada"]
     assert avatars("show", "ada", **environment).code == 0
-    refused = avatars("enqueue", *provision_args(videos)[1:], "--json", **environment)
+    refused = avatars("enqueue", *provision_args(videos, name="Grace")[1:], "--json", **environment)
     assert (refused.code, refused.document["error"]["code"]) == (3, "database.failed")
     assert "attempt to write a readonly database" in refused.err
     assert "make the database writable" in refused.err
