@@ -216,14 +216,18 @@ def _read_timed_out(context: AppContext) -> PageReader:
 async def _select_due(
     context: AppContext, owner: LeaseOwner, page: list[Provisioning], listing: _Listing, tick: Tick
 ) -> list[Provisioning]:
-    by_avatar_id = {provisioning.avatar_id: provisioning for provisioning in page if provisioning.avatar_id}
+    overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
+    by_avatar_id = {
+        item.avatar_id: item
+        for item in page
+        if item.avatar_id and not _is_still_training(item, item.avatar_id, listing, overdue_since)
+    }
     known = [avatar for avatar_id in by_avatar_id if (avatar := listing.avatars.get(avatar_id)) is not None]
     fetched = await fetch_avatars(context.argil, by_avatar_id, known, may_continue=lambda: not tick.is_over)
     if fetched.stopped_at is not None:
         tick.stop(page[page.index(by_avatar_id[fetched.stopped_at]) - 1])  # the first poll is always sent
     polled = [(by_avatar_id[avatar_id], avatar) for avatar_id, avatar in fetched.by_id.items()]
     gone_ids = await record_polls(context, owner, polled, listing.complete_at)
-    overdue_since = context.clock.now() - timedelta(seconds=context.settings.avatars_training_timeout_seconds)
     due = [
         (provisioning, avatar)
         for provisioning, avatar in polled
@@ -231,6 +235,14 @@ async def _select_due(
     ]
     context.training_monitor.use_received(avatar for _, avatar in due if avatar is not None)
     return [provisioning for provisioning, _ in due]
+
+
+def _is_still_training(
+    provisioning: Provisioning, avatar_id: str, listing: _Listing, overdue_since: datetime
+) -> bool:
+    """Return whether there is nothing to record and nothing to do: so it is for most of thousands."""
+    is_as_before = listing.avatars.is_unfinished(avatar_id) and provisioning.not_found_since is None
+    return is_as_before and not provisioning.reasons and not _needs_action(provisioning, None, overdue_since)
 
 
 def _needs_action(provisioning: Provisioning, avatar: Avatar | None, overdue_since: datetime) -> bool:

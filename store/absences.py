@@ -13,9 +13,8 @@ from sqlalchemy import ColumnElement, Connection, or_, update
 from models.provisioning import Status
 from models.tables import provisioning_table
 from store.ledger_reader import LedgerReader
+from store.membership import is_one_of, iter_pages
 
-IDS_PER_STATEMENT = 500
-"""Provisionings per statement; SQLite allows 32,766 parameters."""
 _NOT_FOUND_SINCE = provisioning_table.c.not_found_since
 
 
@@ -38,16 +37,14 @@ class AbsenceWriter(LedgerReader):
     async def _set_not_found_since(
         self, provisioning_ids: Collection[str], value: datetime | None, *conditions: ColumnElement[bool]
     ) -> None:
-        ids = sorted(provisioning_ids)
-        if not ids:
+        if not provisioning_ids:
             return
 
         def write(connection: Connection) -> None:
-            for start in range(0, len(ids), IDS_PER_STATEMENT):
-                page = ids[start : start + IDS_PER_STATEMENT]
+            for page in iter_pages(provisioning_ids):
                 connection.execute(
                     update(provisioning_table)
-                    .where(provisioning_table.c.id.in_(page), *conditions)
+                    .where(is_one_of(connection, provisioning_table.c.id, page), *conditions)
                     .values(not_found_since=value)
                 )
 

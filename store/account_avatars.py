@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
@@ -13,9 +12,8 @@ from models.provisioning import Status
 from models.reports.account_report import LedgerAvatar
 from models.tables import duplicate_table, provisioning_table, submission_table, unknown_avatar_table
 from store.database import Database
+from store.membership import is_one_of, iter_pages
 
-IDS_PER_QUERY = 500
-"""SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
 ROWS_PER_QUERY = 10_000
 _COLUMNS = (
     provisioning_table.c.avatar_id,
@@ -49,19 +47,21 @@ async def find_known_ids(
     def find(connection: Connection) -> KnownIds:
         known: set[str] = set()
         duplicates: set[str] = set()
-        for page in _pages(avatar_ids):
+        for page in iter_pages(avatar_ids):
             for column in (provisioning_table.c.avatar_id, submission_table.c.avatar_id):
-                known.update(connection.scalars(select(column).where(column.in_(page))))
+                known.update(connection.scalars(select(column).where(is_one_of(connection, column, page))))
             column = duplicate_table.c.avatar_id
-            duplicates.update(connection.scalars(select(column).where(column.in_(page))))
+            duplicates.update(connection.scalars(select(column).where(is_one_of(connection, column, page))))
         submissions: set[str] = set()
         ignored: set[str] = set()
-        for page in _pages(submission_ids):
+        for page in iter_pages(submission_ids):
             column = submission_table.c.id
-            submissions.update(connection.scalars(select(column).where(column.in_(page))))
+            submissions.update(connection.scalars(select(column).where(is_one_of(connection, column, page))))
             column = unknown_avatar_table.c.submission_id
             is_ignored = unknown_avatar_table.c.ignored_at.is_not(None)
-            ignored.update(connection.scalars(select(column).where(column.in_(page), is_ignored)))
+            ignored.update(
+                connection.scalars(select(column).where(is_one_of(connection, column, page), is_ignored))
+            )
         return KnownIds(frozenset(known), frozenset(submissions), frozenset(ignored), frozenset(duplicates))
 
     return await database.read(find)
@@ -101,8 +101,8 @@ async def list_duplicates(database: Database, avatar_ids: Collection[str], limit
     def find(connection: Connection) -> list[LedgerAvatar]:
         return [
             _to_ledger_avatar(row)
-            for ids in _pages(page)
-            for row in connection.execute(query.where(duplicate_table.c.avatar_id.in_(ids)))
+            for ids in iter_pages(page)
+            for row in connection.execute(query.where(is_one_of(connection, duplicate_table.c.avatar_id, ids)))
         ]
 
     return await database.read(find)
@@ -114,9 +114,3 @@ def _to_ledger_avatar(row: Any) -> LedgerAvatar:
 
 async def _read_rows(database: Database, query: Select[Any]) -> Sequence[Row[Any]]:
     return await database.read(lambda connection: connection.execute(query).all())
-
-
-def _pages(ids: Collection[str]) -> Iterator[list[str]]:
-    remaining = iter(sorted(ids))
-    while page := list(islice(remaining, IDS_PER_QUERY)):
-        yield page

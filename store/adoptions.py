@@ -6,7 +6,6 @@ import contextlib
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Column, Connection, select
@@ -19,12 +18,10 @@ from models.request import RequestKind
 from models.tables import duplicate_table, provisioning_table, submission_table, webhook_delivery_table
 from models.text.redaction import redact, redact_json
 from store import mappers
+from store.membership import is_one_of, iter_pages
 from store.requests import insert_extras, refuse_id, request_columns
 from store.transitions import TransitionWriter, sanitize_status
 from store.upsert import insert_or_ignore
-
-IDS_PER_QUERY = 500
-"""SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
 
 MAX_ATTEMPTS = 5
 
@@ -152,30 +149,28 @@ def _read_recorded(connection: Connection, adoptions: Sequence[Adoption]) -> _Re
     references = [adoption.reference for adoption in adoptions]
     provisioning_ids: dict[str, str] = {}
     for table in (duplicate_table, submission_table):
-        for page in _pages(avatar_ids):
-            query = select(table.c.avatar_id, table.c.provisioning_id).where(table.c.avatar_id.in_(page))
+        for page in iter_pages(avatar_ids):
+            query = select(table.c.avatar_id, table.c.provisioning_id).where(
+                is_one_of(connection, table.c.avatar_id, page)
+            )
             provisioning_ids |= {row.avatar_id: row.provisioning_id for row in connection.execute(query)}
     return _Recorded(
         {item.avatar_id or "": item for item in _find(connection, provisioning_table.c.avatar_id, avatar_ids)},
         {item.reference: item for item in _find(connection, provisioning_table.c.reference, references)},
         provisioning_ids,
-        {avatar_id for page in _pages(avatar_ids) for avatar_id in _with_delivered_voice(connection, page)},
+        {avatar_id for page in iter_pages(avatar_ids) for avatar_id in _with_delivered_voice(connection, page)},
     )
 
 
 def _with_delivered_voice(connection: Connection, avatar_ids: Sequence[str]) -> Sequence[str]:
     delivery = webhook_delivery_table.c
-    query = select(delivery.avatar_id).where(delivery.avatar_id.in_(avatar_ids), delivery.voice_id.is_not(None))
+    query = select(delivery.avatar_id).where(
+        is_one_of(connection, delivery.avatar_id, avatar_ids), delivery.voice_id.is_not(None)
+    )
     return connection.scalars(query.distinct()).all()
 
 
 def _find(connection: Connection, column: Column[Any], values: Collection[str]) -> Iterator[Provisioning]:
-    for page in _pages(values):
-        for row in connection.execute(select(provisioning_table).where(column.in_(page))):
+    for page in iter_pages(values):
+        for row in connection.execute(select(provisioning_table).where(is_one_of(connection, column, page))):
             yield mappers.to_provisioning(row)
-
-
-def _pages(values: Collection[str]) -> Iterator[list[str]]:
-    remaining = iter(values)
-    while page := list(islice(remaining, IDS_PER_QUERY)):
-        yield page

@@ -14,6 +14,7 @@ from models.tables import IN_FLIGHT_CLAUSE, TIMED_OUT_CLAUSE, provisioning_table
 from store import mappers, pagination
 from store.database import Database
 from store.lease_validity import is_leased, is_unleased, lease_time
+from store.membership import is_one_of
 
 
 class LeaseReader:
@@ -67,10 +68,12 @@ class LeaseReader:
 
     async def find_unleased_ids(self, provisioning_ids: Sequence[str]) -> set[str]:
         """Return the ids of those provisionings that are not leased, as in `list_unleased`."""
-        query = select(provisioning_table.c.id).where(provisioning_table.c.id.in_(provisioning_ids))
+        key = provisioning_table.c.id
 
         def find(connection: Connection) -> set[str]:
-            unleased = query.where(is_unleased(lease_time(connection, self._clock)))
+            unleased = select(key).where(
+                is_one_of(connection, key, provisioning_ids), is_unleased(lease_time(connection, self._clock))
+            )
             return set(connection.execute(unleased).scalars())
 
         return await self.database.read(find)

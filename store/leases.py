@@ -25,14 +25,13 @@ from models.tables import IMAGE_CLAUSE, provisioning_table
 from store import mappers
 from store.database import Database
 from store.lease_validity import latest_expiry, lease_time
+from store.membership import is_one_of, iter_pages
 
 RELEASE_GRACE = timedelta(seconds=10)
 """After a release, `lease_expires_at` is set this far ahead without an owner.
 
 Queries for unleased provisionings skip the row meanwhile, so that the run can suspend itself.
 """
-PAGE_SIZE = 500
-"""Leases renewed per statement."""
 
 # Built once, because building a statement costs more than running it.
 _OWNED_BY = (
@@ -225,22 +224,21 @@ class LeaseRepository:
         self, provisioning_ids: Collection[str], owner: LeaseOwner, duration: timedelta
     ) -> frozenset[str]:
         """Extend many leases in one transaction; return the ids of those that were lost or cancelled."""
-        ids = list(provisioning_ids)
 
         def renew_pages(connection: Connection) -> frozenset[str]:
             renewed: set[str] = set()
             expires_at = lease_time(connection, self._clock) + duration
-            for start in range(0, len(ids), PAGE_SIZE):
+            for page in iter_pages(provisioning_ids):
                 statement = (
                     update(provisioning_table)
-                    .where(provisioning_table.c.id.in_(ids[start : start + PAGE_SIZE]))
+                    .where(is_one_of(connection, provisioning_table.c.id, page))
                     .where(provisioning_table.c.lease_owner == owner.id)
                     .where(provisioning_table.c.status != Status.CANCELLED)
                     .values(lease_expires_at=expires_at)
                     .returning(provisioning_table.c.id)
                 )
                 renewed |= set(connection.execute(statement).scalars())
-            return frozenset(ids) - renewed
+            return frozenset(provisioning_ids) - renewed
 
         return await self._database.write(renew_pages)
 

@@ -32,10 +32,7 @@ from models.text.normalization import normalize_reference
 from store import mappers, pagination
 from store.latest_page import LatestPage
 from store.lease_reader import LeaseReader
-
-REFERENCES_PER_QUERY = 500
-"""SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
-
+from store.membership import is_one_of, iter_pages
 
 EQUAL_STATUSES = [status for status in Status if status not in {Status.REJECTED, Status.REFUSED}]
 """Of a provisioning that makes an equal one unnecessary: it has an avatar, can get one, or can be retrained."""
@@ -122,9 +119,9 @@ class LedgerReader(LeaseReader):
 
         def find(connection: Connection) -> dict[str, EqualProvisioning]:
             found: dict[str, EqualProvisioning] = {}
-            for start in range(0, len(names), REFERENCES_PER_QUERY):
-                page = query.where(columns.name.in_(names[start : start + REFERENCES_PER_QUERY]))
-                for fingerprint, key, reference, status in connection.execute(page):
+            for page in iter_pages(names):
+                of_page = query.where(is_one_of(connection, columns.name, page))
+                for fingerprint, key, reference, status in connection.execute(of_page):
                     found[fingerprint] = EqualProvisioning(key, reference, Status(status))
             return found
 
@@ -219,15 +216,15 @@ class LedgerReader(LeaseReader):
         Cancelled provisionings are left out: the status of their avatars is recorded, too.
         """
         columns = submission_table.c.id, submission_table.c.provisioning_id, submission_table.c.avatar_id
-        query = select(*columns).where(submission_table.c.id.in_(submission_ids))
 
         def find(connection: Connection) -> dict[str, str]:
+            query = select(*columns).where(is_one_of(connection, submission_table.c.id, submission_ids))
             submissions = connection.execute(query).all()
             if not submissions:
                 return {}
             # Not a join: PostgreSQL may then scan one of the tables, once per page of ids.
             current = select(provisioning_table.c.id, provisioning_table.c.avatar_id).where(
-                provisioning_table.c.id.in_({row.provisioning_id for row in submissions}),
+                is_one_of(connection, provisioning_table.c.id, {row.provisioning_id for row in submissions}),
                 provisioning_table.c.status != Status.CANCELLED,
                 provisioning_table.c.avatar_id.is_not(None),
             )
@@ -250,14 +247,13 @@ class LedgerReader(LeaseReader):
         return {reference: Status(status) for reference, status in found.items()}
 
     async def _find_by_reference(self, references: Sequence[str], column: Column[str]) -> dict[str, str]:
+        query = select(provisioning_table.c.reference, column)
+
         def find(connection: Connection) -> dict[str, str]:
             found: dict[str, str] = {}
-            for start in range(0, len(references), REFERENCES_PER_QUERY):
-                page = references[start : start + REFERENCES_PER_QUERY]
-                query = select(provisioning_table.c.reference, column).where(
-                    provisioning_table.c.reference.in_(page)
-                )
-                found.update((reference, value) for reference, value in connection.execute(query))
+            for page in iter_pages(references):
+                of_page = query.where(is_one_of(connection, provisioning_table.c.reference, page))
+                found.update((reference, value) for reference, value in connection.execute(of_page))
             return found
 
         return await self.database.read(find)

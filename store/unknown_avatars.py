@@ -6,9 +6,8 @@ ledger's own submissions is known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
@@ -19,10 +18,9 @@ from models.clock import Clock
 from models.submission_ids import tag_suffix
 from models.tables import submission_table, unknown_avatar_table
 from store.database import Database
+from store.membership import is_one_of, iter_pages
 from store.upsert import insert_or_ignore
 
-IDS_PER_QUERY = 500
-"""SQLite allows 32,766 parameters per statement, and each new number of them is compiled again."""
 _TABLE = unknown_avatar_table
 _IS_UNDECIDED = _TABLE.c.ignored_at.is_(None)
 
@@ -66,10 +64,10 @@ class UnknownAvatarRepository:
     def _write(
         self, connection: Connection, found: Sequence[UnknownAvatar], resolved: set[str], unlisted: set[str]
     ) -> list[UnknownAvatar]:
-        for ids in _pages(resolved):
-            connection.execute(delete(_TABLE).where(_TABLE.c.submission_id.in_(ids)))
-        for ids in _pages(unlisted):
-            is_unlisted = _TABLE.c.submission_id.in_(ids)
+        for ids in iter_pages(resolved):
+            connection.execute(delete(_TABLE).where(is_one_of(connection, _TABLE.c.submission_id, ids)))
+        for ids in iter_pages(unlisted):
+            is_unlisted = is_one_of(connection, _TABLE.c.submission_id, ids)
             connection.execute(delete(_TABLE).where(is_unlisted, _IS_UNDECIDED))
             connection.execute(update(_TABLE).where(is_unlisted).values(name=""))
         if not found:
@@ -121,8 +119,8 @@ class UnknownAvatarRepository:
 
 def _find_known(connection: Connection, submission_ids: Collection[str]) -> set[str]:
     known: set[str] = set()
-    for ids in _pages(submission_ids):
-        query = select(submission_table.c.id).where(submission_table.c.id.in_(ids))
+    for ids in iter_pages(submission_ids):
+        query = select(submission_table.c.id).where(is_one_of(connection, submission_table.c.id, ids))
         known.update(connection.execute(query).scalars())
     return known
 
@@ -130,12 +128,6 @@ def _find_known(connection: Connection, submission_ids: Collection[str]) -> set[
 def _unlisted(stored: dict[str, Row[Any]], listed: Collection[str]) -> set[str]:
     """Return the stored ids that are not listed and whose rows still have something to remove."""
     return {key for key, row in stored.items() if key not in listed and (row.ignored_at is None or row.name)}
-
-
-def _pages(ids: Collection[str]) -> Iterator[list[str]]:
-    remaining = iter(sorted(ids))
-    while page := list(islice(remaining, IDS_PER_QUERY)):
-        yield page
 
 
 def _values(avatar: UnknownAvatar) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from models.argil.voice import TrainingPeriod
 from models.errors import VoiceTaken
 from models.provisioning import LeaseOwner, Provisioning, Status, VoiceSource
 from models.tables import VOICE_DUE_CLAUSE, provisioning_table, webhook_delivery_table
+from store.membership import is_one_of, iter_pages
 from store.transitions import TransitionWriter
 
 MAX_DELIVERED_VOICES = 5
 """Voices of one avatar that are read from its deliveries: anyone with the token can add more."""
-IDS_PER_QUERY = 500
 MAX_TRAINING = timedelta(days=1)
 """How long an avatar may still be training whose provisioning is no longer polled."""
 
@@ -166,11 +166,9 @@ class VoiceWriter(TransitionWriter):
 
     async def find_foreign_voices(self, avatar_id: str, voice_ids: Collection[str]) -> set[str]:
         """Return those voices that another provisioning has, or that a delivery names for another avatar."""
-        ids = list(voice_ids)
 
         def read(connection: Connection) -> set[str]:
-            pages = (ids[start : start + IDS_PER_QUERY] for start in range(0, len(ids), IDS_PER_QUERY))
-            return set().union(*(_foreign_voices(connection, avatar_id, page) for page in pages))
+            return set().union(*(_foreign_voices(connection, avatar_id, page) for page in iter_pages(voice_ids)))
 
         return await self.database.read(read)
 
@@ -199,7 +197,9 @@ class VoiceWriter(TransitionWriter):
 
 def _foreign_voices(connection: Connection, avatar_id: str, voice_ids: Collection[str]) -> set[str]:
     taken = select(_ROW.voice_id).where(
-        _ROW.voice_id.in_(voice_ids), or_(_ROW.avatar_id.is_(None), _ROW.avatar_id != avatar_id)
+        is_one_of(connection, _ROW.voice_id, voice_ids), or_(_ROW.avatar_id.is_(None), _ROW.avatar_id != avatar_id)
     )
-    named = select(_DELIVERY.voice_id).where(_DELIVERY.voice_id.in_(voice_ids), _DELIVERY.avatar_id != avatar_id)
+    named = select(_DELIVERY.voice_id).where(
+        is_one_of(connection, _DELIVERY.voice_id, voice_ids), _DELIVERY.avatar_id != avatar_id
+    )
     return set(connection.execute(union(taken, named)).scalars())

@@ -38,6 +38,7 @@ MAX_CREATION_AGE = timedelta(days=3650)
 MAX_STATUS_CHARACTERS = 256
 """A longer text is cut: PostgreSQL would refuse to record it."""
 TERMINAL_STATUSES = frozenset({AvatarStatus.IDLE, AvatarStatus.TRAINING_FAILED, AvatarStatus.REFUSED})
+UNFINISHED_STATUSES = DOCUMENTED_STATUSES - TERMINAL_STATUSES
 
 
 class RecordingSource(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import KeysView, Sequence
 
-from models.argil.avatar import Avatar, read_extras
+from models.argil.avatar import UNFINISHED_STATUSES, Avatar, read_extras
 from models.request_fields import SUBMISSION_ID_EXTRA
 
 
@@ -47,6 +47,12 @@ class AvatarList:
         """Whether the list contains the avatar with exactly this status."""
         position = self._positions.get(avatar_id)
         return position is not None and self._statuses[position] == status
+
+    def is_unfinished(self, avatar_id: str) -> bool:
+        """Whether the list contains the avatar with a documented status that its training does not end with."""
+        position = self._positions.get(avatar_id)
+        status = None if position is None else self._statuses[position]
+        return isinstance(status, str) and status in UNFINISHED_STATUSES
 
     def get(self, avatar_id: str | None) -> Avatar | None:
         """Return the avatar, None if the list does not contain it."""

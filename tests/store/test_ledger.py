@@ -404,7 +404,7 @@ async def test_renew_all_returns_the_lost_leases(
     clock: FakeClock,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("store.leases.PAGE_SIZE", 2)
+    monkeypatch.setattr("store.membership.VALUES_PER_QUERY", 2)
     opened = [(await ledger.get_or_create(provisioning_request, f"ada-{n}", owner))[0] for n in range(5)]
     for provisioning in opened[:4]:
         await leases.acquire(provisioning.id, owner, LEASE)

@@ -17,7 +17,8 @@ from models.tables import unknown_avatar_table
 from store.database import Database
 from store.erasure import erase
 from store.ledger import Ledger
-from store.unknown_avatars import IDS_PER_QUERY, UnknownAvatarRepository
+from store.membership import VALUES_PER_QUERY
+from store.unknown_avatars import UnknownAvatarRepository
 from tests.fakes import FakeClock
 
 PAGED = {"x-total-count": "1000"}
@@ -85,9 +86,9 @@ async def test_avatar_is_new_in_one_process_only(
 
 
 async def test_list_of_any_length_is_compared(repository: UnknownAvatarRepository) -> None:
-    listed = account(*(item(new_id(), f"a-{number:04}") for number in range(2 * IDS_PER_QUERY + 1)))
-    assert len(await repository.compare(listed)) == 2 * IDS_PER_QUERY + 1
-    assert await repository.count_undecided() == 2 * IDS_PER_QUERY + 1
+    listed = account(*(item(new_id(), f"a-{number:04}") for number in range(2 * VALUES_PER_QUERY + 1)))
+    assert len(await repository.compare(listed)) == 2 * VALUES_PER_QUERY + 1
+    assert await repository.count_undecided() == 2 * VALUES_PER_QUERY + 1
     await repository.compare(account())
     assert await repository.count_undecided() == 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from models.argil.avatar_list import AvatarList
 
 TRAINING: dict[str, Any] = {"id": "a-1", "status": "TRAINING", "extras": {"submission_id": "s-1", "team": "blue"}}
@@ -40,3 +42,17 @@ def test_last_item_with_an_id_counts() -> None:
     avatars = AvatarList([TRAINING, {**TRAINING, "status": "IDLE"}])
     assert avatars.has_status("a-1", "IDLE")
     assert avatars.ids_of("s-1") == ["a-1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "unfinished"),
+    [
+        *((status, True) for status in ("NOT_TRAINED", "TRAINING")),
+        *((status, False) for status in ("IDLE", "TRAINING_FAILED", "REFUSED", "training", "PAUSED", "", None, 7)),
+        *(([], False), ({}, False), (["TRAINING"], False)),
+    ],
+)
+def test_only_documented_statuses_count_as_unfinished(status: object, unfinished: bool) -> None:
+    avatars = AvatarList([{**TRAINING, "status": status}])
+    assert avatars.is_unfinished("a-1") is unfinished
+    assert avatars.is_unfinished("a-2") is False
