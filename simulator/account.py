@@ -170,9 +170,8 @@ class SimulatedAccount:
 
     def delivered_voice_id(self, avatar_id: str) -> str | None:
         """Return `voiceId` of the webhook of an avatar, None if it has none."""
-        avatars = self._snapshot()
-        own = next(avatar for avatar in avatars if avatar.id == avatar_id)
-        return delivered_voice_id(own, avatars)
+        with self._lock:  # no snapshot: thousands of trainings may end at once
+            return delivered_voice_id(self._avatars[avatar_id], self._avatars.values())
 
     def next_poll_form(self, avatar_id: str) -> tuple[int, Form] | None:
         """Return the status and form of a poll that fails, None if it does not. Each call counts as one poll."""
