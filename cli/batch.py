@@ -77,11 +77,13 @@ def batch(
 
     Args:
         manifest: Path or HTTPS URL of a CSV, Excel (.xlsx), OpenDocument (.ods), JSONL or YAML file, or a link to
-            Google Sheets; described in docs/batch.md. FILE.xlsx#SHEET names a sheet.
+            Google Sheets. FILE.xlsx#SHEET names a sheet. Its columns are name, dataset_video and consent_video, or
+            for avatars from images name, image and consent_video; optional are reference, extras.KEY, and with an
+            image voice_id or voice_sample.
         dry_run: Check all rows and their videos, report what would happen, and send nothing to Argil.
         results: File for the result of each row, .csv, .xlsx or .json. The default is NAME.results.csv in the
-            folder of the manifest. It replaces the file of an earlier run. The first two can be corrected and used
-            as a manifest.
+            folder of the manifest. The first two can be corrected and used as a manifest: an earlier file with
+            other cells than the manifest is kept under another name.
         template: Write an empty manifest with an example to this file, .xlsx or .csv, and do nothing else.
         format_name: The format of the manifest, if its name does not tell it.
         column_map: What a header of a CSV file or a spreadsheet means, for example "Video link=dataset_video".
@@ -152,7 +154,7 @@ def batch(
     if not batches:
         raise error or InvalidManifest("the batch did not start", hint="see the run's log in the Prefect UI")
     [progress] = batches
-    write_results(path, progress, loaded)
+    write_results(path, progress, loaded, options)
     if not json:
         print_result(progress)
     elif error is None:

@@ -11,7 +11,7 @@ from models.service_health import format_age
 from models.settings import Settings
 
 CHECK = "Webhooks at Argil"
-_REGISTER = "register the receiver with `avatars webhook register --url URL`, see docs/webhooks.md"
+_REGISTER = "register the receiver with `avatars webhook register --url URL`"
 _CHECK_PROXY = "request its URL from outside, and check the proxy, the token and `avatars webhook list`"
 
 

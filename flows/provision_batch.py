@@ -180,6 +180,6 @@ async def _load_source(manifest: str | None, rows: list[Any] | None, options: Ma
     if options.column_map or options.format_name:
         raise InvalidManifest(
             "`columns` and `format` describe a manifest, and the batch has `rows`",
-            hint="omit both, and name the fields of each row as in docs/batch.md",
+            hint="omit both, and name the fields of each row as the columns of a manifest",
         )
     return BatchSource(parse_rows(rows), None, rows_sha256(rows), FLOW_NAME)

@@ -193,7 +193,8 @@ def validate_fields(request_class: type[AnyRequest], fields: Mapping[str, Any]) 
             )
             for problem in error.errors(include_url=False)
         ]
-        raise InvalidRequest(problems, hint="see docs/requests.md") from None
+        hint = "correct these fields; `avatars provision --help` describes each"
+        raise InvalidRequest(problems, hint=hint) from None
 
 
 def _format_problem(rule: str, value: object, redacted: Callable[[str], str]) -> str:

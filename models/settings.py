@@ -420,4 +420,4 @@ def _warn_once(message: str) -> None:
 
 
 def _settings_error(problems: list[str]) -> SettingsError:
-    return SettingsError("; ".join(problems), hint="see docs/settings.md")
+    return SettingsError("; ".join(problems), hint="correct these in the environment or in .env")

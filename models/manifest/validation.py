@@ -48,7 +48,7 @@ _HINTS = {
     "voice_id nor a dataset_video in the same row",
     "extras": "give at most 9 text pairs, each at most 256 characters; put numbers in quotes",
     "reference": "give a key of at most 256 characters (in a spreadsheet, format the column as text), or omit it",
-    "row": "fix the syntax of the row; docs/batch.md shows each format",
+    "row": "fix the syntax of the row; `avatars batch --template FILE.csv` writes an example of CSV",
 }
 
 

@@ -19,6 +19,7 @@ from cli.main import run
 from media.manifest_loader import load_manifest
 from models.batch import BatchProgress
 from models.exit_codes import EXIT_OPERATIONAL_ERROR, EXIT_USAGE
+from models.manifest.manifest import DEFAULT_OPTIONS
 from models.provisioning import Status
 
 ROWS = 412
@@ -71,9 +72,9 @@ def test_results_that_were_not_written_are_not_announced(
     read = load_manifest(manifest(tmp_path / "m.csv", 1))
     progress = BatchProgress(read.rows, started_at=0.0)
     for folder, announced in ((tmp_path / "removed", "cannot write the results"), (tmp_path, "results written to")):
-        write_results(folder / "results.csv", progress, read)
+        write_results(folder / "results.csv", progress, read, DEFAULT_OPTIONS)
         assert announced in capsys.readouterr().err.replace("\n", " ")
-    write_results(tmp_path / "removed" / "results.csv", progress, read)
+    write_results(tmp_path / "removed" / "results.csv", progress, read, DEFAULT_OPTIONS)
     assert "results written" not in capsys.readouterr().err
 
 
@@ -84,7 +85,7 @@ def test_results_are_written_although_the_ledger_fails(tmp_path: Path, ledger: P
     progress = BatchProgress(read.rows, started_at=0.0)
     refused = replace(progress.rows[0], id=str(uuid.uuid4())).with_status(Status.REFUSED, [])
     progress.update_row(0, refused, finished=True)
-    write_results(tmp_path / "results.csv", progress, read)
+    write_results(tmp_path / "results.csv", progress, read, DEFAULT_OPTIONS)
     assert "REFUSED" in (tmp_path / "results.csv").read_text()
 
 

@@ -180,7 +180,7 @@ def test_all_missing_fields_are_reported() -> None:
     with pytest.raises(InvalidRequest) as caught:
         parse_request({})
     assert caught.value.problems == [(field, "is required") for field in FIELDS]
-    assert "docs/requests.md" in caught.value.hint
+    assert "`avatars provision --help`" in caught.value.hint
 
 
 def test_unknown_field_is_rejected_by_name() -> None:

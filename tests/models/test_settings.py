@@ -316,7 +316,7 @@ def test_former_name_in_the_env_file_is_an_error(empty_folder: Path, old: str, n
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     assert str(caught.value) == f"{old}: was renamed to {new}"
-    assert "docs/settings.md" in caught.value.hint
+    assert "in .env" in caught.value.hint
 
 
 def test_former_names_and_invalid_values_are_reported_at_once(
