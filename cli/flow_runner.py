@@ -173,11 +173,6 @@ async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str
     return error
 
 
-def require_known(key: str) -> None:
-    """Raise UnknownProvisioning before a server is started if the ledger has no such id or reference."""
-    asyncio.run(read_outcome(Settings.load(), key))
-
-
 async def run_one(start: Callable[[], Awaitable[State]], key: str | None, settings: Settings) -> RunOutcome:
     """Run the flow of one provisioning and return its outcome. Raises AvatarsError if the run has none."""
     state, error = await run_flow(start, "the run" if key is None else f"the run of provisioning {key}")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from cli.concurrent_runs import run_each_and_report
-from cli.flow_runner import require_known, run_and_report
+from cli.flow_runner import run_and_report
 from cli.ledger_actions import run_on_ledger
 from cli.local_uploads import has_local_recordings, upload_fields
 from cli.options import JsonFlag, ProvisioningKey
 from cli.selection import BatchOption, ProvisioningKeys, Selection, StatusOption, require_changeable, select_ids
+from models.clock import SystemClock
 from models.exit_codes import EXIT_OK
 from models.outcomes import OUTCOMES
 from models.provisioning import LeaseOwner, Provisioning, Status
@@ -21,8 +22,9 @@ from models.reopening import RETRYABLE_STATUSES, SCHEDULE_RESUMABLE_STATUSES
 from models.request import parse_reason
 from models.settings import Settings
 from models.text.plural import counted
+from services.reopening import require_retrainable, require_retryable
 from services.reopening import retry as retry_in_ledger
-from services.store import Store
+from services.store import Store, open_store
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -119,13 +121,14 @@ def retrain(
 
     """
     parse_reason(reason)
-    require_known(provisioning)
     recordings = {
         "dataset_video": dataset_video,
         "consent_video": consent_video,
         "image": image,
         "voice_sample": voice_sample,
     }
+    has_changes = any([voice_id, *recordings.values()])
+    asyncio.run(_require_reopenable(provisioning, "retrain", has_changes=has_changes))
     if has_local_recordings(recordings):
         recordings = upload_fields(recordings, "avatars retrain", Settings.load())
     parameters = {"reason": reason, "voice_id": voice_id, **recordings}
@@ -142,6 +145,8 @@ def _run(
     if reason:
         parse_reason(reason)
     ids = asyncio.run(select_ids(selection, batch_statuses))
+    if selection.names_one:
+        asyncio.run(_require_reopenable(ids[0], action))
     title = f"{action}: {selection.keys[0] if selection.names_one else counted(len(ids), 'provisioning')}"
 
     async def start(provisioning_id: str) -> State:
@@ -150,6 +155,16 @@ def _run(
     if selection.names_one:
         return run_and_report(lambda: start(ids[0]), key=ids[0], title=title, as_json=as_json)
     return run_each_and_report(start, ids, title=title, as_json=as_json)
+
+
+async def _require_reopenable(key: str, action: str, *, has_changes: bool = False) -> None:
+    """Raise the error that the run would end with, before a Prefect server is started or a file uploaded."""
+    async with open_store(Settings.load(), SystemClock()) as store:
+        provisioning = await store.ledger.get(key)
+        if action == "retrain":
+            await require_retrainable(store.ledger, store.quarantine, provisioning, has_changes=has_changes)
+        elif action == "retry":
+            await require_retryable(store.quarantine, provisioning)
 
 
 async def _start(provisioning_id: str, **parameters: Any) -> State:

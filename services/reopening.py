@@ -1,7 +1,8 @@
 """Re-opens provisionings: `resume` where they stopped, `retry` and a new request after a rejection.
 
 Neither pays twice: `resume` continues with what was submitted, and nothing was sent for a rejected one.
-services/retraining.py has the third way, which may cost money. Each caller re-opens a provisioning once.
+services/retraining.py has the third way, which may cost money; what it refuses is decided here. Each caller
+re-opens a provisioning once.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from models.reopening import (
     RETRYABLE_STATUSES,
     SCHEDULE_RESUMABLE_STATUSES,
     CallerAction,
+    retrainable_statuses,
 )
 from models.request import AvatarRequest, RequestKind, parse_reason
 from services.recordings.recording_checks import quarantine_reason, source_reasons
@@ -136,16 +138,40 @@ async def retry(
 
     """
     message = _message("retried", reason)
-    if provisioning.kind is RequestKind.ADOPTED:
-        require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY)
+    if provisioning.status.is_terminal and await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
+        return provisioning
+    await require_retryable(quarantine, provisioning)
     if not provisioning.status.is_terminal:
         await ledger.record_call(provisioning.id, owner, CallerAction.RETRY)
         return provisioning
-    if await ledger.has_called(provisioning.id, owner, CallerAction.RETRY):
-        return provisioning
-    is_released = await quarantine.is_released(provisioning)
-    require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY, is_released=is_released)
     return await _reopen_rejected(ledger, quarantine, sources, provisioning, owner, CallerAction.RETRY, message)
+
+
+async def require_retryable(quarantine: QuarantineRepository, provisioning: Provisioning) -> None:
+    """Raise NotReopenable or ProvisioningErased unless `retry` re-opens the provisioning, or it is in flight."""
+    if provisioning.status.is_terminal or provisioning.kind is RequestKind.ADOPTED:
+        is_released = await quarantine.is_released(provisioning)
+        require_reopenable(provisioning, RETRYABLE_STATUSES, CallerAction.RETRY, is_released=is_released)
+
+
+async def require_retrainable(
+    ledger: Ledger, quarantine: QuarantineRepository, provisioning: Provisioning, *, has_changes: bool
+) -> None:
+    """Raise NotReopenable or ProvisioningErased unless `retrain` re-opens the provisioning.
+
+    Args:
+        ledger: The ledger.
+        quarantine: The quarantine.
+        provisioning: The provisioning as it was read.
+        has_changes: Whether other recordings or another voice are given.
+    """
+    states = {submission.state for submission in await ledger.list_submissions(provisioning.id)}
+    require_reopenable(
+        provisioning,
+        retrainable_statuses(states, has_other_recordings=has_changes),
+        CallerAction.RETRAIN,
+        is_released=await quarantine.is_released(provisioning),
+    )
 
 
 def _message(what: str, reason: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from models.errors import InvalidRequest, SubmissionLimitReached
+from models.errors import InvalidRequest, NotReopenable, SubmissionLimitReached
 from models.provisioning import LeaseOwner, Provisioning, Status
-from models.reopening import RETRAINED, CallerAction, retrainable_statuses
+from models.reopening import RETRAINED, CallerAction
 from models.request import AvatarRequest, parse_reason, validate_fields
 from models.request_sources import require_sources
 from services.account.earlier_avatars import find_earlier_avatar
 from services.context import AppContext
-from services.reopening import require_reopenable
+from services.reopening import require_retrainable
 from services.submissions import limit_problem
 
 _VOICE_FIELDS = frozenset({"voice_id", "voice_sample"})
@@ -51,15 +51,13 @@ async def retrain(
         return provisioning
     reason = parse_reason(reason)
     given = {name: text for name, text in changes.items() if text}
-    submissions = await context.ledger.list_submissions(provisioning.id)
-    statuses = retrainable_statuses(
-        {submission.state for submission in submissions}, has_other_recordings=bool(given)
-    )
-    if not provisioning.status.is_terminal and provisioning.status not in statuses:
-        # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
-        await context.ledger.record_call(provisioning.id, owner, CallerAction.RETRAIN)
-    is_released = await context.quarantine.is_released(provisioning)
-    require_reopenable(provisioning, statuses, CallerAction.RETRAIN, is_released=is_released)
+    try:
+        await require_retrainable(context.ledger, context.quarantine, provisioning, has_changes=bool(given))
+    except NotReopenable:
+        if not provisioning.status.is_terminal:
+            # If that attempt fails, too, only a new run retrains it, not this one when it starts again.
+            await context.ledger.record_call(provisioning.id, owner, CallerAction.RETRAIN)
+        raise
     request = _with_changes(provisioning.request, given)
     earlier = await find_earlier_avatar(context, provisioning, owner, for_retrain=True)
     if earlier is not None:

@@ -130,6 +130,17 @@ def test_no_command_advises_a_release_after_it(owner: LeaseOwner, capsys: pytest
     assert asyncio.run(fail()) == RELEASED_NEXT_STEP
 
 
+@pytest.mark.parametrize("command", ["retry ok", "retrain ok --reason again", "retrain late --reason again"])
+def test_provisioning_that_cannot_be_reopened_is_refused_before_a_server_starts(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # nothing listens there: a run would fail
+    text = shown(capsys, *command.split())
+    action = command.partition(" ")[0]
+    assert f"`{action}` re-opens only" in text
+    assert "Prefect" not in text
+
+
 def test_show_names_recordings_and_extras_without_queries(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["show", "ok", "--json"]) == EXIT_OK
     out = capsys.readouterr().out
