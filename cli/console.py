@@ -90,6 +90,11 @@ def print_error(error: AvatarsError) -> None:
         _print(error.hint, "dim", stderr=True)
 
 
+def print_script_line(text: str) -> None:
+    """Print one line of a shell script, complete: a secret in it would be replaced by text that is no setting."""
+    _write(sys.stdout, f"{text}\n")
+
+
 def _print(text: str, style: str = "", *, stderr: bool = False, label: str = "") -> None:
     """Print one line of untrusted text after a label, which is bold and red on a terminal."""
     stream = sys.stderr if stderr else sys.stdout

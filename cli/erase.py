@@ -24,6 +24,7 @@ from models.settings import Settings
 from services.erasure import erase_provisioning, find_data_subject
 from services.recordings.uploads import erase_uploads
 from services.store import open_store
+from store.same_person import find_other_references
 
 
 def erase(
@@ -46,13 +47,13 @@ def erase(
             erased. With --json it erases without asking.
 
     """
-    name, subject = asyncio.run(_find(provisioning))
+    name, subject, others = asyncio.run(_find(provisioning))
     if not (yes or json):
         require_confirmed_erasure(name, subject.reference)
     # Before the ledger: it has the name and the URLs by which runs are found.
     prefect = _search_prefect(subject, in_prefect=in_prefect)
     report = asyncio.run(_erase(subject.provisioning_id, archive)).model_copy(
-        update={**prefect, "in_prefect": in_prefect}
+        update={**prefect, "in_prefect": in_prefect, "other_references": others}
     )
     steps = report.remaining_steps(subject.provisioning_id)
     if json:
@@ -64,11 +65,13 @@ def erase(
     return EXIT_OK
 
 
-async def _find(key: str) -> tuple[str, DataSubject]:
-    """Return the name of the avatar and what identifies the person's data."""
+async def _find(key: str) -> tuple[str, DataSubject, list[str]]:
+    """Return the name of the avatar, what identifies the person's data, and other references of perhaps theirs."""
     async with open_store(Settings.load(), SystemClock()) as store:
         subject = await find_data_subject(store.ledger, key)
-        return (await store.ledger.get(subject.provisioning_id)).name, subject
+        provisioning = await store.ledger.get(subject.provisioning_id)
+        others = await find_other_references(store.ledger.database, provisioning, subject)
+        return provisioning.name, subject, others
 
 
 def _search_prefect(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]:

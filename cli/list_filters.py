@@ -69,7 +69,7 @@ class ListFilters:
             reference=_normalized("reference", normalize_reference, self.reference),
             avatar_id=None if self.avatar_id is None else replace_unstorable_characters(self.avatar_id.strip()),
             extras={_normalize_extra(key): _normalize_extra(value) for key, value in extras.items()},
-            without_released=self.needs_attention,
+            waits_for_person=self.needs_attention,
         )
 
     def _statuses(self) -> Sequence[Status]:

@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from cli.console import print_line, print_status
+from cli.console import print_line, print_script_line, print_status
 from cli.options import TrainingSeconds
 from cli.simulated_environment import SimulatedEnvironment, simulated_environment
 from cli.terminal import stdout_console
@@ -66,4 +66,4 @@ def _print_settings(simulated: SimulatedEnvironment) -> None:
     if removed := removed_variables(os.environ):
         print_line(f"unset {' '.join(removed)}")
     for name, value in simulated.settings(keeps_behaviour=True).items():
-        print_line(f"export {name}={shlex.quote(value) if value else value}")
+        print_script_line(f"export {name}={shlex.quote(value) if value else value}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from models.errors import ProvisioningErased
 from models.image_request import CREDITS_PER_IMAGE, describe_credits
 from models.manifest.validation import ManifestRow
 from models.outcomes import OUTCOMES
@@ -63,7 +64,9 @@ class RowResult:
         return cls(line=row.line, reference=row.reference, name=row.name, status=status, reasons=row.problems)
 
     def with_provisioning(self, provisioning: Provisioning) -> RowResult:
-        """Return the row with the status of its provisioning."""
+        """Return the row with the status of its provisioning; with one that was erased, the row is invalid."""
+        if provisioning.erased_at is not None:
+            return replace(self, status=INVALID, id=provisioning.id, reasons=[_erased_reason(provisioning)])
         return replace(
             self,
             status=provisioning.status.value,
@@ -100,6 +103,12 @@ class RowResult:
     def warnings_text(self) -> str:
         """All warnings as one line of text."""
         return _join(self.warnings)
+
+
+def _erased_reason(provisioning: Provisioning) -> Reason:
+    error = ProvisioningErased(provisioning.id)
+    error.hint = "remove the row; if the person agreed again, give it a reference of its own"
+    return Reason.from_error(error)
 
 
 def _join(reasons: Sequence[Reason]) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from models.errors import ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused
 from models.exit_codes import EXIT_OK, EXIT_USAGE
 from models.media.codes import MediaCode
-from models.provisioning import Provisioning, Status
+from models.provisioning import NEEDS_ATTENTION, Provisioning, Status
 from models.reason import Reason
 from models.request import RequestKind
 
@@ -204,6 +204,8 @@ def describe(provisioning: Provisioning, *, is_released: bool = False) -> str:
         provisioning: The provisioning.
         is_released: Whether a person released its recordings from quarantine.
     """
+    if provisioning.erased_at is not None:
+        return "its personal data was erased; do not use its avatar, and delete it at Argil"
     if is_released:
         return f"{REFUSAL}. A person released its recordings"
     if provisioning.status is Status.CANCELLED and provisioning.reasons:
@@ -229,6 +231,19 @@ def deployment_step(provisioning: Provisioning) -> str:
     return outcome_of(provisioning.status, provisioning.kind).deployment_step_for(provisioning.id)
 
 
+def waits_for_person(provisioning: Provisioning, *, is_released: bool = False) -> bool:
+    """Return whether nothing more happens until a person acts. store/latest_page.py has the same rule as SQL.
+
+    Args:
+        provisioning: The provisioning.
+        is_released: Whether a person released its recordings from quarantine.
+    """
+    if provisioning.status is Status.ACCEPTED:
+        codes = {reason.code for reason in provisioning.reasons}
+        return provisioning.lease_owner is None and bool(codes) and codes.isdisjoint(CODES_THAT_END)
+    return provisioning.status in NEEDS_ATTENTION and not is_released
+
+
 def step_by_reasons(status: Status, provisioning_id: str, reasons: Collection[Reason]) -> str | None:
     """Return the next step if it depends on the reasons, with the id filled in; None if the status tells it."""
     if status is Status.REJECTED and reasons and all(reason.code.endswith(_QUARANTINED) for reason in reasons):
@@ -237,7 +252,7 @@ def step_by_reasons(status: Status, provisioning_id: str, reasons: Collection[Re
         return None
     elif not reasons:
         step = _QUEUED
-    elif all(reason.code in _CODES_THAT_END for reason in reasons):
+    elif all(reason.code in CODES_THAT_END for reason in reasons):
         step = _WAITING
     else:
         step = _BLOCKED
@@ -258,9 +273,9 @@ _WAITING = (
     "wait: the schedule `provision-pending` submits it once the reason no longer applies, while `avatars up` or a "
     "worker runs; `avatars resume {id}` tries it now"
 )
-_CODES_THAT_END = {
+CODES_THAT_END = sorted(
     error.code for error in (ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused)
-}
+)
 """Reasons that end without a change of the request, as their hints say."""
 
 

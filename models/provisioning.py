@@ -90,8 +90,12 @@ NEEDS_ATTENTION = (
     Status.TIMED_OUT,
     Status.VANISHED,
     Status.REJECTED,
+    Status.ACCEPTED,
 )
-"""The statuses that wait for a person, in the order of the fleet report."""
+"""The statuses in which a provisioning can wait for a person, in the order of the fleet report.
+
+`models.outcomes.waits_for_person` decides about one: of those in ACCEPTED, only the blocked ones do.
+"""
 
 
 class SubmissionState(StrEnum):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from models.outcomes import CODES_THAT_END
 from models.provisioning import Status
 
 _IN_STATUSES = "coalesce(status, '') IN"
@@ -19,6 +20,12 @@ _WITHOUT_RELEASED = (
 
 With EXISTS in the OR, PostgreSQL would read the whole table.
 """
+_IS_BLOCKED = (
+    "(provisionings.status <> 'ACCEPTED' OR (provisionings.lease_owner IS NULL "
+    "AND CAST(provisionings.reasons AS TEXT) <> '[]'"
+    + "".join(f" AND CAST(provisionings.reasons AS TEXT) NOT LIKE '%{code}%'" for code in CODES_THAT_END)
+    + "))"
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class LatestPage:
         reference: Its reference, in normal form.
         avatar_id: Its avatar.
         extras: Pairs that its request has, each of them.
-        without_released: Leave out refused ones whose recordings a person released from quarantine.
+        waits_for_person: Only those that wait for a person, by the rule of `models.outcomes.waits_for_person`.
 
     """
 
@@ -52,7 +59,7 @@ class LatestPage:
     reference: str | None = None
     avatar_id: str | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
-    without_released: bool = False
+    waits_for_person: bool = False
 
     def parameters(self) -> dict[str, str | int | datetime]:
         """Return the values of the named parameters in `sql`."""
@@ -93,7 +100,7 @@ class LatestPage:
     def _keys_by_status(self) -> str:
         """Merge the newest keys of each status, so one index serves any combination of statuses, also rare ones."""
         conditions = [*self._column_conditions(), *self._extra_conditions(), *self._bounds()]
-        conditions += self._release_conditions()
+        conditions += self._person_conditions()
         return " UNION ALL ".join(
             f"SELECT id, created_at FROM (SELECT id, created_at FROM provisionings "  # noqa: S608  # parameters only
             f"WHERE {' AND '.join([f'status = :status_{number}', *conditions])} "
@@ -107,7 +114,7 @@ class LatestPage:
             *self._column_conditions(),
             *self._extra_conditions(),
             *self._status_conditions(),
-            *self._release_conditions(),
+            *self._person_conditions(),
             *self._bounds(),
         ]
         return f"SELECT id, created_at FROM provisionings WHERE {' AND '.join(conditions)}"  # noqa: S608  # as above
@@ -117,7 +124,7 @@ class LatestPage:
         conditions = ["extras.key = :key_0", "extras.value = :value_0"]
         conditions += self._bounds("extras.created_at", "extras.provisioning_id")
         join = ""
-        if more := [*self._status_conditions(), *self._release_conditions(), *self._extra_conditions(start=1)]:
+        if more := [*self._status_conditions(), *self._person_conditions(), *self._extra_conditions(start=1)]:
             join = "CROSS JOIN provisionings "
             conditions += ["provisionings.id = extras.provisioning_id", *more]
         return (
@@ -149,8 +156,8 @@ class LatestPage:
         marks = ", ".join(f":status_{number}" for number in range(len(self._statuses())))
         return [f"{_IN_STATUSES} ({marks})"] if self.statuses else []
 
-    def _release_conditions(self) -> list[str]:
-        return [_WITHOUT_RELEASED] if self.without_released else []
+    def _person_conditions(self) -> list[str]:
+        return [_WITHOUT_RELEASED, _IS_BLOCKED] if self.waits_for_person else []
 
     def _bounds(self, created_at: str = "created_at", key: str = "id") -> list[str]:
         bounds = (

@@ -33,6 +33,7 @@ class ErasureReport(BaseModel):
         former_contents: Places in the ledger's own files that may still hold former contents.
         uploads: The uploads of its recordings that remain in the object store.
         deleted_uploads: Those that were deleted.
+        other_references: The references of other provisionings with the same recording or name, not erased.
         in_prefect: Whether the data in Prefect was to be removed, too.
         prefect_found: What Prefect held before; None if it was not searched.
         prefect_remaining: What Prefect holds now; None if it was not searched.
@@ -51,6 +52,7 @@ class ErasureReport(BaseModel):
     former_contents: list[str] = []
     uploads: list[str] = []
     deleted_uploads: list[str] = []
+    other_references: list[str] = []
     in_prefect: bool = False
     prefect_found: PrefectTraces | None = None
     prefect_remaining: PrefectTraces | None = None
@@ -85,6 +87,12 @@ class ErasureReport(BaseModel):
                 "at Argil: a voice whose name ends in one of these ids may exist. Delete it in Argil's app: "
                 f"{_listed(self.voice_clone_ids)}"
             )
+        if self.other_references:
+            steps.append(
+                "other provisionings have the same recording or name: if they are of the same person, erase them, "
+                "too, with `avatars erase REFERENCE --in-prefect`: "
+                f"{_listed([*map(shlex.quote, self.other_references)])}"
+            )
         steps += [f"in the ledger's database: {place}" for place in self.former_contents]
         steps += [f"in Prefect: {step}" for step in self._prefect_steps(f"avatars erase {key} --in-prefect")]
         steps += [f"in Prefect's database: {place}" for place in self.prefect_files]
@@ -116,11 +124,6 @@ def _traces_steps(traces: PrefectTraces, command: str) -> Iterator[str]:
     for relation, text in _UNCHANGED_RUNS.items():
         if ids := traces.run_ids(relation):
             yield f"{len(ids)} {text.format(again=command)}: {_listed(ids)}"
-    if others := traces.other_references:
-        yield (
-            "other provisionings use the same recording: if they are of the same person, erase them, too, with "
-            f"`avatars erase REFERENCE --in-prefect`: {_listed([*map(shlex.quote, others)])}"
-        )
     if traces.logs_of_runs:
         yield (
             "the logs, states, names or tags of these runs mention it and stay; note their ids, because they "

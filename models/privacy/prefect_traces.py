@@ -190,11 +190,6 @@ class PrefectTraces(BaseModel):
         return [run.id for run in self.runs if run.relation in relations]
 
     @property
-    def other_references(self) -> list[str]:
-        """The references of other provisionings with the same recording, each once."""
-        return sorted({reference for run in self.runs for reference in run.references})
-
-    @property
     def can_be_removed(self) -> bool:
         """Whether `avatars erase --in-prefect` would delete or change anything."""
         has_runs = bool(self.run_ids(Relation.OWN, Relation.SHARED))

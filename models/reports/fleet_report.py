@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from models.image_request import describe_credits
-from models.outcomes import OUTCOMES, deployment_step, further_reasons, next_step
+from models.outcomes import OUTCOMES, deployment_step, further_reasons, next_step, waits_for_person
 from models.privacy.erasure import ERASED_PLACEHOLDER
 from models.provisioning import NEEDS_ATTENTION, Provisioning, Status, parse_provisioning_id
 from models.release import Release
@@ -57,8 +57,8 @@ def render_fleet_report(
     attention = [item for status in NEEDS_ATTENTION for item in newest.get(status, ())]
     in_flight = [item for status in _IN_FLIGHT for item in newest.get(status, ())]
     sections = {
-        "Needs attention": [item for item in attention if item.id not in releases],
-        "In flight": in_flight,
+        "Needs attention": [item for item in attention if waits_for_person(item, is_released=item.id in releases)],
+        "In flight": [item for item in in_flight if not waits_for_person(item)],
         "Released from quarantine": [item for item in attention if item.id in releases],
     }
     for title, provisionings in sections.items():

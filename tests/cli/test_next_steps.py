@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from cli.main import run
 from models.clock import SystemClock
 from models.errors import NotReopenable
 from models.exit_codes import EXIT_OK, EXIT_USAGE
-from models.outcomes import RELEASED_NEXT_STEP
+from models.outcomes import CODES_THAT_END, RELEASED_NEXT_STEP, waits_for_person
 from models.provisioning import LeaseOwner, Status
+from models.reason import Reason
 from models.request import ProvisioningRequest
 from models.settings import Settings
 from services.reopening import retry
@@ -91,6 +93,44 @@ def test_released_refusal_no_longer_needs_attention(options: list[str], capsys: 
 def test_needs_attention_stays_on_the_next_page(capsys: pytest.CaptureFixture[str]) -> None:
     run(["list", "--needs-attention", "--limit", "1"])
     assert "avatars list --needs-attention --limit 1 --after" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("codes", "waits"),
+    [
+        ([], False),
+        (["argil.unauthorized"], True),
+        (["dataset.unreachable", "consent.unreachable"], True),
+        *(([code], False) for code in CODES_THAT_END),
+    ],
+    ids=str,
+)
+def test_blocked_request_needs_attention_and_a_waiting_one_does_not(
+    codes: list[str],
+    waits: bool,
+    provisioning_request: ProvisioningRequest,
+    owner: LeaseOwner,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def record() -> tuple[bool, bool]:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            current, _ = await store.ledger.get_or_create(provisioning_request, "new", owner)
+            reasons = [Reason(code=code, message="it is so", hint="") for code in codes]
+            current = await store.ledger.transition(current, owner, "tried", reasons=reasons)
+            leased = await store.leases.acquire(current.id, owner, timedelta(minutes=1))
+            return waits_for_person(current), waits_for_person(leased)
+
+    assert asyncio.run(record()) == (waits, False)
+    assert "new" not in listed(capsys, "--needs-attention")
+
+    async def release() -> None:
+        async with open_store(Settings.load(), SystemClock()) as store:
+            current = await store.ledger.get("new")
+            await store.leases.release(current.id, owner)
+
+    asyncio.run(release())
+    assert ("new" in listed(capsys, "--needs-attention")) is waits
+    assert ("new" in listed(capsys, "--needs-attention", "--status", "ACCEPTED", "--name", "Ada")) is waits
 
 
 def test_needs_attention_refuses_a_status_that_waits_for_no_person(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from simulator.scenarios import SCENARIOS
 def test_printed_settings_replace_a_configured_service(tmp_path: Path) -> None:
     configured = {
         "AVATARS_DATABASE_URL": "postgresql+asyncpg://real@db/real",
+        "ARGIL_API_KEY": "simulator-key",  # as in a shell that an earlier simulator was used from
         "AVATARS_CREDENTIALS_BLOCK": "secret/real",
         "AVATARS_POLL_MIN_SECONDS": "2",
         "PREFECT_API_URL": "https://real.example/api",
@@ -47,5 +48,6 @@ def test_printed_settings_replace_a_configured_service(tmp_path: Path) -> None:
     assert environment["AVATARS_DATABASE_URL"].startswith(f"sqlite+aiosqlite:///{tmp_path}")
     assert environment["PREFECT_HOME"].startswith(str(tmp_path))
     assert environment["ARGIL_API_URL"].startswith("http://127.0.0.1:")
+    assert environment["ARGIL_API_KEY"] == "simulator-key"
     assert environment["AVATARS_POLL_MIN_SECONDS"] == "2"
     assert (environment["AVATARS_CREDENTIALS_BLOCK"], environment["PREFECT_API_URL"]) == ("", "")

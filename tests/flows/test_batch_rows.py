@@ -14,7 +14,7 @@ from flows.engine.execution import InlineExecution
 from flows.engine.outage_wait import OutageWait
 from flows.engine.state_machine import run_to_completion
 from models.argil.avatar import Avatar
-from models.batch import WOULD_CREATE
+from models.batch import INVALID, WOULD_CREATE
 from models.batch_record import BatchSource
 from models.errors import ArgilPaymentRequired, ArgilUnreachable
 from models.limits import MAX_PAUSE
@@ -68,7 +68,7 @@ def make_rows(harness: ProvisioningHarness, count: int) -> list[ManifestRow]:  #
 
 
 @pytest.mark.parametrize(("dry_run", "other"), [(False, Status.TRAINING), (True, WOULD_CREATE)])
-async def test_erased_row_attaches_and_stops_no_other(
+async def test_erased_row_is_invalid_and_stops_no_other(
     harness: ProvisioningHarness,  # noqa: F811
     clock: ScriptedClock,  # noqa: F811
     dry_run: bool,
@@ -88,7 +88,10 @@ async def test_erased_row_attaches_and_stops_no_other(
     ]
     batch = BatchRun(harness.context, rows, harness.owner, timeout_seconds=0.0, concurrency=2, dry_run=dry_run)
     await process_chunk.fn(batch, 1, len(rows))
-    assert [row.status for row in batch.progress.rows] == [Status.TIMED_OUT, other]
+    assert [row.status for row in batch.progress.rows] == [INVALID, other]
+    erased = batch.progress.rows[0]
+    assert ([reason.code for reason in erased.reasons], erased.avatar_id) == (["request.erased"], None)
+    assert "remove the row" in erased.reasons[0].hint
 
 
 @pytest.mark.parametrize("changes", [{"avatars_media_check": "strict"}])

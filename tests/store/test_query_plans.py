@@ -71,8 +71,8 @@ FILTERED_PAGES = {
     "extra": LatestPage(9, extras={"team": "berlin"}),
     "extra and time": LatestPage(9, extras={"team": "berlin"}, until=FakeClock().now()),
     "rare extra and status": LatestPage(9, [Status.READY], extras={"city": "p-7"}),
-    "attention": LatestPage(9, [Status.REFUSED, Status.VANISHED], without_released=True),
-    "attention and extra": LatestPage(9, [Status.REFUSED], extras={"team": "berlin"}, without_released=True),
+    "attention": LatestPage(9, [Status.REFUSED, Status.VANISHED], waits_for_person=True),
+    "attention and extra": LatestPage(9, [Status.REFUSED], extras={"team": "berlin"}, waits_for_person=True),
     "two extras": LatestPage(9, extras={"city": "p-7", "team": "berlin"}),
 }
 """Pages of `avatars list` with filters. Each filter matches most rows or one."""
