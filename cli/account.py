@@ -17,7 +17,6 @@ from models.exit_codes import EXIT_OK
 from models.recordings.uploads import Upload
 from models.reports.account_report import AccountAvatar, AccountReport, LedgerAvatar, UnusedUploads
 from models.settings import Settings
-from services.account.account_report import compare_account
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 10_000
@@ -38,6 +37,7 @@ def account(
     """
     settings = Settings.load()
     key = load_api_key(settings)
+    from services.account.account_report import compare_account  # it imports Prefect
 
     async def read() -> AccountReport:
         async with open_account(settings, key) as (store, argil):

@@ -14,8 +14,6 @@ from models.clock import SystemClock
 from models.errors import ArgilUnreachable, PollFailed
 from models.limits import digest_api_key
 from models.settings import Settings
-from services.account.empty_lists import EmptyListCheck
-from services.request_pause import LedgerRequestPause
 from services.store import Store, open_store
 
 
@@ -32,6 +30,10 @@ async def open_account(settings: Settings, key: str) -> AsyncIterator[tuple[Stor
         ArgilUnreachable: A poll failed.
 
     """
+    # They import Prefect, which takes over a second of CPU time.
+    from services.account.empty_lists import EmptyListCheck
+    from services.request_pause import LedgerRequestPause
+
     clock = SystemClock()
     async with open_store(settings, clock) as store:
         empty_lists = EmptyListCheck(store.ledger, store.unknown_avatars)

@@ -9,6 +9,7 @@ from cyclopts import App
 
 from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag
+from models.environment.certificates import require_usable_certificates
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
@@ -28,6 +29,7 @@ def apply(*, notification_block: str | None = None, json: JsonFlag = False) -> i
 
     """
     Settings.load()  # refuses a .env of another user, in which Prefect would read PREFECT_API_URL
+    require_usable_certificates()
     from deployments import automations as installed_automations
     from deployments.embedded.prefect_connection import configured_api_url, verify_access
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from cli.argil_client import argil_client
 from cli.console import print_status
+from models.environment.certificates import require_usable_certificates
 from models.errors import ArgilUnauthorized, AvatarsError, SettingsError
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
@@ -25,6 +26,7 @@ def credentials() -> int:
     an option, because other users of the machine can read command lines. A key that Argil rejects is not stored.
     """
     block_reference = Settings.load().avatars_credentials_block
+    require_usable_certificates()
     from deployments.embedded.prefect_session import ensure_prefect_api
     from services.prefect_api.credentials_block import ArgilCredentials
 

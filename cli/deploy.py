@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from cli.console import print_line, print_status
+from models.environment.certificates import require_usable_certificates
 from models.errors import PrefectError
 from models.exit_codes import EXIT_OK
 from models.settings import Settings
@@ -22,6 +23,7 @@ def deploy(*, pool: str) -> int:
 
     """
     settings = Settings.load()  # refuses a .env of another user, in which Prefect would read PREFECT_API_URL
+    require_usable_certificates()
     from deployments.embedded.prefect_connection import configured_api_url, verify_access
     from deployments.registration import ensure_rate_limit, register_deployments
 

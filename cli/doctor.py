@@ -99,6 +99,10 @@ def _check_certificates() -> DiagnosticResult:
 
 def _check_prefect() -> DiagnosticResult:
     """Check the Prefect API in a child process: importing Prefect takes over a second of CPU time."""
+    try:
+        require_usable_certificates()  # otherwise the import itself fails
+    except SettingsError as error:
+        return DiagnosticResult.from_error("Prefect", error)
     child = subprocess.run(  # noqa: S603  # our own interpreter and module
         python_command("cli.prefect_check"),
         env=PREFECT_SETTINGS.select(os.environ),

@@ -15,7 +15,8 @@ from cli.console import print_json, print_line, print_status
 from cli.options import JsonFlag, ProvisioningKey
 from cli.terminal import stdout_console
 from models.clock import SystemClock
-from models.errors import PrefectError, StaleVersion
+from models.environment.certificates import require_usable_certificates
+from models.errors import PrefectError, SettingsError, StaleVersion
 from models.exit_codes import EXIT_OK
 from models.privacy.data_subject import DataSubject
 from models.privacy.erasure_report import ErasureReport
@@ -76,11 +77,12 @@ async def _find(key: str) -> tuple[str, DataSubject, list[str]]:
 
 def _search_prefect(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]:
     """Return the fields of the report about Prefect."""
-    from cli.erase_in_prefect import search_or_erase
-
     try:
+        require_usable_certificates()
+        from cli.erase_in_prefect import search_or_erase
+
         return search_or_erase(subject, in_prefect=in_prefect)
-    except PrefectError as error:
+    except (PrefectError, SettingsError) as error:
         if in_prefect:
             error.hint = (
                 f"{error.hint}. Nothing was erased from the ledger; "

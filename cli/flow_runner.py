@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cli.console import print_json, print_status, show_run_log
 from cli.rendering import print_outcome
 from models.clock import SystemClock
+from models.environment.certificates import require_usable_certificates
 from models.errors import AvatarsError, PrefectError, UnknownAvatars
 from models.outcomes import OUTCOMES
 from models.provisioning import Provisioning, Status, Submission
@@ -55,7 +56,11 @@ def prepared_environment(settings: Settings) -> Iterator[None]:
 
 
 def require_key_source(settings: Settings) -> None:
-    """Raise SettingsError before a server is started if no API key can be configured."""
+    """Raise SettingsError before a server is started if no API key can be configured, or no TLS context made.
+
+    Prefect itself makes one when it is imported, and would print a traceback.
+    """
+    require_usable_certificates()
     if settings.argil_api_key is not None:
         return
     from deployments.embedded.prefect_connection import can_store_blocks

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cli.console import print_line, print_status
 from cli.options import Port, TrainingSeconds
 from models.argil.webhook import RECEIVER_PATH
+from models.environment.certificates import require_usable_certificates
 from models.environment.child_environment import LEDGER, SERVICE, TOOL, InheritedVariables, python_command
 from models.environment.private_files import replace_file
 from models.errors import AvatarsError
@@ -68,6 +69,7 @@ def up(
     with contextlib.ExitStack() as stack:
         simulated = stack.enter_context(_simulated_service(training_seconds, data_dir)) if simulate else None
         settings = Settings.load()
+        require_usable_certificates()
         from deployments.embedded.stack import embedded_stack
 
         if code := _run_module(LEDGER, "cli", "db", "upgrade"):

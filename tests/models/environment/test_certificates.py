@@ -14,6 +14,7 @@ from media.remote.ssrf_guard import PublicOnlyTransport
 from models.environment.certificates import MAX_BYTES, require_usable_certificates
 from models.errors import SettingsError
 from models.exit_codes import EXIT_OPERATIONAL_ERROR
+from tests.cli_process import avatars
 from tests.fakes import FakeClock
 
 
@@ -62,3 +63,19 @@ def test_command_with_unusable_certificates_fails(
     for command in (["webhook", "list"], ["check", "https://h.example/a.mp4", "--role", "dataset"]):
         assert run(command) == EXIT_OPERATIONAL_ERROR
         assert f"SSL_CERT_FILE: {path} cannot be used" in capsys.readouterr().err
+
+
+PREFECT_COMMANDS = [
+    *("account", "adopt a-1 --reference r", "automations apply", "credentials", "deploy --pool p", "up --port 0"),
+    *("provision --name A --dataset-video https://h.example/d.mp4 --consent-video https://h.example/c.mp4",),
+    *("reconcile", "doctor --json"),
+]
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("command", PREFECT_COMMANDS, ids=lambda command: command.partition(" ")[0])
+def test_command_that_uses_prefect_prints_no_traceback(command: str, tmp_path: Path) -> None:
+    """Prefect makes a TLS context when it is imported. `avatars` asserts that no traceback is printed."""
+    ran = avatars(*command.split(), SSL_CERT_FILE=str(tmp_path / "none.pem"), ARGIL_API_KEY="key")
+    assert ran.code == EXIT_OPERATIONAL_ERROR
+    assert f"SSL_CERT_FILE: {tmp_path}/none.pem cannot be used" in ran.err + ran.out
