@@ -16,7 +16,7 @@ from cli.ledger_actions import run_on_ledger
 from cli.options import JsonFlag, ProvisioningKey
 from models.argil.voice import Voice, parse_voice_id
 from models.clock import SystemClock
-from models.errors import InvalidArguments
+from models.errors import InvalidArguments, ProvisioningErased
 from models.exit_codes import EXIT_OK
 from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
@@ -77,6 +77,8 @@ def _list_possible(provisioning_id: str, settings: Settings, *, as_json: bool) -
     async def read() -> tuple[Provisioning, list[Voice]]:
         async with open_store(settings, SystemClock()) as store, argil_client(settings, key) as argil:
             provisioning = await store.ledger.get(provisioning_id)
+            if provisioning.erased_at is not None:
+                raise ProvisioningErased(provisioning.id)
             return provisioning, await list_possible_voices(store.ledger, argil, provisioning)
 
     provisioning, voices = asyncio.run(read())
@@ -92,7 +94,12 @@ def _list_possible(provisioning_id: str, settings: Settings, *, as_json: bool) -
         mark = ", recorded for this avatar" if voice.id == provisioning.voice_id else ""
         print_line(f"{voice.id}  {voice.name or 'without a name'}, {created}{mark}")
     if voices:
-        print_status(f"record the right one: `avatars voice {provisioning.reference} VOICE_ID`")
+        advice = (
+            "some may be of other avatars. If the right one is among them, record it"
+            if provisioning.voice_id is None
+            else "another one replaces the recorded one"
+        )
+        print_status(f"{advice}: `avatars voice {provisioning.reference} VOICE_ID`")
     else:
         print_status(f"Argil has no voice that was created since the submission or is named {provisioning.name}")
     return EXIT_OK

@@ -95,7 +95,7 @@ OUTCOMES: dict[Status, Outcome] = {
         EXIT_USAGE,
         "Rejected",
         "avatar.rejected",
-        "the request breaks the rules listed; it was not sent and not paid",
+        "the request breaks the rules listed; this attempt was not sent and not paid",
         "correct what the reasons name and make the request again with the same reference; if its addresses stay, "
         "`avatars retry {id}` suffices; the rejected attempt cost nothing",
         "run the deployment resume-provisioning/on-demand with the id {id} and the action retry",
@@ -210,6 +210,11 @@ def describe(provisioning: Provisioning, *, is_released: bool = False) -> str:
         return f"{REFUSAL}. A person released its recordings"
     if provisioning.status is Status.CANCELLED and provisioning.reasons:
         return provisioning.reasons[0].message
+    if provisioning.status is Status.TRAINING and provisioning.not_found_since is not None:
+        return (
+            f"Argil has answered 404 for the avatar since {provisioning.not_found_since:%Y-%m-%d %H:%M} UTC; "
+            "if that lasts for AVATARS_GONE_AFTER_SECONDS, it becomes VANISHED"
+        )
     return outcome_of(provisioning.status, provisioning.kind).description
 
 

@@ -107,10 +107,10 @@ class LocalRecordings(Generic[AnyObserver]):
             raise InvalidRequest([(field, problem)], hint="pass the path of the file")
         if not is_local_path(text, self._folder):
             return text
-        if self._upload_folder is None:
-            problem = "is a local file, which cannot be uploaded: AVATARS_UPLOAD_URL is not set"
-            raise InvalidRequest([(field, problem)], hint=UPLOAD_URL_HINT)
         with open_local_file(text, field, self._folder) as (file, descriptor):
+            if self._upload_folder is None:  # after an error about a path that leads to no file
+                problem = "is a local file, which cannot be uploaded: AVATARS_UPLOAD_URL is not set"
+                raise InvalidRequest([(field, problem)], hint=UPLOAD_URL_HINT)
             report = self._check(file, descriptor, role, field)
             if (digest := self._digests.get(file.state)) is None:
                 digest = self._digests[file.state] = sha256_of(descriptor)

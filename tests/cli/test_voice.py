@@ -106,6 +106,21 @@ def test_given_voice_is_recorded_and_shown(
     assert due.voice_id == voice_id  # reconcile-avatars announces it
 
 
+def test_list_of_possible_voices_asks_for_one_only_if_it_can_be_recorded(
+    argil: ArgilSimulator, create: Callable[..., Provisioning], capsys: pytest.CaptureFixture[str]
+) -> None:
+    created, voice_id = create(), clone(argil)
+    assert run(["voice", "creator-1"]) == EXIT_OK
+    assert "some may be of other avatars" in capsys.readouterr().err
+    assert run(["voice", "creator-1", voice_id]) == EXIT_OK
+    capsys.readouterr()
+    assert run(["voice", "creator-1"]) == EXIT_OK
+    assert "another one replaces the recorded one" in capsys.readouterr().err
+    assert run(["erase", created.id, "--yes"]) == EXIT_OK
+    assert run(["voice", created.id]) == EXIT_USAGE
+    assert "was erased" in capsys.readouterr().err
+
+
 def test_voice_is_refused_with_the_reason(
     argil: ArgilSimulator, create: Callable[..., Provisioning], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -119,6 +119,13 @@ def test_released_refusal_is_no_longer_said_to_be_quarantined() -> None:
     assert describe(refused, is_released=True).endswith("A person released its recordings")
 
 
+def test_training_with_an_absent_avatar_does_not_say_that_argil_trains_it() -> None:
+    text = describe(provisioning(Status.TRAINING, not_found_since=AT))
+    assert "404 for the avatar since 2026-11-23 09:00 UTC" in text
+    assert "AVATARS_GONE_AFTER_SECONDS" in text
+    assert OUTCOMES[Status.TRAINING].description not in text
+
+
 def test_adopted_outcomes_differ_in_their_texts_only() -> None:
     for status, outcome in ADOPTED_OUTCOMES.items():
         usual = OUTCOMES[status]

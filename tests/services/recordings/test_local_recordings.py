@@ -314,6 +314,9 @@ async def test_without_upload_url_only_a_dry_run_accepts_paths(
     with pytest.raises(InvalidRequest, match="AVATARS_UPLOAD_URL is not set") as caught:
         local_recordings().address("consent.mp4", CONSENT, "consent_video")
     assert "AVATARS_UPLOAD_URL" in caught.value.hint
+    with pytest.raises(InvalidRequest) as missing:
+        local_recordings().address("no-such-file.mp4", CONSENT, "consent_video")
+    assert "AVATARS_UPLOAD_URL" not in str(missing.value)  # the bucket would not help
     assert local_recordings(is_dry_run=True).address("consent.mp4", CONSENT, "consent_video")
 
 
