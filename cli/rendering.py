@@ -98,8 +98,9 @@ def print_outcome(provisioning: Provisioning, *, is_released: bool = False) -> N
     for reason in provisioning.reasons:
         if reason in more:
             print_line(f"  - {reason.code}: {reason.message}")
-        if reason.hint and reason.hint not in (step, outcome.next_step_for(provisioning.id)):
-            print_line(f"    {reason.hint}", style="dim")
+        hint = reason.addressed_to(provisioning.id).hint
+        if hint and hint not in (step, outcome.next_step_for(provisioning.id)):
+            print_line(f"    {hint}", style="dim")
     _print_wrapped(f"next: {step}", 2)
 
 

@@ -73,12 +73,12 @@ class RowResult:
             id=provisioning.id,
             avatar_id=provisioning.avatar_id,
             voice_id=provisioning.voice_id,
-            reasons=provisioning.reasons,
+            reasons=[reason.addressed_to(provisioning.id) for reason in provisioning.reasons],
         )
 
     def with_status(self, status: str, reasons: Sequence[Reason]) -> RowResult:
         """Return the row with a status of its own and the reasons for it."""
-        return replace(self, status=status, reasons=reasons)
+        return replace(self, status=status, reasons=[reason.addressed_to(self.id) for reason in reasons])
 
     def with_warnings(self, warnings: Sequence[Reason]) -> RowResult:
         """Return the row with the warnings of its media check."""

@@ -152,15 +152,16 @@ class ReferenceConflict(RequestError):
     """The reference belongs to a provisioning with a different request; nothing was changed."""
 
     code = "request.reference-conflict"
-    problem = "already belongs to provisioning {id} with a different request"
+    problem = "already belongs to provisioning {id}{status} with a different request"
     remedy = (
         "it was submitted, cancelled or erased, or its request was replaced: send the same name, recordings and "
         "extras as `avatars show {id}` names, or use a reference of its own for another avatar"
     )
 
-    def __init__(self, reference: str, provisioning_id: str) -> None:
+    def __init__(self, reference: str, provisioning_id: str, status: str = "") -> None:
+        shown = f" ({status})" if status else ""
         super().__init__(
-            f"reference {redact(reference)!r} {self.problem.format(id=provisioning_id)}",
+            f"reference {redact(reference)!r} {self.problem.format(id=provisioning_id, status=shown)}",
             hint=self.remedy.format(id=provisioning_id),
         )
         self.reference = reference

@@ -90,4 +90,6 @@ def decide_request(
 def reference_conflict(existing: Provisioning) -> ReferenceConflict:
     """Return the error of another request with the reference of this provisioning."""
     is_adopted = existing.kind is RequestKind.ADOPTED
-    return (ReferenceIsAdopted if is_adopted else ReferenceConflict)(existing.reference, existing.id)
+    return (ReferenceIsAdopted if is_adopted else ReferenceConflict)(
+        existing.reference, existing.id, existing.status
+    )

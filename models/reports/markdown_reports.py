@@ -131,7 +131,7 @@ def render_provisioning_report(
         *(_avatar_details(avatar) if avatar and provisioning.status is Status.READY else []),
         "",
     ]
-    if reasons := further_reasons(provisioning, description):
+    if reasons := [reason.addressed_to(provisioning.id) for reason in further_reasons(provisioning, description)]:
         lines += ["## Reasons", ""]
         lines += [
             f"- **{reason.code}**: {_escape(reason.message)}. {markdown_with_code(redact(reason.hint))}".rstrip()
