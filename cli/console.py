@@ -91,7 +91,7 @@ def print_error(error: AvatarsError) -> None:
 
 
 def print_script_line(text: str) -> None:
-    """Print one line of a shell script, complete: a secret in it would be replaced by text that is no setting."""
+    """Print one line of a shell script, complete: in other output, secrets are replaced."""
     _write(sys.stdout, f"{text}\n")
 
 

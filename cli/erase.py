@@ -20,7 +20,7 @@ from models.errors import PrefectError, SettingsError, StaleVersion
 from models.exit_codes import EXIT_OK
 from models.privacy.data_subject import DataSubject
 from models.privacy.erasure_report import ErasureReport
-from models.provisioning import LeaseOwner
+from models.provisioning import LeaseOwner, Provisioning
 from models.settings import Settings
 from services.erasure import erase_provisioning, find_data_subject
 from services.recordings.uploads import erase_uploads
@@ -48,13 +48,18 @@ def erase(
             erased. With --json it erases without asking.
 
     """
-    name, subject, others = asyncio.run(_find(provisioning))
+    found, subject, others = asyncio.run(_find(provisioning))
     if not (yes or json):
-        require_confirmed_erasure(name, subject.reference)
+        require_confirmed_erasure(found.name, subject.reference)
     # Before the ledger: it has the name and the URLs by which runs are found.
     prefect = _search_prefect(subject, in_prefect=in_prefect)
     report = asyncio.run(_erase(subject.provisioning_id, archive)).model_copy(
-        update={**prefect, "in_prefect": in_prefect, "other_references": others}
+        update={
+            **prefect,
+            "in_prefect": in_prefect,
+            "was_erased": found.erased_at is not None,
+            "other_references": others,
+        }
     )
     steps = report.remaining_steps(subject.provisioning_id)
     if json:
@@ -66,13 +71,13 @@ def erase(
     return EXIT_OK
 
 
-async def _find(key: str) -> tuple[str, DataSubject, list[str]]:
-    """Return the name of the avatar, what identifies the person's data, and other references of perhaps theirs."""
+async def _find(key: str) -> tuple[Provisioning, DataSubject, list[str]]:
+    """Return the provisioning, what identifies the person's data, and other references of perhaps theirs."""
     async with open_store(Settings.load(), SystemClock()) as store:
         subject = await find_data_subject(store.ledger, key)
         provisioning = await store.ledger.get(subject.provisioning_id)
         others = await find_other_references(store.ledger.database, provisioning, subject)
-        return provisioning.name, subject, others
+        return provisioning, subject, others
 
 
 def _search_prefect(subject: DataSubject, *, in_prefect: bool) -> dict[str, Any]:

@@ -175,6 +175,11 @@ async def _add_provisioning_id(error: AvatarsError, settings: Settings, key: str
             f"; this request is on record as {provisioning.id} and is submitted when no avatar is unknown any "
             f"more: if it was made before under another reference, run `avatars cancel {provisioning.id}`"
         )
+    elif provisioning.status is Status.ACCEPTED and provisioning.id not in error.hint:
+        error.hint += (
+            f"; the request is on record: `avatars resume {provisioning.id}` continues it, "
+            f"`avatars cancel {provisioning.id}` withdraws it"
+        )
     return error
 
 

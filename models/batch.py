@@ -66,7 +66,12 @@ class RowResult:
     def with_provisioning(self, provisioning: Provisioning) -> RowResult:
         """Return the row with the status of its provisioning; with one that was erased, the row is invalid."""
         if provisioning.erased_at is not None:
-            return replace(self, status=INVALID, id=provisioning.id, reasons=[_erased_reason(provisioning)])
+            return replace(
+                self,
+                status=INVALID,
+                id=provisioning.id,
+                reasons=[Reason.from_error(ProvisioningErased(provisioning.id))],
+            )
         return replace(
             self,
             status=provisioning.status.value,
@@ -103,12 +108,6 @@ class RowResult:
     def warnings_text(self) -> str:
         """All warnings as one line of text."""
         return _join(self.warnings)
-
-
-def _erased_reason(provisioning: Provisioning) -> Reason:
-    error = ProvisioningErased(provisioning.id)
-    error.hint = "remove the row; if the person agreed again, give it a reference of its own"
-    return Reason.from_error(error)
 
 
 def _join(reasons: Sequence[Reason]) -> str:

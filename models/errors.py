@@ -540,14 +540,14 @@ class NotTerminal(RequestError):
 
 
 class ProvisioningErased(RequestError):
-    """The personal data of this provisioning was erased; it cannot be resumed."""
+    """The personal data of this provisioning was erased; it can be neither resumed nor requested again."""
 
     code = "request.erased"
 
     def __init__(self, provisioning_id: str) -> None:
         super().__init__(
             f"provisioning {provisioning_id} was erased: its name, URLs and extras are deleted",
-            hint="provision again under a new reference",
+            hint="leave the request out; if the person agreed again, give it a reference of its own",
         )
         self.provisioning_id = provisioning_id
 

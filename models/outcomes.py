@@ -221,7 +221,7 @@ def describe(provisioning: Provisioning, *, is_released: bool = False) -> str:
 def next_step(provisioning: Provisioning, *, is_released: bool = False) -> str:
     """Return the next step for this provisioning, with its id filled in."""
     if provisioning.erased_at is not None:
-        return "none: its personal data was erased; provision again under a new reference"
+        return "none: its personal data was erased"
     if step := step_by_reasons(provisioning.status, provisioning.id, provisioning.reasons):
         return step
     return outcome_of(provisioning.status, provisioning.kind).next_step_for(
@@ -245,7 +245,7 @@ def waits_for_person(provisioning: Provisioning, *, is_released: bool = False) -
     """
     if provisioning.status is Status.ACCEPTED:
         codes = {reason.code for reason in provisioning.reasons}
-        return provisioning.lease_owner is None and bool(codes) and codes.isdisjoint(CODES_THAT_END)
+        return provisioning.lease_owner is None and bool(codes) and codes.isdisjoint(CODES_THAT_END_ALONE)
     return provisioning.status in NEEDS_ATTENTION and not is_released
 
 
@@ -276,15 +276,17 @@ _QUEUED = (
 _BLOCKED = "fix what the reasons name, then run `avatars resume {id}`"
 _WAITING = (
     "wait: the schedule `provision-pending` submits it once the reason no longer applies, while `avatars up` or a "
-    "worker runs; `avatars resume {id}` tries it now"
+    "worker runs; without them, `avatars resume {id}` does. `avatars doctor` shows when the next one is tried"
 )
 CODES_THAT_END = sorted(
     error.code for error in (ArgilPaymentRequired, DayBudgetUsed, PaymentPaused, RatePaused, VideoCreatePaused)
 )
 """Reasons that end without a change of the request, as their hints say."""
+CODES_THAT_END_ALONE = sorted(error.code for error in (DayBudgetUsed, RatePaused))
+"""Those of them that end without a person, too: an account without credit waits for somebody to top it up."""
 
 
 def further_reasons(provisioning: Provisioning, description: str = "") -> list[Reason]:
     """Return the reasons that say more than the status, or than the description that is shown with it."""
-    said = {description, outcome_of(provisioning.status, provisioning.kind).description}
+    said = {description, outcome_of(provisioning.status, provisioning.kind).description, REFUSAL}
     return [reason for reason in provisioning.reasons if reason.message not in said]

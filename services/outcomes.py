@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from models.outcomes import outcome_of
+from models.outcomes import REFUSAL, outcome_of
 from models.provisioning import LeaseOwner, Provisioning, Status
 from models.reason import Reason
+from models.request import RequestKind
 from services.context import AppContext
 
 
@@ -32,9 +33,11 @@ async def transition_to_terminal(
             avatar_snapshot=provisioning.avatar_snapshot,
             voice_due_at=context.clock.now(),
         )
-    reason = Reason(
-        code=outcome.event or status, message=outcome.description, hint=outcome.next_step_for(provisioning.id)
-    )
+    message, hint = outcome.description, outcome.next_step_for(provisioning.id)
+    if status is Status.REFUSED and provisioning.kind is not RequestKind.ADOPTED:
+        # Lists show the reason as it was recorded, and a release ends the quarantine.
+        message, hint = REFUSAL, f"`avatars show {provisioning.id}` tells the next step"
+    reason = Reason(code=outcome.event or status, message=message, hint=hint)
     return await context.ledger.transition(
         provisioning, owner, outcome.description, new_status=status, reasons=[reason]
     )

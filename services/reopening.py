@@ -46,13 +46,16 @@ async def open_request(
 
     Raises:
         ReferenceConflict: The reference belongs to another request.
+        ProvisioningErased: The reference belongs to the same request, and the person's data was erased.
         ReferenceIsId: The reference is new, and is the id of another provisioning.
         DatabaseError: The ledger cannot be read or written.
 
     """
     while True:
         provisioning, is_new = await ledger.get_or_create(request, reference, owner)
-        if provisioning.status is not Status.REJECTED or provisioning.erased_at is not None:
+        if provisioning.erased_at is not None:
+            raise ProvisioningErased(provisioning.id)
+        if provisioning.status is not Status.REJECTED:
             return provisioning, is_new
         try:
             return (

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from models.outcomes import CODES_THAT_END
+from models.outcomes import CODES_THAT_END_ALONE
 from models.provisioning import Status
 
 _IN_STATUSES = "coalesce(status, '') IN"
@@ -23,7 +23,7 @@ With EXISTS in the OR, PostgreSQL would read the whole table.
 _IS_BLOCKED = (
     "(provisionings.status <> 'ACCEPTED' OR (provisionings.lease_owner IS NULL "
     "AND CAST(provisionings.reasons AS TEXT) <> '[]'"
-    + "".join(f" AND CAST(provisionings.reasons AS TEXT) NOT LIKE '%{code}%'" for code in CODES_THAT_END)
+    + "".join(f" AND CAST(provisionings.reasons AS TEXT) NOT LIKE '%{code}%'" for code in CODES_THAT_END_ALONE)
     + "))"
 )
 

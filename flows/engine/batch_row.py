@@ -23,6 +23,7 @@ from models.errors import (
     NetworkUnavailable,
     OperationalError,
     PaymentPaused,
+    ProvisioningErased,
     RatePaused,
     ReferenceConflict,
     SubmissionBudgetUsed,
@@ -152,7 +153,7 @@ class RowExecution(InlineExecution):
                 if provisioning.status is Status.TIMED_OUT:
                     provisioning = await reopen_provisioning.fn(provisioning, batch.owner)
                 provisioning = await run_to_completion(provisioning, batch.owner, batch.watch_timeout_seconds, self)
-            except ReferenceConflict as error:
+            except (ReferenceConflict, ProvisioningErased) as error:
                 row = progress.rows[self._number].with_status(INVALID, [Reason.from_error(error)])
                 return progress.update_row(self._number, row, finished=True)
             except UnknownAvatars:

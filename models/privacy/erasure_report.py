@@ -33,6 +33,7 @@ class ErasureReport(BaseModel):
         former_contents: Places in the ledger's own files that may still hold former contents.
         uploads: The uploads of its recordings that remain in the object store.
         deleted_uploads: Those that were deleted.
+        was_erased: Whether an earlier run erased the ledger, which then no longer has all that this report names.
         other_references: The references of other provisionings with the same recording or name, not erased.
         in_prefect: Whether the data in Prefect was to be removed, too.
         prefect_found: What Prefect held before; None if it was not searched.
@@ -52,6 +53,7 @@ class ErasureReport(BaseModel):
     former_contents: list[str] = []
     uploads: list[str] = []
     deleted_uploads: list[str] = []
+    was_erased: bool = False
     other_references: list[str] = []
     in_prefect: bool = False
     prefect_found: PrefectTraces | None = None
@@ -86,6 +88,11 @@ class ErasureReport(BaseModel):
             steps.append(
                 "at Argil: a voice whose name ends in one of these ids may exist. Delete it in Argil's app: "
                 f"{_listed(self.voice_clone_ids)}"
+            )
+        if self.was_erased:
+            steps.append(
+                "an earlier run erased the ledger. What it listed still applies, and is not listed again: voices "
+                "at Argil, and other provisionings of the person"
             )
         if self.other_references:
             steps.append(

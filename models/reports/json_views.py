@@ -33,6 +33,7 @@ def provisioning_summary(provisioning: Provisioning, submissions: Sequence[Submi
         "updated_at": to_jsonable_python(provisioning.updated_at),
         "flow_run_id": provisioning.flow_run_id,
         "batch_id": provisioning.batch_id,
+        "erased_at": to_jsonable_python(provisioning.erased_at),
     }
 
 

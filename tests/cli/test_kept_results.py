@@ -79,7 +79,7 @@ def test_corrected_file_is_kept_and_named(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("content", [b"a letter\n", b"\xff\xfe\x00", b"name,dataset_video,consent_video\n"])
-def test_file_that_is_no_results_file_is_kept(tmp_path: Path, content: bytes) -> None:
+def test_file_without_results_is_kept(tmp_path: Path, content: bytes) -> None:
     manifest, results = write_manifest(tmp_path, "csv"), tmp_path / "letter.csv"
     results.write_bytes(content)
     run(manifest, results, Status.READY)

@@ -91,7 +91,7 @@ async def test_erased_row_is_invalid_and_stops_no_other(
     assert [row.status for row in batch.progress.rows] == [INVALID, other]
     erased = batch.progress.rows[0]
     assert ([reason.code for reason in erased.reasons], erased.avatar_id) == (["request.erased"], None)
-    assert "remove the row" in erased.reasons[0].hint
+    assert "leave the request out" in erased.reasons[0].hint
 
 
 @pytest.mark.parametrize("changes", [{"avatars_media_check": "strict"}])

@@ -77,12 +77,15 @@ async def test_quarantined_request_stays_rejected(harness: ProvisioningHarness) 
     assert (await request_again(harness, make_owner())).status is Status.ACCEPTED
 
 
-async def test_erased_one_attaches_but_is_not_reopened(harness: ProvisioningHarness, clock: ScriptedClock) -> None:
+async def test_erased_one_is_neither_requested_again_nor_reopened(
+    harness: ProvisioningHarness, clock: ScriptedClock
+) -> None:
     before = await rejected(harness)
     ledger = harness.context.ledger
     await erase(ledger.database, clock, before, harness.owner, "erased")
     erased = await harness.reload(before)
-    assert await request_again(harness, make_owner()) == erased
+    with pytest.raises(ProvisioningErased, match="was erased"):
+        await request_again(harness, make_owner())
     with pytest.raises(ProvisioningErased):
         await retry(ledger, harness.context.quarantine, erased, make_owner(), ())
 
