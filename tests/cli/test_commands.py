@@ -49,7 +49,7 @@ def test_each_outcome_has_its_exit_code_and_document(
         assert command.document["status"] == status
         assert set(command.document) == {
             *("id", "reference", "name", "status", "avatar_id", "voice_id", "reasons", "submissions"),
-            *("created_at", "updated_at", "flow_run_id", "batch_id", "kind", "voice_source"),
+            *("created_at", "updated_at", "flow_run_id", "batch_id", "kind", "voice_source", "erased_at"),
         }
     rejected = ran["REJECTED"].document
     assert [reason["code"] for reason in rejected["reasons"]] == [
