@@ -82,8 +82,8 @@ def batch(
             image voice_id or voice_sample.
         dry_run: Check all rows and their videos, report what would happen, and send nothing to Argil.
         results: File for the result of each row, .csv, .xlsx or .json. The default is NAME.results.csv in the
-            folder of the manifest. The first two can be corrected and used as a manifest: an earlier file with
-            other cells than the manifest is kept under another name.
+            folder of the manifest. The first two can be corrected and used as a manifest: an earlier file that
+            was changed, or that has other cells than the manifest, is kept under another name.
         template: Write an empty manifest with an example to this file, .xlsx or .csv, and do nothing else.
         format_name: The format of the manifest, if its name does not tell it.
         column_map: What a header of a CSV file or a spreadsheet means, for example "Video link=dataset_video".

@@ -1,12 +1,13 @@
 """Writes the results file of a batch, which is a manifest with the outcome of each row.
 
-People correct rows in it. So an earlier file is replaced only if nothing but the outcomes differs from this run.
+People correct rows in it. So an earlier file is replaced only if it was not saved since, and only outcomes differ.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -27,7 +28,7 @@ from services.store import open_store
 def write_results(path: Path, progress: BatchProgress, manifest: Manifest, options: ManifestOptions) -> None:
     """Write the results file atomically and say so; an error is printed and does not fail the command.
 
-    An earlier file with other cells than the manifest is renamed first.
+    An earlier file that a person may have changed is renamed first.
 
     Args:
         path: The results file.
@@ -42,8 +43,9 @@ def write_results(path: Path, progress: BatchProgress, manifest: Manifest, optio
             released = asyncio.run(_find_released(refused))
     try:
         if (kept := _keep_corrections(path, manifest, options)) is not None:
-            print_status(f"! {path} has other rows or cells than this manifest, so it was kept as {kept}")
+            print_status(f"! {path} was changed since it was written, or has other rows or cells: kept as {kept}")
         replace_file(path, render_results(progress, manifest, results_format(path.name) or "csv", released))
+        _mark_as_written(path)
         print_status(f"results written to {path}")
     except OSError as error:
         print_status(f"! cannot write the results file {path}: {error.strerror}")
@@ -56,11 +58,24 @@ def _keep_corrections(path: Path, manifest: Manifest, options: ManifestOptions) 
         OSError: The file cannot be renamed.
     """
     is_table = results_format(path.name) != "json"  # a JSON file is not read again
-    if not is_table or not path.exists() or path.stat().st_size == 0 or _has_cells_of(path, manifest, options):
+    if not is_table or not path.exists() or path.stat().st_size == 0:
+        return None
+    if _is_as_written(path) and _has_cells_of(path, manifest, options):
         return None
     kept = next(other for other in _numbered(path) if not other.exists())
     path.rename(kept)
     return kept
+
+
+def _mark_as_written(path: Path) -> None:
+    """Set the time of the file to a whole second: a program that saves it later leaves a fraction."""
+    seconds = int(path.stat().st_mtime)
+    os.utime(path, (seconds, seconds))
+
+
+def _is_as_written(path: Path) -> bool:
+    """Whether no program may have saved the file since. Some file systems know whole seconds only."""
+    return path.stat().st_mtime_ns % 1_000_000_000 == 0
 
 
 def _has_cells_of(path: Path, manifest: Manifest, options: ManifestOptions) -> bool:

@@ -24,7 +24,7 @@ class ListFilters:
     """The options that select provisionings; all of them apply."""
 
     status: StatusNames = None
-    """Only provisionings with this status; can be repeated."""
+    """Only provisionings with this status, without those of erased persons; can be repeated."""
 
     needs_attention: Annotated[bool, Parameter(negative=())] = False
     """Only provisionings that wait for a person, on a terminal with the next step of each."""
@@ -70,6 +70,7 @@ class ListFilters:
             avatar_id=None if self.avatar_id is None else replace_unstorable_characters(self.avatar_id.strip()),
             extras={_normalize_extra(key): _normalize_extra(value) for key, value in extras.items()},
             waits_for_person=self.needs_attention,
+            without_erased=bool(self.status) or self.needs_attention,
         )
 
     def _statuses(self) -> Sequence[Status]:

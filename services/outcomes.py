@@ -35,8 +35,8 @@ async def transition_to_terminal(
         )
     message, hint = outcome.description, outcome.next_step_for(provisioning.id)
     if status is Status.REFUSED and provisioning.kind is not RequestKind.ADOPTED:
-        # Lists show the reason as it was recorded, and a release ends the quarantine.
-        message, hint = REFUSAL, f"`avatars show {provisioning.id}` tells the next step"
+        # Lists show the reason as it was recorded, and a release changes the rest.
+        message, hint = REFUSAL, ""
     reason = Reason(code=outcome.event or status, message=message, hint=hint)
     return await context.ledger.transition(
         provisioning, owner, outcome.description, new_status=status, reasons=[reason]

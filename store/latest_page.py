@@ -46,6 +46,7 @@ class LatestPage:
         avatar_id: Its avatar.
         extras: Pairs that its request has, each of them.
         waits_for_person: Only those that wait for a person, by the rule of `models.outcomes.waits_for_person`.
+        without_erased: Leave out those of erased persons.
 
     """
 
@@ -60,6 +61,7 @@ class LatestPage:
     avatar_id: str | None = None
     extras: Mapping[str, str] = field(default_factory=dict)
     waits_for_person: bool = False
+    without_erased: bool = False
 
     def parameters(self) -> dict[str, str | int | datetime]:
         """Return the values of the named parameters in `sql`."""
@@ -157,7 +159,8 @@ class LatestPage:
         return [f"{_IN_STATUSES} ({marks})"] if self.statuses else []
 
     def _person_conditions(self) -> list[str]:
-        return [_WITHOUT_RELEASED, _IS_BLOCKED] if self.waits_for_person else []
+        conditions = [_WITHOUT_RELEASED, _IS_BLOCKED] if self.waits_for_person else []
+        return [*conditions, "provisionings.erased_at IS NULL"] if self.without_erased else conditions
 
     def _bounds(self, created_at: str = "created_at", key: str = "id") -> list[str]:
         bounds = (

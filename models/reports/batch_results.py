@@ -22,6 +22,7 @@ from models.batch import (
     BatchProgress,
     RowResult,
 )
+from models.errors import ProvisioningErased, ReferenceConflict, ReferenceIsAdopted, ReferenceIsId
 from models.manifest.columns import RESULT_COLUMNS
 from models.manifest.manifest import Manifest
 from models.manifest.workbook import write_workbook
@@ -40,6 +41,9 @@ _NEXT_STEPS = {
     WOULD_REJECT: "replace the recording that the reasons name, and run the batch again",
     CHECK_INCONCLUSIVE: "run the batch again when the host responds",
 }
+
+_OWN_STEPS = {ProvisioningErased.code, ReferenceConflict.code, ReferenceIsAdopted.code, ReferenceIsId.code}
+"""Reasons of invalid rows that no correction of a cell may remove; their hint is the next step."""
 
 
 def results_format(file_name: str) -> ResultsFormat | None:
@@ -92,6 +96,8 @@ def _result_cells(result: RowResult, released: Collection[str]) -> list[str]:
 
 
 def _next_step(result: RowResult, released: Collection[str]) -> str:
+    if result.status == INVALID and result.reasons and all(item.code in _OWN_STEPS for item in result.reasons):
+        return result.reasons[0].hint
     if (step := _NEXT_STEPS.get(result.status)) is not None:
         return step
     if result.id is None:

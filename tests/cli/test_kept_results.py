@@ -75,7 +75,7 @@ def test_corrected_file_is_kept_and_named(tmp_path: Path, capsys: pytest.Capture
         kept = tmp_path / f"m.results.{number}.csv"
         assert kept.read_bytes() == corrected
         assert "corrected" not in results.read_text()
-        assert f"so it was kept as {kept}" in " ".join(capsys.readouterr().err.split()).replace("- ", "-")
+        assert f"kept as {kept}" in " ".join(capsys.readouterr().err.split()).replace("- ", "-")
 
 
 @pytest.mark.parametrize("content", [b"a letter\n", b"\xff\xfe\x00", b"name,dataset_video,consent_video\n"])
@@ -94,6 +94,15 @@ def test_empty_file_and_json_are_replaced(tmp_path: Path) -> None:
         run(manifest, results, Status.READY)
         assert "READY" in results.read_text()
     assert len([*tmp_path.iterdir()]) == 3
+
+
+def test_note_in_a_column_of_results_is_kept(tmp_path: Path) -> None:
+    manifest, results = write_manifest(tmp_path, "csv"), tmp_path / "m.results.csv"
+    run(manifest, results, Status.REJECTED)
+    noted = results.read_text(encoding="utf-8-sig").replace("REJECTED", "called Ada")
+    results.write_text(noted)
+    run(manifest, results, Status.REJECTED)
+    assert (tmp_path / "m.results.1.csv").read_text() == noted
 
 
 def test_rows_that_were_added_or_left_out_are_kept(tmp_path: Path) -> None:

@@ -133,6 +133,16 @@ def test_blocked_request_needs_attention_and_a_waiting_one_does_not(
     assert ("new" in listed(capsys, "--needs-attention", "--status", "ACCEPTED", "--name", "Ada")) is waits
 
 
+def test_erased_person_is_in_no_list_by_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert listed(capsys, "--status", "READY") == ["ok"]
+    for key in ("ok", "late"):
+        run(["erase", key, "--yes"])
+    capsys.readouterr()
+    assert listed(capsys, "--status", "READY", "--status", "TIMED_OUT") == []
+    assert listed(capsys, "--needs-attention") == ["no"]
+    assert sorted(listed(capsys)) == ["late", "no", "ok"]
+
+
 def test_needs_attention_refuses_a_status_that_waits_for_no_person(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "--needs-attention", "--status", "READY"]) == EXIT_USAGE
     assert "no provisioning waits for a person in READY" in capsys.readouterr().err

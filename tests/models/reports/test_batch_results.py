@@ -13,6 +13,7 @@ import pytest
 
 from media.manifest_loader import parse_bytes
 from models.batch import INVALID, BatchProgress
+from models.errors import AvatarsError, ProvisioningErased, ReferenceConflict, ReferenceIsId
 from models.manifest.columns import RESULT_COLUMNS
 from models.manifest.formats import Location
 from models.manifest.manifest import MAX_CELLS, Manifest, parse_manifest
@@ -180,6 +181,18 @@ def test_next_step_of_a_row_is_that_of_its_case() -> None:
     assert steps[:2] == ["run the batch again", "`avatars resume p-1` continues it"]
     assert steps[2].startswith("wait: the schedule `provision-pending` submits it once the reason no longer")
     assert steps[3].startswith("wait: the schedule `provision-pending` submits it while")
+
+
+@pytest.mark.parametrize(
+    "error", [ProvisioningErased("p-1"), ReferenceConflict("r-1", "p-1"), ReferenceIsId("r-1", "p-1")], ids=repr
+)
+def test_next_step_of_an_invalid_row_without_a_correction_is_the_hint(error: AvatarsError) -> None:
+    manifest = manifest_of(["Ada"])
+    progress = BatchProgress(manifest.rows, started_at=0.0)
+    progress.update_row(0, progress.rows[0].with_status(INVALID, [Reason.from_error(error)]))
+    lines = render_results(progress, manifest, "csv").decode("utf-8-sig").splitlines()
+    [row] = csv.DictReader(lines, delimiter=";")
+    assert row["result_next_step"] == error.hint
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
