@@ -237,7 +237,7 @@ def deployment_step(provisioning: Provisioning) -> str:
 
 
 def waits_for_person(provisioning: Provisioning, *, is_released: bool = False) -> bool:
-    """Return whether nothing more happens until a person acts. store/latest_page.py has the same rule as SQL.
+    """Return whether a person has to act before it can go on. store/latest_page.py has the same rule as SQL.
 
     Args:
         provisioning: The provisioning.

@@ -316,6 +316,14 @@ def test_fleet_report_lists_the_limits_if_there_are_any() -> None:
     assert "## Limits" not in render_fleet_report({}, {}, AT)
 
 
+@pytest.mark.parametrize(("code", "is_blocked"), [("argil.unauthorized", True), ("pause.rate", False)])
+def test_fleet_report_has_a_blocked_request_under_needs_attention(code: str, is_blocked: bool) -> None:
+    waiting = provisioning(Status.ACCEPTED, reasons=[Reason(code=code, message="it is so")])
+    fleet = render_fleet_report({}, {Status.ACCEPTED: [waiting]}, AT)
+    attention, _, in_flight = fleet.partition("## In flight")
+    assert ("id p-1" in attention, "id p-1" in in_flight) == (is_blocked, not is_blocked)
+
+
 def test_fleet_report_names_the_credits_of_images() -> None:
     fleet = render_fleet_report({Status.READY: 12}, {}, AT, images=12)
     assert "- Submissions that Argil accepted: 12 from images for 24 credits (2 each)\n" in fleet
