@@ -190,9 +190,9 @@ class PostgresFull(DatabaseFault):
     expected_message: str = "No space left on device"
 
     async def inject(self) -> None:
-        fill(self.disk)
-        other = await self.connect()
+        other = await self.connect()  # before the disk is full: a new connection may have to write a file
         try:
+            fill(self.disk)
             for length in (1500, 1):  # the short rows fill the rest of the pages; rolled back rows keep their space
                 await self._exhaust(other, length)
         finally:

@@ -168,12 +168,12 @@ def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) 
     (stack.home / "rows.csv").write_text(
         f"name,dataset_video,consent_video,reference,{good[0]}\nA,{good[0]},{good[1]},r1,x\n"
     )
-    (stack.home / "rows.jsonl").write_text(
+    (stack.home / "wrong.jsonl").write_text(
         f'{{"name": "{good[0]}", "dataset_video": "x?{AZURE}", "consent_video": 7, "{good[1]}": 1}}\n'
     )
     commands = {
         "batch with a wrong column": ["batch", "rows.csv"],
-        "batch with wrong rows": ["batch", "rows.jsonl", "--json"],
+        "batch with wrong rows": ["batch", "wrong.jsonl", "--json"],
         "resume": ["resume", good[0]],
         "show": ["show", "echo", "--json"],
         "show for people": ["show", "echo"],
@@ -202,7 +202,8 @@ def test_secrets_are_stored_in_one_column_only(stack: Stack, videos: MediaHost) 
     assert not contains_secret(stack.command_lines())
     assert columns_with_secret(stack.home / ".avatars/avatars.db") == {"provisionings.request"}
     assert stack.stop() == 0
-    manifests = {"rows.csv", "rows.jsonl", "rows.results.csv"}  # the results repeat the cells of the manifest
+    # The results repeat the cells of the manifest.
+    manifests = {"rows.csv", "rows.results.csv", "wrong.jsonl", "wrong.results.csv"}
     assert files_with_secret(stack.home) - manifests <= {"avatars.db", "avatars.db-wal"}
 
 
