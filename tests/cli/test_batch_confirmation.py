@@ -111,6 +111,7 @@ def test_yes_does_not_allow_shared_recordings(tmp_path: Path, capsys: pytest.Cap
     assert "share recordings" in capsys.readouterr().err
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(("reply", "code"), [(b"n\n", EXIT_USAGE), (b"\n", EXIT_USAGE), (b"y\n", CONFIRMED)])
 def test_large_batch_is_asked_about_on_a_terminal(tmp_path: Path, reply: bytes, code: int) -> None:
     terminal, child_terminal = pty.openpty()

@@ -159,6 +159,7 @@ def test_overview_imports_no_command() -> None:
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
+@pytest.mark.system
 @pytest.mark.usefixtures("clean_environment")
 def test_ledger_commands_do_not_import_prefect(args: list[str], exit_code: str) -> None:
     code, packages = imported_packages(*args)
@@ -166,6 +167,7 @@ def test_ledger_commands_do_not_import_prefect(args: list[str], exit_code: str) 
     assert "prefect" not in packages
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("clean_environment")
 def test_list_of_a_sqlite_ledger_imports_few_packages() -> None:
     assert imported_packages("list")[0] == "0"  # it creates the ledger, which needs SQLAlchemy
@@ -175,6 +177,7 @@ def test_list_of_a_sqlite_ledger_imports_few_packages() -> None:
         assert packages & EXPENSIVE_PACKAGES == set()
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("clean_environment")
 @pytest.mark.parametrize(("command", "is_enabled"), [("list", False), ("db", True)])
 def test_only_commands_that_read_run_without_gc(command: str, is_enabled: bool) -> None:

@@ -235,6 +235,7 @@ def test_status_that_a_command_never_changes_is_one_error(
     assert f"`{command[0]}` does not change provisionings that are READY" in error
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("options", "answer", "is_erased"),
     [([], "n", False), ([], "y", True), (["--yes"], "", True), (["--json"], "", True)],

@@ -255,7 +255,13 @@ async def test_timed_out_training_is_resolved_by_resume(
     assert len(simulated.account.posts) == 1
 
 
-@pytest.mark.parametrize("sent", [True, False], ids=["after the POST", "before the POST"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(True, id="after the POST"),
+        pytest.param(False, id="before the POST", marks=pytest.mark.system),  # waits for a lease duration
+    ],
+)
 async def test_orphaned_submission_is_looked_up_before_resending(
     simulated: ArgilSimulator, videos: MediaHost, ledger: Ledger, *, sent: bool
 ) -> None:
