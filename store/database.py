@@ -125,15 +125,18 @@ class Database:
             raise DatabaseError(
                 f"the ledger at {self.redacted_url} is closed", hint="open it again; this is a bug in the caller"
             )
-        if os.getpid() != self._process_id:
-            # Threads do not survive a fork, and neither SQLite nor PostgreSQL connections may cross one.
-            raise RuntimeError("a Database cannot be used after a fork: create another one in the child process")
+        self._require_same_process()
         with translating_errors(self.redacted_url):
             try:
                 return await run(guarded)
             except _WorkFailed as failed:
                 error = failed.error
         raise error
+
+    def _require_same_process(self) -> None:
+        """Refuse to work after a fork: no thread survives one, and no connection of either engine may cross one."""
+        if os.getpid() != self._process_id:
+            raise RuntimeError("a Database cannot be used after a fork: create another one in the child process")
 
     async def compact(self, tables: Sequence[str]) -> list[str]:
         """Remove former contents of these tables from the files of the database, after an erasure.
@@ -144,6 +147,7 @@ class Database:
         Raises:
             DatabaseError: The database failed.
         """
+        self._require_same_process()
         with translating_errors(self.redacted_url):
             return await self._backend.compact(tables)
 
@@ -170,6 +174,7 @@ class Database:
 
     async def close(self) -> None:
         """Wait for the writes that have been requested, then close every connection. Idempotent."""
+        self._require_same_process()
         self._is_closed = True
         await self._backend.close()
 

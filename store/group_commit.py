@@ -10,13 +10,13 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InvalidRequestError, ProgrammingError
 
 from models.errors import DatabaseError
 
@@ -29,18 +29,20 @@ _OWN_STATEMENT_ERRORS = (IntegrityError, DataError, ProgrammingError)
 """Errors of a statement or its values; every other DBAPIError (disk full, I/O error) is a database failure."""
 
 
+class _TransactionEnded(InvalidRequestError):
+    """A function ended the transaction that it was given, and with it the changes of others."""
+
+
 @dataclass(slots=True)
 class _Write:
-    """A write in the queue; the outcome is set by the writer thread and delivered by the event loop."""
+    """A write in the queue; the outcome is set in the writer thread and delivered once its group has ended."""
 
     work: Work[Any]
-    future: asyncio.Future[Any]
+    future: Future[Any] = field(default_factory=Future)
     result: Any = None
     error: BaseException | None = None
 
     def deliver(self) -> None:
-        if self.future.done():  # its caller was cancelled
-            return
         if self.error is None:
             self.future.set_result(self.result)
         else:
@@ -48,7 +50,7 @@ class _Write:
 
 
 class GroupCommit:
-    """Queues writes and commits them in groups, in the order of their arrival.
+    """Queues the writes of any event loop and commits them in groups, in the order of their arrival.
 
     An error that a write itself raises rolls back that write alone. A failure of the database, at a statement or at
     the commit, rolls back the group and is raised in each of its writers.
@@ -59,64 +61,42 @@ class GroupCommit:
 
         Args:
             begin: Opens a write transaction; leaving it commits, or rolls back on an exception.
-            executor: Runs one function at a time: SQLite's writer thread.
+            executor: Runs one function at a time: SQLite's writer thread. Its shutdown waits for the queued writes.
         """
         self._begin = begin
         self._executor = executor
         self._queue: deque[_Write] = deque()
-        self._group: asyncio.Future[list[_Write]] | None = None
 
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction and return its result once it is committed.
 
         A caller that is cancelled before its work starts writes nothing. Later the work is committed all the same.
+
+        Raises:
+            DatabaseError: The executor takes no more work; nothing is written.
         """
-        loop = asyncio.get_running_loop()
-        write = _Write(work, loop.create_future())
+        write = _Write(work)
         self._queue.append(write)
-        if self._group is None:
-            self._start_group(loop)
-        result: Result = await write.future
+        try:
+            # One call per write; the first one that runs takes all that wait, and the others may find nothing.
+            self._executor.submit(self._commit_group)
+        except RuntimeError as error:  # it is shut down, or the system starts no more threads
+            if write.future.cancel():  # otherwise a group has taken it
+                raise DatabaseError(
+                    f"the write was not started: {error}", hint="check the limits of this process (ulimit -u)"
+                ) from None
+        result: Result = await asyncio.wrap_future(write.future)
         return result
 
-    async def drain(self) -> None:
-        """Wait until the queue is empty and no transaction is in progress."""
-        while self._group is not None:
-            await asyncio.wait({self._group})
-
-    def _start_group(self, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            self._group = loop.run_in_executor(self._executor, self._commit_group)
-        except RuntimeError:  # the executor is shut down; without an error the queue would wait forever
-            self._fail_queue(DatabaseError("the database is closed"))
-        else:
-            self._group.add_done_callback(self._finish_group)
-
-    def _finish_group(self, group: asyncio.Future[list[_Write]]) -> None:
-        """Deliver the outcomes, and start a transaction for the writes that arrived in the meantime."""
-        self._group = None
-        for write in group.result():
-            write.deliver()
-        while self._queue and self._queue[0].future.cancelled():
-            self._queue.popleft()
-        if self._queue:
-            self._start_group(group.get_loop())
-
-    def _fail_queue(self, error: DatabaseError) -> None:
-        while self._queue:
-            write = self._queue.popleft()
-            write.error = error
-            write.deliver()
-
-    def _commit_group(self) -> list[_Write]:
-        """Run in the writer thread; returns the writes of one transaction with their outcomes."""
-        writes = self._take_group()
-        if not writes:
-            return writes
+    def _commit_group(self) -> None:
+        """Run in the writer thread: commit the writes of one transaction and deliver their outcomes."""
+        if not (writes := self._take_group()):
+            return
         try:
             with self._begin() as connection:
                 if len(writes) == 1:
                     writes[0].result = writes[0].work(connection)  # without a savepoint: the transaction is its own
+                    _require_transaction(connection)
                 else:
                     for write in writes:
                         _run_in_savepoint(connection, write)
@@ -124,12 +104,13 @@ class GroupCommit:
             for write in writes:
                 # It replaces a write's own error, too, because that may come from a change that is now rolled back.
                 write.error = error
-        return writes
+        for write in writes:
+            write.deliver()
 
     def _take_group(self) -> list[_Write]:
         writes: list[_Write] = []
         while self._queue and len(writes) < MAX_GROUP_SIZE:
-            if not (write := self._queue.popleft()).future.cancelled():
+            if (write := self._queue.popleft()).future.set_running_or_notify_cancel():
                 writes.append(write)
         return writes
 
@@ -143,9 +124,21 @@ def _run_in_savepoint(connection: Connection, write: _Write) -> None:
     try:
         with connection.begin_nested():
             write.result = write.work(connection)
+            _require_transaction(connection)
     except _OWN_STATEMENT_ERRORS as error:
         write.error = error
-    except (DBAPIError, sqlite3.Error):
+    except (DBAPIError, sqlite3.Error, _TransactionEnded):
         raise
     except BaseException as error:  # noqa: BLE001  # raised in its writer
         write.error = error
+
+
+def _require_transaction(connection: Connection) -> None:
+    """Fail the group if a function ended its transaction; SQLite itself would go on and commit each statement.
+
+    Raises:
+        _TransactionEnded: It did, with `rollback` or by a statement such as INSERT OR ROLLBACK.
+    """
+    driver: Any = connection.connection.driver_connection
+    if not (connection.in_transaction() and driver.in_transaction):
+        raise _TransactionEnded("a function ended the transaction of its group, which is a bug of that function")

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from models.environment.database_url import DatabaseUrl
+from models.errors import DatabaseError
 from store.compaction import compact_sqlite
 from store.errors import file_replaced_error
 from store.group_commit import GroupCommit, Result, Work
@@ -67,7 +68,13 @@ class SqliteBackend:
 
     async def read(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that only reads."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        except RuntimeError as error:  # it is shut down, or the system starts no more threads
+            raise DatabaseError(
+                f"the read was not started: {error}", hint="check the limits of this process (ulimit -u)"
+            ) from None
+        return await reading
 
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; returns once it is committed."""
@@ -79,10 +86,7 @@ class SqliteBackend:
 
     async def close(self) -> None:
         """Commit the queued writes, wait for the threads and close every connection."""
-        try:
-            await self._group_commit.drain()
-        finally:
-            await asyncio.to_thread(self._close)
+        await asyncio.to_thread(self._close)
 
     def _read(self, work: Work[Result]) -> Result:
         with self.engine.begin() as connection:

@@ -272,8 +272,9 @@ async def test_use_after_a_fork_is_an_error(database: Database, monkeypatch: pyt
     """Threads do not survive a fork: without the check, the first statement would wait forever."""
     with monkeypatch.context() as forked:
         forked.setattr("store.database.os.getpid", lambda: -1)
-        with pytest.raises(RuntimeError, match="after a fork"):
-            await execute(database, "SELECT 1")
+        for use in (execute(database, "SELECT 1"), database.compact([]), database.close()):
+            with pytest.raises(RuntimeError, match="after a fork"):
+                await use
     await execute(database, "SELECT 1")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import IntegrityError
 
 from models.errors import DatabaseError
 from store import migrate
@@ -240,6 +242,82 @@ async def test_cancelled_after_it_began_is_committed(table: Database) -> None:
     end.set()
     assert await tasks[1] == 2
     assert await stored(table) == [1, 2]
+
+
+async def test_writes_of_several_event_loops_are_all_reported(table: Database) -> None:
+    async def write_all(first: int) -> list[int]:
+        numbers = range(first, first + WRITERS)
+        return await asyncio.gather(*(table.write(insert(number)) for number in numbers))
+
+    loops = (asyncio.to_thread(asyncio.run, write_all(first)) for first in range(0, 4 * WRITERS, WRITERS))
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        results = await asyncio.gather(*loops)
+    assert [number for result in results for number in result] == list(range(4 * WRITERS))
+    assert sorted(await stored(table)) == list(range(4 * WRITERS))
+
+
+async def test_event_loop_that_is_closed_stops_no_other_writer(table: Database) -> None:
+    """Its write is of the same group as those of a loop that goes on."""
+
+    async def give_up() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(table.write(insert(1)), 0.01)
+
+    async with busy_writer(table):
+        tasks = [asyncio.create_task(table.write(insert(number))) for number in (2, 3)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(asyncio.run, give_up())
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert await asyncio.gather(*tasks) == [2, 3]
+        assert await table.write(insert(4)) == 4
+    assert await stored(table) == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("database_url")
+async def test_call_without_a_thread_is_refused_and_the_next_one_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system may start no more threads for a while (RLIMIT_NPROC); executors keep what they did not start."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'threads.db'}"
+    database = Database(url)
+    with sqlite3.connect(tmp_path / "threads.db") as connection:
+        connection.execute("CREATE TABLE written (number INTEGER PRIMARY KEY)")
+    connection.close()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", refuse)
+        for call in (database.write(insert(1)), stored(database)):
+            with pytest.raises(DatabaseError, match="was not started: can't start new thread") as caught:
+                await call
+            assert "ulimit -u" in caught.value.hint
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        assert await database.write(insert(2)) == 2
+        assert await stored(database) == [2]
+        await database.close()
+
+
+def roll_back(connection: Connection) -> None:
+    connection.rollback()
+
+
+def hide_rollback(connection: Connection) -> None:
+    insert(2)(connection)
+    with contextlib.suppress(IntegrityError):
+        connection.execute(text("INSERT OR ROLLBACK INTO written VALUES (2)"))
+
+
+@pytest.mark.parametrize("work", [roll_back, hide_rollback])
+async def test_function_that_ends_the_transaction_fails_the_whole_group(table: Database, work: Work[None]) -> None:
+    results = await write_group(table, insert(1), work, insert(3))
+    assert [type(result) for result in results] == [DatabaseError] * 3
+    assert await stored(table) == []
+    with pytest.raises(DatabaseError):
+        await table.write(work)
+    assert await table.write(insert(4)) == 4
+    assert await stored(table) == [4]
 
 
 async def test_close_commits_the_queue_and_rejects_later_calls(table: Database, tmp_path: Path) -> None:
