@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, case, func, insert, literal, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from models.evidence import InputEvidence
 from models.provisioning import Status, SubmissionState
@@ -101,9 +101,10 @@ async def maintain(database: Database) -> None:
         with contextlib.closing(database.engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return
-    async with AsyncEngine(database.engine).connect() as autocommitting:
-        await autocommitting.execution_options(isolation_level="AUTOCOMMIT")
+    engine = create_async_engine(database.engine.url, isolation_level="AUTOCOMMIT")
+    async with engine.connect() as autocommitting:
         await autocommitting.exec_driver_sql("VACUUM ANALYZE")
+    await engine.dispose()
 
 
 def _insert_base_rows(connection: Connection, now: datetime) -> None:

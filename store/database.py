@@ -88,7 +88,7 @@ class Database:
         """Run a function in a transaction that only reads, and return its result.
 
         Args:
-            work: A function of a Connection. With SQLite it runs in a thread, so it must not use the event loop.
+            work: A function of a Connection. It runs in another thread, so it must not use the event loop.
 
         Raises:
             DatabaseError: The database failed or is closed. An error of the function itself is raised as it is.
@@ -100,14 +100,15 @@ class Database:
 
         With SQLite, concurrent writes share one transaction (group commit). If the function raises, its own changes
         are rolled back. If the caller is cancelled before the function starts, nothing is written; later, SQLite
-        commits all the same and PostgreSQL rolls back.
+        commits all the same, and PostgreSQL rolls back unless it commits at that moment.
 
         Args:
-            work: A function of a Connection. With SQLite it runs in a thread, so it must not use the event loop.
+            work: A function of a Connection. It runs in another thread, so it must not use the event loop.
 
         Raises:
             DatabaseError: The database failed or is closed, or SQLite's file was replaced since it was opened:
-                writes to a deleted file would be lost without an error. An error of the function itself is raised
+                writes to a deleted file would be lost without an error. If PostgreSQL's answer to the commit was
+                lost, the write may be stored; the caller reads it again. An error of the function itself is raised
                 as it is.
         """
         return await self._run(self._backend.write, work)

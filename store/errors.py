@@ -19,6 +19,9 @@ _HINTS_BY_PATTERN = {
     "not a database|malformed": "set AVATARS_DATABASE_URL to a SQLite file, or restore the ledger from a backup",
     "prepared statement": "connect to PostgreSQL directly or through a pool in session mode, because the "
     "transaction mode of PgBouncer is not supported",
+    # PostgreSQL may have committed before its answer was lost.
+    "connection was closed|terminating connection": "check that the database is running, and look whether the "
+    "change was stored (`avatars show`) before you repeat it",
     r"\bfull\b|no space": "free disk space on the database's volume, then resume",
     # SQLite's message for a write that the system refused for another reason than ENOSPC.
     "disk I/O error": "check that the database's volume is not full (df), allows files of this size (ulimit -f, "
@@ -48,6 +51,13 @@ def file_replaced_error(path: str) -> DatabaseError:
     return DatabaseError(
         f"the ledger at {path} failed: its file was moved, deleted or replaced while in use",
         hint="restore the file, with its -wal file if there is one, then resume",
+    )
+
+
+def not_started_error(error: RuntimeError) -> DatabaseError:
+    """Return the error for a call without a thread: the database is closed, or the system refuses one."""
+    return DatabaseError(
+        f"the ledger was not asked: {error}", hint="check the limits of this process (ulimit -u), then resume"
     )
 
 

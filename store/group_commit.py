@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InvalidRequestError, ProgrammingError
 
-from models.errors import DatabaseError
+from store.errors import not_started_error
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -82,9 +82,7 @@ class GroupCommit:
             self._executor.submit(self._commit_group)
         except RuntimeError as error:  # it is shut down, or the system starts no more threads
             if write.future.cancel():  # otherwise a group has taken it
-                raise DatabaseError(
-                    f"the write was not started: {error}", hint="check the limits of this process (ulimit -u)"
-                ) from None
+                raise not_started_error(error) from None
         result: Result = await asyncio.wrap_future(write.future)
         return result
 

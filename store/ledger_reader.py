@@ -185,10 +185,14 @@ class LedgerReader(LeaseReader):
             .where(submission_table.c.provisioning_id.in_(provisioning_ids))
             .order_by(submission_table.c.ordinal)
         )
-        submissions: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
-        for row in await self.database.read(lambda connection: connection.execute(query).all()):
-            submissions[row.provisioning_id].append(mappers.to_submission(row))
-        return submissions
+
+        def find(connection: Connection) -> dict[str, list[Submission]]:
+            submissions: dict[str, list[Submission]] = {key: [] for key in provisioning_ids}
+            for row in connection.execute(query):
+                submissions[row.provisioning_id].append(mappers.to_submission(row))
+            return submissions
+
+        return await self.database.read(find)
 
     async def list_duplicates(self, provisioning_id: str) -> list[DuplicateAvatar]:
         """Return the duplicate avatars of a provisioning, oldest first."""

@@ -1,7 +1,8 @@
-"""PostgreSQL: SQLAlchemy's asyncio engine over asyncpg."""
+"""PostgreSQL: SQLAlchemy's asyncio engine over asyncpg, on an event loop in a thread of its own."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from models.environment.database_url import DatabaseUrl
 from store.compaction import POSTGRESQL_REMAINS, vacuum_statements
 from store.group_commit import Result, Work
+from store.loop_thread import LoopThread
 
 LOCK_TIMEOUT_SECONDS = 30
 """How long a writer waits for a row that another session has locked; then that is a DatabaseError."""
 CONNECT_TIMEOUT_SECONDS = 10
 """A bound, so that a wrong address does not look like a hang."""
+CLOSE_TIMEOUT_SECONDS = 5
+"""How long the server has to answer when a connection is closed; then the connection is dropped."""
 POOL_SIZE = 15
 """Connections per process, all kept: opening one costs more than the transaction it is opened for."""
 
@@ -36,6 +40,7 @@ class PostgresqlBackend:
             connect_args={"timeout": CONNECT_TIMEOUT_SECONDS, **url.connect_args},
         )
         self.engine = self._engine.sync_engine
+        self._thread = LoopThread("postgresql")
 
         @event.listens_for(self.engine, "connect")
         def connect(connection: Any, _record: Any) -> None:
@@ -53,15 +58,26 @@ class PostgresqlBackend:
 
     async def read(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that only reads."""
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
+        return await self._thread.run(self._run(work))
 
     async def write(self, work: Work[Result]) -> Result:
         """Run the work in a transaction that writes; returns once it is committed."""
-        return await self.read(work)
+        return await self._thread.run(self._run(work))
 
     async def compact(self, tables: Sequence[str]) -> list[str]:
         """Remove dead rows from the tables; return the places that may still hold former contents."""
+        return await self._thread.run(self._vacuum(tables))
+
+    async def close(self) -> None:
+        """Close every connection and end the thread."""
+        await self._thread.run(self._dispose())
+        await self._thread.close()
+
+    async def _run(self, work: Work[Result]) -> Result:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def _vacuum(self, tables: Sequence[str]) -> list[str]:
         remaining = [POSTGRESQL_REMAINS]
         async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             for statement in vacuum_statements(tables):
@@ -71,6 +87,11 @@ class PostgresqlBackend:
                     remaining.append(f"dead rows: `{statement}` failed: {error.orig}; run the same command again")
         return remaining
 
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._engine.dispose()
+    async def _dispose(self) -> None:
+        for _ in range(POOL_SIZE):
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                    await self._engine.dispose()
+            except TimeoutError:
+                continue  # asyncpg has dropped the connection that did not answer; the pool has one fewer
+            return

@@ -17,9 +17,8 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from models.environment.database_url import DatabaseUrl
-from models.errors import DatabaseError
 from store.compaction import compact_sqlite
-from store.errors import file_replaced_error
+from store.errors import file_replaced_error, not_started_error
 from store.group_commit import GroupCommit, Result, Work
 from store.ledger_file import LedgerFile
 
@@ -71,9 +70,7 @@ class SqliteBackend:
         try:
             reading = asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
         except RuntimeError as error:  # it is shut down, or the system starts no more threads
-            raise DatabaseError(
-                f"the read was not started: {error}", hint="check the limits of this process (ulimit -u)"
-            ) from None
+            raise not_started_error(error) from None
         return await reading
 
     async def write(self, work: Work[Result]) -> Result:

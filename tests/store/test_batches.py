@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from models.batch_record import BatchSource
 from models.errors import BatchCancelled, ReferenceConflict, UnknownBatch, UnknownProvisioning
@@ -43,6 +45,15 @@ def batches(database: Database, clock: FakeClock) -> BatchRepository:
 @pytest.fixture
 def leases(database: Database, clock: FakeClock) -> LeaseRepository:
     return LeaseRepository(database, clock)
+
+
+@contextlib.asynccontextmanager
+async def other_transaction(database: Database) -> AsyncIterator[AsyncConnection]:
+    """A transaction of another process, which the test can hold open."""
+    engine = create_async_engine(database.engine.url)
+    async with engine.begin() as connection:
+        yield connection
+    await engine.dispose()
 
 
 def batch_owner(batch_id: str | None = None) -> LeaseOwner:
@@ -208,7 +219,7 @@ async def test_cancellation_waits_for_a_row_that_is_recorded(
     database = Database(create_postgresql_database(template=empty_postgresql_ledger))
     batches, run = BatchRepository(database, clock), batch_owner()
     begun = await batches.begin(source("Ada"), run)
-    async with AsyncEngine(database.engine).begin() as connection:
+    async with other_transaction(database) as connection:
         await connection.run_sync(lambda recording: require_running_batch(recording, run, lock=True))
         cancelling = asyncio.create_task(batches.cancel(begun.id))
         await asyncio.wait([cancelling], timeout=0.2)
@@ -232,7 +243,7 @@ async def test_erasure_and_a_row_of_its_batch_do_not_deadlock(
     await batches.begin(source("Ada", manifest=f"{provisioning_request.name}.csv"), run)
     opened, _ = await ledger.get_or_create(provisioning_request, "r-1", owner)
     cancelled = await ledger.transition(opened, owner, "cancelled", new_status=Status.CANCELLED)
-    async with AsyncEngine(database.engine).begin() as connection:
+    async with other_transaction(database) as connection:
         await connection.run_sync(lambda recording: require_running_batch(recording, run, lock=True))
         erasing = asyncio.create_task(erase(database, clock, cancelled, owner, "erased"))
         await asyncio.wait([erasing], timeout=0.5)
@@ -259,7 +270,7 @@ async def test_row_waits_for_a_cancellation_that_is_written(
     await batches.begin(source("Ada"), run)
     opened, _ = await ledger.get_or_create(provisioning_request, "rejected", owner)
     rejected = await ledger.transition(opened, owner, "rejected", new_status=Status.REJECTED)
-    async with AsyncEngine(database.engine).begin() as connection:
+    async with other_transaction(database) as connection:
         own = batch_table.c.id == run.batch_id
         await connection.execute(update(batch_table).where(own).values(cancelled_at=clock.now()))
         row = asyncio.create_task(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,10 +22,11 @@ from sqlalchemy import Connection, inspect, text
 from models.errors import DatabaseError
 from models.provisioning import LeaseOwner
 from models.request import ProvisioningRequest
-from store import migrate
+from store import migrate, postgresql_backend
 from store.database import Database
 from store.ledger import Ledger
 from store.migrations.partial_indexes import SCHEMA
+from tests.conftest import POSTGRESQL_URL
 from tests.fakes import FakeClock
 
 
@@ -253,7 +256,7 @@ async def test_cancelled_postgresql_write_is_rolled_back(
 ) -> None:
     ledger = Ledger(database, FakeClock())
     await ledger.get_or_create(provisioning_request, "ada-1", owner)
-    started = asyncio.Event()
+    started = threading.Event()
 
     def change_slowly(connection: Connection) -> None:
         connection.execute(text("UPDATE provisionings SET version = 99"))
@@ -261,11 +264,43 @@ async def test_cancelled_postgresql_write_is_rolled_back(
         connection.execute(text("SELECT pg_sleep(60)"))
 
     write = asyncio.create_task(database.write(change_slowly))
-    await started.wait()
+    assert await asyncio.to_thread(started.wait, 30)
     write.cancel()
     with pytest.raises(asyncio.CancelledError):
         await write
     assert (await ledger.get("ada-1")).version == 1
+
+
+@pytest.mark.parametrize("operation", ["read", "write"])
+async def test_functions_run_in_another_thread(database: Database, operation: str) -> None:
+    """Neither a slow statement nor the decoding of many rows delays the event loop."""
+    assert await getattr(database, operation)(lambda _: threading.get_ident()) != threading.get_ident()
+
+
+@pytest.mark.postgres
+@pytest.mark.skipif(POSTGRESQL_URL is not None, reason="stops a process of the server, which may be elsewhere")
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_close_ends_although_the_server_does_not_answer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql_backend, "CLOSE_TIMEOUT_SECONDS", 0.2)
+    query = text("SELECT pg_backend_pid()")
+    pid = await database.read(lambda connection: connection.execute(query).scalar_one())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(30):
+            await database.close()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_lost_connection_does_not_claim_that_nothing_was_stored(database: Database) -> None:
+    with pytest.raises(DatabaseError) as caught:
+        await execute(database, "SELECT pg_terminate_backend(pg_backend_pid())")
+    assert "look whether the change was stored" in caught.value.hint
+    await execute(database, "SELECT 1")
 
 
 async def test_use_after_a_fork_is_an_error(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,7 +290,7 @@ async def test_call_without_a_thread_is_refused_and_the_next_one_works(
     with monkeypatch.context() as exhausted:
         exhausted.setattr(threading.Thread, "start", refuse)
         for call in (database.write(insert(1)), stored(database)):
-            with pytest.raises(DatabaseError, match="was not started: can't start new thread") as caught:
+            with pytest.raises(DatabaseError, match="was not asked: can't start new thread") as caught:
                 await call
             assert "ulimit -u" in caught.value.hint
     async with asyncio.timeout(TIMEOUT_SECONDS):
