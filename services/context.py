@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from clients.shared_list import SharedList
 from clients.training_monitor import TrainingMonitor
 from media.checker import MediaChecker
 from media.recording_checker import RecordingChecker
+from media.remote.ssrf_guard import default_ssl_context
 from media.stores.object_reader import ObjectReader
 from media.stores.signing import UrlSigner
 from models.clock import Clock, SystemClock
@@ -90,8 +92,10 @@ async def _closing(media_checker: MediaChecker) -> AsyncIterator[MediaChecker]:
 
 
 @contextlib.asynccontextmanager
-async def _object_access(settings: Settings) -> AsyncIterator[tuple[UrlSigner, ObjectReader]]:
-    with object_access(settings) as access:
+async def _object_access(
+    settings: Settings, ssl_context: ssl.SSLContext
+) -> AsyncIterator[tuple[UrlSigner, ObjectReader]]:
+    with object_access(settings, ssl_context) as access:
         yield access
 
 
@@ -115,13 +119,14 @@ async def build_context(
             (services/account/unknown_avatars.py). None stands for the current time.
 
     Raises:
-        SettingsError: No API key was found.
+        SettingsError: No API key was found, or SSL_CERT_FILE cannot be used.
         DatabaseError: The ledger cannot be opened.
 
     """
     api_key = await resolve_api_key(settings)
     guard = SubmissionGuard(settings.spend_limits, digest_api_key(api_key))
     outage_log = OutageLog(clock)
+    ssl_context = await asyncio.to_thread(default_ssl_context)
     async with open_store(settings, clock) as store:
         account_comparison = AccountComparison(
             store.unknown_avatars,
@@ -140,17 +145,19 @@ async def build_context(
                 shared_limit=shared_limit,
                 shared_pause=LedgerRequestPause(store.limits, guard.api_key_sha256, clock),
                 on_list=account_comparison.observe,
+                ssl_context=ssl_context,
             ) as argil,
             _closing(
                 MediaChecker(
                     allowed_hosts=settings.avatars_media_allowed_hosts,
+                    ssl_context=ssl_context,
                     reference_host=settings.reference_host,
                     policy=settings.media_policy,
                     sha256_of={MediaRole.CONSENT} if settings.avatars_hash_consent_video else (),
                     clock=clock,
                 )
             ) as media_checker,
-            _object_access(settings) as (url_signer, object_reader),
+            _object_access(settings, ssl_context) as (url_signer, object_reader),
         ):
             yield AppContext(
                 settings=settings,
@@ -221,7 +228,7 @@ async def app_context() -> AsyncIterator[AppContext]:
     All runs of a process share one rate limiter and one connection pool.
 
     Raises:
-        SettingsError: No API key was found.
+        SettingsError: No API key was found, or SSL_CERT_FILE cannot be used.
         DatabaseError: The ledger cannot be opened.
 
     """

@@ -5,6 +5,7 @@ Does not import Prefect, whose import takes over a second of CPU time: commands 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -54,7 +55,8 @@ def find_ledger_file(settings: Settings) -> Path | None:
 @contextlib.asynccontextmanager
 async def open_store(settings: Settings, clock: Clock) -> AsyncIterator[Store]:
     """Open the database with its schema up to date; needs no API key. Raises DatabaseError."""
-    database = Database(settings.avatars_database_url.get_secret_value())
+    # In a thread, because the first engine of a process imports its library.
+    database = await asyncio.to_thread(Database, settings.avatars_database_url.get_secret_value())
     try:
         await migrate.ensure_schema(database)
         yield Store(

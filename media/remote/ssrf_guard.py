@@ -21,7 +21,7 @@ import httpcore
 import httpx
 
 from media.remote.name_resolution import NameResolution, Resolver
-from models.environment.certificates import require_usable_certificates
+from models.environment.certificates import explaining_certificate_errors
 from models.errors import MediaRejected
 from models.media.codes import MediaCode
 
@@ -190,11 +190,13 @@ def _is_numeric(host: str) -> bool:
 def default_ssl_context() -> ssl.SSLContext:
     """Return httpx's own context, which honours SSL_CERT_FILE and SSL_CERT_DIR.
 
+    It loads certificates for 40 ms or more, so an event loop calls this in a thread.
+
     Raises:
         SettingsError: SSL_CERT_FILE cannot be used.
     """
-    require_usable_certificates()
-    return httpx.create_ssl_context(trust_env=True)
+    with explaining_certificate_errors():
+        return httpx.create_ssl_context(trust_env=True)
 
 
 class PublicOnlyTransport(httpx.BaseTransport):

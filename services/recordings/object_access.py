@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from collections.abc import Iterator
 
 from media.checker import MediaChecker
@@ -13,12 +14,15 @@ from models.settings import Settings
 
 
 @contextlib.contextmanager
-def object_access(settings: Settings) -> Iterator[tuple[UrlSigner, ObjectReader]]:
+def object_access(
+    settings: Settings, ssl_context: ssl.SSLContext | None = None
+) -> Iterator[tuple[UrlSigner, ObjectReader]]:
     """Open the access to object stores. Raises SettingsError if SSL_CERT_FILE cannot be used."""
     signer = UrlSigner(settings.avatars_s3_endpoint or "", settings.avatars_signed_url_seconds)
     with ObjectReader(
         signer,
         allowed_hosts=settings.avatars_media_allowed_hosts,
+        ssl_context=ssl_context,
         reference_host=settings.reference_host,
     ) as reader:
         yield signer, reader

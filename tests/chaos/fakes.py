@@ -118,6 +118,11 @@ class InlineExecutor(Executor):
         return future
 
 
+async def run_inline(function: Callable[..., Returned], /, *args: Any, **kwargs: Any) -> Returned:
+    """Replaces `asyncio.to_thread` for the same reason."""
+    return function(*args, **kwargs)
+
+
 class DummyMediaChecker:
     """Replaces MediaChecker where the media check is off."""
 
@@ -212,6 +217,7 @@ def install_fakes(patch: pytest.MonkeyPatch) -> None:
     bypass_prefect(patch)
     patch.setattr("uuid.uuid4", deterministic_uuid4)
     patch.setattr("store.sqlite_backend.ThreadPoolExecutor", InlineExecutor)
+    patch.setattr("asyncio.to_thread", run_inline)
     patch.setattr("store.migrate.ensure_schema", _nothing)  # each simulation copies a ledger with its schema
     patch.setattr("services.store.Database", CrashingDatabase)
     for name, replacement in {

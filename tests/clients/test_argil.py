@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import socket
+import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
@@ -17,7 +18,9 @@ from starlette.responses import Response
 
 from clients.argil import MAX_CREATE_ATTEMPTS, ArgilClient
 from clients.argil_errors import MAX_MESSAGE_CHARACTERS
+from models.argil.account_list import AccountList
 from models.argil.avatar import UNKNOWN_STATUS, CreateAvatarRequest, RecordingSource
+from models.argil.response import ArgilResponse
 from models.errors import (
     ArgilPathNotFound,
     ArgilPaymentRequired,
@@ -643,6 +646,24 @@ def bomb(layers: int) -> Response:
     for _ in range(layers):
         body = gzip.compress(body, mtime=0)
     return Response(body, headers={"content-encoding": ", ".join(["gzip"] * layers)})
+
+
+async def test_large_account_list_is_decoded_in_a_thread(
+    client: ArgilClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of an account with thousands of avatars would delay the event loop."""
+    monkeypatch.setattr("clients.argil.LARGE_LIST_BYTES", 1)
+    threads: list[int] = []
+
+    class RecordingList(AccountList):
+        def __init__(self, response: ArgilResponse) -> None:
+            threads.append(threading.get_ident())
+            super().__init__(response)
+
+    monkeypatch.setattr("clients.argil.AccountList", RecordingList)
+    assert "index" in vars(await client.list_account())
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
 
 
 @pytest.mark.parametrize("response", [bomb(1), bomb(2), Response(b" " * 2_000_000)], ids=["gzip", "twice", "plain"])

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +49,21 @@ async def test_context_is_built_from_the_environment() -> None:
         assert isinstance(context.clock, SystemClock)
         assert abs((context.clock.now() - datetime.now(UTC)).total_seconds()) < 60
         assert await context.ledger.list_latest(None, 1) == []
+
+
+async def test_certificates_are_loaded_once_and_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading those of a machine takes 40 ms or more, which would delay all else on the event loop."""
+    threads: list[int] = []
+    create = ssl.create_default_context
+
+    def record(*args: Any, **options: Any) -> ssl.SSLContext:
+        threads.append(threading.get_ident())
+        return create(*args, **options)
+
+    monkeypatch.setattr(ssl, "create_default_context", record)
+    async with build_context(Settings.load(), SystemClock()):
+        assert len(threads) == 1
+        assert threads[0] != threading.get_ident()
 
 
 async def test_concurrent_users_share_one_context() -> None:

@@ -98,7 +98,8 @@ def test_idle_ticks_leave_nothing_behind(tmp_path: Path) -> None:
 
     def has_ticked(count: int) -> bool | None:
         with prefect_database(up) as database:
-            seen.update(run_id for (run_id,) in database.execute("SELECT id FROM flow_run WHERE state_name = 'Idle'"))
+            idle = database.execute("SELECT id FROM flow_run WHERE state_name = 'Idle'").fetchall()
+        seen.update(run_id for (run_id,) in idle)
         return len(seen) >= count or None
 
     def usage_after(ticks: int) -> Usage:
