@@ -150,6 +150,7 @@ def test_prefect_calls_no_configured_server(
 ) -> None:
     from prefect.settings.models.root import Settings as PrefectSettings
 
+    defaults = PrefectSettings().server.worker_channel
     monkeypatch.chdir(tmp_path)
     table = "tool.prefect." if source == "pyproject.toml" else ""
     url = "https://real.example/api"
@@ -164,4 +165,4 @@ def test_prefect_calls_no_configured_server(
         monkeypatch.setenv(variable, value)
     prefect = PrefectSettings()
     assert not prefect.server.ui.api_url
-    assert prefect.server.worker_channel.cleanup_queue_storage.endswith(".memory")
+    assert prefect.server.worker_channel == defaults
