@@ -21,7 +21,7 @@ _HINTS_BY_PATTERN = {
     "transaction mode of PgBouncer is not supported",
     # PostgreSQL may have committed before its answer was lost.
     "connection was closed|terminating connection": "check that the database is running, and look whether the "
-    "change was stored (`avatars show`) before you repeat it",
+    "change was stored (`avatars show`), then resume",
     r"\bfull\b|no space": "free disk space on the database's volume, then resume",
     # SQLite's message for a write that the system refused for another reason than ENOSPC.
     "disk I/O error": "check that the database's volume is not full (df), allows files of this size (ulimit -f, "
