@@ -25,7 +25,7 @@ async def thread() -> AsyncIterator[LoopThread]:
 
 
 class Work:
-    """A coroutine that waits until it is told to end, or is cancelled; then it needs a moment to clean up."""
+    """A coroutine that waits until it may end, or is cancelled; then it needs a moment to clean up."""
 
     def __init__(self) -> None:
         self._started, self.end = threading.Event(), asyncio.Event()
