@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -388,3 +388,13 @@ async def test_slow_read_delays_neither_reads_nor_writes(table: Database) -> Non
     assert await stored(table) == [1]
     statement.end()
     assert await slow == 1
+
+
+@pytest.mark.parametrize("end", [Connection.close, Connection.invalidate])
+async def test_function_that_closes_its_connection_fails_the_whole_group(
+    table: Database, end: Callable[[Connection], None]
+) -> None:
+    results = await write_group(table, insert(1), end, insert(3))
+    assert [type(result) for result in results] == [DatabaseError] * 3
+    assert await stored(table) == []
+    assert await table.write(insert(4)) == 4
