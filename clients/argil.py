@@ -90,15 +90,16 @@ class ArgilClient:
             requests_per_second, clock, shared_limit=shared_limit, shared_pause=shared_pause
         )
         self._error_mapper = ResponseErrorMapper(api_url, clock, self._secrets)
-        with explaining_certificate_errors():
-            self._http = httpx.AsyncClient(
-                base_url=api_url,
-                headers={"x-api-key": api_key, "user-agent": USER_AGENT},
-                timeout=TIMEOUT,
-                limits=httpx.Limits(max_connections=100, max_keepalive_connections=MAX_KEEPALIVE_CONNECTIONS),
-                verify=ssl_context or True,
-                transport=transport,
-            )
+        with explaining_certificate_errors():  # not around the client, whose other errors are about proxies
+            verified_by = ssl_context or httpx.create_ssl_context()
+        self._http = httpx.AsyncClient(
+            base_url=api_url,
+            headers={"x-api-key": api_key, "user-agent": USER_AGENT},
+            timeout=TIMEOUT,
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=MAX_KEEPALIVE_CONNECTIONS),
+            verify=verified_by,
+            transport=transport,
+        )
         # Reject all cookies: one that is not ASCII would make every later request fail.
         self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 

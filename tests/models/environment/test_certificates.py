@@ -56,6 +56,13 @@ def test_unusable_certificates_are_a_clear_error(path: Path) -> None:
         assert "canary" not in str(caught.value)
 
 
+def test_other_error_of_a_client_is_not_blamed_on_the_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://proxy.example")
+    with pytest.raises(ValueError, match="proxy"):
+        ArgilClient("https://h.example", "key", clock=FakeClock(), requests_per_second=1)
+
+
 def test_command_with_unusable_certificates_fails(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
