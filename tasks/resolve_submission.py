@@ -34,7 +34,7 @@ MAX_INCONCLUSIVE_GRACE_PERIODS = 3
 """After this many grace periods without a list that proves anything, the run stops with an operational error."""
 
 # LOST is included, because Argil's list can show an avatar after the grace period.
-_ADOPTABLE_STATES = {SubmissionState.UNKNOWN, SubmissionState.LOST}
+_ADOPTABLE_STATES = {*UNRESOLVED, SubmissionState.LOST}
 
 
 @task(**TASK_OPTIONS)
@@ -69,10 +69,23 @@ async def resolve_submission(
     async with app_context() as context:
         submissions = await context.ledger.list_submissions(provisioning.id)
         latest = _latest_unresolved(provisioning, submissions)
+        is_in_transit = latest.state is SubmissionState.PENDING
         absence_after = context.settings.avatars_lookup_grace_seconds
-        if latest.state is SubmissionState.PENDING:
-            # After a step of the clock a lease only seems to have expired: its request may still be in transit.
+        if is_in_transit:
+            # After a step of the clock a lease only seems to have expired, and the request of a process that ended
+            # may be held by a proxy. So it stays PENDING until a list decides: if this lookup is interrupted, the
+            # next one waits for the whole time again.
             absence_after += context.lease_duration.total_seconds()
+        submissions_by_id = {
+            submission.id: submission
+            for submission in submissions
+            if submission.state in _ADOPTABLE_STATES
+            and submission.request_fingerprint == provisioning.request_fingerprint
+        }
+        avatars = await _poll_for_avatar(
+            context, provisioning, submissions_by_id, latest, absence_after, patience_seconds
+        )
+        if is_in_transit:
             provisioning = await context.ledger.resolve_submission(
                 provisioning,
                 owner,
@@ -80,17 +93,7 @@ async def resolve_submission(
                 latest,
                 SubmissionState.UNKNOWN,
             )
-            submissions = await context.ledger.list_submissions(provisioning.id)
-            latest = _latest_unresolved(provisioning, submissions)
-        submissions_by_id = {
-            submission.id: submission
-            for submission in submissions
-            if submission.state in _ADOPTABLE_STATES
-            and submission.request_fingerprint == provisioning.request_fingerprint
-        }
-        if avatars := await _poll_for_avatar(
-            context, provisioning, submissions_by_id, latest, absence_after, patience_seconds
-        ):
+        if avatars:
             return await adopt_avatars(context, provisioning, owner, submissions_by_id, avatars)
         return await record_absent_avatar(context, provisioning, owner, submissions, latest)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ STRIDE = 1 if LONG_RUN else 50
 LAGGING_STRIDE = 1 if LONG_RUN else 5
 """The same for LAGGING, and for a crash at that point."""
 MAX_REPORTED = 5
+MAX_RUN_SECONDS = 3600.0
+"""No process of these tests takes longer, in simulated time."""
 STEPS = [
     pytest.param(STEP_SECONDS, True, id="forward"),
     pytest.param(-STEP_SECONDS, True, id="backward"),
@@ -97,11 +100,25 @@ async def run_until_waiting_at(simulation: Simulation, process: SimulatedProcess
         await simulation.scheduler.step(simulation.scheduler.runnable(process)[0])
 
 
+async def run_alone(simulation: Simulation, process: SimulatedProcess, seconds: float = float("inf")) -> None:
+    """Run one process for so long, or until it is finished; the others wait, unless their time is over."""
+    until = simulation.scheduler.time + timedelta(seconds=min(seconds, MAX_RUN_SECONDS))
+    while not process.is_finished and simulation.scheduler.time < until:
+        if runnable := simulation.scheduler.runnable(process):
+            await simulation.scheduler.step(runnable[0])
+        else:
+            await simulation.scheduler.advance_time(1)
+
+
+@pytest.mark.parametrize("interrupted_after", [(), (1,), (10,), (5, 5)], ids=str)
 @pytest.mark.parametrize("seconds", [STEP_SECONDS, -STEP_SECONDS], ids=["forward", "backward"])
 def test_request_in_transit_during_a_clock_step_is_not_repeated(
-    seconds: float, fresh_ledger_file: LedgerFactory
+    seconds: float, interrupted_after: tuple[float, ...], fresh_ledger_file: LedgerFactory
 ) -> None:
-    """The step lets another process take over at once, while the request of the first is still in transit."""
+    """The step lets another process take over at once, while the request of the first is still in transit.
+
+    So does a kill of that other process during its lookup, after so many seconds: the next one knows no more.
+    """
 
     async def run() -> tuple[list[Status], InvariantViolations]:
         simulation = Simulation(fresh_ledger_file())
@@ -109,13 +126,13 @@ def test_request_in_transit_during_a_clock_step_is_not_repeated(
             work = provision(simulation.request("ada", ""))
             first = await simulation.start(work)
             await run_until_waiting_at(simulation, first, "POST avatars: not sent")
+            for interruption in interrupted_after:
+                simulation.scheduler.step_clock(seconds)
+                interrupted = await simulation.start(work)
+                await run_alone(simulation, interrupted, interruption)
+                await simulation.scheduler.kill(interrupted)
             simulation.scheduler.step_clock(seconds)
-            second = await simulation.start(work)
-            while not second.is_finished:
-                if runnable := simulation.scheduler.runnable(second):
-                    await simulation.scheduler.step(runnable[0])
-                else:
-                    await simulation.scheduler.advance_time(1)
+            await run_alone(simulation, await simulation.start(work))
             await simulation.scheduler.run(first)
             await recover_by_schedules(simulation, work)
             statuses = await simulation.statuses()

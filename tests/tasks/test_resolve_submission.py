@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -151,6 +152,38 @@ async def test_absence_after_a_crash_needs_the_transit_time_too(
     clock.step(elapsed)
     await harness.resolve_submission(orphaned)
     assert GRACE_SECONDS + LEASE_SECONDS <= sum(clock.waits) <= GRACE_SECONDS + 1.2 * LEASE_SECONDS
+
+
+@pytest.mark.parametrize("interruptions", [1, 3])
+async def test_lookup_after_an_interrupted_one_waits_for_the_whole_time(
+    harness: ProvisioningHarness, argil: ArgilSimulator, clock: ScriptedClock, interruptions: int
+) -> None:
+    """Nothing in the ledger says how long the request has been in transit: it may arrive at the very end."""
+    orphaned = await crashed(harness, sent=False)
+    [submission] = await harness.submissions(orphaned)
+
+    async def interrupt() -> None:
+        raise asyncio.CancelledError
+
+    async def arrive_late() -> None:
+        if sum(clock.waits) < LEASE_SECONDS:
+            clock.during_sleep.append(arrive_late)
+        else:
+            request = orphaned.request
+            await harness.context.argil.create_avatar(
+                build_create_request(request, submission.id, request.recordings)
+            )
+
+    for _ in range(interruptions):
+        clock.during_sleep.append(interrupt)
+        with pytest.raises(asyncio.CancelledError):
+            await harness.resolve_submission(orphaned)
+    clock.sleeps.clear()
+    clock.during_sleep.append(arrive_late)
+    adopted = await harness.resolve_submission(orphaned)
+    assert adopted.status is Status.TRAINING
+    assert await harness.states(adopted) == [CREATED]
+    assert len(argil.account.posts) == len(argil.account.avatars) == 1
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -307,7 +340,7 @@ async def test_lookup_timeout_is_an_operational_error(
     assert LOOKUP_TIMEOUT_SECONDS < clock.monotonic() - started_at < 1.1 * LOOKUP_TIMEOUT_SECONDS
     assert "avatars resume" in caught.value.hint
     assert (await harness.reload(orphaned)).status is Status.SUBMITTING
-    assert await harness.states(orphaned) == [UNKNOWN]
+    assert await harness.states(orphaned) == [SubmissionState.PENDING]
     assert argil.account.posts == []
 
 
