@@ -76,6 +76,11 @@ class UnknownAvatarRepository:
         inserted = connection.execute(statement, [_values(avatar) for avatar in found])
         return [_to_unknown_avatar(row) for row in inserted]
 
+    async def has_submissions(self) -> bool:
+        """Return whether the ledger knows any submission; a new one, or one that was deleted, knows none."""
+        query = select(submission_table.c.id).limit(1)
+        return await self._database.read(lambda connection: connection.execute(query).first() is not None)
+
     async def list_undecided(self, limit: int) -> list[UnknownAvatar]:
         """Return at most `limit` avatars about which no person has decided, those seen first at the front."""
         query = select(_TABLE).where(_IS_UNDECIDED).order_by(_TABLE.c.first_seen_at, _TABLE.c.submission_id)

@@ -1,7 +1,8 @@
 """Notices avatars at Argil whose submissions the ledger does not know. Submissions stop until a person decides.
 
 Every list call of this process is compared with the ledger. Before the first submission of a process the account is
-listed once, unless another process did so since the service was started. docs/adr/0017-unknown-avatars.md has the
+listed once, unless another process did so since the service was started; a ledger without submissions needs that
+list, because it may be a new one in the place of one that was deleted. docs/adr/0017-unknown-avatars.md has the
 reasons.
 """
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from models.argil.account_list import AccountList
 from models.argil.unknown_avatars import MAX_NAMED, describe_unknown_avatars, unknown_avatars_error
 from models.clock import Clock, SystemClock
-from models.errors import DatabaseError, PollFailed
+from models.errors import ArgilUnreachable, DatabaseError, PollFailed
 from services.account.empty_lists import EmptyListCheck
 from services.run_log import log_to_run
 from store.observations import Observation, ObservationRepository
@@ -71,6 +72,8 @@ class AccountComparison:
         self._is_done = False
         self._failure: DatabaseError | None = None
         self._retry_at = -math.inf
+        self._list_error: PollFailed | None = None
+        """The failure of the latest list call, while no list was read."""
 
     async def observe(self, argil: ArgilClient, account: AccountList) -> None:
         """Compare a list with the ledger, and log what is unknown. A wrong empty list becomes an incomplete one.
@@ -92,6 +95,7 @@ class AccountComparison:
             return
         # An empty list that may be wrong shows nothing about the past: before a submission, the next one is read.
         self._is_done, self._failure = account.names_an_avatar or not account.incomplete_because, None
+        self._list_error = None
         for avatar in new[:MAX_LOGGED]:
             log_to_run(
                 "avatar %s at Argil has the submission id %s, which this ledger does not know",
@@ -105,16 +109,20 @@ class AccountComparison:
     async def require_known_past(self, argil: ArgilClient) -> None:
         """Return if something may be submitted: no avatar at Argil is unknown, or a person ignores them.
 
-        A list call that fails does not stop submissions; it is repeated after RETRY_SECONDS.
+        A list call that fails does not stop the submissions of a ledger that has some; it is repeated after
+        RETRY_SECONDS.
 
         Raises:
             UnknownAvatars: There are unknown avatars about which no person has decided.
+            ArgilUnreachable: The ledger has no submissions, as one that was deleted, and no list could be read.
             ArgilUnauthorized: Argil rejects the API key.
             DatabaseError: The ledger cannot be read, or written if something is unknown.
         """
         async with self._lock:
             if not self._is_done and self._clock.monotonic() >= self._retry_at:
                 await self._list_once(argil)
+            if self._list_error is not None:
+                await self._require_submissions(self._list_error)
         await self._ignore_undecided()
         if undecided := await self._unknown_avatars.list_undecided(MAX_NAMED):
             raise unknown_avatars_error(undecided, await self._unknown_avatars.count_undecided())
@@ -127,6 +135,7 @@ class AccountComparison:
             account = await argil.list_account()  # calls `observe`
         except PollFailed as error:
             self._retry_at = self._clock.monotonic() + RETRY_SECONDS
+            self._list_error = error
             log_to_run(
                 "the account could not be listed before a submission, so avatars that this ledger does not know "
                 "would not be noticed: %s",
@@ -139,6 +148,16 @@ class AccountComparison:
                 log_to_run("before a submission: %s", account.incomplete_because, level=logging.WARNING)
         if self._failure is not None:
             raise self._failure
+
+    async def _require_submissions(self, error: PollFailed) -> None:
+        if self._ignored_by is None and not await self._unknown_avatars.has_submissions():
+            raise ArgilUnreachable(
+                "nothing was sent: this ledger has no submissions, and whether Argil has avatars of an earlier "
+                f"ledger is unknown, because the account could not be listed: {error.message}",
+                hint="run it again when Argil lists the account; for a new Argil account, --ignore-unknown or "
+                "AVATARS_IGNORE_UNKNOWN=true submits without the list",
+                retry_after_seconds=error.retry_after_seconds,
+            )
 
     async def _was_listed(self) -> bool:
         listed_at = (await self._observations.read_all()).get(Observation.ARGIL_LISTED)

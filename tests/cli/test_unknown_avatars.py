@@ -87,3 +87,27 @@ def test_same_manifest_recovers_a_deleted_ledger(
     assert again.code == 0, again.err
     assert again.document["avatar_id"] == first.document["avatar_id"]
     assert len(simulated.account.posts) == 1
+
+
+@pytest.mark.system
+def test_deleted_ledger_submits_nothing_while_the_list_fails(
+    simulated: ArgilSimulator, videos: MediaHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = (*provision_args(videos, "Ada"), "--reference", "ada", "--json")
+    assert avatars(*arguments).code == 0
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"ledger.db{suffix}").unlink(missing_ok=True)
+
+    def fail() -> None:
+        raise OSError("the account's database is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulated.account, "list_avatars", fail)
+        again = avatars(*arguments)
+    assert (again.code, again.document["error"]["code"]) == (3, "argil.unreachable")
+    assert "--ignore-unknown" in again.err
+    [recorded] = avatars("list", "--json").document
+    assert recorded["status"] == "ACCEPTED"
+    resumed = avatars("resume", recorded["id"], "--json")
+    assert (resumed.code, resumed.document["status"]) == (0, "READY")
+    assert len(simulated.account.posts) == 1

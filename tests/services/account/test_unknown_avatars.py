@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from starlette.responses import JSONResponse, Response
 
 from clients.training_monitor import MonitorResult
-from models.errors import ArgilUnauthorized, DatabaseError, UnknownAvatars
+from models.errors import ArgilUnauthorized, ArgilUnreachable, DatabaseError, UnknownAvatars
 from models.provisioning import LeaseOwner
 from services.account import unknown_avatars as module
 from services.account.unknown_avatars import MAX_OBSERVATION_AGE, RETRY_SECONDS, report_undecided
@@ -143,6 +143,7 @@ async def test_failed_list_does_not_stop_submissions(
     clock: ScriptedClock,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    await harness.submitted()
     gateway.canned_responses[LIST] = [Response(status_code=500)]
     await create_unknown(harness)
     with caplog.at_level(logging.WARNING):
@@ -154,6 +155,33 @@ async def test_failed_list_does_not_stop_submissions(
     clock.advance(RETRY_SECONDS)
     with pytest.raises(UnknownAvatars):
         await require(harness.context)
+
+
+async def test_ledger_without_submissions_needs_a_list(
+    harness: ProvisioningHarness, argil: ArgilSimulator, gateway: SimulatorGateway, clock: ScriptedClock
+) -> None:
+    """It may be in the place of one that was deleted: a failed list does not show that nothing is there."""
+    gateway.canned_responses[LIST] = [Response(status_code=500), Response(status_code=503)]
+    avatar_id = await create_unknown(harness)
+    for _ in range(2):
+        for _ in range(2):  # the second time without a call
+            with pytest.raises(ArgilUnreachable, match="could not be listed") as caught:
+                await require(harness.context)
+        assert "--ignore-unknown" in caught.value.hint
+        clock.advance(RETRY_SECONDS)
+    assert gateway.canned_responses[LIST] == []
+    assert lists(argil) == 0
+    with pytest.raises(UnknownAvatars, match=avatar_id):
+        await require(harness.context)
+
+
+async def test_person_who_ignores_unknown_avatars_needs_no_list(
+    harness: ProvisioningHarness, gateway: SimulatorGateway
+) -> None:
+    gateway.canned_responses[LIST] = [Response(status_code=500)]
+    async with process(harness.context, avatars_ignore_unknown=True) as ignoring:
+        await require(ignoring)
+    assert gateway.canned_responses[LIST] == []
 
 
 async def test_rejected_key_stops_the_submission(harness: ProvisioningHarness, gateway: SimulatorGateway) -> None:
