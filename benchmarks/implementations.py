@@ -52,8 +52,9 @@ def _batch(workload: Workload) -> list[str]:
 
 def _read_ledger_times(workload: Workload) -> dict[str, float]:
     query = """
-        SELECT provisionings.avatar_id, events.occurred_at FROM events
+        SELECT provisionings.avatar_id, MIN(events.occurred_at) FROM events
         JOIN provisionings ON provisionings.id = events.provisioning_id WHERE events.to_status = 'READY'
+        GROUP BY provisionings.avatar_id  -- a voice that is found later is another event
     """
     with sqlite3.connect(workload.folder / "ledger.db") as ledger:
         rows = ledger.execute(query).fetchall()

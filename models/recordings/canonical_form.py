@@ -13,6 +13,7 @@ import json
 import re
 import socket
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urlsplit
 
 from models.recordings.endpoint_uris import endpoint_uri, endpoint_urls, has_endpoint
@@ -36,6 +37,8 @@ _TIME_CLAIMS = {"exp", "nbf", "iat"}
 
 MAX_URL_CHARACTERS = 8192
 """Of the URL of a recording. The normal form of a host with many combining marks takes quadratic time."""
+CACHED_URLS = 4096
+"""Canonical forms that are kept: the identity of one recording is needed about 20 times on its way to READY."""
 
 _configured_parameters: frozenset[str] = frozenset()
 
@@ -55,11 +58,7 @@ def canonical_form(recording: str) -> str:
     try:
         if uri := canonical_uri(recording):
             return uri
-        parts = split_url(recording)
-        scheme = parts.scheme.lower()
-        if scheme not in _DEFAULT_PORTS or not parts.hostname:
-            return recording
-        return _canonical_url(scheme, parts)
+        return _canonical_url(recording, _configured_parameters)
     except ValueError:
         return recording
 
@@ -101,12 +100,18 @@ def _uri_at_endpoint(recording: str) -> str | None:
     except ValueError:
         return None
     uri = endpoint_uri(host, port, path) if parts.scheme.lower() == "https" else None
-    if uri is None or any(_selecting_parameters(host, path, parts.query)):
+    if uri is None or any(_selecting_parameters(host, path, parts.query, _configured_parameters)):
         return None
     return canonical_uri(uri)
 
 
-def _canonical_url(scheme: str, parts: SplitResult) -> str:
+@lru_cache(maxsize=CACHED_URLS)
+def _canonical_url(url: str, configured_parameters: frozenset[str]) -> str:
+    """Return the canonical form of an HTTP URL, any other text as it is. Raises ValueError if it is malformed."""
+    parts = split_url(url)
+    scheme = parts.scheme.lower()
+    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+        return url
     host = _canonical_host(parts.hostname or "")
     port = parts.port if parts.port != _DEFAULT_PORTS[scheme] else None
     path = _without_dot_segments(parts.path)
@@ -115,7 +120,7 @@ def _canonical_url(scheme: str, parts: SplitResult) -> str:
     path = _canonical_path(path)
     if port is None:
         host, path = common_form(host, path)
-    parameters = _selecting_parameters(host, path, parts.query)
+    parameters = _selecting_parameters(host, path, parts.query, configured_parameters)
     query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parameters)
     authority = host if port is None else f"{host}:{port}"
     return f"{scheme}://{authority}{path}{'?' if query else ''}{query}"
@@ -185,12 +190,12 @@ def is_signed(recording: str) -> bool:
         return False
     if parts.scheme.lower() not in _DEFAULT_PORTS or not parts.query:
         return False
-    dropped, prefixes, parameters = _signing_parameters(host, path, parts.query)
+    dropped, prefixes, parameters = _signing_parameters(host, path, parts.query, _configured_parameters)
     return any(name in dropped or name.startswith(prefixes) for name, _, _ in parameters)
 
 
 def _signing_parameters(
-    host: str, path: str, query: str
+    host: str, path: str, query: str, configured_parameters: frozenset[str]
 ) -> tuple[frozenset[str], tuple[str, ...], list[tuple[str, bytes, bytes]]]:
     """Return the names and prefixes of the parameters that sign, and all parameters, with their lower-case name."""
     decoded = [
@@ -201,13 +206,15 @@ def _signing_parameters(
     parameters = [(name.decode("latin-1").lower(), name, value) for name, value in decoded]
     values = {lower_name: value.decode("latin-1") for lower_name, _, value in parameters}
     schemes = [scheme for scheme in SIGNATURE_SCHEMES if scheme.applies(host, path, values)]
-    dropped = _configured_parameters.union(*(scheme.dropped for scheme in schemes))
+    dropped = configured_parameters.union(*(scheme.dropped for scheme in schemes))
     return dropped, tuple(prefix for scheme in schemes for prefix in scheme.prefixes), parameters
 
 
-def _selecting_parameters(host: str, path: str, query: str) -> Iterator[tuple[bytes, bytes]]:
+def _selecting_parameters(
+    host: str, path: str, query: str, configured_parameters: frozenset[str]
+) -> Iterator[tuple[bytes, bytes]]:
     """Yield the parameters that select the file, by name; those of one name keep their order."""
-    dropped, prefixes, parameters = _signing_parameters(host, path, query)
+    dropped, prefixes, parameters = _signing_parameters(host, path, query, configured_parameters)
     for lower_name, name, value in sorted(parameters, key=lambda parameter: parameter[1]):
         is_dropped = lower_name in dropped or lower_name.startswith(prefixes)
         if not is_dropped and (lasting := _lasting_value(path, value)) is not None:

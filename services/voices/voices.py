@@ -21,6 +21,8 @@ from services.voices.voice_cloning import cloned_voice_id
 
 IMMEDIATE_SECONDS = 10.0
 """How long a run that has just recorded READY asks for the voices that deliveries name."""
+CONCURRENT_LOOKUPS = 10
+"""Voices that one pass looks up at a time."""
 LOOKUP_SECONDS = 20.0
 """How long one pass starts lookups; the others stay due."""
 MAX_FAILURES = 3
@@ -92,36 +94,58 @@ class _Lookup:
         self._deadline = context.clock.monotonic() + LOOKUP_SECONDS
         self._listed: VoiceList | None = None
         self._has_called_list = False
+        self._list_lock = asyncio.Lock()
         self._failures = 0
+        self._has_stopped = False
+        self._error: DatabaseError | None = None
+        self._slots = asyncio.Semaphore(CONCURRENT_LOOKUPS)
 
     async def run(self, missing: Sequence[Provisioning]) -> list[Provisioning]:
         """Look up each voice until the pass ends. Those that were looked up in vain are due again later."""
         context, found, looked_up = self._context, list[Provisioning](), list[Provisioning]()
         submissions = await context.ledger.list_submissions_by_provisioning([item.id for item in missing])
-        for provisioning in missing:
-            if self._is_over:
-                break
-            looked_up.append(provisioning)
-            try:
-                submission = submission_of_avatar(provisioning, submissions[provisioning.id])
-                if (recorded := await self._look_up(provisioning, submission)) is not None:
-                    found.append(recorded)
-            except (ConcurrencyError, RequestError) as error:
-                log_to_run("the voice of avatar %s was not recorded: %s", provisioning.avatar_id, error.message)
-            except PollFailed as error:
-                self._note_failure(provisioning, error)
-            except DatabaseError:
-                raise
-            except OperationalError as error:
-                log_to_run("voices are looked up later: %s", error.message, level=logging.WARNING)
-                break
+
+        async def look_up(provisioning: Provisioning) -> None:
+            async with self._slots:
+                if not self._is_over:
+                    looked_up.append(provisioning)
+                    submission = submission_of_avatar(provisioning, submissions[provisioning.id])
+                    found.extend(await self._try(provisioning, submission))
+
+        remaining = iter(missing)
+        for provisioning in remaining:
+            await look_up(provisioning)
+            if found:
+                break  # Argil answers; until then, one request at a time, which may fail
+        await asyncio.gather(*map(look_up, remaining))
+        if self._error is not None:
+            raise self._error
         now = context.clock.now()
         await context.ledger.set_voice_due({item.id: next_lookup_at(item.updated_at, now) for item in looked_up})
         return found
 
+    async def _try(self, provisioning: Provisioning, submission: Submission | None) -> list[Provisioning]:
+        """Return the provisioning with its voice, or nothing; an error is logged, or ends the pass."""
+        try:
+            recorded = await self._look_up(provisioning, submission)
+        except (ConcurrencyError, RequestError) as error:
+            log_to_run("the voice of avatar %s was not recorded: %s", provisioning.avatar_id, error.message)
+        except PollFailed as error:
+            self._note_failure(provisioning, error)
+        except DatabaseError as error:
+            self._error, self._has_stopped = error, True
+        except OperationalError as error:
+            if not self._has_stopped:
+                log_to_run("voices are looked up later: %s", error.message, level=logging.WARNING)
+            self._has_stopped = True
+        else:
+            return [] if recorded is None else [recorded]
+        return []
+
     @property
     def _is_over(self) -> bool:
-        return self._failures >= MAX_FAILURES or self._context.clock.monotonic() >= self._deadline
+        has_failed = self._has_stopped or self._failures >= MAX_FAILURES
+        return has_failed or self._context.clock.monotonic() >= self._deadline
 
     def _note_failure(self, provisioning: Provisioning, error: PollFailed) -> None:
         """Count the failure: one voice that Argil cannot answer must not hide the others, but an outage ends it."""
@@ -159,9 +183,10 @@ class _Lookup:
         )
 
     async def _match(self, provisioning: Provisioning, avatar_id: str, submission: Submission) -> Voice | None:
-        if not self._has_called_list:
-            self._has_called_list = True
-            self._listed = await self._context.argil.list_voices()
+        async with self._list_lock:
+            if not self._has_called_list:
+                self._has_called_list = True
+                self._listed = await self._context.argil.list_voices()
         if self._listed is None:
             return None  # the only call of this pass failed
         ledger = self._context.ledger

@@ -17,7 +17,14 @@ from services.account.adoption import RequestedAdoption, adopt
 from services.context import AppContext
 from services.erasure import erase_provisioning
 from services.submissions import build_create_request
-from services.voices.voices import LOOKUP_SECONDS, MAX_DUE, MAX_FAILURES, find_delivered_voice, look_up_voices
+from services.voices.voices import (
+    CONCURRENT_LOOKUPS,
+    LOOKUP_SECONDS,
+    MAX_DUE,
+    MAX_FAILURES,
+    find_delivered_voice,
+    look_up_voices,
+)
 from simulator.server import ArgilSimulator
 from tasks.await_training import await_training
 from tasks.record_outcome import record_outcome
@@ -282,6 +289,16 @@ async def test_failed_list_prevents_no_delivered_voice(voices: Voices) -> None:
     (found,) = await voices.tick()
     assert (found.id, voices.count(LIST)) == (ready.id, 1)
     assert [(await voices.harness.reload(item)).voice_id for item in silent] == [None] * len(silent)
+
+
+async def test_one_pass_finds_more_voices_than_it_looks_up_at_a_time(voices: Voices) -> None:
+    ready = [
+        await voices.ready(reference=f"r-{number}", name=f"Name {number}")
+        for number in range(2 * CONCURRENT_LOOKUPS + 3)
+    ]
+    delivered = {item.id: await voices.deliver(item) for item in ready}
+    assert {item.id: item.voice_id for item in await voices.tick()} == delivered
+    assert voices.count(GET) == len(ready)
 
 
 async def test_pass_ends_when_argil_is_away_and_the_others_stay_due(voices: Voices) -> None:
