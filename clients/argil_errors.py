@@ -38,6 +38,8 @@ from models.text.redaction import redact
 from models.text.secret_search import search_for
 
 MAX_MESSAGE_CHARACTERS = 500
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Nothing was sent."""
 _CONNECTIVITY_HINT = "`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE"
 
 
@@ -61,6 +63,8 @@ class ResponseErrorMapper:
         """Raise PollFailed for a transport failure."""
         try:
             yield
+        except _NOT_CONNECTED as error:
+            raise PollFailed(self._no_connection(error)) from None
         except (httpx.RequestError, TimeoutError) as error:
             raise PollFailed(f"no response from Argil: {self._describe_error(error)}") from None
 
@@ -69,9 +73,9 @@ class ResponseErrorMapper:
         """Raise ArgilUnreachable if nothing was sent, SubmissionOutcomeUnknown for other transport failures."""
         try:
             yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        except _NOT_CONNECTED as error:
             raise ArgilUnreachable(
-                f"no connection to Argil at {self._api_url}: {self._describe_error(error)}",
+                self._no_connection(error),
                 hint=f"{_CONNECTIVITY_HINT}; then `avatars resume ID`",
             ) from None
         except (httpx.RequestError, TimeoutError) as error:
@@ -200,7 +204,7 @@ class ResponseErrorMapper:
         if meaning is Meaning.UNAUTHORIZED and (error := self._unavailable(meaning, response)) is not None:
             return error
         message = self._described(response) + (f", not with {expected}" if response.is_success else "")
-        return PollFailed(message, retry_after_seconds=self.retry_after(response))
+        return PollFailed(message, retry_after_seconds=self.retry_after(response), status=response.status)
 
     def _unavailable(self, meaning: Meaning, response: ArgilResponse) -> ArgilUnavailable | None:
         """Return the error for a meaning that says that nothing was done, None for any other meaning."""
@@ -265,6 +269,9 @@ class ResponseErrorMapper:
 
     def _words(self, response: ArgilResponse) -> str:
         return replace_unstorable_characters(self._redact(response.words(self._redact)))[:MAX_MESSAGE_CHARACTERS]
+
+    def _no_connection(self, error: Exception) -> str:
+        return f"no connection to Argil at {self._api_url}: {self._describe_error(error)}"
 
     def _describe_error(self, error: Exception) -> str:
         """Return the type and message of a transport failure, which may quote bytes that the server sent."""

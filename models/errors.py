@@ -451,12 +451,19 @@ class SubmissionOutcomeUnknown(AvatarsError):
 
 
 class PollFailed(AvatarsError):
-    """A read from Argil failed. `retry_after_seconds` is the value of the Retry-After header, or None if absent."""
+    """A read from Argil failed.
+
+    `retry_after_seconds` is the value of the Retry-After header, or None if absent. `status` is the status code, or
+    None without a response.
+    """
 
     code = "argil.poll-failed"
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
+        self.status = status
         self.retry_after_seconds = retry_after_seconds
 
 

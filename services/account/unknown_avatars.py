@@ -35,6 +35,8 @@ MAX_OBSERVATION_AGE = timedelta(minutes=10)
 """A list call of another process that is older is repeated. `reconcile-avatars` lists the account each minute."""
 RETRY_SECONDS = 60.0
 """After a list call that failed, the next one before a submission is sent after this time."""
+_WITHOUT_API = {301, 307, 308, 404, 405, 410}
+"""With these statuses a submission to the path of the list creates nothing, and its error says what to correct."""
 MAX_LOGGED = 200
 """Unknown avatars that are logged when they are noticed, one line each."""
 
@@ -150,14 +152,18 @@ class AccountComparison:
             raise self._failure
 
     async def _require_submissions(self, error: PollFailed) -> None:
-        if self._ignored_by is None and not await self._unknown_avatars.has_submissions():
-            raise ArgilUnreachable(
-                "nothing was sent: this ledger has no submissions, and whether Argil has avatars of an earlier "
-                f"ledger is unknown, because the account could not be listed: {error.message}",
-                hint="run it again when Argil lists the account; for a new Argil account, --ignore-unknown or "
-                "AVATARS_IGNORE_UNKNOWN=true submits without the list",
-                retry_after_seconds=error.retry_after_seconds,
-            )
+        """Raise ArgilUnreachable if the ledger may be new, unless the submission would fail at the same address."""
+        if self._ignored_by is not None or error.status in _WITHOUT_API:
+            return
+        if await self._unknown_avatars.has_submissions():
+            return
+        raise ArgilUnreachable(
+            f"the account could not be listed: {error.message}; nothing was sent, because this ledger has no "
+            "submissions and the account may have avatars of an earlier ledger",
+            hint="`avatars doctor` checks ARGIL_API_URL, the network and SSL_CERT_FILE; then `avatars resume ID`; "
+            "for a new Argil account, --ignore-unknown or AVATARS_IGNORE_UNKNOWN=true submits without the list",
+            retry_after_seconds=error.retry_after_seconds,
+        )
 
     async def _was_listed(self) -> bool:
         listed_at = (await self._observations.read_all()).get(Observation.ARGIL_LISTED)

@@ -175,6 +175,15 @@ async def test_ledger_without_submissions_needs_a_list(
         await require(harness.context)
 
 
+@pytest.mark.parametrize("status", [301, 404, 405])
+async def test_address_without_a_list_is_left_to_the_error_of_the_submission(
+    harness: ProvisioningHarness, gateway: SimulatorGateway, status: int
+) -> None:
+    gateway.canned_responses[LIST] = [Response(status_code=status)]
+    await require(harness.context)
+    assert gateway.canned_responses[LIST] == []
+
+
 async def test_person_who_ignores_unknown_avatars_needs_no_list(
     harness: ProvisioningHarness, gateway: SimulatorGateway
 ) -> None:
