@@ -29,6 +29,7 @@ TABLES = (
 )
 GROWTH_LIMIT = 1.25
 """The second half may have this many times the rows of the first one: the clean-up runs at intervals."""
+PREFECT_DATABASE = Path(".avatars/prefect/prefect.db")
 SAMPLED_TICKS = 10
 """Ticks during which the lowest usage counts: each run that is in progress holds connections of the server."""
 MAX_NEW_DESCRIPTORS = 10
@@ -63,7 +64,20 @@ class Usage:
 
 def prefect_database(up: RunningStack) -> contextlib.closing[sqlite3.Connection]:
     """Read the database itself: the test is to cost the server nothing."""
-    return contextlib.closing(sqlite3.connect(up.home / ".avatars/prefect/prefect.db", timeout=60))
+    return contextlib.closing(sqlite3.connect(up.home / PREFECT_DATABASE, timeout=60))
+
+
+def count_descriptors(folder: Path, database: Path) -> int:
+    """Count the open files of a process without those of the database itself.
+
+    SQLite keeps the descriptors of closed connections for later ones, because closing one would release the locks
+    of the others: their number is that of the busiest moment. An open connection has one of the WAL, too.
+    """
+    targets = []
+    for descriptor in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(descriptor.readlink())
+    return sum(target != database for target in targets)
 
 
 def read_usage(up: RunningStack) -> Usage:
@@ -77,7 +91,9 @@ def read_usage(up: RunningStack) -> Usage:
         with contextlib.suppress(FileNotFoundError):  # a run that has ended
             if b"multiprocessing.forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 continue  # its runs share its command line; each tick is one of them
-            totals["descriptors"] += len([*Path(f"/proc/{pid}/fd").iterdir()])
+            totals["descriptors"] += count_descriptors(
+                Path(f"/proc/{pid}/fd"), (up.home / PREFECT_DATABASE).resolve()
+            )
             totals["threads"] += len([*Path(f"/proc/{pid}/task").iterdir()])
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             totals["bytes"] += pages * os.sysconf("SC_PAGE_SIZE")
