@@ -190,6 +190,9 @@ READS: dict[str, Callable[[Ledger, Provisioning], Awaitable[object]]] = {
     "UnknownAvatarRepository.compare": lambda ledger, _: UnknownAvatarRepository(
         ledger.database, FakeClock()
     ).compare(LISTED),
+    "UnknownAvatarRepository.has_submissions": lambda ledger, _: UnknownAvatarRepository(
+        ledger.database, FakeClock()
+    ).has_submissions(),
     "UnknownAvatarRepository.list_undecided": lambda ledger, _: UnknownAvatarRepository(
         ledger.database, FakeClock()
     ).list_undecided(9),
@@ -254,6 +257,7 @@ ALLOWED_FULL_SCANS = {
     "LedgerReader.count_by_status": {"provisionings by an index"},  # an index-only scan
     "LedgerReader.count_image_creates": {"provisionings by an index"},  # of the image requests only
     "BatchRepository.list_page": {"batches by an index"},  # of which it reads one page
+    "UnknownAvatarRepository.has_submissions": {"submissions by an index"},  # of which it reads one row
     # at most one row per cause and API key
     "LimitRepository.read_for_all_keys": {"pauses", "pauses by an index"},
     # one row per run that is suspended now
