@@ -69,9 +69,9 @@ async def resolve_submission(
     async with app_context() as context:
         submissions = await context.ledger.list_submissions(provisioning.id)
         latest = _latest_unresolved(provisioning, submissions)
-        is_in_transit = latest.state is SubmissionState.PENDING
+        may_be_in_transit = latest.state is SubmissionState.PENDING
         absence_after = context.settings.avatars_lookup_grace_seconds
-        if is_in_transit:
+        if may_be_in_transit:
             # After a step of the clock a lease only seems to have expired, and the request of a process that ended
             # may be held by a proxy. So it stays PENDING until a list decides: if this lookup is interrupted, the
             # next one waits for the whole time again.
@@ -85,7 +85,7 @@ async def resolve_submission(
         avatars = await _poll_for_avatar(
             context, provisioning, submissions_by_id, latest, absence_after, patience_seconds
         )
-        if is_in_transit:
+        if may_be_in_transit:
             provisioning = await context.ledger.resolve_submission(
                 provisioning,
                 owner,
